@@ -1,0 +1,88 @@
+# gptbench: which GPT variant is faster, by how much, at what loss, and why.
+# `make help` lists the targets.
+
+CC       ?= gcc
+BUILD    ?= build
+PREFIX   ?= /usr/local
+SANITIZE ?=
+NVCC     ?= $(shell command -v nvcc 2>/dev/null)
+
+VERSION := 0.1.0
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell test -z "`git status --porcelain 2>/dev/null`" || echo +)
+
+WARN     := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+OPT      ?= -O3 -g
+CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
+CFLAGS   += -std=c17 $(WARN) $(OPT) -fopenmp -fno-math-errno -fno-trapping-math
+LDFLAGS  += -fopenmp
+LDLIBS   += -linih -lsqlite3 -lopenblas -ldnnl -ljansson -lpcre2-8 -lxxhash -lm
+ifneq ($(SANITIZE),)
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS  += -fsanitize=$(SANITIZE)
+endif
+
+# Sources are found, not listed: a new file in a room is built without a change here.
+KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c)
+ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
+MODEL_SRC  := $(wildcard model/*.c)
+BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
+REF_SRC    := $(wildcard tests/ref/*.c)
+TEST_SRC   := $(wildcard tests/test_*.c)
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+# Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
+ISAS        := generic avx2 avx512
+ISA_generic := -march=x86-64-v2
+ISA_avx2    := -march=x86-64-v3
+ISA_avx512  := -march=x86-64-v4 -mprefer-vector-width=512
+isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC)))
+
+LIB_OBJ   := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj)
+PROGRAM   := $(BUILD)/gptbench
+TESTS     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+
+.DEFAULT_GOAL := all
+.PHONY: all
+all: $(PROGRAM) ## build the program (default)
+
+$(PROGRAM): $(call obj,bench/main.c) $(BUILD)/libgptbench.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libgptbench.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c | $(BUILD)/gen/version.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define isa_rule
+$(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DGB_ISA=$(1) -DGB_ISA_$(1)=1 -MMD -MP -c -o $$@ $$<
+endef
+$(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+
+# The schema travels inside the program; the text of bench/schema.sql is the only copy.
+$(BUILD)/obj/bench/store.o: $(BUILD)/gen/schema_sql.h
+$(BUILD)/gen/schema_sql.h: bench/schema.sql
+	@mkdir -p $(@D)
+	{ echo 'static const char schema_sql[] ='; \
+	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo '    ;'; } > $@
+
+$(BUILD)/gen/version.h: FORCE
+	@mkdir -p $(@D)
+	@{ echo '#define GPTBENCH_VERSION "$(VERSION)"'; echo '#define GPTBENCH_COMMIT "$(COMMIT)"'; } > $@.new
+	@cmp -s $@ $@.new && rm $@.new || mv $@.new $@
+.PHONY: FORCE
+FORCE:
+
+# ---- tests ----
+$(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
+
+.PHONY: tests
+tests: $(TESTS) $(PROGRAM) ## build the tests
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,6 @@
+#include <stdio.h>
+int main(void)
+{
+    puts("gptbench");
+    return 0;
+}

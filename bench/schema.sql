@@ -1,0 +1,238 @@
+-- The results database of gptbench, version 1. Public: scripts query the views.
+-- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
+-- Every statement here runs once, on an empty file; later versions are migrations
+-- (bench/migrations.c), each of which ends by inserting its row into schema_version.
+
+CREATE TABLE schema_version (
+  version         INTEGER PRIMARY KEY,
+  applied_at      TEXT NOT NULL,
+  program_version TEXT NOT NULL
+) STRICT;
+
+-- One row per suite name. Running a changed suite under the same name updates the row; runs that
+-- are still true are kept (see run.identity).
+CREATE TABLE suite (
+  suite_id    INTEGER PRIMARY KEY,
+  name        TEXT NOT NULL UNIQUE,
+  path        TEXT NOT NULL,          -- as given on the command line
+  text        TEXT NOT NULL,          -- the whole file, byte for byte
+  baseline    TEXT NOT NULL,          -- config.name that others are compared with
+  replicates  INTEGER NOT NULL,
+  created_at  TEXT NOT NULL,
+  updated_at  TEXT NOT NULL
+) STRICT;
+
+-- One row per machine as a run sees it: another driver or core count is another machine.
+CREATE TABLE machine (
+  machine_id     INTEGER PRIMARY KEY,
+  fingerprint    TEXT NOT NULL UNIQUE, -- hash of the columns below
+  hostname       TEXT NOT NULL,
+  os             TEXT NOT NULL,        -- uname: system, release
+  cpu            TEXT NOT NULL,
+  cpu_count      INTEGER NOT NULL,     -- that this process may use
+  memory_bytes   INTEGER NOT NULL,
+  device         TEXT NOT NULL,        -- what computes: the CPU again, or the GPU
+  driver         TEXT NOT NULL
+) STRICT;
+
+-- Measured large-GEMM rate, the denominator of MFU; once per machine, backend, precision, threads.
+CREATE TABLE gemm_peak (
+  machine_id    INTEGER NOT NULL REFERENCES machine ON DELETE CASCADE,
+  backend       TEXT NOT NULL,
+  precision     TEXT NOT NULL,
+  threads       INTEGER NOT NULL,
+  flops_per_s   REAL NOT NULL,
+  measured_at   TEXT NOT NULL,
+  PRIMARY KEY (machine_id, backend, precision, threads)
+) STRICT, WITHOUT ROWID;
+
+-- One row per cell of the matrix.
+CREATE TABLE config (
+  config_id                  INTEGER PRIMARY KEY,
+  suite_id                   INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  name                       TEXT NOT NULL,
+  position                   INTEGER NOT NULL, -- order in the suite, from 0
+  in_plan                    INTEGER NOT NULL, -- 1 while the suite's current text has this cell
+  is_baseline                INTEGER NOT NULL,
+  -- the model (docs/MODEL.md)
+  vocab_size                 INTEGER NOT NULL,
+  n_layer                    INTEGER NOT NULL,
+  n_head                     INTEGER NOT NULL,
+  n_embd                     INTEGER NOT NULL,
+  head_dim                   INTEGER NOT NULL,
+  attention_type             TEXT NOT NULL,
+  n_kv_head                  INTEGER NOT NULL, -- as attention sees it
+  window_size                INTEGER,          -- NULL: full causal
+  n_latent                   INTEGER,          -- NULL unless latent
+  mlp_expansion_factor       REAL NOT NULL,
+  mlp_hidden                 INTEGER NOT NULL,
+  use_swiglu_mlp             INTEGER NOT NULL,
+  post_norm                  INTEGER NOT NULL,
+  qk_norm                    INTEGER NOT NULL,
+  n_params                   INTEGER NOT NULL, -- tied matrix once
+  flops_per_token            REAL NOT NULL,    -- exact, at this suite's sequence_length
+  flops_per_token_6n         REAL NOT NULL,
+  flops_per_token_nanogpt    REAL NOT NULL,
+  flops_per_token_llmc       REAL NOT NULL,
+  settings_json              TEXT NOT NULL,    -- every model and train key, resolved
+  UNIQUE (suite_id, name)
+) STRICT;
+
+-- One row per attempt at (config, replicate).
+CREATE TABLE run (
+  run_id               INTEGER PRIMARY KEY,
+  config_id            INTEGER NOT NULL REFERENCES config ON DELETE CASCADE,
+  replicate            INTEGER NOT NULL,       -- from 0
+  attempt              INTEGER NOT NULL,       -- from 1
+  identity             TEXT NOT NULL,          -- hash of all that defines the result
+  in_plan              INTEGER NOT NULL,       -- 0 once the suite's text asks for something else
+  status               TEXT NOT NULL CHECK (status IN
+    ('planned','running','ok','nan','oom','failed','killed','interrupted')),
+  message              TEXT NOT NULL DEFAULT '', -- why the status is not ok
+  backend              TEXT NOT NULL,
+  precision            TEXT NOT NULL,
+  threads              INTEGER NOT NULL,
+  isa                  TEXT,                   -- code path in use: avx512_bf16, sm_90a
+  precision_note       TEXT,                   -- how the precision is emulated, where it is
+  libraries            TEXT,                   -- with versions
+  machine_id           INTEGER REFERENCES machine,
+  program_version      TEXT NOT NULL,
+  program_commit       TEXT NOT NULL,
+  compiler             TEXT NOT NULL,
+  seed                 INTEGER NOT NULL,       -- of the suite; replicate shifts it
+  batch_size           INTEGER NOT NULL,
+  sequence_length      INTEGER NOT NULL,
+  grad_accumulation_steps INTEGER NOT NULL,
+  tokens_per_step      INTEGER NOT NULL,
+  num_iterations       INTEGER NOT NULL,
+  steps_done           INTEGER NOT NULL DEFAULT 0,
+  learning_rate        REAL NOT NULL,
+  train_data           TEXT NOT NULL,
+  val_data             TEXT NOT NULL,
+  train_data_hash      TEXT,
+  val_data_hash        TEXT,
+  entropy_rate_nats    REAL,                   -- of the validation source, where known exactly
+  peak_memory_bytes    INTEGER,                -- measured
+  planned_memory_bytes INTEGER,
+  warmup_steps         INTEGER,                -- leading steps dropped from step_avg
+  pid                  INTEGER,
+  created_at           TEXT NOT NULL,
+  started_at           TEXT,
+  ended_at             TEXT,
+  UNIQUE (config_id, replicate, identity, attempt)
+) STRICT;
+CREATE INDEX run_by_identity ON run (identity);
+
+-- Every optimiser step, raw. Nothing is ever removed or averaged here.
+CREATE TABLE step (
+  run_id         INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  step           INTEGER NOT NULL,             -- from 0
+  tag            TEXT NOT NULL CHECK (tag IN ('warmup','timed','profiled','eval','checkpoint')),
+  train_loss     REAL,                         -- nats/token, before the update; NULL if not finite
+  grad_norm      REAL,
+  learning_rate  REAL NOT NULL,
+  step_ms        REAL NOT NULL,
+  flops          REAL NOT NULL,                -- as issued by the ops of this step
+  PRIMARY KEY (run_id, step)
+) STRICT, WITHOUT ROWID;
+
+-- Every validation.
+CREATE TABLE eval (
+  run_id         INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  step           INTEGER NOT NULL,             -- optimiser steps done before it
+  val_loss       REAL,                         -- nats/token; NULL if not finite
+  val_tokens     INTEGER NOT NULL,
+  eval_ms        REAL NOT NULL,
+  train_time_ms  REAL NOT NULL,                -- sum of step_ms so far
+  PRIMARY KEY (run_id, step)
+) STRICT, WITHOUT ROWID;
+
+-- Per-op ledger of the profiled steps; rows are sums over `steps` steps.
+CREATE TABLE op_time (
+  run_id   INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  phase    TEXT NOT NULL,                      -- data, forward, backward, update, eval, idle
+  layer    INTEGER NOT NULL,                   -- -1 outside the blocks
+  op       TEXT NOT NULL,                      -- gb_op_name, or 'unattributed'
+  steps    INTEGER NOT NULL,
+  calls    INTEGER NOT NULL,
+  time_ms  REAL NOT NULL,
+  flops    REAL NOT NULL,
+  PRIMARY KEY (run_id, phase, layer, op)
+) STRICT, WITHOUT ROWID;
+
+-- GPU kernels of the profiled steps by name (CUPTI); empty on the CPU.
+CREATE TABLE kernel (
+  run_id    INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  name      TEXT NOT NULL,
+  phase     TEXT NOT NULL,
+  layer     INTEGER NOT NULL,
+  op        TEXT NOT NULL,
+  calls     INTEGER NOT NULL,
+  time_ms   REAL NOT NULL,
+  grid      TEXT NOT NULL,
+  block     TEXT NOT NULL,
+  registers INTEGER NOT NULL,
+  shared_bytes INTEGER NOT NULL,
+  PRIMARY KEY (run_id, name, phase, layer, op, grid, block)
+) STRICT, WITHOUT ROWID;
+
+-- What somebody expects, as written in the suite.
+CREATE TABLE claim (
+  suite_id   INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  name       TEXT NOT NULL,
+  config     TEXT NOT NULL,
+  baseline   TEXT NOT NULL,
+  expect     TEXT NOT NULL,                    -- 'step_avg speedup >= 15%'
+  source     TEXT NOT NULL,
+  in_plan    INTEGER NOT NULL,
+  PRIMARY KEY (suite_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- Timed steps of each run: the only ones that enter step_avg.
+CREATE VIEW run_timing AS
+  WITH timed AS (
+    SELECT run_id, step_ms,
+           row_number() OVER (PARTITION BY run_id ORDER BY step_ms) AS rank,
+           count(*)     OVER (PARTITION BY run_id) AS n
+    FROM step WHERE tag = 'timed')
+  SELECT run_id, max(n) AS timed_steps, avg(step_ms) AS step_avg_ms,
+         avg(CASE WHEN rank IN ((n + 1) / 2, (n + 2) / 2) THEN step_ms END) AS step_median_ms
+  FROM timed GROUP BY run_id;
+
+-- One row per run that the suite's current text asks for.
+CREATE VIEW run_summary AS
+  SELECT s.name AS suite, c.name AS config, r.replicate, r.status, r.backend, r.precision,
+         c.n_params, c.flops_per_token,
+         t.step_avg_ms, t.step_median_ms,
+         r.tokens_per_step * 1000.0 / t.step_avg_ms AS tokens_per_s,
+         c.flops_per_token * r.tokens_per_step * 1000.0 / t.step_avg_ms / p.flops_per_s AS mfu,
+         (SELECT e.val_loss FROM eval e WHERE e.run_id = r.run_id ORDER BY e.step DESC LIMIT 1)
+           AS final_val_loss,
+         (SELECT min(e.val_loss) FROM eval e WHERE e.run_id = r.run_id) AS best_val_loss,
+         r.peak_memory_bytes, r.seed,
+         r.run_id, r.config_id, r.attempt, r.message, r.steps_done, r.num_iterations,
+         r.tokens_per_step, t.timed_steps, r.warmup_steps, r.entropy_rate_nats,
+         c.position, c.is_baseline, r.started_at, r.ended_at
+  FROM run r
+  JOIN config c USING (config_id)
+  JOIN suite s USING (suite_id)
+  LEFT JOIN run_timing t ON t.run_id = r.run_id
+  LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend
+                       AND p.precision = r.precision AND p.threads = r.threads
+  WHERE r.in_plan = 1 AND c.in_plan = 1;
+
+-- One row per config over its finished replicates; counts of the others beside it.
+CREATE VIEW config_summary AS
+  SELECT suite, config, position, is_baseline, backend, precision, n_params, flops_per_token,
+         sum(status = 'ok') AS replicates_ok,
+         sum(status NOT IN ('ok', 'planned', 'running')) AS attempts_not_ok,
+         avg(CASE WHEN status = 'ok' THEN step_avg_ms END)    AS step_avg_ms,
+         avg(CASE WHEN status = 'ok' THEN step_median_ms END) AS step_median_ms,
+         avg(CASE WHEN status = 'ok' THEN tokens_per_s END)   AS tokens_per_s,
+         avg(CASE WHEN status = 'ok' THEN mfu END)            AS mfu,
+         avg(CASE WHEN status = 'ok' THEN final_val_loss END) AS final_val_loss,
+         min(CASE WHEN status = 'ok' THEN best_val_loss END)  AS best_val_loss,
+         max(CASE WHEN status = 'ok' THEN peak_memory_bytes END) AS peak_memory_bytes,
+         config_id
+  FROM run_summary
+  GROUP BY suite, config, backend, precision;

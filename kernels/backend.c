@@ -1,0 +1,54 @@
+#include "kernels/backend.h"
+
+#include <string.h>
+
+const char *gb_precision_name(gb_precision precision)
+{
+    static const char *const names[] = {"fp32", "bf16", "fp64"};
+    return names[precision];
+}
+
+const char *gb_memory_group_name(gb_memory_group group)
+{
+    static const char *const names[GB_MEM_GROUPS] = {
+        "weights", "master", "optimizer", "gradients", "activations", "workspace", "data"};
+    return names[group];
+}
+
+const char *gb_op_name(gb_op op)
+{
+    static const char *const names[GB_OP_COUNT] = {
+#define X(suffix, name) name,
+        GB_OPS(X)
+#undef X
+    };
+    return names[op];
+}
+
+const char *gb_phase_name(gb_phase phase)
+{
+    static const char *const names[GB_PHASE_COUNT] = {"data", "forward", "backward", "update",
+                                                      "eval"};
+    return names[phase];
+}
+
+const gb_backend *const *gb_backends(void)
+{
+    static const gb_backend *const all[] = {
+#ifdef GPTBENCH_CUDA
+        &gb_backend_cuda,
+#endif
+        &gb_backend_cpu, NULL};
+    return all;
+}
+
+const gb_backend *gb_backend_find(const char *name, gb_precision precision)
+{
+    bool any = strcmp(name, "auto") == 0;
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        if (any ? !(*b)->unavailable(precision) : strcmp((*b)->name, name) == 0) {
+            return *b;
+        }
+    }
+    return NULL;
+}

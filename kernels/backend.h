@@ -1,0 +1,310 @@
+/* backend.h: the table of ops that the model is written against, once.
+ *
+ * A backend is a const table of functions (gb_backend) plus an opaque device (gb_device) that it
+ * opens. kernels/cpu and kernels/cuda implement the table; tests/ref holds a plain float64 one
+ * that serves as the written-out specification.
+ *
+ * Types. A backend works with two element types, reported by `describe`:
+ *   act   activations, activation gradients and the weights' compute copy (float or bfloat16;
+ *         double in the reference backend)
+ *   wide  master weights, weight gradients, optimiser state, saved statistics, losses (float;
+ *         double in the reference backend)
+ * Every product of two act values is accumulated in wide. Buffers are `void *` device addresses
+ * that `alloc` returned (or offsets into such a buffer); on the CPU they are ordinary memory.
+ *
+ * Layout. All matrices are row-major and dense; a weight is stored (out, in) as PyTorch does.
+ * N = B*T rows of tokens, row n = b*T + t.  C = n_embd, H query heads, K key/value heads,
+ * D = head_dim, V = vocab_size, F = MLP hidden width.
+ *
+ * Contract. Buffers of one call do not overlap unless its comment says "in place". Outputs are
+ * overwritten whatever they held, unless the call says "accumulates". Ops may be asynchronous:
+ * an error may surface at a later call; results on the host are valid after `sync` or a
+ * blocking call. All ops are deterministic: the same inputs, shapes and thread count give
+ * bit-equal outputs. Every op returns GB_OK or an error whose text is in `last_error(dev)`.
+ *
+ * Sizes are int64_t; every implementation supports any positive size that its comment allows.
+ */
+#ifndef GPTBENCH_KERNELS_BACKEND_H
+#define GPTBENCH_KERNELS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum gb_precision { GB_FP32 = 0, GB_BF16 = 1, GB_FP64 = 2 } gb_precision;
+
+/* "fp32", "bf16", "fp64". */
+const char *gb_precision_name(gb_precision precision);
+
+/* What the ops of one model need to know to size the backend's own workspace. */
+typedef struct gb_shape {
+    int64_t batch_size;      /* B */
+    int64_t sequence_length; /* T */
+    int64_t n_embd;          /* C */
+    int64_t n_head;          /* H */
+    int64_t n_kv_head;       /* K */
+    int64_t head_dim;        /* D of attention (n_latent / H with latent attention) */
+    int64_t mlp_hidden;      /* F */
+    int64_t vocab_size;      /* V */
+    bool swiglu;
+} gb_shape;
+
+typedef struct gb_options {
+    gb_precision precision;
+    int threads;      /* CPU: worker threads, 0 = all that the process may use */
+    int device_index; /* CUDA: device ordinal, -1 = first visible */
+    gb_shape shape;   /* workspace is sized for this, once, at open */
+} gb_options;
+
+typedef struct gb_device gb_device; /* opaque; owned by the backend */
+
+typedef struct gb_description {
+    char device[128];       /* "AMD EPYC 9B14", "NVIDIA H200" */
+    char driver[64];        /* driver or kernel version; may be empty */
+    char libraries[256];    /* "OpenBLAS 0.3.21 (SkylakeX), oneDNN 2.6.3" */
+    char isa[64];           /* "avx512_bf16", "avx2", "sm_90a": the path in use */
+    char precision_note[160]; /* non-empty where the precision is emulated: says how, and why */
+    int threads;
+    int act_bytes;          /* sizeof(act) */
+    int wide_bytes;         /* sizeof(wide) */
+    int64_t memory_bytes;   /* memory of the device, 0 if unknown */
+} gb_description;
+
+/* What a buffer is for; shown by the memory plan. */
+typedef enum gb_memory_group {
+    GB_MEM_WEIGHTS,     /* compute copy, act */
+    GB_MEM_MASTER,      /* master weights, wide */
+    GB_MEM_OPTIMIZER,   /* m and v, wide */
+    GB_MEM_GRADIENTS,   /* weight gradients, wide */
+    GB_MEM_ACTIVATIONS, /* saved activations and activation gradients */
+    GB_MEM_WORKSPACE,   /* the backend's own */
+    GB_MEM_DATA,        /* tokens */
+    GB_MEM_GROUPS
+} gb_memory_group;
+
+const char *gb_memory_group_name(gb_memory_group group);
+
+/* The ops, for timers and FLOP counts. X(enum suffix, name in the database). */
+#define GB_OPS(X)                       \
+    X(EMBED, "embed")                   \
+    X(NORM, "norm")                     \
+    X(LINEAR_QKV, "linear_qkv")         \
+    X(QK_ROPE, "qk_rope")               \
+    X(ATTENTION, "attention")           \
+    X(LINEAR_ATTN_OUT, "linear_attn_out") \
+    X(LINEAR_MLP_UP, "linear_mlp_up")   \
+    X(MLP_ACT, "mlp_act")               \
+    X(LINEAR_MLP_DOWN, "linear_mlp_down") \
+    X(CLASSIFIER, "classifier")         \
+    X(GRAD_NORM, "grad_norm")           \
+    X(ADAMW, "adamw")                   \
+    X(ZERO, "zero")                     \
+    X(COPY, "copy")                     \
+    X(DATA, "data")
+
+typedef enum gb_op {
+#define X(suffix, name) GB_OP_##suffix,
+    GB_OPS(X)
+#undef X
+        GB_OP_COUNT
+} gb_op;
+
+const char *gb_op_name(gb_op op);
+
+typedef enum gb_phase {
+    GB_PHASE_DATA,
+    GB_PHASE_FORWARD,
+    GB_PHASE_BACKWARD,
+    GB_PHASE_UPDATE,
+    GB_PHASE_EVAL,
+    GB_PHASE_COUNT
+} gb_phase;
+
+const char *gb_phase_name(gb_phase phase);
+
+/* One row of the per-op ledger since the last timers_reset. */
+typedef struct gb_op_time {
+    gb_phase phase;
+    int layer; /* 0..L-1, or -1 for ops outside the blocks */
+    gb_op op;
+    int64_t calls;
+    double time_ms;
+    double flops; /* as issued: 2*M*N*K per GEMM; attention counts the (query, key) pairs it must */
+} gb_op_time;
+
+/* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch:
+ *   g  = grad * grad_scale
+ *   p -= lr * weight_decay * p
+ *   m  = beta1*m + (1-beta1)*g          v = beta2*v + (1-beta2)*g*g
+ *   p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps)      step counts from 1 */
+typedef struct gb_adamw {
+    double learning_rate, beta1, beta2, eps, weight_decay;
+    double grad_scale; /* clipping factor, 1 for none */
+    int64_t step;
+} gb_adamw;
+
+typedef struct gb_backend {
+    const char *name; /* "cpu", "cuda", "ref" */
+
+    /* ---- life ---- */
+
+    /* NULL when this machine can run the backend at this precision, else a reason to print
+     * ("no NVIDIA driver: ..."); static storage. Cheap; may be called without open. */
+    const char *(*unavailable)(gb_precision precision);
+
+    /* Bytes that `open` will allocate for workspace with these options. Pure; for plans. */
+    int64_t (*workspace_bytes)(const gb_options *options);
+
+    /* Opens a device; *out is owned by the caller, who ends it with close. */
+    gb_status (*open)(const gb_options *options, gb_device **out, gb_error *err);
+    void (*close)(gb_device *dev); /* NULL is fine */
+    void (*describe)(gb_device *dev, gb_description *out);
+    const char *(*last_error)(gb_device *dev); /* text of the last failed call; never NULL */
+
+    /* Sustained FLOP/s of a large GEMM at the open precision, measured now (about a second):
+     * best of several runs of a square product that fits in memory. <= 0 where it failed. */
+    double (*measure_gemm_peak)(gb_device *dev);
+
+    /* ---- memory ---- */
+
+    /* Device memory, 64-byte aligned or better, not initialised. GB_ERR_OOM names the group and
+     * size. Freed by free, or all at once by close. */
+    gb_status (*alloc)(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
+    void (*free)(gb_device *dev, void *ptr);
+    /* Blocking copies of raw bytes. */
+    gb_status (*upload)(gb_device *dev, void *dst, const void *host_src, int64_t bytes);
+    gb_status (*download)(gb_device *dev, void *host_dst, const void *src, int64_t bytes);
+    gb_status (*zero)(gb_device *dev, void *dst, int64_t bytes);
+    /* wide (n) from/to host double (n); blocking. */
+    gb_status (*upload_wide)(gb_device *dev, void *dst, const double *host_src, int64_t n);
+    gb_status (*download_wide)(gb_device *dev, double *host_dst, const void *src, int64_t n);
+    /* Compute copy act (n) from master wide (n). The backend is told here, and by adamw, that
+     * weights changed; anything it derived from them (packed copies) is stale from then on.
+     * weights == master where act and wide are the same type: then nothing is copied. */
+    gb_status (*weights_refresh)(gb_device *dev, void *weights, const void *master, int64_t n);
+
+    /* ---- step and timers ---- */
+
+    gb_status (*sync)(gb_device *dev);
+    /* Tells what the following ops belong to, for timers and NVTX. `which` names a linear op's
+     * role (LINEAR_*), and is ignored by other ops. Cheap. */
+    void (*set_scope)(gb_device *dev, gb_phase phase, int layer, gb_op which);
+    /* Per-op timers: off after open. Reading returns rows in (phase, layer, op) order, at most
+     * `capacity`; the return value is the number there are. FLOPs are counted always. */
+    void (*timers_enable)(gb_device *dev, bool on);
+    void (*timers_reset)(gb_device *dev);
+    int (*timers_read)(gb_device *dev, gb_op_time *rows, int capacity);
+
+    /* ---- ops ---- */
+
+    /* out (N, C) act; tokens (N) int32 in [0, V); wte (V, C) act: out[n] = wte[tokens[n]]. */
+    gb_status (*embed_forward)(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
+                               int64_t N, int64_t C);
+    /* dwte (V, C) wide, accumulates: dwte[tokens[n]] += dout[n], in a fixed order. */
+    gb_status (*embed_backward)(gb_device *dev, void *dwte, const void *dout,
+                                const int32_t *tokens, int64_t N, int64_t C, int64_t V);
+
+    /* Fused residual and norms, with eps = 1e-6 and rms(x) = sqrt(mean(x^2) + eps):
+     *   x_out = x_in + scale * n(y),  n(y) = post_norm ? y / rms(y) : y     (x_out = x_in if !y)
+     *   h     = x_out / rms(x_out)
+     * x_out, x_in, y, h (N, C) act. x_out may be x_in (in place); when y is NULL x_out is not
+     * written and may be NULL. h may be NULL (no norm wanted).
+     * inv_rms_h (N) wide: 1 / rms(x_out); inv_rms_y (N) wide: 1 / rms(y), only with post_norm. */
+    gb_status (*add_norm_forward)(gb_device *dev, void *x_out, void *h, void *inv_rms_h,
+                                  void *inv_rms_y, const void *x_in, const void *y, double scale,
+                                  bool post_norm, int64_t N, int64_t C);
+    /* Backward of the above, from the outputs h and inv_rms_h alone:
+     *   g     = dx + inv_rms_h * (dh - h * mean(dh * h))         (g = dx if dh is NULL)
+     *   dx    = g                                                 in place, (N, C) act
+     *   dy    = scale * (post_norm ? inv_rms_y * (g - ny * mean(g * ny)) : g),  ny = y * inv_rms_y
+     * With `first` dx is overwritten as if it had been zero. dy may be NULL (then y is not read);
+     * y (N, C) act is read only with post_norm. dy may be dh (in place). */
+    gb_status (*add_norm_backward)(gb_device *dev, void *dx, void *dy, const void *dh,
+                                   const void *h, const void *inv_rms_h, const void *y,
+                                   const void *inv_rms_y, double scale, bool post_norm,
+                                   bool first, int64_t N, int64_t C);
+
+    /* y (N, O) act = x (N, I) act . w (O, I)^T act. */
+    gb_status (*linear_forward)(gb_device *dev, void *y, const void *x, const void *w, int64_t N,
+                                int64_t I, int64_t O);
+    /* dx (N, I) act = dy (N, O) act . w (O, I) act. */
+    gb_status (*linear_backward_input)(gb_device *dev, void *dx, const void *dy, const void *w,
+                                       int64_t N, int64_t I, int64_t O);
+    /* dw (O, I) wide += dy (N, O)^T . x (N, I); with `first` dw is overwritten instead. */
+    gb_status (*linear_backward_weight)(gb_device *dev, void *dw, const void *dy, const void *x,
+                                        bool first, int64_t N, int64_t I, int64_t O);
+
+    /* In place on qkv (N, (H+2K)*D) act, whose columns are H query heads, K key heads, K value
+     * heads. For each query and key head, first with qk_norm u = u / rms(u) over its D values
+     * (1/rms saved to inv_rms (N, H+K) wide; NULL without qk_norm), then the half-split rotation
+     *   y1 = x1*cos + x2*sin,  y2 = -x1*sin + x2*cos,  angle(t, i) = t * 10000^(-2i/D),
+     * x1, x2 the halves of the head, i in [0, D/2). D is even. */
+    gb_status (*qk_rope_forward)(gb_device *dev, void *qkv, void *inv_rms, bool qk_norm,
+                                 int64_t B, int64_t T, int64_t H, int64_t K, int64_t D);
+    /* In place on dqkv; qkv and inv_rms as forward left them. */
+    gb_status (*qk_rope_backward)(gb_device *dev, void *dqkv, const void *qkv,
+                                  const void *inv_rms, bool qk_norm, int64_t B, int64_t T,
+                                  int64_t H, int64_t K, int64_t D);
+
+    /* Causal attention with scale 1/sqrt(D). Query (b, h, i) sees keys j <= i, and with
+     * window > 0 only those with i - j <= window, of key/value head h / (H/K).
+     * out (N, H*D) act; lse (B, H, T) wide: log-sum-exp of the scaled scores; qkv as above.
+     * H mod K == 0, D even. Never holds the T x T matrix of all heads. */
+    gb_status (*attention_forward)(gb_device *dev, void *out, void *lse, const void *qkv,
+                                   int64_t B, int64_t T, int64_t H, int64_t K, int64_t D,
+                                   int64_t window);
+    /* dqkv (N, (H+2K)*D) act is written whole. */
+    gb_status (*attention_backward)(gb_device *dev, void *dqkv, const void *dout, const void *qkv,
+                                    const void *out, const void *lse, int64_t B, int64_t T,
+                                    int64_t H, int64_t K, int64_t D, int64_t window);
+
+    /* out, in (n) act: gelu(x) = x/2 * (1 + erf(x / sqrt 2)), exact. */
+    gb_status (*gelu_forward)(gb_device *dev, void *out, const void *in, int64_t n);
+    /* din (n) act = dout * gelu'(in). din may be dout (in place). */
+    gb_status (*gelu_backward)(gb_device *dev, void *din, const void *dout, const void *in,
+                               int64_t n);
+    /* gv (N, 2F) act: columns [0, F) gate, [F, 2F) value. out (N, F) = silu(gate) * value. */
+    gb_status (*swiglu_forward)(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F);
+    /* dgv (N, 2F) act from dout (N, F). dgv may be gv (in place). */
+    gb_status (*swiglu_backward)(gb_device *dev, void *dgv, const void *dout, const void *gv,
+                                 int64_t N, int64_t F);
+
+    /* Output map and cross-entropy, chunked over tokens so that no (N, V) array of a whole step
+     * exists: logits = h . wte^T, loss = sum over n of -log softmax(logits[n])[targets[n]].
+     * *loss_sum (host double) receives the sum in nats over the N rows; may block.
+     * With dh not NULL also, for the loss multiplied by grad_scale:
+     *   dh (N, C) act is written; dwte (V, C) wide accumulates, or is overwritten with `first`.
+     * h (N, C) act, wte (V, C) act, targets (N) int32 in [0, V). */
+    gb_status (*classifier)(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+                            const void *wte, const int32_t *targets, double grad_scale, bool first,
+                            int64_t N, int64_t C, int64_t V);
+
+    /* sum of squares of x (n) wide, accumulated in double, to host; blocks. */
+    gb_status (*sum_squares)(gb_device *dev, double *out, const void *x, int64_t n);
+    /* One pass over the slab: master, m, v, grad (n) wide; weights (n) act receives the new
+     * compute copy (weights == master where the types agree). */
+    gb_status (*adamw)(gb_device *dev, void *weights, void *master, void *m, void *v,
+                       const void *grad, int64_t n, const gb_adamw *params);
+} gb_backend;
+
+/* The registry: every backend that this binary was built with, in order of preference, NULL at
+ * the end. "cpu" is always there. */
+const gb_backend *const *gb_backends(void);
+/* By name; "auto" gives the first that is available at `precision`. NULL when unknown. */
+const gb_backend *gb_backend_find(const char *name, gb_precision precision);
+
+extern const gb_backend gb_backend_cpu;
+#ifdef GPTBENCH_CUDA
+extern const gb_backend gb_backend_cuda;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,43 @@
+/* safetensors.h: named float tensors in one file (github.com/huggingface/safetensors, format:
+ * u64 little-endian header length, JSON header, data). Reads F32, F64 and BF16, writes F32 and F64. */
+#ifndef GPTBENCH_MODEL_SAFETENSORS_H
+#define GPTBENCH_MODEL_SAFETENSORS_H
+
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+#define SAFETENSORS_MAX_DIMS 8
+
+typedef struct safetensor {
+    char name[128];
+    int n_dims;
+    int64_t dims[SAFETENSORS_MAX_DIMS];
+    int64_t count;  /* product of dims */
+    double *values; /* (count), owned by the file object */
+} safetensor;
+
+typedef struct safetensors_file {
+    int n_tensors;
+    safetensor *tensors;
+} safetensors_file;
+
+/* Reads the whole file. Offsets, overlaps and sizes are checked before anything is allocated;
+ * GB_ERR_FORMAT says what is wrong. End with safetensors_close. */
+gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *err);
+void safetensors_close(safetensors_file *file); /* fine on a zeroed struct */
+/* NULL when absent. */
+const safetensor *safetensors_find(const safetensors_file *file, const char *name);
+
+/* Writes to path.tmp, fsyncs, renames. dtype by `as_double`: per tensor F64 when nonzero. */
+typedef struct safetensor_out {
+    const char *name;
+    int n_dims;
+    int64_t dims[SAFETENSORS_MAX_DIMS];
+    const double *values;
+    int as_double;
+} safetensor_out;
+gb_status safetensors_write(const char *path, const safetensor_out *tensors, int n_tensors,
+                            gb_error *err);
+
+#endif

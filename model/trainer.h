@@ -1,0 +1,34 @@
+/* trainer.h: one training run: data, forward, backward, update, validation, timing tags. Knows
+ * nothing of suites and databases; tells everything through the observer. */
+#ifndef GPTBENCH_MODEL_TRAINER_H
+#define GPTBENCH_MODEL_TRAINER_H
+
+#include <signal.h>
+
+#include "model/config.h"
+#include "model/observer.h"
+#include "model/train_spec.h"
+
+typedef struct train_job {
+    gpt_config config;
+    train_spec spec;      /* resolved */
+    const gb_backend *backend;
+    int threads;          /* gb_options.threads */
+    int device_index;     /* gb_options.device_index */
+    int64_t replicate;    /* r: shifts the seed of the weights and the start in the data */
+    int64_t profile_steps; /* steps of the per-op window (tag profiled); 0 = none */
+    const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
+    const char *save_weights; /* safetensors file written at the end; NULL = none */
+} train_job;
+
+train_job train_job_default(void);
+
+/* Runs the job to its end. START, STEP, EVAL and OPTIME events arrive in order, END exactly once
+ * (also when nothing could be allocated). Returns the status that END carries; err has the text.
+ * GB_ERR_USAGE when config, spec or data do not fit together. */
+gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err);
+
+/* Memory that the job will need, per group, from the same table that allocates it. */
+void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS]);
+
+#endif
