@@ -1,9 +1,12 @@
 # gptbench: which GPT variant is faster, by how much, at what loss, and why.
-# `make help` lists the targets.
+# `make help` lists the targets and the variables.
 
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 BUILD    ?= build
 PREFIX   ?= /usr/local
+DESTDIR  ?=
 SANITIZE ?=
 NVCC     ?= $(shell command -v nvcc 2>/dev/null)
 
@@ -28,6 +31,8 @@ MODEL_SRC  := $(wildcard model/*.c)
 BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
 REF_SRC    := $(wildcard tests/ref/*.c)
 TEST_SRC   := $(wildcard tests/test_*.c)
+CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
+OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
@@ -37,9 +42,26 @@ ISA_avx2    := -march=x86-64-v3
 ISA_avx512  := -march=x86-64-v4 -mprefer-vector-width=512
 isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC)))
 
-LIB_OBJ   := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj)
-PROGRAM   := $(BUILD)/gptbench
-TESTS     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+# CUDA registers here: with nvcc and sources the backend is compiled in, else it is left out and
+# the program says why.
+ifeq ($(CUDA_SRC),)
+CUDA_OFF := this version has no CUDA kernels
+else ifeq ($(NVCC),)
+CUDA_OFF := nvcc was not found when the program was built
+else
+CPPFLAGS  += -DGPTBENCH_CUDA
+CUDA_OBJ  := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC))
+NVFLAGS   ?= -O3 -g -lineinfo
+LDFLAGS   += -L$(dir $(NVCC))../lib64
+LDLIBS    += -lcublasLt -lcudart -lstdc++
+endif
+
+LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)
+PROGRAM := $(BUILD)/gptbench
+TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+
+# A make started without -j still uses every core for what it builds itself.
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .DEFAULT_GOAL := all
 .PHONY: all
@@ -52,16 +74,20 @@ $(BUILD)/libgptbench.a: $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/obj/%.o: %.c | $(BUILD)/gen/version.h
+$(BUILD)/obj/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/version.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 define isa_rule
-$(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c
+$(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c $(BUILD)/gen/flags
 	@mkdir -p $$(@D)
 	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DGB_ISA=$(1) -DGB_ISA_$(1)=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(NVCC) $(CPPFLAGS) $(NVFLAGS) -MMD -MP -c -o $@ $<
 
 # The schema travels inside the program; the text of bench/schema.sql is the only copy.
 $(BUILD)/obj/bench/store.o: $(BUILD)/gen/schema_sql.h
@@ -70,15 +96,32 @@ $(BUILD)/gen/schema_sql.h: bench/schema.sql
 	{ echo 'static const char schema_sql[] ='; \
 	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo '    ;'; } > $@
 
+# Generated files are replaced only when their text changes, so that what depends on them is
+# rebuilt exactly then.
+replace_if_changed = cmp -s $@ $@.new && rm $@.new || mv $@.new $@
 $(BUILD)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@{ echo '#define GPTBENCH_VERSION "$(VERSION)"'; echo '#define GPTBENCH_COMMIT "$(COMMIT)"'; } > $@.new
-	@cmp -s $@ $@.new && rm $@.new || mv $@.new $@
+	@{ echo '#define GPTBENCH_VERSION "$(VERSION)"'; echo '#define GPTBENCH_COMMIT "$(COMMIT)"'; \
+	   echo '#define GPTBENCH_CUDA_OFF_REASON "$(CUDA_OFF)"'; } > $@.new
+	@$(replace_if_changed)
+
+# Other compiler, other flags: everything is compiled again.
+$(BUILD)/gen/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS)' > $@.new
+	@$(replace_if_changed)
 .PHONY: FORCE
 FORCE:
 
+# Rooms that are not there yet: whatever bench/stubs.c stands in for.
+has = $(shell grep -lE '$(1)' $(wildcard bench/*.c model/*.c kernels/cpu/*.c) 2>/dev/null | grep -v stubs.c)
+STUBS := $(foreach c,run plan report compare list show train parity data doctor worker,$(if $(call has,^gb_status cmd_$(c)\b),,-DSTUB_$(c))) \
+         $(if $(call has,^const gb_backend gb_backend_cpu),,-DSTUB_backend) $(if $(call has,^const char \*gb_nearest_name),,-DSTUB_nearest)
+$(BUILD)/obj/bench/stubs.o: CPPFLAGS += $(STUBS)
+$(BUILD)/obj/bench/stubs.o: FORCE
+
 # ---- tests ----
-$(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a
+$(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
 

@@ -1,6 +1,166 @@
+/* main.c: finds the command, prints its error, turns its status into the exit code. Nothing else
+ * in the program prints errors or exits. */
+#include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
-int main(void)
+#include <string.h>
+
+#include "bench/commands.h"
+#include "kernels/backend.h"
+#include "model/config.h"
+#include "version.h"
+
+#ifdef __clang__
+#define GPTBENCH_COMPILER "clang " __clang_version__
+#else
+#define GPTBENCH_COMPILER "gcc " __VERSION__
+#endif
+
+typedef struct command_entry {
+    const char *name;
+    command_fn run;
+    const char *help; /* NULL: hidden */
+} command_entry;
+
+static const command_entry commands[] = {
+    {"run", cmd_run, "run a suite: every cell of its matrix, into the database, with a report"},
+    {"plan", cmd_plan, "show what a suite would run: parameters, FLOPs, memory, time"},
+    {"report", cmd_report, "write the report and figures of a suite from the database"},
+    {"compare", cmd_compare, "compare two configurations, optionally failing on a difference"},
+    {"list", cmd_list, "list the suites and runs that the database holds"},
+    {"show", cmd_show, "show one run in full"},
+    {"train", cmd_train, "train one model and print its progress"},
+    {"parity", cmd_parity, "one batch forward and backward, written out for checking"},
+    {"data", cmd_data, "pack text into token shards, check shards, describe sources"},
+    {"doctor", cmd_doctor, "say what this machine offers and what it lacks"},
+    {"worker", cmd_worker, NULL},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static const command_entry *command_find(const char *name)
 {
-    puts("gptbench");
-    return 0;
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void help_print(FILE *out)
+{
+    fprintf(out, "usage: gptbench COMMAND [arguments]\n\n"
+                 "Trains GPT variants side by side and says which is faster, by how much, at what "
+                 "loss, and why.\n\ncommands:\n");
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (commands[i].help) {
+            fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].help);
+        }
+    }
+    fprintf(out, "\noptions:\n"
+                 "  -h, --help     show this help; `gptbench COMMAND --help` explains a command\n"
+                 "      --version  version, commit, compiler and the backends built in\n\n"
+                 "exit codes: 0 done; 1 a run failed or a --fail-on matched; 2 the command line or "
+                 "an input\nis wrong; 3 the environment lacks something\n");
+}
+
+static void version_print(void)
+{
+    printf("gptbench %s\ncommit    %s\ncompiler  %s\nbackends ", GPTBENCH_VERSION, GPTBENCH_COMMIT,
+           GPTBENCH_COMPILER);
+    for (const gb_backend *const *backend = gb_backends(); *backend; backend++) {
+        printf(" %s", (*backend)->name);
+    }
+    putchar('\n');
+#ifndef GPTBENCH_CUDA
+    printf("          cuda is not built in: %s\n", GPTBENCH_CUDA_OFF_REASON);
+#endif
+}
+
+static gb_status command_fail_unknown(const char *name, gb_error *err)
+{
+    const char *names[COMMAND_COUNT + 1];
+    int count = 0;
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (commands[i].help) {
+            names[count++] = commands[i].name;
+        }
+    }
+    names[count] = NULL;
+    const char *near = gb_nearest_name(name, names);
+    if (near) {
+        return gb_fail(err, GB_ERR_USAGE, "unknown command %s; did you mean %s?", name, near);
+    }
+    return gb_fail(err, GB_ERR_USAGE, "unknown command %s; `gptbench --help` lists the commands",
+                   name);
+}
+
+/* `gptbench help plan` is `gptbench plan --help`. */
+static gb_status help_run(int argc, char **argv, gb_error *err)
+{
+    if (argc < 2) {
+        help_print(stdout);
+        return GB_OK;
+    }
+    const command_entry *command = command_find(argv[1]);
+    if (!command) {
+        return command_fail_unknown(argv[1], err);
+    }
+    char name[32], option[] = "--help";
+    snprintf(name, sizeof name, "%s", command->name);
+    char *help_argv[] = {name, option, NULL};
+    return command->run(2, help_argv, err);
+}
+
+static gb_status dispatch(int argc, char **argv, gb_error *err)
+{
+    if (argc < 2) {
+        help_print(stderr);
+        return gb_fail(err, GB_ERR_USAGE, "no command given");
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        help_print(stdout);
+        return GB_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        version_print();
+        return GB_OK;
+    }
+    if (strcmp(name, "help") == 0) {
+        return help_run(argc - 1, argv + 1, err);
+    }
+    const command_entry *command = command_find(name);
+    return command ? command->run(argc - 1, argv + 1, err) : command_fail_unknown(name, err);
+}
+
+/* "suite.ini:12: ..." stays first on its line, where editors look for it. */
+static int message_has_place(const char *message)
+{
+    size_t file = strcspn(message, ": \t\n");
+    if (file == 0 || message[file] != ':' || !isdigit((unsigned char)message[file + 1])) {
+        return 0;
+    }
+    const char *end = message + file + 1;
+    while (isdigit((unsigned char)*end)) {
+        end++;
+    }
+    return *end == ':';
+}
+
+int main(int argc, char **argv)
+{
+    gb_error err = {GB_OK, ""};
+    gb_status status = dispatch(argc, argv, &err);
+    /* A full disk or a closed pipe must not look like success. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == GB_OK) {
+        status = gb_fail(&err, GB_ERR_IO, "standard output: %s", strerror(errno));
+    }
+    if (status != GB_OK && err.message[0]) {
+        const char *prefix = message_has_place(err.message) ? "" : "gptbench: ";
+        fprintf(stderr, "%s%s\n", prefix, err.message);
+    } else if (status != GB_OK) {
+        fprintf(stderr, "gptbench: %s\n", gb_status_name(status));
+    }
+    return gb_status_exit_code(status);
 }
