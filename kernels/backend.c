@@ -27,8 +27,8 @@ const char *gb_op_name(gb_op op)
 
 const char *gb_phase_name(gb_phase phase)
 {
-    static const char *const names[GB_PHASE_COUNT] = {"data", "forward", "backward", "update",
-                                                      "eval"};
+    static const char *const names[GB_PHASE_COUNT] = {"data",   "forward", "backward",
+                                                      "update", "eval",    "idle"};
     return names[phase];
 }
 

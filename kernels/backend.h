@@ -65,15 +65,15 @@ typedef struct gb_options {
 typedef struct gb_device gb_device; /* opaque; owned by the backend */
 
 typedef struct gb_description {
-    char device[128];       /* "AMD EPYC 9B14", "NVIDIA H200" */
-    char driver[64];        /* driver or kernel version; may be empty */
-    char libraries[256];    /* "OpenBLAS 0.3.21 (SkylakeX), oneDNN 2.6.3" */
-    char isa[64];           /* "avx512_bf16", "avx2", "sm_90a": the path in use */
+    char device[128];         /* "AMD EPYC 9B14", "NVIDIA H200" */
+    char driver[64];          /* driver or kernel version; may be empty */
+    char libraries[256];      /* "OpenBLAS 0.3.21 (SkylakeX), oneDNN 2.6.3" */
+    char isa[64];             /* "avx512_bf16", "avx2", "sm_90a": the path in use */
     char precision_note[160]; /* non-empty where the precision is emulated: says how, and why */
     int threads;
-    int act_bytes;          /* sizeof(act) */
-    int wide_bytes;         /* sizeof(wide) */
-    int64_t memory_bytes;   /* memory of the device, 0 if unknown */
+    int act_bytes;        /* sizeof(act) */
+    int wide_bytes;       /* sizeof(wide) */
+    int64_t memory_bytes; /* memory of the device, 0 if unknown */
 } gb_description;
 
 /* What a buffer is for; shown by the memory plan. */
@@ -91,22 +91,23 @@ typedef enum gb_memory_group {
 const char *gb_memory_group_name(gb_memory_group group);
 
 /* The ops, for timers and FLOP counts. X(enum suffix, name in the database). */
-#define GB_OPS(X)                       \
-    X(EMBED, "embed")                   \
-    X(NORM, "norm")                     \
-    X(LINEAR_QKV, "linear_qkv")         \
-    X(QK_ROPE, "qk_rope")               \
-    X(ATTENTION, "attention")           \
-    X(LINEAR_ATTN_OUT, "linear_attn_out") \
-    X(LINEAR_MLP_UP, "linear_mlp_up")   \
-    X(MLP_ACT, "mlp_act")               \
-    X(LINEAR_MLP_DOWN, "linear_mlp_down") \
-    X(CLASSIFIER, "classifier")         \
-    X(GRAD_NORM, "grad_norm")           \
-    X(ADAMW, "adamw")                   \
-    X(ZERO, "zero")                     \
-    X(COPY, "copy")                     \
-    X(DATA, "data")
+#define GB_OPS(X)                                                                                  \
+    X(EMBED, "embed")                                                                              \
+    X(NORM, "norm")                                                                                \
+    X(LINEAR_QKV, "linear_qkv")                                                                    \
+    X(QK_ROPE, "qk_rope")                                                                          \
+    X(ATTENTION, "attention")                                                                      \
+    X(LINEAR_ATTN_OUT, "linear_attn_out")                                                          \
+    X(LINEAR_MLP_UP, "linear_mlp_up")                                                              \
+    X(MLP_ACT, "mlp_act")                                                                          \
+    X(LINEAR_MLP_DOWN, "linear_mlp_down")                                                          \
+    X(CLASSIFIER, "classifier")                                                                    \
+    X(GRAD_NORM, "grad_norm")                                                                      \
+    X(ADAMW, "adamw")                                                                              \
+    X(ZERO, "zero")                                                                                \
+    X(COPY, "copy")                                                                                \
+    X(DATA, "data")                                                                                \
+    X(UNATTRIBUTED, "unattributed") /* what the timers did not see; the trainer's own row */
 
 typedef enum gb_op {
 #define X(suffix, name) GB_OP_##suffix,
@@ -123,6 +124,7 @@ typedef enum gb_phase {
     GB_PHASE_BACKWARD,
     GB_PHASE_UPDATE,
     GB_PHASE_EVAL,
+    GB_PHASE_IDLE, /* of the row `unattributed` */
     GB_PHASE_COUNT
 } gb_phase;
 
@@ -207,8 +209,8 @@ typedef struct gb_backend {
     gb_status (*embed_forward)(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
                                int64_t N, int64_t C);
     /* dwte (V, C) wide, accumulates: dwte[tokens[n]] += dout[n], in a fixed order. */
-    gb_status (*embed_backward)(gb_device *dev, void *dwte, const void *dout,
-                                const int32_t *tokens, int64_t N, int64_t C, int64_t V);
+    gb_status (*embed_backward)(gb_device *dev, void *dwte, const void *dout, const int32_t *tokens,
+                                int64_t N, int64_t C, int64_t V);
 
     /* Fused residual and norms, with eps = 1e-6 and rms(x) = sqrt(mean(x^2) + eps):
      *   x_out = x_in + scale * n(y),  n(y) = post_norm ? y / rms(y) : y     (x_out = x_in if !y)
@@ -227,8 +229,8 @@ typedef struct gb_backend {
      * y (N, C) act is read only with post_norm. dy may be dh (in place). */
     gb_status (*add_norm_backward)(gb_device *dev, void *dx, void *dy, const void *dh,
                                    const void *h, const void *inv_rms_h, const void *y,
-                                   const void *inv_rms_y, double scale, bool post_norm,
-                                   bool first, int64_t N, int64_t C);
+                                   const void *inv_rms_y, double scale, bool post_norm, bool first,
+                                   int64_t N, int64_t C);
 
     /* y (N, O) act = x (N, I) act . w (O, I)^T act. */
     gb_status (*linear_forward)(gb_device *dev, void *y, const void *x, const void *w, int64_t N,
@@ -245,20 +247,19 @@ typedef struct gb_backend {
      * (1/rms saved to inv_rms (N, H+K) wide; NULL without qk_norm), then the half-split rotation
      *   y1 = x1*cos + x2*sin,  y2 = -x1*sin + x2*cos,  angle(t, i) = t * 10000^(-2i/D),
      * x1, x2 the halves of the head, i in [0, D/2). D is even. */
-    gb_status (*qk_rope_forward)(gb_device *dev, void *qkv, void *inv_rms, bool qk_norm,
-                                 int64_t B, int64_t T, int64_t H, int64_t K, int64_t D);
+    gb_status (*qk_rope_forward)(gb_device *dev, void *qkv, void *inv_rms, bool qk_norm, int64_t B,
+                                 int64_t T, int64_t H, int64_t K, int64_t D);
     /* In place on dqkv; qkv and inv_rms as forward left them. */
-    gb_status (*qk_rope_backward)(gb_device *dev, void *dqkv, const void *qkv,
-                                  const void *inv_rms, bool qk_norm, int64_t B, int64_t T,
-                                  int64_t H, int64_t K, int64_t D);
+    gb_status (*qk_rope_backward)(gb_device *dev, void *dqkv, const void *qkv, const void *inv_rms,
+                                  bool qk_norm, int64_t B, int64_t T, int64_t H, int64_t K,
+                                  int64_t D);
 
     /* Causal attention with scale 1/sqrt(D). Query (b, h, i) sees keys j <= i, and with
      * window > 0 only those with i - j <= window, of key/value head h / (H/K).
      * out (N, H*D) act; lse (B, H, T) wide: log-sum-exp of the scaled scores; qkv as above.
      * H mod K == 0, D even. Never holds the T x T matrix of all heads. */
-    gb_status (*attention_forward)(gb_device *dev, void *out, void *lse, const void *qkv,
-                                   int64_t B, int64_t T, int64_t H, int64_t K, int64_t D,
-                                   int64_t window);
+    gb_status (*attention_forward)(gb_device *dev, void *out, void *lse, const void *qkv, int64_t B,
+                                   int64_t T, int64_t H, int64_t K, int64_t D, int64_t window);
     /* dqkv (N, (H+2K)*D) act is written whole. */
     gb_status (*attention_backward)(gb_device *dev, void *dqkv, const void *dout, const void *qkv,
                                     const void *out, const void *lse, int64_t B, int64_t T,

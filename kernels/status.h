@@ -51,12 +51,12 @@ int gb_status_exit_code(gb_status status);
 /* A short lower-case name ("ok", "usage", ...). Never NULL. */
 const char *gb_status_name(gb_status status);
 
-#define GB_TRY(call)                        \
-    do {                                    \
-        gb_status try_status_ = (call);     \
-        if (try_status_ != GB_OK) {         \
-            return try_status_;             \
-        }                                   \
+#define GB_TRY(call)                                                                               \
+    do {                                                                                           \
+        gb_status try_status_ = (call);                                                            \
+        if (try_status_ != GB_OK) {                                                                \
+            return try_status_;                                                                    \
+        }                                                                                          \
     } while (0)
 
 #ifdef __cplusplus

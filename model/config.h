@@ -48,11 +48,11 @@ typedef enum gb_key_type {
 typedef struct gb_key {
     const char *name;
     gb_key_type type;
-    size_t offset;           /* of the field; INT and ENUM fields are int64_t, REAL double,
-                                BOOL bool, TEXT char[256] */
-    double min, max;         /* INT and REAL, inclusive */
+    size_t offset;                 /* of the field; INT and ENUM fields are int64_t, REAL double,
+                                      BOOL bool, TEXT char[256] */
+    double min, max;               /* INT and REAL, inclusive */
     const char *const *enum_names; /* ENUM: NULL-terminated */
-    const char *help;        /* one line, with unit */
+    const char *help;              /* one line, with unit */
 } gb_key;
 
 const gb_key *gpt_config_keys(void);
@@ -86,10 +86,10 @@ gb_status gpt_config_validate(const gpt_config *config, gb_error *err);
  * attention_type = gqa". */
 bool gpt_config_key_matters(const gpt_config *config, const char *key, const char **why);
 
-int64_t gpt_config_kv_heads(const gpt_config *config);  /* K as attention sees it */
-int64_t gpt_config_head_dim(const gpt_config *config);  /* D; n_latent / H with latent */
+int64_t gpt_config_kv_heads(const gpt_config *config);   /* K as attention sees it */
+int64_t gpt_config_head_dim(const gpt_config *config);   /* D; n_latent / H with latent */
 int64_t gpt_config_mlp_hidden(const gpt_config *config); /* F, after rounding */
-int64_t gpt_config_window(const gpt_config *config);    /* 0 = full causal */
+int64_t gpt_config_window(const gpt_config *config);     /* 0 = full causal */
 bool gpt_config_equal(const gpt_config *a, const gpt_config *b);
 
 /* The shape that a backend is opened with. */

@@ -44,8 +44,7 @@ typedef struct token_loader {
 gb_status token_loader_open(token_loader *loader, token_source *source, int64_t batch_size,
                             int64_t sequence_length, int64_t replicate, gb_error *err);
 /* Next batch: inputs and targets (B*T) each. */
-gb_status token_loader_next(token_loader *loader, int32_t *inputs, int32_t *targets,
-                            gb_error *err);
+gb_status token_loader_next(token_loader *loader, int32_t *inputs, int32_t *targets, gb_error *err);
 /* Back to the first token of the source (validation). */
 void token_loader_rewind(token_loader *loader);
 

@@ -22,7 +22,7 @@ typedef enum train_step_tag {
     TRAIN_STEP_WARMUP,
     TRAIN_STEP_TIMED,
     TRAIN_STEP_PROFILED,
-    TRAIN_STEP_EVAL,      /* the step right after a validation: caches are cold */
+    TRAIN_STEP_EVAL, /* the step right after a validation: caches are cold */
     TRAIN_STEP_CHECKPOINT,
     TRAIN_STEP_TAGS
 } train_step_tag;
@@ -31,38 +31,38 @@ const char *train_step_tag_name(train_step_tag tag);
 
 typedef struct train_start {
     int64_t n_params;
-    double flops_per_token;                       /* exact, forward and backward */
-    int64_t memory_plan_bytes[GB_MEM_GROUPS];     /* as planned, equal to what was allocated */
+    double flops_per_token;                   /* exact, forward and backward */
+    int64_t memory_plan_bytes[GB_MEM_GROUPS]; /* as planned, equal to what was allocated */
     int64_t tokens_per_step;
-    double entropy_rate_nats;                     /* of the validation source; NAN if unknown */
+    double entropy_rate_nats; /* of the validation source; NAN if unknown */
     char train_data_hash[40], val_data_hash[40];
     gb_description device;
 } train_start;
 
 typedef struct train_step {
-    int64_t step;         /* 0-based */
-    int64_t tag;          /* train_step_tag */
-    double train_loss;    /* mean nats/token over the whole step's tokens, before the update */
-    double grad_norm;     /* global L2 norm before clipping; NAN where not computed */
+    int64_t step;      /* 0-based */
+    int64_t tag;       /* train_step_tag */
+    double train_loss; /* mean nats/token over the whole step's tokens, before the update */
+    double grad_norm;  /* global L2 norm before clipping; NAN where not computed */
     double learning_rate;
-    double step_ms;       /* data + micro-batches + update */
-    double flops_issued;  /* summed over the ops of this step */
+    double step_ms;      /* data + micro-batches + update */
+    double flops_issued; /* summed over the ops of this step */
 } train_step;
 
 typedef struct train_eval {
-    int64_t step;         /* optimiser steps done before this validation */
-    double val_loss;      /* mean nats/token */
+    int64_t step;    /* optimiser steps done before this validation */
+    double val_loss; /* mean nats/token */
     int64_t val_tokens;
     double eval_ms;
     double train_time_ms; /* sum of step_ms so far, all tags */
 } train_eval;
 
 typedef struct train_end {
-    int64_t status;       /* gb_status: OK, NAN, OOM, INTERRUPTED, ... */
+    int64_t status; /* gb_status: OK, NAN, OOM, INTERRUPTED, ... */
     int64_t steps_done;
     int64_t peak_memory_bytes; /* CPU: peak resident set; GPU: device memory in use */
     double train_time_ms;
-    char message[512];    /* why it did not end OK; empty otherwise */
+    char message[512]; /* why it did not end OK; empty otherwise */
 } train_end;
 
 typedef struct train_event {
@@ -73,8 +73,8 @@ typedef struct train_event {
         train_eval eval;
         struct {
             gb_op_time row;
-            int64_t steps;       /* profiled steps that the row sums over */
-            double step_ms;      /* their mean duration */
+            int64_t steps;  /* profiled steps that the row sums over */
+            double step_ms; /* their mean duration */
         } optime;
         train_end end;
     } u;

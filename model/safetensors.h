@@ -1,5 +1,6 @@
 /* safetensors.h: named float tensors in one file (github.com/huggingface/safetensors, format:
- * u64 little-endian header length, JSON header, data). Reads F32, F64 and BF16, writes F32 and F64. */
+ * u64 little-endian header length, JSON header, data). Reads F32, F64 and BF16, writes F32 and F64.
+ */
 #ifndef GPTBENCH_MODEL_SAFETENSORS_H
 #define GPTBENCH_MODEL_SAFETENSORS_H
 

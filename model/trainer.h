@@ -11,14 +11,14 @@
 
 typedef struct train_job {
     gpt_config config;
-    train_spec spec;      /* resolved */
+    train_spec spec; /* resolved */
     const gb_backend *backend;
-    int threads;          /* gb_options.threads */
-    int device_index;     /* gb_options.device_index */
-    int64_t replicate;    /* r: shifts the seed of the weights and the start in the data */
+    int threads;           /* gb_options.threads */
+    int device_index;      /* gb_options.device_index */
+    int64_t replicate;     /* r: shifts the seed of the weights and the start in the data */
     int64_t profile_steps; /* steps of the per-op window (tag profiled); 0 = none */
     const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
-    const char *save_weights; /* safetensors file written at the end; NULL = none */
+    const char *save_weights;          /* safetensors file written at the end; NULL = none */
 } train_job;
 
 train_job train_job_default(void);
