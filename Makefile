@@ -128,4 +128,67 @@ $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUIL
 .PHONY: tests
 tests: $(TESTS) $(PROGRAM) ## build the tests
 
+# What slows the sanitizers down is the optimiser's absence, so keep some of it.
+ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
+
+.PHONY: test
+test: ## install what is missing, build, run every test, also under sanitizers
+	@scripts/deps.sh build test
+	@$(SUBMAKE) -s tests
+	@$(SUBMAKE) -s $(ASAN_BUILD) tests
+	@tests/run_tests.sh $(BUILD) $(BUILD)-asan
+
+.PHONY: test-asan
+test-asan: ## the unit and end-to-end tests under address and undefined-behaviour sanitizers
+	@scripts/deps.sh build test
+	@$(SUBMAKE) -s $(ASAN_BUILD) tests
+	@tests/run_tests.sh $(BUILD)-asan
+
+.PHONY: demo
+demo: ## install what is missing, build, run suites/quick.ini, show the results
+	@scripts/deps.sh build
+	@$(SUBMAKE) -s all
+	@$(PROGRAM) run suites/quick.ini
+
+.PHONY: deps
+deps: ## install the packages for building, testing and linting
+	@scripts/deps.sh build test lint
+
+# ---- checks ----
+.PHONY: format format-check lint
+format: ## rewrite the C sources as .clang-format says
+	clang-format -i $(OWN_FILES)
+
+format-check: ## fail when a C source is not formatted
+	clang-format --dry-run --Werror $(OWN_FILES)
+
+lint: $(BUILD)/gen/version.h $(BUILD)/gen/schema_sql.h ## clang-tidy and cppcheck
+	@scripts/deps.sh build lint
+	@scripts/lint.sh $(BUILD)
+
+# ---- installation ----
+INSTALL ?= install
+SHARE   := $(DESTDIR)$(PREFIX)/share
+INSTALLED = $(DESTDIR)$(PREFIX)/bin/gptbench $(SHARE)/man/man1/gptbench.1 \
+            $(SHARE)/bash-completion/completions/gptbench $(SHARE)/zsh/site-functions/_gptbench
+
+.PHONY: install uninstall
+install: all ## install program, manual page and completions under PREFIX
+	$(INSTALL) -Dm755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/gptbench
+	$(INSTALL) -Dm644 man/gptbench.1 $(SHARE)/man/man1/gptbench.1
+	$(INSTALL) -Dm644 completion/gptbench.bash $(SHARE)/bash-completion/completions/gptbench
+	$(INSTALL) -Dm644 completion/_gptbench $(SHARE)/zsh/site-functions/_gptbench
+
+uninstall: ## remove what install put there
+	rm -f $(INSTALLED)
+
+.PHONY: clean help
+clean: ## remove what was built; results stay
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-clang
+
+help: ## show this list
+	@echo 'targets:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  PREFIX=/usr/local  DESTDIR='
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Runs the whole test suite and ends with one line: `N passed, N failed, N skipped`.
+#   tests/run_tests.sh BUILD_DIR [SANITIZED_BUILD_DIR]
+# Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e_*.sh on
+# BUILD_DIR/gptbench, the same unit tests built with sanitizers, and the formatting check.
+# One line per program or script; whatever failed is shown in full. GPTBENCH_TEST_ONLY=GLOB picks
+# programs by name.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+build=$(realpath "${1:?usage: tests/run_tests.sh BUILD_DIR [SANITIZED_BUILD_DIR]}")
+sanitized=${2:+$(realpath "$2")}
+only=${GPTBENCH_TEST_ONLY:-*}
+limit_s=600
+
+if [ -z "${GPTBENCH_TEST_DATA:-}" ] && [ -d ../shared/data ]; then
+    GPTBENCH_TEST_DATA=$(realpath ../shared/data)
+    export GPTBENCH_TEST_DATA
+fi
+# OpenBLAS and libgomp keep their thread pools to the end of the process: not our leaks.
+export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0"
+export UBSAN_OPTIONS=print_stacktrace=1
+
+passed=0 failed=0 skipped=0
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
+# "passed failed skipped finished" of a cmocka program's output. cmocka names failed tests again
+# in its closing summary, so only lines between "Running" and "test(s) run" count.
+count_cmocka() {
+    awk '/^\[==========\].*Running/ { inside = 1; next }
+         /^\[==========\].*test\(s\) run/ { inside = 0; next }
+         inside && /^\[       OK \]/ { ok++ }
+         inside && /^\[  FAILED  \]/ { bad++ }
+         inside && /^\[  SKIPPED \]/ { skip++ }
+         END { print ok + 0, bad + 0, skip + 0, inside ? "no" : "yes" }' "$output"
+}
+
+count_script() {
+    awk '/^ok - / { ok++ } /^not ok - / { bad++ } /^skip - / { skip++ }
+         END { print ok + 0, bad + 0, skip + 0, "yes" }' "$output"
+}
+
+# run_one LABEL COUNTER COMMAND...
+run_one() {
+    local label=$1 counter=$2 started=$SECONDS rc ok bad skip finished why=""
+    shift 2
+    timeout --kill-after=10 "$limit_s" "$@" >"$output" 2>&1 </dev/null
+    rc=$?
+    read -r ok bad skip finished < <("$counter")
+    if [ "$rc" -eq 124 ] || [ "$rc" -eq 137 ]; then
+        why="stopped after $limit_s s"
+    elif [ "$rc" -gt 128 ]; then
+        why="killed by signal $((rc - 128))"
+    elif [ "$finished" = no ]; then
+        why="ended in the middle, exit status $rc"
+    elif [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        why="exit status $rc"
+    elif [ $((ok + bad + skip)) -eq 0 ]; then
+        why="ran no test"
+    fi
+    [ -n "$why" ] && bad=$((bad + 1))
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    printf '%-4s %-34s %4d passed' "$([ "$bad" -eq 0 ] && echo ok || echo FAIL)" "$label" "$ok"
+    [ "$bad" -gt 0 ] && printf ', %d failed' "$bad"
+    [ "$skip" -gt 0 ] && printf ', %d skipped' "$skip"
+    printf '  (%d s)%s\n' $((SECONDS - started)) "${why:+  $why}"
+    if [ "$bad" -gt 0 ]; then
+        grep -v '^\[       OK \]\|^\[ RUN      \]\|^ok - ' "$output" | sed 's/^/    | /'
+    elif [ "$skip" -gt 0 ]; then
+        grep '^skip - \|[Ss]kip' "$output" | grep -v '^\[' | sort -u | head -3 | sed 's/^/       /'
+    fi
+}
+
+for source in tests/test_*.c; do
+    name=$(basename "$source" .c)
+    [[ $name == $only ]] && run_one "$name" count_cmocka "$build/tests/$name"
+done
+for script in tests/e2e_*.sh; do
+    name=$(basename "$script" .sh)
+    [[ $name == $only ]] && run_one "$name" count_script bash "$script" "$build/gptbench"
+done
+if [ -n "$sanitized" ]; then
+    for source in tests/test_*.c; do
+        name=$(basename "$source" .c)
+        [[ $name == $only ]] && run_one "$name (sanitized)" count_cmocka "$sanitized/tests/$name"
+    done
+fi
+
+check_format() {
+    if ! command -v clang-format >/dev/null; then
+        echo "skip - formatting: clang-format is not installed"
+    elif make --no-print-directory -s format-check; then
+        echo "ok - formatting"
+    else
+        echo "not ok - formatting: make format mends it"
+        return 1
+    fi
+}
+export -f check_format
+[[ format == $only ]] && run_one "format-check" count_script bash -c check_format
+
+echo "$passed passed, $failed failed$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
+[ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]
