@@ -24,6 +24,12 @@ CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover
 LDFLAGS  += -fsanitize=$(SANITIZE)
 endif
 
+# `make V=1` shows whole command lines.
+ifeq ($(V),)
+Q   := @
+say  = @echo '  $(1)  $@'
+endif
+
 # Sources are found, not listed: a new file in a room is built without a change here.
 KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c)
 ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
@@ -68,32 +74,36 @@ SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(s
 all: $(PROGRAM) ## build the program (default)
 
 $(PROGRAM): $(call obj,bench/main.c) $(BUILD)/libgptbench.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libgptbench.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/gen/flags | $(BUILD)/gen/version.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 define isa_rule
 $(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c $(BUILD)/gen/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DGB_ISA=$(1) -DGB_ISA_$(1)=1 -MMD -MP -c -o $$@ $$<
+	$$(call say,CC  )
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DGB_ISA=$(1) -DGB_ISA_$(1)=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 	@mkdir -p $(@D)
-	$(NVCC) $(CPPFLAGS) $(NVFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,NVCC)
+	$(Q)$(NVCC) $(CPPFLAGS) $(NVFLAGS) -MMD -MP -c -o $@ $<
 
 # The schema travels inside the program; the text of bench/schema.sql is the only copy.
 $(BUILD)/obj/bench/store.o: $(BUILD)/gen/schema_sql.h
 $(BUILD)/gen/schema_sql.h: bench/schema.sql
 	@mkdir -p $(@D)
-	{ echo 'static const char schema_sql[] ='; \
+	@{ echo 'static const char schema_sql[] ='; \
 	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo '    ;'; } > $@
 
 # Generated files are replaced only when their text changes, so that what depends on them is
@@ -118,12 +128,17 @@ has = $(shell grep -lE '$(1)' $(wildcard bench/*.c model/*.c kernels/cpu/*.c) 2>
 STUBS := $(foreach c,run plan report compare list show train parity data doctor worker,$(if $(call has,^gb_status cmd_$(c)\b),,-DSTUB_$(c))) \
          $(if $(call has,^const gb_backend gb_backend_cpu),,-DSTUB_backend) $(if $(call has,^const char \*gb_nearest_name),,-DSTUB_nearest)
 $(BUILD)/obj/bench/stubs.o: CPPFLAGS += $(STUBS)
-$(BUILD)/obj/bench/stubs.o: FORCE
+$(BUILD)/obj/bench/stubs.o: $(BUILD)/gen/stubs
+$(BUILD)/gen/stubs: FORCE
+	@mkdir -p $(@D)
+	@echo '$(STUBS)' > $@.new
+	@$(replace_if_changed)
 
 # ---- tests ----
 $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
+	$(call say,TEST)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
 
 .PHONY: tests
 tests: $(TESTS) $(PROGRAM) ## build the tests
@@ -134,20 +149,20 @@ ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
 .PHONY: test
 test: ## install what is missing, build, run every test, also under sanitizers
 	@scripts/deps.sh build test
-	@$(SUBMAKE) -s tests
-	@$(SUBMAKE) -s $(ASAN_BUILD) tests
+	@$(SUBMAKE) tests
+	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD) $(BUILD)-asan
 
 .PHONY: test-asan
 test-asan: ## the unit and end-to-end tests under address and undefined-behaviour sanitizers
 	@scripts/deps.sh build test
-	@$(SUBMAKE) -s $(ASAN_BUILD) tests
+	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD)-asan
 
 .PHONY: demo
 demo: ## install what is missing, build, run suites/quick.ini, show the results
 	@scripts/deps.sh build
-	@$(SUBMAKE) -s all
+	@$(SUBMAKE) all
 	@$(PROGRAM) run suites/quick.ini
 
 .PHONY: deps
@@ -189,6 +204,6 @@ clean: ## remove what was built; results stay
 help: ## show this list
 	@echo 'targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  PREFIX=/usr/local  DESTDIR='
+	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  PREFIX=/usr/local  DESTDIR=  V=1'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -100,6 +100,26 @@ static void help_print(const cli_command *command)
 
 /* ---- parsing ---- */
 
+/* "data pack" of "gptbench data pack TEXT -o OUT": what the user typed, also for subcommands. */
+static void command_name(const cli_command *command, char *out, size_t size)
+{
+    const char *word = command->usage;
+    size_t used = 0;
+    out[0] = '\0';
+    while (*word) {
+        size_t length = strcspn(word, " ");
+        bool is_name = strspn(word, "abcdefghijklmnopqrstuvwxyz") == length && length > 0;
+        if (!is_name || used + length + 2 > size) {
+            break;
+        }
+        if (strncmp(word, "gptbench", length) != 0) {
+            used += (size_t)snprintf(out + used, size - used, "%s%.*s", used ? " " : "",
+                                     (int)length, word);
+        }
+        word += length + (word[length] == ' ');
+    }
+}
+
 /* The option that `arg` names; *value points behind '=' when there is one, else is NULL. */
 static const cli_option *option_find(const cli_command *command, const char *arg,
                                      const char **value)
@@ -225,7 +245,8 @@ static gb_status positional_check(const cli_command *command, const char *name, 
 gb_status cli_parse(const cli_command *command, int argc, char **argv, const char **positional,
                     int *n_positional, bool *help_shown, gb_error *err)
 {
-    const char *name = argc > 0 ? argv[0] : "gptbench";
+    char name[64];
+    command_name(command, name, sizeof name);
     const char *extra = NULL;
     bool options_over = false;
     int count = 0;
