@@ -3,6 +3,9 @@
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version.
 
+-- 'gptb': tells a database of ours from any other SQLite file.
+PRAGMA application_id = 1735423074;
+
 CREATE TABLE schema_version (
   version         INTEGER PRIMARY KEY,
   applied_at      TEXT NOT NULL,
@@ -46,7 +49,8 @@ CREATE TABLE gemm_peak (
   PRIMARY KEY (machine_id, backend, precision, threads)
 ) STRICT, WITHOUT ROWID;
 
--- One row per cell of the matrix.
+-- One row per cell of the matrix. A cell whose settings change under the same name becomes a new
+-- row; the old one stays, with its runs, as in_plan = 0.
 CREATE TABLE config (
   config_id                  INTEGER PRIMARY KEY,
   suite_id                   INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
@@ -74,11 +78,13 @@ CREATE TABLE config (
   flops_per_token_6n         REAL NOT NULL,
   flops_per_token_nanogpt    REAL NOT NULL,
   flops_per_token_llmc       REAL NOT NULL,
-  settings_json              TEXT NOT NULL,    -- every model and train key, resolved
-  UNIQUE (suite_id, name)
+  settings_json              TEXT NOT NULL     -- every model and train key, resolved; no paths
 ) STRICT;
+CREATE UNIQUE INDEX config_in_plan ON config (suite_id, name) WHERE in_plan = 1;
+CREATE INDEX config_by_suite ON config (suite_id);
 
--- One row per attempt at (config, replicate).
+-- One row per attempt at (config, replicate). A run that was interrupted or is tried again keeps
+-- its row and its data; the next try is a new row with the next attempt number.
 CREATE TABLE run (
   run_id               INTEGER PRIMARY KEY,
   config_id            INTEGER NOT NULL REFERENCES config ON DELETE CASCADE,
@@ -199,7 +205,8 @@ CREATE VIEW run_timing AS
          avg(CASE WHEN rank IN ((n + 1) / 2, (n + 2) / 2) THEN step_ms END) AS step_median_ms
   FROM timed GROUP BY run_id;
 
--- One row per run that the suite's current text asks for.
+-- One row per attempt at a run that the suite's current text asks for; is_latest = 1 marks the
+-- newest attempt of each run.
 CREATE VIEW run_summary AS
   SELECT s.name AS suite, c.name AS config, r.replicate, r.status, r.backend, r.precision,
          c.n_params, c.flops_per_token,
@@ -212,7 +219,10 @@ CREATE VIEW run_summary AS
          r.peak_memory_bytes, r.seed,
          r.run_id, r.config_id, r.attempt, r.message, r.steps_done, r.num_iterations,
          r.tokens_per_step, t.timed_steps, r.warmup_steps, r.entropy_rate_nats,
-         c.position, c.is_baseline, r.started_at, r.ended_at
+         c.position, c.is_baseline, r.started_at, r.ended_at, r.threads,
+         NOT EXISTS (SELECT 1 FROM run n WHERE n.config_id = r.config_id
+                     AND n.replicate = r.replicate AND n.identity = r.identity
+                     AND n.attempt > r.attempt) AS is_latest
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)

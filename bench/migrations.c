@@ -1,0 +1,66 @@
+#include "bench/migrations.h"
+
+#include "version.h"
+
+const migration *migrations_list(void)
+{
+    /* Version 1 is bench/schema.sql itself. */
+    static const migration list[] = {{0, NULL}};
+    return list;
+}
+
+int migrations_version(sqlite3 *db)
+{
+    sqlite3_stmt *stmt = NULL;
+    int version = 0;
+    if (sqlite3_prepare_v2(db, "SELECT max(version) FROM schema_version", -1, &stmt, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(stmt) == SQLITE_ROW) {
+        version = sqlite3_column_int(stmt, 0);
+    }
+    sqlite3_finalize(stmt);
+    return version;
+}
+
+static int version_record(sqlite3 *db, int version)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db,
+                                "INSERT INTO schema_version VALUES"
+                                " (?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?)",
+                                -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_int(stmt, 1, version);
+        sqlite3_bind_text(stmt, 2, GPTBENCH_VERSION, -1, SQLITE_STATIC);
+        rc = sqlite3_step(stmt) == SQLITE_DONE ? SQLITE_OK : sqlite3_errcode(db);
+    }
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+gb_status migrations_apply(sqlite3 *db, const migration *list, gb_error *err)
+{
+    int version = migrations_version(db), failed = version;
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+        return gb_fail(err, GB_ERR_IO, "cannot start the migration: %s", sqlite3_errmsg(db));
+    }
+    for (const migration *m = list; m->sql; m++) {
+        if (m->to_version <= version) {
+            continue;
+        }
+        failed = m->to_version;
+        if (sqlite3_exec(db, m->sql, NULL, NULL, NULL) != SQLITE_OK ||
+            version_record(db, m->to_version) != SQLITE_OK) {
+            goto rollback;
+        }
+    }
+    if (sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK) {
+        return GB_OK;
+    }
+rollback:
+    gb_fail(err, GB_ERR_FORMAT,
+            "cannot be brought from schema version %d to %d: %s; the file is unchanged", version,
+            failed, sqlite3_errmsg(db));
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return GB_ERR_FORMAT;
+}
