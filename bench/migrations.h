@@ -3,6 +3,7 @@
 #define GPTBENCH_BENCH_MIGRATIONS_H
 
 #include <sqlite3.h>
+#include <stddef.h>
 
 #include "kernels/status.h"
 

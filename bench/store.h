@@ -117,8 +117,8 @@ gb_status store_plan_claim(store *s, int64_t suite_id, const char *name, const c
 
 typedef struct store_planned {
     int64_t run_id;
-    bool to_do;       /* false: finished, or failed and not to be retried */
-    char status[16];  /* of the attempt that counts: planned when to_do */
+    bool to_do;      /* false: finished, or failed and not to be retried */
+    char status[16]; /* of the attempt that counts: planned when to_do */
     int64_t attempt;
 } store_planned;
 

@@ -1,0 +1,444 @@
+#include "bench/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/migrations.h"
+#include "bench/store_internal.h"
+#include "schema_sql.h"
+#include "version.h"
+
+#define APPLICATION_ID  1735423074 /* 'gptb', as in schema.sql */
+#define MAX_STATEMENTS  64
+#define BUSY_TIMEOUT_MS 10000
+
+struct store {
+    sqlite3 *db;
+    char *path;
+    int lock_fd; /* held with flock while writing; -1 otherwise */
+    bool in_transaction;
+    int rows;          /* written in the open transaction */
+    int64_t opened_ms; /* when the open transaction began */
+    int n_statements;
+    struct {
+        const char *sql;
+        sqlite3_stmt *stmt;
+    } statements[MAX_STATEMENTS];
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
+{
+    switch (sqlite3_errcode(s->db) & 0xff) {
+    case SQLITE_NOTADB:
+        return gb_fail(err, GB_ERR_FORMAT, "%s: not a SQLite database; give --db another file",
+                       s->path);
+    case SQLITE_CORRUPT:
+        return gb_fail(err, GB_ERR_FORMAT,
+                       "%s: the database is corrupt (%s); restore it from a copy, or give --db"
+                       " another file",
+                       s->path, sqlite3_errmsg(s->db));
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+        return gb_fail(err, GB_ERR_INTERNAL, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
+    default:
+        return gb_fail(err, GB_ERR_IO, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
+    }
+}
+
+/* ---- statements ---- */
+
+static gb_status statement_get(store *s, sqlite3_stmt **out, gb_error *err, const char *sql)
+{
+    for (int i = 0; i < s->n_statements; i++) {
+        if (s->statements[i].sql == sql) {
+            *out = s->statements[i].stmt;
+            sqlite3_reset(*out);
+            return GB_OK;
+        }
+    }
+    if (s->n_statements == MAX_STATEMENTS) {
+        return gb_fail(err, GB_ERR_INTERNAL, "store: more than %d statements", MAX_STATEMENTS);
+    }
+    if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK) {
+        return store_sqlite_fail(s, err, "cannot prepare a statement");
+    }
+    s->statements[s->n_statements].sql = sql;
+    s->statements[s->n_statements++].stmt = *out;
+    return GB_OK;
+}
+
+static gb_status statement_bind(store *s, sqlite3_stmt *stmt, gb_error *err, const char *types,
+                                va_list args)
+{
+    for (int i = 0; types[i]; i++) {
+        int rc = SQLITE_MISUSE;
+        if (types[i] == 'i') {
+            rc = sqlite3_bind_int64(stmt, i + 1, va_arg(args, int64_t));
+        } else if (types[i] == 'd') {
+            double value = va_arg(args, double);
+            rc = isfinite(value) ? sqlite3_bind_double(stmt, i + 1, value)
+                                 : sqlite3_bind_null(stmt, i + 1);
+        } else if (types[i] == 't') {
+            rc = sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+        }
+        if (rc != SQLITE_OK) {
+            return store_sqlite_fail(s, err, "cannot bind a value");
+        }
+    }
+    return GB_OK;
+}
+
+static gb_status query_v(store *s, sqlite3_stmt **out, gb_error *err, const char *sql,
+                         const char *types, va_list args)
+{
+    GB_TRY(statement_get(s, out, err, sql));
+    return statement_bind(s, *out, err, types, args);
+}
+
+static gb_status transaction_begin(store *s, gb_error *err)
+{
+    if (s->in_transaction) {
+        return GB_OK;
+    }
+    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+        return store_sqlite_fail(s, err, "cannot begin to write");
+    }
+    s->in_transaction = true;
+    s->rows = 0;
+    s->opened_ms = now_ms();
+    return GB_OK;
+}
+
+gb_status store_exec(store *s, gb_error *err, const char *sql, const char *types, ...)
+{
+    GB_TRY(transaction_begin(s, err));
+    sqlite3_stmt *stmt = NULL;
+    va_list args;
+    va_start(args, types);
+    gb_status status = query_v(s, &stmt, err, sql, types, args);
+    va_end(args);
+    GB_TRY(status);
+    int rc = sqlite3_step(stmt);
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        status = store_sqlite_fail(s, err, "cannot write");
+    }
+    sqlite3_reset(stmt);
+    s->rows++;
+    return status;
+}
+
+gb_status store_query(store *s, sqlite3_stmt **out, gb_error *err, const char *sql,
+                      const char *types, ...)
+{
+    va_list args;
+    va_start(args, types);
+    gb_status status = query_v(s, out, err, sql, types, args);
+    va_end(args);
+    return status;
+}
+
+gb_status store_step(store *s, sqlite3_stmt *stmt, bool *row, gb_error *err)
+{
+    int rc = sqlite3_step(stmt);
+    *row = rc == SQLITE_ROW;
+    if (rc == SQLITE_ROW) {
+        return GB_OK;
+    }
+    gb_status status = rc == SQLITE_DONE ? GB_OK : store_sqlite_fail(s, err, "cannot read");
+    sqlite3_reset(stmt);
+    return status;
+}
+
+gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, const char *sql,
+                        const char *types, ...)
+{
+    sqlite3_stmt *stmt = NULL;
+    va_list args;
+    va_start(args, types);
+    gb_status status = query_v(s, &stmt, err, sql, types, args);
+    va_end(args);
+    GB_TRY(status);
+    bool row;
+    GB_TRY(store_step(s, stmt, &row, err));
+    *out = missing;
+    if (row && sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
+        *out = sqlite3_column_int64(stmt, 0);
+    }
+    sqlite3_reset(stmt);
+    return GB_OK;
+}
+
+/* ---- transactions ---- */
+
+gb_status store_commit(store *s, gb_error *err)
+{
+    if (!s->in_transaction) {
+        return GB_OK;
+    }
+    if (sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        gb_status status = store_sqlite_fail(s, err, "cannot commit");
+        store_rollback(s);
+        return status;
+    }
+    s->in_transaction = false;
+    return GB_OK;
+}
+
+gb_status store_commit_due(store *s, bool flush, gb_error *err)
+{
+    if (s->in_transaction &&
+        (flush || s->rows >= STORE_COMMIT_ROWS || now_ms() - s->opened_ms >= STORE_COMMIT_MS)) {
+        return store_commit(s, err);
+    }
+    return GB_OK;
+}
+
+void store_rollback(store *s)
+{
+    if (s->in_transaction) {
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        s->in_transaction = false;
+    }
+}
+
+/* ---- opening ---- */
+
+static gb_status connection_open(store *s, int flags, gb_error *err)
+{
+    if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK) {
+        gb_status status = gb_fail(err, GB_ERR_IO, "%s: cannot be opened: %s", s->path,
+                                   s->db ? sqlite3_errmsg(s->db) : "out of memory");
+        sqlite3_close(s->db);
+        s->db = NULL;
+        return status;
+    }
+    sqlite3_extended_result_codes(s->db, 1);
+    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+    return GB_OK;
+}
+
+static void connection_close(store *s)
+{
+    for (int i = 0; i < s->n_statements; i++) {
+        sqlite3_finalize(s->statements[i].stmt);
+    }
+    s->n_statements = 0;
+    sqlite3_close(s->db);
+    s->db = NULL;
+}
+
+static gb_status pragma_int(store *s, const char *sql, int64_t *out, gb_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    *out = 0;
+    if (sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW) {
+        gb_status status = store_sqlite_fail(s, err, "cannot be read");
+        sqlite3_finalize(stmt);
+        return status;
+    }
+    *out = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return GB_OK;
+}
+
+static gb_status integrity_check(store *s, gb_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    gb_status status = GB_OK;
+    if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW) {
+        status = store_sqlite_fail(s, err, "cannot be checked");
+    } else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0) {
+        status = gb_fail(err, GB_ERR_FORMAT,
+                         "%s: the database is corrupt (%s); restore it from a copy, or give --db"
+                         " another file",
+                         s->path, (const char *)sqlite3_column_text(stmt, 0));
+    }
+    sqlite3_finalize(stmt);
+    return status;
+}
+
+/* Reads a file that is there through a connection that cannot write, so that whatever is wrong
+ * with it, it stays as it is. *version is that of its schema. */
+static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
+{
+    GB_TRY(connection_open(s, SQLITE_OPEN_READONLY, err));
+    int64_t id = 0;
+    gb_status status = pragma_int(s, "PRAGMA application_id", &id, err);
+    *version = 0;
+    if (status == GB_OK && id == APPLICATION_ID) {
+        *version = migrations_version(s->db);
+    }
+    if (status == GB_OK && whole) {
+        status = integrity_check(s, err);
+    }
+    if (status == GB_OK && *version <= 0) {
+        status = gb_fail(err, GB_ERR_FORMAT,
+                         "%s: not a database of gptbench; give --db another file", s->path);
+    }
+    if (status == GB_OK && *version > STORE_SCHEMA_VERSION) {
+        status = gb_fail(err, GB_ERR_FORMAT,
+                         "%s: written by a newer gptbench (schema version %d, this program knows"
+                         " %d); use that version, or give --db another file",
+                         s->path, *version, STORE_SCHEMA_VERSION);
+    }
+    connection_close(s);
+    return status;
+}
+
+static gb_status schema_create(store *s, gb_error *err)
+{
+    if (sqlite3_exec(s->db, "BEGIN EXCLUSIVE", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(s->db, schema_sql, NULL, NULL, NULL) != SQLITE_OK) {
+        gb_status status = store_sqlite_fail(s, err, "cannot create the tables");
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        return status;
+    }
+    s->in_transaction = true;
+    GB_TRY(store_exec(s, err, "INSERT INTO schema_version VALUES (?, " SQL_NOW ", ?)", "it",
+                      (int64_t)STORE_SCHEMA_VERSION, GPTBENCH_VERSION));
+    return store_commit(s, err);
+}
+
+static gb_status directories_make(const char *path, gb_error *err)
+{
+    char *copy = strdup(path);
+    if (!copy) {
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory", path);
+    }
+    gb_status status = GB_OK;
+    for (char *slash = *copy ? strchr(copy + 1, '/') : NULL; slash && status == GB_OK;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
+            status = gb_fail(err, GB_ERR_IO, "%s: cannot make the directory %s: %s", path, copy,
+                             strerror(errno));
+        }
+        *slash = '/';
+    }
+    free(copy);
+    return status;
+}
+
+/* One writer per file. The lock is flock's, which SQLite does not use, and ends with the process.
+ * The descriptor must stay open until SQLite has closed its own: closing any descriptor of the
+ * file would drop SQLite's POSIX locks. */
+static gb_status lock_take(store *s, gb_error *err)
+{
+    GB_TRY(directories_make(s->path, err));
+    s->lock_fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (s->lock_fd < 0) {
+        return gb_fail(err, GB_ERR_IO, "%s: cannot be opened for writing: %s", s->path,
+                       strerror(errno));
+    }
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "%s: another gptbench is writing this database; wait for it, or give --db"
+                       " another file",
+                       s->path);
+    }
+    return GB_OK;
+}
+
+static gb_status open_for_writing(store *s, gb_error *err)
+{
+    GB_TRY(lock_take(s, err));
+    struct stat st;
+    if (fstat(s->lock_fd, &st) != 0) {
+        return gb_fail(err, GB_ERR_IO, "%s: %s", s->path, strerror(errno));
+    }
+    int version = 0;
+    if (st.st_size > 0) {
+        GB_TRY(file_verify(s, true, &version, err));
+    }
+    GB_TRY(connection_open(s, SQLITE_OPEN_READWRITE, err));
+    if (sqlite3_exec(s->db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                     "PRAGMA foreign_keys = ON;",
+                     NULL, NULL, NULL) != SQLITE_OK) {
+        return store_sqlite_fail(s, err, "cannot be set up");
+    }
+    if (version == 0) {
+        return schema_create(s, err);
+    }
+    gb_status status = migrations_apply(s->db, migrations_list(), err);
+    return status == GB_OK ? GB_OK : gb_error_prefix(err, "%s", s->path);
+}
+
+static gb_status open_for_reading(store *s, gb_error *err)
+{
+    struct stat st;
+    if (stat(s->path, &st) != 0) {
+        return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO,
+                       "%s: no such database (%s); `gptbench run SUITE.ini --db FILE` makes one",
+                       s->path, strerror(errno));
+    }
+    int version = 0;
+    GB_TRY(file_verify(s, false, &version, err));
+    if (version < STORE_SCHEMA_VERSION) {
+        store *writer = NULL;
+        GB_TRY(store_open(&writer, s->path, STORE_WRITE, err));
+        store_close(writer);
+    }
+    return connection_open(s, SQLITE_OPEN_READONLY, err);
+}
+
+gb_status store_open(store **out, const char *path, store_mode mode, gb_error *err)
+{
+    *out = NULL;
+    store *s = calloc(1, sizeof *s);
+    if (!s || !(s->path = strdup(path))) {
+        free(s);
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory to open the database", path);
+    }
+    s->lock_fd = -1;
+    gb_status status = mode == STORE_WRITE ? open_for_writing(s, err) : open_for_reading(s, err);
+    if (status != GB_OK) {
+        store_close(s);
+        return status;
+    }
+    *out = s;
+    return GB_OK;
+}
+
+void store_close(store *s)
+{
+    if (!s) {
+        return;
+    }
+    store_commit(s, NULL);
+    connection_close(s);
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+    }
+    free(s->path);
+    free(s);
+}
+
+sqlite3 *store_sqlite(store *s)
+{
+    return s->db;
+}
+
+const char *store_path(const store *s)
+{
+    return s->path;
+}

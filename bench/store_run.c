@@ -1,0 +1,89 @@
+#include <string.h>
+
+#include "bench/store_internal.h"
+
+gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
+{
+    GB_TRY(store_exec(s, err,
+                      "UPDATE run SET status = 'running', pid = ?, started_at = " SQL_NOW
+                      " WHERE run_id = ?",
+                      "ii", pid, run_id));
+    return store_commit(s, err);
+}
+
+static gb_status start_write(store *s, int64_t run_id, const train_start *e, gb_error *err)
+{
+    int64_t planned = 0;
+    for (int g = 0; g < GB_MEM_GROUPS; g++) {
+        planned += e->memory_plan_bytes[g];
+    }
+    return store_exec(s, err,
+                      "UPDATE run SET isa = ?, precision_note = ?, libraries = ?,"
+                      " planned_memory_bytes = ?, entropy_rate_nats = ?, train_data_hash = ?,"
+                      " val_data_hash = ? WHERE run_id = ?",
+                      "tttidtti", e->device.isa, e->device.precision_note, e->device.libraries,
+                      planned, e->entropy_rate_nats, e->train_data_hash, e->val_data_hash, run_id);
+}
+
+static gb_status optime_write(store *s, int64_t run_id, const train_event *event, gb_error *err)
+{
+    const gb_op_time *row = &event->u.optime.row;
+    return store_exec(s, err,
+                      "INSERT INTO op_time VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                      " ON CONFLICT DO UPDATE SET steps = steps + excluded.steps,"
+                      " calls = calls + excluded.calls, time_ms = time_ms + excluded.time_ms,"
+                      " flops = flops + excluded.flops",
+                      "ititiidd", run_id, gb_phase_name(row->phase), (int64_t)row->layer,
+                      gb_op_name(row->op), event->u.optime.steps, row->calls, row->time_ms,
+                      row->flops);
+}
+
+gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb_error *err)
+{
+    const train_step *step = &event->u.step;
+    const train_eval *eval = &event->u.eval;
+    switch ((train_event_type)event->type) {
+    case TRAIN_EVENT_START:
+        return start_write(s, run_id, &event->u.start, err);
+    case TRAIN_EVENT_STEP:
+        return store_exec(s, err, "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "iitddddd",
+                          run_id, step->step, train_step_tag_name((train_step_tag)step->tag),
+                          step->train_loss, step->grad_norm, step->learning_rate, step->step_ms,
+                          step->flops_issued);
+    case TRAIN_EVENT_EVAL:
+        return store_exec(s, err, "INSERT INTO eval VALUES (?, ?, ?, ?, ?, ?)", "iididd", run_id,
+                          eval->step, eval->val_loss, eval->val_tokens, eval->eval_ms,
+                          eval->train_time_ms);
+    case TRAIN_EVENT_OPTIME:
+        return optime_write(s, run_id, event, err);
+    case TRAIN_EVENT_END:
+        break;
+    }
+    return GB_OK;
+}
+
+/* What the ops' timers leave of the profiled steps, so that the ledger adds up to the step. It is
+ * negative where timers overlap; that is written as it is. */
+static gb_status unattributed_write(store *s, int64_t run_id, const store_run_result *r,
+                                    gb_error *err)
+{
+    return store_exec(s, err,
+                      "INSERT OR REPLACE INTO op_time SELECT ?1, 'idle', -1, 'unattributed', ?2,"
+                      " 0, ?3 - coalesce(sum(time_ms), 0), 0 FROM op_time"
+                      " WHERE run_id = ?1 AND phase NOT IN ('eval', 'idle')",
+                      "iid", run_id, r->profiled_steps, r->profiled_ms);
+}
+
+gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_error *err)
+{
+    GB_TRY(store_exec(s, err,
+                      "UPDATE run SET status = ?, message = ?, steps_done = ?,"
+                      " peak_memory_bytes = nullif(?, 0), warmup_steps = ?, ended_at = " SQL_NOW
+                      " WHERE run_id = ?",
+                      "ttiiii", r->status, r->message, r->steps_done, r->peak_memory_bytes,
+                      r->warmup_steps, run_id));
+    if (r->profiled_steps > 0) {
+        GB_TRY(unattributed_write(s, run_id, r, err));
+    }
+    return store_commit(s, err);
+}
