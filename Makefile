@@ -103,15 +103,19 @@ $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 $(BUILD)/obj/bench/store.o: $(BUILD)/gen/schema_sql.h
 $(BUILD)/gen/schema_sql.h: bench/schema.sql
 	@mkdir -p $(@D)
-	@{ echo 'static const char schema_sql[] ='; \
-	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo '    ;'; } > $@
+	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \
+	  echo '0};'; } > $@
+
+# What computes: a hash of the sources of the kernels and the model. It is part of a run's identity,
+# so that a change there makes runs be done again, and a change of the report does not.
+CODE := $(shell cat $(sort $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda model,$(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh))) | sha256sum | cut -c1-16)
 
 # Generated files are replaced only when their text changes, so that what depends on them is
 # rebuilt exactly then.
 replace_if_changed = cmp -s $@ $@.new && rm $@.new || mv $@.new $@
 $(BUILD)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@{ echo '#define GPTBENCH_VERSION "$(VERSION)"'; echo '#define GPTBENCH_COMMIT "$(COMMIT)"'; \
+	@{ echo '#define GPTBENCH_VERSION "$(VERSION)"'; echo '#define GPTBENCH_CODE "$(CODE)"'; echo '#define GPTBENCH_COMMIT "$(COMMIT)"'; \
 	   echo '#define GPTBENCH_CUDA_OFF_REASON "$(CUDA_OFF)"'; } > $@.new
 	@$(replace_if_changed)
 
