@@ -8,10 +8,10 @@
 #include "kernels/status.h"
 
 typedef enum cli_type {
-    CLI_FLAG,  /* bool * */
-    CLI_TEXT,  /* const char ** (points into argv) */
-    CLI_INT,   /* int64_t *; refused when not a whole number in [min, max] */
-    CLI_LIST   /* cli_list *: may be given several times */
+    CLI_FLAG, /* bool * */
+    CLI_TEXT, /* const char ** (points into argv) */
+    CLI_INT,  /* int64_t *; refused when not a whole number in [min, max] */
+    CLI_LIST  /* cli_list *: may be given several times */
 } cli_type;
 
 typedef struct cli_list {
@@ -20,22 +20,22 @@ typedef struct cli_list {
 } cli_list;
 
 typedef struct cli_option {
-    const char *name;     /* "--db"; NULL ends the table */
+    const char *name;       /* "--db"; NULL ends the table */
     const char *short_name; /* "-o" or NULL */
     cli_type type;
-    void *target;         /* keeps its value when the option is not given */
+    void *target;           /* keeps its value when the option is not given */
     const char *value_name; /* "FILE", for help; NULL for flags */
     const char *help;
-    long long min, max;   /* CLI_INT */
+    long long min, max; /* CLI_INT */
 } cli_option;
 
 typedef struct cli_command {
-    const char *usage;    /* "gptbench run SUITE.ini [options]" */
-    const char *summary;  /* one or two sentences for --help */
+    const char *usage;   /* "gptbench run SUITE.ini [options]" */
+    const char *summary; /* one or two sentences for --help */
     const cli_option *options;
     int min_positional, max_positional;
     const char *positional_help; /* "SUITE.ini  the suite to run"; may be NULL */
-    const char *examples; /* lines for --help; may be NULL */
+    const char *examples;        /* lines for --help; may be NULL */
 } cli_command;
 
 /* Parses argv[1..argc). Accepts --name value, --name=value, -o value and "--" to end options.
