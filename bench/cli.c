@@ -18,7 +18,7 @@ static void help_print_wrapped(const char *text, int at, int indent)
 {
     int column = at;
     while (*text) {
-        size_t word = strcspn(text, " ");
+        size_t word = strcspn(text, " \n");
         if (column + (int)word > HELP_WIDTH && column > indent) {
             printf("\n%*s", indent, "");
             column = indent;
@@ -26,9 +26,9 @@ static void help_print_wrapped(const char *text, int at, int indent)
         printf("%.*s", (int)word, text);
         column += (int)word;
         text += word;
-        if (*text == ' ') {
-            text += strspn(text, " ");
-            if (*text && column + 1 + (int)strcspn(text, " ") <= HELP_WIDTH) {
+        if (*text == ' ' || *text == '\n') {
+            text += strspn(text, " \n");
+            if (*text && column + 1 + (int)strcspn(text, " \n") <= HELP_WIDTH) {
                 putchar(' ');
                 column++;
             } else if (*text) {
@@ -40,13 +40,13 @@ static void help_print_wrapped(const char *text, int at, int indent)
     putchar('\n');
 }
 
-/* Lines of `text`, each indented by two spaces. */
+/* Lines of `text`, indented by two spaces unless they are already. */
 static void help_print_lines(const char *title, const char *text)
 {
     printf("\n%s:\n", title);
     while (*text) {
         size_t length = strcspn(text, "\n");
-        printf("  %.*s\n", (int)length, text);
+        printf("%s%.*s\n", text[0] == ' ' ? "" : "  ", (int)length, text);
         text += length + (text[length] == '\n');
     }
 }
