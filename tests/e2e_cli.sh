@@ -2,6 +2,7 @@
 # The command line as a user meets it: help, version, wrong input, exit codes.
 set -uo pipefail
 gptbench=$(realpath "${1:?usage: e2e_cli.sh PROGRAM}")
+root=$(realpath "$(dirname "$0")/..")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -46,6 +47,30 @@ for command in run plan report compare list show train parity data doctor; do
     expect_error 2 "^gptbench: .*--no-such-thing" "$command" --no-such-thing
 done
 expect_output '^usage: gptbench plan' help plan
+
+# What the program's own help names must stand in the manual page and both completions.
+sed 's/\\-/-/g' "$root/man/gptbench.1" >manual
+. "$root/completion/gptbench.bash"
+"$gptbench" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p' >commands
+for command in $(cat commands); do
+    : >out
+    : >err
+    for option in $("$gptbench" "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' |
+        grep -oE -- '--[a-z-]+'); do
+        [ "$option" = --help ] && continue
+        grep -qF -- "$option" manual || echo "$option: not in the manual page" >>err
+        [[ " $(_gptbench_options "$command") " == *" $option "* ]] ||
+            echo "$option: not in completion/gptbench.bash" >>err
+        grep -qF -- "$option" "$root/completion/_gptbench" ||
+            echo "$option: not in completion/_gptbench" >>err
+    done
+    grep -q "^\.B gptbench $command" manual || echo "$command: not in the manual page" >>err
+    grep -q "'$command:" "$root/completion/_gptbench" || echo "$command: not for zsh" >>err
+    [ ! -s err ]
+    check "the manual page and the completions know gptbench $command and its options" $?
+done
+[ "$(wc -l <commands)" -ge 10 ]
+check "gptbench --help lists the commands" $?
 
 expect_error 2 'no command given'
 expect_error 2 'unknown command repotr; did you mean report\?' repotr

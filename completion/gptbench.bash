@@ -1,0 +1,73 @@
+# bash completion for gptbench
+
+_gptbench_files() { # SUFFIX...: files that end so, and directories
+    local suffix
+    compopt -o filenames
+    COMPREPLY=($(compgen -d -- "$cur"))
+    for suffix in "$@"; do
+        COMPREPLY+=($(compgen -f -X "!*.$suffix" -- "$cur"))
+    done
+}
+
+_gptbench_words() {
+    COMPREPLY=($(compgen -W "$*" -- "$cur"))
+}
+
+_gptbench_keys="vocab_size= n_layer= n_head= n_embd= attention_type= n_kv_head= window_size=
+    n_latent= mlp_expansion_factor= mlp_hidden_multiple_of= use_swiglu_mlp= post_norm= qk_norm=
+    batch_size= sequence_length= grad_accumulation_steps= num_iterations= val_loss_every=
+    val_tokens= learning_rate= warmup_iters= warmdown_iters= weight_decay= grad_clip= precision=
+    seed="
+_gptbench_presets="d12 d24 d36 d48 d12_mlp3x d12_mlp3x_gqa d12_mlp3x_swiglu custom_mlp2x
+    d12_post_norm d12_post_norm_qk_norm d12_gqa d12_mqa d12_swiglu d12_window d12_mla"
+
+_gptbench_options() { # COMMAND
+    case $1 in
+    run) echo --db --backend --only --dry-run --retry-failed --report ;;
+    plan) echo ;;
+    report) echo --db --suite -o ;;
+    compare) echo --db --metric --fail-on ;;
+    list | show) echo --db ;;
+    train) echo --model --set --train --val --backend --threads --device --save ;;
+    parity) echo --weights --tokens -o --out --model --set --backend --threads --device ;;
+    data) echo ;;
+    doctor) echo --json --quick --results ;;
+    esac
+}
+
+_gptbench() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        _gptbench_words run plan report compare list show train parity data doctor help \
+            --help --version
+        return
+    fi
+    case $prev in
+    --db) _gptbench_files db sqlite; return ;;
+    --backend) _gptbench_words auto cpu cuda; return ;;
+    --model) _gptbench_words $_gptbench_presets; return ;;
+    --set) compopt -o nospace; _gptbench_words $_gptbench_keys; return ;;
+    --weights | --save | --out) _gptbench_files safetensors; return ;;
+    --tokens | --train | --val) _gptbench_files bin; return ;;
+    --report | --results) _gptbench_files; return ;;
+    --metric) _gptbench_words step_avg val_loss; return ;;
+    -o) _gptbench_files safetensors bin; return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        _gptbench_words $(_gptbench_options "$command") --help
+        return
+    fi
+    case $command in
+    run | plan) _gptbench_files ini ;;
+    data)
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            _gptbench_words pack info synth
+        else
+            _gptbench_files txt bin bpe
+        fi
+        ;;
+    help) _gptbench_words run plan report compare list show train parity data doctor ;;
+    esac
+}
+complete -F _gptbench gptbench
