@@ -20,10 +20,18 @@ static int ranked_compare(const void *a, const void *b)
     return order ? order : (left->index > right->index) - (left->index < right->index);
 }
 
-/* The config with everything that cannot change the model put to one value, so that two equal
- * models read equal: a window that sees the whole sequence is standard attention, mqa is gqa with
- * one head, and the hidden size alone says how wide the MLP is. */
-static void config_reduce(gpt_config *config, int64_t sequence_length)
+static void fingerprint_add(char *out, const void *object, const gb_key *table)
+{
+    size_t used = strlen(out);
+    for (; table->name && used < FINGERPRINT_BYTES - 1; table++) {
+        gb_key_format(object, table, out + used, FINGERPRINT_BYTES - 1 - used);
+        used += strlen(out + used);
+        snprintf(out + used, FINGERPRINT_BYTES - used, "|");
+        used = strlen(out);
+    }
+}
+
+void suite_config_reduce(gpt_config *config, int64_t sequence_length)
 {
     gpt_config plain = gpt_config_default();
     if (config->attention_type == GPT_ATTENTION_SLIDING_WINDOW &&
@@ -45,22 +53,11 @@ static void config_reduce(gpt_config *config, int64_t sequence_length)
     }
 }
 
-static void fingerprint_add(char *out, const void *object, const gb_key *table)
-{
-    size_t used = strlen(out);
-    for (; table->name && used < FINGERPRINT_BYTES - 1; table++) {
-        gb_key_format(object, table, out + used, FINGERPRINT_BYTES - 1 - used);
-        used += strlen(out + used);
-        snprintf(out + used, FINGERPRINT_BYTES - used, "|");
-        used = strlen(out);
-    }
-}
-
 /* Equal text: equal model and training, whatever the names. */
 static void cell_fingerprint(const suite_cell *cell, char *out)
 {
     gpt_config config = cell->config;
-    config_reduce(&config, cell->spec.sequence_length);
+    suite_config_reduce(&config, cell->spec.sequence_length);
     out[0] = '\0';
     fingerprint_add(out, &config, gpt_config_keys());
     fingerprint_add(out, &cell->spec, train_spec_keys());

@@ -142,6 +142,11 @@ gb_status suite_matrix_name(suite_reader *reader);
 
 /* ---- suite_check.c: what only all cells together show ---- */
 
+/* Puts everything that cannot change the model to one value, so that two equal models read equal:
+ * a window that sees the whole sequence is standard attention, mqa is gqa with one head, and the
+ * hidden size alone says how wide the MLP is. */
+void suite_config_reduce(gpt_config *config, int64_t sequence_length);
+
 /* Unique names, no two equal cells, no axis or key without effect. */
 gb_status suite_check_cells(suite_reader *reader);
 

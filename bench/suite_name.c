@@ -147,18 +147,27 @@ static void name_append_axis(suite_reader *reader, int index, int a, const suite
     }
 }
 
+/* Whether the constants around `base` leave the preset as it is. */
+static bool base_is_preset(const suite_cell *base, const char *name)
+{
+    gpt_config preset, config = base->config;
+    if (gpt_config_preset(&preset, name, NULL) != GB_OK) {
+        return false;
+    }
+    suite_config_reduce(&preset, base->spec.sequence_length);
+    suite_config_reduce(&config, base->spec.sequence_length);
+    return gpt_config_equal(&preset, &config);
+}
+
 /* The preset stands in front where it tells cells apart, and where it is the truth: a product
  * whose constants change the model (fewer layers, say) is no d12 any more. */
-static bool name_shows_preset(const suite_reader *reader, int index, const suite_cell *base,
-                              gb_error *err)
+static bool name_shows_preset(const suite_reader *reader, int index, const suite_cell *base)
 {
     for (int a = 0; a < reader->n_axes; a++) {
         for (int k = 0; k < reader->axes[a].n_keys; k++) {
             if (reader->axes[a].keys[k].kind == SUITE_KEY_PRESET) {
-                gpt_config preset;
                 return reader->axes[a].n_values > 1 ||
-                       (gpt_config_preset(&preset, reader->drafts[index].preset, err) == GB_OK &&
-                        gpt_config_equal(&preset, &base->config));
+                       base_is_preset(base, reader->drafts[index].preset);
             }
         }
     }
@@ -180,7 +189,7 @@ gb_status suite_matrix_name(suite_reader *reader)
         suite_cell base;
         GB_TRY(name_base(reader, c, named, &base));
         name_buffer name = {.length = 0};
-        if (name_shows_preset(reader, c, &base, reader->err)) {
+        if (name_shows_preset(reader, c, &base)) {
             name_append(&name, reader->drafts[c].preset);
         }
         for (int a = 0; a < reader->n_axes; a++) {

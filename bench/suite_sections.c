@@ -4,12 +4,12 @@
 
 #include "bench/suite_internal.h"
 
-/* Letters, digits, '-', '_' and '.', not starting with '-' or '.': good as a file name and as an
+/* Letters, digits, '-', '_' and '.', starting with a letter or digit: good as a file name and as an
  * argument. */
 static bool name_is_plain(const char *name)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    return name[0] && !strchr("-.", name[0]) && name[strspn(name, plain)] == '\0';
+    return name[0] && !strchr("-._", name[0]) && name[strspn(name, plain)] == '\0';
 }
 
 gb_status suite_name_copy(suite_reader *reader, char *out, size_t out_size, const char *name,
