@@ -19,6 +19,11 @@ typedef struct token_source token_source;
  * keep their size. */
 gb_status token_source_open(token_source **out, const char *spec, int64_t vocab_size,
                             gb_error *err);
+/* The same for validation data: where `spec` is synthetic and names no stream, stream=val is
+ * meant. So `train = val = synth:vocab=256,seed=1` trains and validates on two stretches of one
+ * language. Shards are opened as they are. */
+gb_status token_source_open_val(token_source **out, const char *spec, int64_t vocab_size,
+                                gb_error *err);
 void token_source_close(token_source *source); /* NULL is fine */
 
 /* Tokens in all shards; INT64_MAX for an endless source. */
@@ -29,7 +34,8 @@ double token_source_entropy_rate(const token_source *source);
  * the synth parameters. */
 const char *token_source_hash(const token_source *source);
 
-/* A loader is a position in a source. It takes B*T+1 consecutive tokens per batch and advances by
+/* A loader is a position in a source, for one thread; several loaders may share a source when
+ * they take turns. It takes B*T+1 consecutive tokens per batch and advances by
  * B*T; a shard's tail that is too short for a batch is skipped; after the last shard it starts
  * again at the first. */
 typedef struct token_loader {

@@ -1,0 +1,310 @@
+#include "model/loader.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "model/fraction.h"
+#include "model/shard.h"
+#include "model/synth.h"
+
+/* Distance between the starts of two replicates in an endless source, in batches: more than any
+ * run takes. */
+#define ENDLESS_STRIDE   ((int64_t)1 << 24)
+#define BATCH_TOKENS_MAX ((int64_t)1 << 31)
+
+typedef struct source_shard {
+    char *path;
+    shard_info info;
+} source_shard;
+
+struct token_source {
+    synth_chain *chain; /* NULL for shards */
+    double entropy_rate;
+    source_shard *shards; /* (n_shards), by name */
+    int64_t n_shards;
+    int64_t tokens;
+    int64_t vocab_size;
+    int64_t open_shard; /* the one that fd belongs to, -1 for none */
+    int fd;
+    char hash[33];
+};
+
+static void format_hash(char out[33], XXH128_hash_t digest)
+{
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)digest.high64, (uint64_t)digest.low64);
+}
+
+/* ---- synthetic ---- */
+
+static gb_status open_synth(token_source *source, const char *text, bool validation, gb_error *err)
+{
+    synth_spec spec;
+    GB_TRY(synth_spec_parse(&spec, text, err));
+    if (validation && !spec.stream_given) {
+        spec.stream = SYNTH_STREAM_VAL;
+    }
+    if (spec.vocab > source->vocab_size) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "%s: its %" PRId64 " tokens are more than vocab_size = %" PRId64, text,
+                       spec.vocab, source->vocab_size);
+    }
+    GB_TRY(synth_chain_open(&source->chain, &spec, err));
+    char canonical[256];
+    synth_spec_format(&spec, canonical, sizeof canonical);
+    format_hash(source->hash, XXH3_128bits(canonical, strlen(canonical)));
+    source->entropy_rate = synth_chain_entropy_rate(source->chain);
+    source->tokens = INT64_MAX;
+    return GB_OK;
+}
+
+/* ---- shards ---- */
+
+static int compare_shards(const void *a, const void *b)
+{
+    return strcmp(((const source_shard *)a)->path, ((const source_shard *)b)->path);
+}
+
+static gb_status find_shards(token_source *source, const char *pattern, gb_error *err)
+{
+    glob_t found;
+    /* A name that exists is that file, even when it contains [ or *. */
+    bool literal = access(pattern, F_OK) == 0;
+    int rc = literal ? 0 : glob(pattern, GLOB_ERR | GLOB_NOSORT | GLOB_TILDE, NULL, &found);
+    if (rc == GLOB_NOMATCH) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "%s: no such file; expected a .bin shard, a glob that matches some, or "
+                       "synth:...",
+                       pattern);
+    }
+    if (rc != 0) {
+        return gb_fail(err, rc == GLOB_NOSPACE ? GB_ERR_OOM : GB_ERR_IO, "%s: cannot list: %s",
+                       pattern, rc == GLOB_NOSPACE ? "no memory" : strerror(errno));
+    }
+    gb_status status = GB_OK;
+    size_t n = literal ? 1 : found.gl_pathc;
+    source->shards = calloc(n, sizeof *source->shards);
+    for (size_t i = 0; source->shards && i < n; i++) {
+        source->shards[i].path = strdup(literal ? pattern : found.gl_pathv[i]);
+        source->n_shards += source->shards[i].path != NULL;
+    }
+    if (source->n_shards < (int64_t)n) {
+        status = gb_fail(err, GB_ERR_OOM, "%s: no memory for %zu file names", pattern, n);
+    } else {
+        qsort(source->shards, n, sizeof *source->shards, compare_shards);
+    }
+    if (!literal) {
+        globfree(&found);
+    }
+    return status;
+}
+
+/* The hash of the shards' hashes in order: each of those covers a whole file. */
+static gb_status open_shards(token_source *source, const char *pattern, gb_error *err)
+{
+    GB_TRY(find_shards(source, pattern, err));
+    XXH3_state_t *hash = XXH3_createState();
+    if (!hash) {
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory to hash it", pattern);
+    }
+    XXH3_128bits_reset(hash);
+    gb_status status = GB_OK;
+    for (int64_t i = 0; i < source->n_shards && status == GB_OK; i++) {
+        source_shard *shard = &source->shards[i];
+        status = shard_scan(shard->path, source->vocab_size, &shard->info, err);
+        XXH3_128bits_update(hash, shard->info.hash, sizeof shard->info.hash - 1);
+        source->tokens += shard->info.tokens;
+    }
+    format_hash(source->hash, XXH3_128bits_digest(hash));
+    XXH3_freeState(hash);
+    return status;
+}
+
+/* Makes source->fd the file of shard `index`; one file is open at a time, so that a data set may
+ * have more shards than a process may have files. */
+static gb_status select_shard(token_source *source, int64_t index, gb_error *err)
+{
+    if (source->open_shard == index) {
+        return GB_OK;
+    }
+    if (source->fd >= 0) {
+        close(source->fd);
+    }
+    source->open_shard = -1;
+    GB_TRY(shard_open(source->shards[index].path, &source->shards[index].info, &source->fd, err));
+    source->open_shard = index;
+    return GB_OK;
+}
+
+/* ---- source ---- */
+
+static gb_status open_source(token_source **out, const char *spec, int64_t vocab_size,
+                             bool validation, gb_error *err)
+{
+    *out = NULL;
+    if (!*spec) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "no data given: expected a .bin shard, a glob, or synth:vocab=256,seed=1");
+    }
+    if (vocab_size < 1) {
+        return gb_fail(err, GB_ERR_USAGE, "vocab_size = %" PRId64 ": must be at least 1",
+                       vocab_size);
+    }
+    token_source *source = calloc(1, sizeof *source);
+    if (!source) {
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory to open it", spec);
+    }
+    source->fd = -1;
+    source->open_shard = -1;
+    source->vocab_size = vocab_size;
+    source->entropy_rate = NAN;
+    gb_status status = synth_spec_matches(spec) ? open_synth(source, spec, validation, err)
+                                                : open_shards(source, spec, err);
+    if (status != GB_OK) {
+        token_source_close(source);
+        return status;
+    }
+    *out = source;
+    return GB_OK;
+}
+
+gb_status token_source_open(token_source **out, const char *spec, int64_t vocab_size, gb_error *err)
+{
+    return open_source(out, spec, vocab_size, false, err);
+}
+
+gb_status token_source_open_val(token_source **out, const char *spec, int64_t vocab_size,
+                                gb_error *err)
+{
+    return open_source(out, spec, vocab_size, true, err);
+}
+
+void token_source_close(token_source *source)
+{
+    if (!source) {
+        return;
+    }
+    for (int64_t i = 0; i < source->n_shards; i++) {
+        free(source->shards[i].path);
+    }
+    free(source->shards);
+    if (source->fd >= 0) {
+        close(source->fd);
+    }
+    synth_chain_close(source->chain);
+    free(source);
+}
+
+int64_t token_source_tokens(const token_source *source)
+{
+    return source->tokens;
+}
+
+double token_source_entropy_rate(const token_source *source)
+{
+    return source->entropy_rate;
+}
+
+const char *token_source_hash(const token_source *source)
+{
+    return source->hash;
+}
+
+/* ---- loader ---- */
+
+/* Batches of `tokens` that a shard of `shard_tokens` holds, with one more token for the last
+ * batch's last target. */
+static int64_t shard_batches(int64_t shard_tokens, int64_t tokens)
+{
+    return (shard_tokens - 1) / tokens;
+}
+
+gb_status token_loader_open(token_loader *loader, token_source *source, int64_t batch_size,
+                            int64_t sequence_length, int64_t replicate, gb_error *err)
+{
+    *loader = (token_loader){.source = source, .batch_size = 1, .sequence_length = 1};
+    if (batch_size < 1 || sequence_length < 1 || batch_size > BATCH_TOKENS_MAX / sequence_length) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "batch_size = %" PRId64 ", sequence_length = %" PRId64
+                       ": both must be at least 1, their product at most 2^31",
+                       batch_size, sequence_length);
+    }
+    if (replicate < 0) {
+        return gb_fail(err, GB_ERR_USAGE, "replicate = %" PRId64 ": must not be negative",
+                       replicate);
+    }
+    loader->batch_size = batch_size;
+    loader->sequence_length = sequence_length;
+    if (source->chain) {
+        loader->batches = INT64_MAX;
+        loader->batch_index = (int64_t)((uint64_t)replicate * ENDLESS_STRIDE % INT64_MAX);
+        return GB_OK;
+    }
+    int64_t longest = 0;
+    for (int64_t i = 0; i < source->n_shards; i++) {
+        int64_t tokens = source->shards[i].info.tokens;
+        loader->batches += shard_batches(tokens, batch_size * sequence_length);
+        longest = tokens > longest ? tokens : longest;
+    }
+    if (loader->batches == 0) {
+        return gb_fail(err, GB_ERR_FORMAT,
+                       "%s: %" PRId64 " tokens are too few for one batch: batch_size = %" PRId64
+                       " and sequence_length = %" PRId64 " need %" PRId64 " in one shard",
+                       source->shards[0].path, longest, batch_size, sequence_length,
+                       batch_size * sequence_length + 1);
+    }
+    /* Multiples of the golden ratio, modulo 1: any number of replicates starts well apart. */
+    uint64_t turn = (uint64_t)replicate * UINT64_C(0x9E3779B97F4A7C15);
+    loader->batch_index = (int64_t)fraction_of(turn, (uint64_t)loader->batches);
+    return GB_OK;
+}
+
+static gb_status read_from_shards(const token_loader *loader, int32_t *inputs, int32_t *last,
+                                  gb_error *err)
+{
+    token_source *source = loader->source;
+    int64_t tokens = loader->batch_size * loader->sequence_length, batch = loader->batch_index;
+    int64_t i = 0;
+    for (int64_t n; i < source->n_shards; i++, batch -= n) {
+        n = shard_batches(source->shards[i].info.tokens, tokens);
+        if (batch < n) {
+            break;
+        }
+    }
+    if (i == source->n_shards) {
+        return gb_fail(err, GB_ERR_INTERNAL, "batch %" PRId64 " of %" PRId64 " does not exist",
+                       loader->batch_index, loader->batches);
+    }
+    GB_TRY(select_shard(source, i, err));
+    const char *path = source->shards[i].path;
+    GB_TRY(shard_read(path, source->fd, batch * tokens, tokens, source->vocab_size, inputs, err));
+    return shard_read(path, source->fd, (batch + 1) * tokens, 1, source->vocab_size, last, err);
+}
+
+gb_status token_loader_next(token_loader *loader, int32_t *inputs, int32_t *targets, gb_error *err)
+{
+    int64_t tokens = loader->batch_size * loader->sequence_length;
+    int32_t last;
+    if (loader->source->chain) {
+        uint64_t position = (uint64_t)loader->batch_index * (uint64_t)tokens;
+        synth_chain_read(loader->source->chain, position, tokens, inputs);
+        synth_chain_read(loader->source->chain, position + (uint64_t)tokens, 1, &last);
+    } else {
+        GB_TRY(read_from_shards(loader, inputs, &last, err));
+    }
+    memcpy(targets, inputs + 1, (size_t)(tokens - 1) * sizeof *targets);
+    targets[tokens - 1] = last;
+    loader->batch_index = loader->batch_index + 1 < loader->batches ? loader->batch_index + 1 : 0;
+    return GB_OK;
+}
+
+void token_loader_rewind(token_loader *loader)
+{
+    loader->batch_index = 0;
+}
