@@ -163,6 +163,24 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD)-asan
 
+# ---- fuzzing: tests/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
+FUZZ_SECONDS ?= 60
+FUZZ_SRC     := $(wildcard tests/fuzz_*.c)
+FUZZERS      := $(patsubst tests/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+
+$(BUILD)/fuzz/%: tests/%.c $(BUILD)/libgptbench.a $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,FUZZ)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/libgptbench.a $(LDLIBS)
+
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZERS)
+
+fuzz: ## fuzz the readers of foreign files, FUZZ_SECONDS=60 each (needs clang)
+	@scripts/deps.sh build
+	@$(SUBMAKE) CC=clang BUILD=$(BUILD)-fuzz OPT="-O1 -g" SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	@scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
+
 .PHONY: demo
 demo: ## install what is missing, build, run suites/quick.ini, show the results
 	@scripts/deps.sh build

@@ -83,6 +83,15 @@ expect_error 2 'nowhere\.ini' plan nowhere.ini
 printf '[suite]\nname = x\n\n[trian]\n' >broken.ini
 expect_error 2 '^broken\.ini:4: ' plan broken.ini
 
+expect_output '^ready: ' doctor --quick
+expect_output '^ok +sqlite +SQLite [0-9.]+$' doctor --quick
+expect_output '"ready": true' doctor --quick --json
+program=$gptbench
+gptbench_without_gnuplot() { PATH=/nonexistent "$program" "$@"; }
+gptbench=gptbench_without_gnuplot
+expect_error 3 'cannot be run here without: gnuplot' doctor --quick
+gptbench=$program
+
 if [ -w /dev/full ]; then
     "$gptbench" --help >/dev/full 2>err
     rc=$?
