@@ -1,3 +1,4 @@
+#define GB_STATUS_DEFINES
 #include "kernels/status.h"
 
 #include <stdarg.h>

@@ -37,6 +37,11 @@ gb_status gb_fail(gb_error *err, gb_status status, const char *format, ...)
 #endif
     ;
 
+/* clang's analyzer sees one file at a time and must not think that a failure may return GB_OK. */
+#if defined(__clang_analyzer__) && !defined(GB_STATUS_DEFINES)
+#define gb_fail(err, status, ...) (gb_fail((err), (status), __VA_ARGS__), (status))
+#endif
+
 /* Puts "prefix: " in front of the message that is already in *err; for adding file or op names
  * on the way up. Returns err->status. */
 gb_status gb_error_prefix(gb_error *err, const char *format, ...)
