@@ -44,8 +44,8 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
 ISAS        := generic avx2 avx512
 ISA_generic := -march=x86-64-v2
-ISA_avx2    := -march=x86-64-v3
-ISA_avx512  := -march=x86-64-v4 -mprefer-vector-width=512
+ISA_avx2    := -march=x86-64-v3 -ffp-contract=fast
+ISA_avx512  := -march=x86-64-v4 -ffp-contract=fast -mprefer-vector-width=512
 isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC)))
 
 # CUDA registers here: with nvcc and sources the backend is compiled in, else it is left out and

@@ -1,0 +1,116 @@
+/* cpu_device.h: the CPU backend's device, shared by its files. */
+#ifndef GPTBENCH_KERNELS_CPU_DEVICE_H
+#define GPTBENCH_KERNELS_CPU_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/cpu_kernels.h"
+
+typedef enum cpu_isa { CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_COUNT } cpu_isa;
+
+/* Parts of the workspace; each is a slice of the arena, or memory of its own once a call needs
+ * more than the shape given at open. */
+typedef enum cpu_slot {
+    CPU_SLOT_ATTENTION, /* per-thread tiles */
+    CPU_SLOT_LOGITS,    /* float (chunk, V) */
+    CPU_SLOT_DLOGITS,   /* bfloat16 (chunk, V), bf16 only */
+    CPU_SLOT_LOSSES,    /* double (chunk) */
+    CPU_SLOT_ROPE,      /* float (T, D) cosines and sines */
+    CPU_SLOT_PARTIALS,  /* double (CPU_SUM_MAX_BLOCKS) */
+    CPU_SLOT_GEMM_A,    /* oneDNN scratchpad, or float copy of an operand */
+    CPU_SLOT_GEMM_B,    /* float copies where bf16 is emulated */
+    CPU_SLOT_GEMM_C,
+    CPU_SLOT_COUNT
+} cpu_slot;
+
+typedef struct cpu_gemm_cache cpu_gemm_cache;
+typedef struct cpu_ledger cpu_ledger;
+typedef struct cpu_block cpu_block;
+
+struct gb_device {
+    gb_options options;
+    bool bf16;
+    bool bf16_emulated;   /* products of bf16 matrices run in float */
+    bool float_by_onednn; /* dnnl_sgemm, else OpenBLAS */
+    int threads;
+    cpu_isa isa;
+    cpu_kernels kernels;
+    cpu_gemm_cache *gemm;
+    cpu_ledger *ledger;
+    cpu_block *blocks; /* what alloc gave out */
+    void *arena;
+    struct {
+        void *data;
+        int64_t bytes;
+        bool own; /* not part of the arena */
+    } slots[CPU_SLOT_COUNT];
+    int64_t rope_T, rope_D; /* what CPU_SLOT_ROPE holds */
+    gb_error error;
+};
+
+/* ---- cpu_isa.c ---- */
+
+/* The best instruction set that this CPU has, or the one that GPTBENCH_ISA names. GB_ERR_USAGE for
+ * an unknown name, GB_ERR_ENV for one that the CPU lacks. */
+gb_status cpu_isa_select(cpu_isa *out, gb_error *err);
+const char *cpu_isa_name(cpu_isa isa);
+void cpu_isa_fill(cpu_isa isa, cpu_kernels *table);
+bool cpu_has_bf16(void);
+/* "model name" of /proc/cpuinfo. */
+void cpu_model_name(char *out, size_t size);
+/* CPUs that the process may run on, at least 1. */
+int cpu_count_usable(void);
+
+/* ---- cpu_memory.c ---- */
+
+/* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
+int64_t cpu_plan_slots(const gb_options *options, int threads, int64_t bytes[CPU_SLOT_COUNT]);
+/* Rows of logits held at once. */
+int64_t cpu_classifier_chunk(int64_t N, int64_t V);
+/* Allocates the arena; GB_ERR_OOM. */
+gb_status cpu_arena_open(gb_device *dev, gb_error *err);
+void cpu_arena_close(gb_device *dev);
+/* At least `bytes` of the slot; what it held is lost when it grows. NULL when memory is short:
+ * the error is then in dev->error. */
+void *cpu_slot_get(gb_device *dev, cpu_slot slot, int64_t bytes);
+
+int64_t cpu_backend_workspace_bytes(const gb_options *options);
+gb_status cpu_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
+void cpu_backend_free(gb_device *dev, void *ptr);
+void cpu_blocks_close(gb_device *dev);
+
+/* ---- cpu_ledger.c ---- */
+
+cpu_ledger *cpu_ledger_open(void);
+void cpu_ledger_close(cpu_ledger *ledger);
+/* An op starts: sets the OpenMP team and returns the start time (0 with timers off). */
+double cpu_op_begin(gb_device *dev);
+/* The op of cpu_op_begin ended. GB_OP_COUNT attributes to the `which` of set_scope. */
+void cpu_op_end(gb_device *dev, gb_op op, double start, double flops);
+void cpu_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which);
+void cpu_backend_timers_enable(gb_device *dev, bool on);
+void cpu_backend_timers_reset(gb_device *dev);
+int cpu_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
+
+/* ---- cpu_gemm.c ---- */
+
+/* c (M, N) = a (M, K) . b (K, N), row-major. With a_transposed a is stored (K, M), with
+ * b_transposed b is stored (N, K). a and b are act; c is float with c_float, else act. */
+typedef struct cpu_gemm {
+    int64_t M, N, K;
+    bool a_transposed, b_transposed;
+    bool c_float, accumulate; /* accumulate only with c_float */
+    const void *a, *b;
+    void *c;
+} cpu_gemm;
+
+gb_status cpu_gemm_open(gb_device *dev, gb_error *err);
+void cpu_gemm_close(gb_device *dev);
+gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *gemm);
+/* "OpenBLAS 0.3.21 (Cooperlake), oneDNN 2.6.3" */
+void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size);
+double cpu_backend_measure_gemm_peak(gb_device *dev);
+
+#endif

@@ -1,0 +1,48 @@
+#include "kernels/cpu/cpu_env.h"
+
+#include <stdlib.h>
+#include <strings.h>
+#include <unistd.h>
+
+static int is_one_of(const char *name, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        if (strcasecmp(name, *names) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int cpu_env_is_lesser_coretype(const char *coretype, int has_avx2, int has_avx512)
+{
+    static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids", NULL};
+    static const char *const avx2[] = {"Haswell", "Zen", "Excavator", NULL};
+    if (is_one_of(coretype, avx512)) {
+        return 0;
+    }
+    if (is_one_of(coretype, avx2)) {
+        return has_avx512;
+    }
+    return has_avx2;
+}
+
+void cpu_env_prepare(char **argv)
+{
+    static const char guard[] = "GPTBENCH_CORETYPE_CHECKED";
+    const char *coretype = getenv("OPENBLAS_CORETYPE");
+    const char *keep = getenv("GPTBENCH_KEEP_CORETYPE");
+    if (coretype == NULL || coretype[0] == '\0' || getenv(guard) != NULL ||
+        (keep != NULL && keep[0] == '1')) {
+        return;
+    }
+    int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    int has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512vl");
+    if (!cpu_env_is_lesser_coretype(coretype, has_avx2, has_avx512)) {
+        return;
+    }
+    if (setenv(guard, "1", 1) == 0 && unsetenv("OPENBLAS_CORETYPE") == 0) {
+        execv("/proc/self/exe", argv);
+    }
+}

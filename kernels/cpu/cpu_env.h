@@ -1,0 +1,17 @@
+/* cpu_env.h: what the CPU backend wants of the process's environment before anything else runs. */
+#ifndef GPTBENCH_KERNELS_CPU_ENV_H
+#define GPTBENCH_KERNELS_CPU_ENV_H
+
+/* Call first in main. OpenBLAS picks its kernels when it is loaded, and obeys OPENBLAS_CORETYPE
+ * even where that names an older core than this one (Haswell on an AVX-512 machine halves the
+ * rate). Where the variable is set to such a core type, it is removed and the program starts over
+ * once, from /proc/self/exe with the same arguments. GPTBENCH_KEEP_CORETYPE=1 keeps it. Returns
+ * when there is nothing to do, or when starting over failed: the program works either way. */
+void cpu_env_prepare(char **argv);
+
+/* True when `coretype` names an OpenBLAS core that has less than this CPU: no AVX-512 where the
+ * CPU has it, no AVX2 where it has that. An unknown name counts as less: OpenBLAS falls back to a
+ * generic core on some of them. */
+int cpu_env_is_lesser_coretype(const char *coretype, int has_avx2, int has_avx512);
+
+#endif

@@ -1,0 +1,109 @@
+/* Which instruction set the kernels run on, and facts about the CPU. */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu_device.h"
+
+static const char *const isa_names[CPU_ISA_COUNT] = {"generic", "avx2", "avx512"};
+
+const char *cpu_isa_name(cpu_isa isa)
+{
+    return isa_names[isa];
+}
+
+static bool cpu_has_isa(cpu_isa isa)
+{
+    switch (isa) {
+    case CPU_ISA_AVX512: /* x86-64-v4 */
+        return cpu_has_isa(CPU_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    case CPU_ISA_AVX2: /* x86-64-v3 */
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("bmi2");
+    default:
+        return true;
+    }
+}
+
+bool cpu_has_bf16(void)
+{
+    return cpu_has_isa(CPU_ISA_AVX512) && __builtin_cpu_supports("avx512bf16");
+}
+
+gb_status cpu_isa_select(cpu_isa *out, gb_error *err)
+{
+    const char *forced = getenv("GPTBENCH_ISA");
+    if (forced == NULL || forced[0] == '\0') {
+        cpu_isa isa = CPU_ISA_AVX512;
+        while (!cpu_has_isa(isa)) {
+            isa = (cpu_isa)(isa - 1);
+        }
+        *out = isa;
+        return GB_OK;
+    }
+    for (int i = 0; i < CPU_ISA_COUNT; i++) {
+        if (strcmp(forced, isa_names[i]) != 0) {
+            continue;
+        }
+        if (!cpu_has_isa((cpu_isa)i)) {
+            return gb_fail(err, GB_ERR_ENV, "GPTBENCH_ISA = %s: this CPU does not have it", forced);
+        }
+        *out = (cpu_isa)i;
+        return GB_OK;
+    }
+    return gb_fail(err, GB_ERR_USAGE,
+                   "GPTBENCH_ISA = %s: unknown; use generic, avx2 or avx512, or unset it", forced);
+}
+
+void cpu_isa_fill(cpu_isa isa, cpu_kernels *table)
+{
+#define FILL(suffix)                                                                               \
+    do {                                                                                           \
+        cpu_fill_elementwise_##suffix(table);                                                      \
+        cpu_fill_norm_##suffix(table);                                                             \
+        cpu_fill_attention_##suffix(table);                                                        \
+        cpu_fill_loss_##suffix(table);                                                             \
+    } while (0)
+    if (isa == CPU_ISA_AVX512) {
+        FILL(avx512);
+    } else if (isa == CPU_ISA_AVX2) {
+        FILL(avx2);
+    } else {
+        FILL(generic);
+    }
+#undef FILL
+}
+
+void cpu_model_name(char *out, size_t size)
+{
+    snprintf(out, size, "unknown CPU");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (file == NULL) {
+        return;
+    }
+    char line[512];
+    while (fgets(line, sizeof line, file) != NULL) {
+        char *value = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && value != NULL) {
+            value += strspn(value, ": \t");
+            value[strcspn(value, "\n")] = '\0';
+            snprintf(out, size, "%s", value);
+            break;
+        }
+    }
+    fclose(file);
+}
+
+int cpu_count_usable(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        return 1;
+    }
+    int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
+}

@@ -1,0 +1,111 @@
+/* cpu_kernels.h: the table of hand-written kernels. The files in kernels/cpu/isa are compiled once
+ * per instruction set (generic = SSE4.2, avx2, avx512) and each fills its part of one table; the
+ * device picks a table when it is opened.
+ *
+ * act arrays are float, or bfloat16 (uint16_t) where `bf16` is set; arithmetic is float in both
+ * cases and bfloat16 stores round to nearest even. All kernels run on the calling thread's OpenMP
+ * team (omp_get_max_threads) with static schedules; results do not depend on the team's size
+ * unless a comment says so. Shapes are as in kernels/backend.h.
+ */
+#ifndef GPTBENCH_KERNELS_CPU_KERNELS_H
+#define GPTBENCH_KERNELS_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/backend.h"
+
+/* Queries per tile of the attention kernels. */
+#define CPU_ATTENTION_ROWS 32
+/* Elements per partial sum of sum_squares are a multiple of this. */
+#define CPU_SUM_BLOCK      65536
+#define CPU_SUM_MAX_BLOCKS 4096
+
+typedef struct cpu_attention_args {
+    const void *qkv;
+    void *out;        /* forward: written; backward: read */
+    const void *dout; /* backward */
+    void *dqkv;       /* backward */
+    float *lse;       /* forward: written; backward: read */
+    int64_t B, T, H, K, D, window;
+    bool bf16;
+    float *scratch;         /* one slice per thread of the team, 64-byte aligned */
+    int64_t scratch_floats; /* floats per slice, at least cpu_attention_scratch_floats */
+} cpu_attention_args;
+
+typedef struct cpu_norm_args {
+    void *x_out, *h;
+    float *inv_rms_h, *inv_rms_y;
+    const void *x_in, *y;
+    float scale;
+    bool post_norm, bf16;
+    int64_t N, C;
+} cpu_norm_args;
+
+typedef struct cpu_norm_grad_args {
+    void *dx, *dy;
+    const void *dh, *h, *y;
+    const float *inv_rms_h, *inv_rms_y;
+    float scale;
+    bool post_norm, first, bf16;
+    int64_t N, C;
+} cpu_norm_grad_args;
+
+typedef struct cpu_rope_args {
+    void *x;              /* forward: qkv in place; backward: dqkv in place */
+    const void *qkv;      /* backward: as forward left it */
+    float *inv_rms;       /* NULL without qk_norm */
+    const float *cos_sin; /* (T, D): D/2 cosines, then D/2 sines */
+    bool bf16;
+    int64_t B, T, H, K, D;
+} cpu_rope_args;
+
+typedef struct cpu_softmax_args {
+    float *logits;     /* (N, V); turned into the gradient in place with grad and !bf16 */
+    uint16_t *dlogits; /* (N, V) gradient as bfloat16 with grad and bf16 */
+    double *losses;    /* (N) */
+    const int32_t *targets;
+    float grad_scale;
+    bool grad, bf16;
+    int64_t N, V;
+} cpu_softmax_args;
+
+typedef struct cpu_kernels {
+    void (*embed_forward)(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
+                          bool bf16);
+    void (*embed_backward)(float *dwte, const void *dout, const int32_t *tokens, int64_t N,
+                           int64_t C, bool bf16);
+    void (*add_norm_forward)(const cpu_norm_args *args);
+    void (*add_norm_backward)(const cpu_norm_grad_args *args);
+    void (*rope_forward)(const cpu_rope_args *args);
+    void (*rope_backward)(const cpu_rope_args *args);
+    void (*attention_forward)(const cpu_attention_args *args);
+    void (*attention_backward)(const cpu_attention_args *args);
+    void (*gelu_forward)(void *out, const void *in, int64_t n, bool bf16);
+    void (*gelu_backward)(void *din, const void *dout, const void *in, int64_t n, bool bf16);
+    void (*swiglu_forward)(void *out, const void *gv, int64_t N, int64_t F, bool bf16);
+    void (*swiglu_backward)(void *dgv, const void *dout, const void *gv, int64_t N, int64_t F,
+                            bool bf16);
+    void (*softmax_loss)(const cpu_softmax_args *args);
+    /* partials has CPU_SUM_MAX_BLOCKS entries; blocks depend on n alone. */
+    double (*sum_squares)(const float *x, int64_t n, double *partials);
+    /* weights is bfloat16 or NULL (nothing to copy). */
+    void (*adamw)(uint16_t *weights, float *master, float *m, float *v, const float *grad,
+                  int64_t n, const gb_adamw *params);
+    void (*to_bf16)(uint16_t *out, const float *in, int64_t n);
+    void (*to_float)(float *out, const uint16_t *in, int64_t n);
+} cpu_kernels;
+
+/* Scratch per thread that the attention kernels need, forward and backward, on any ISA. */
+int64_t cpu_attention_scratch_floats(int64_t T, int64_t D);
+
+#define CPU_DECLARE_ISA(isa)                                                                       \
+    void cpu_fill_elementwise_##isa(cpu_kernels *table);                                           \
+    void cpu_fill_norm_##isa(cpu_kernels *table);                                                  \
+    void cpu_fill_attention_##isa(cpu_kernels *table);                                             \
+    void cpu_fill_loss_##isa(cpu_kernels *table);
+CPU_DECLARE_ISA(generic)
+CPU_DECLARE_ISA(avx2)
+CPU_DECLARE_ISA(avx512)
+
+#endif

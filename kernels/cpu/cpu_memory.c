@@ -1,0 +1,217 @@
+/* Workspace arena and the buffers that alloc gives out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kernels/cpu/cpu_device.h"
+
+enum { LINE = 64, HUGE_PAGE = 2 << 20 };
+
+struct cpu_block {
+    cpu_block *next;
+    void *data;
+};
+
+static int64_t round_up(int64_t n, int64_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
+{
+    const int64_t Tp = round_up(T, 32), Dp = round_up(D, 16), rows = CPU_ATTENTION_ROWS;
+    return 5 * Tp * Dp + 2 * rows * Tp + 3 * rows * Dp;
+}
+
+/* Few enough rows for a bounded buffer, but enough that reading and writing the (V, C) gradient
+ * once per chunk costs little beside the chunk's products. */
+int64_t cpu_classifier_chunk(int64_t N, int64_t V)
+{
+    int64_t rows = ((int64_t)4 << 20) / (V * (int64_t)sizeof(float));
+    if (rows < 512) {
+        rows = 512;
+    }
+    return rows < N ? rows : N;
+}
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t cpu_plan_slots(const gb_options *options, int threads, int64_t bytes[CPU_SLOT_COUNT])
+{
+    const gb_shape *s = &options->shape;
+    const int64_t N = s->batch_size * s->sequence_length;
+    const int64_t chunk = cpu_classifier_chunk(N, s->vocab_size);
+    const bool bf16 = options->precision == GB_BF16;
+    memset(bytes, 0, CPU_SLOT_COUNT * sizeof bytes[0]);
+    bytes[CPU_SLOT_ATTENTION] = threads * (int64_t)sizeof(float) *
+                                cpu_attention_scratch_floats(s->sequence_length, s->head_dim);
+    bytes[CPU_SLOT_LOGITS] = chunk * s->vocab_size * (int64_t)sizeof(float);
+    bytes[CPU_SLOT_DLOGITS] = bf16 ? chunk * s->vocab_size * 2 : 0;
+    bytes[CPU_SLOT_LOSSES] = chunk * (int64_t)sizeof(double);
+    bytes[CPU_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
+    bytes[CPU_SLOT_PARTIALS] = CPU_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
+    if (bf16 && cpu_has_bf16()) {
+        /* Found by asking oneDNN: packed blocks of both operands per thread, and partial sums. */
+        bytes[CPU_SLOT_GEMM_A] = (int64_t)(threads + 2) << 20;
+    } else if (bf16) {
+        int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
+        int64_t wide = max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, s->n_embd));
+        int64_t weights = max64(wide, s->vocab_size) * s->n_embd;
+        bytes[CPU_SLOT_GEMM_A] = N * wide * (int64_t)sizeof(float);
+        bytes[CPU_SLOT_GEMM_B] = max64(weights, N * wide) * (int64_t)sizeof(float);
+        bytes[CPU_SLOT_GEMM_C] = max64(N * wide, chunk * s->n_embd) * (int64_t)sizeof(float);
+    }
+    int64_t total = 0;
+    for (int i = 0; i < CPU_SLOT_COUNT; i++) {
+        bytes[i] = round_up(bytes[i], LINE);
+        total += bytes[i];
+    }
+    return total;
+}
+
+static int team_size(const gb_options *options)
+{
+    return options->threads > 0 ? options->threads : cpu_count_usable();
+}
+
+int64_t cpu_backend_workspace_bytes(const gb_options *options)
+{
+    int64_t bytes[CPU_SLOT_COUNT];
+    return cpu_plan_slots(options, team_size(options), bytes);
+}
+
+/* MemAvailable of /proc/meminfo, or -1. */
+static int64_t available_bytes(void)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    if (file == NULL) {
+        return -1;
+    }
+    char line[256];
+    long long kib = -1;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1) {
+            break;
+        }
+    }
+    fclose(file);
+    return kib < 0 ? -1 : (int64_t)kib * 1024;
+}
+
+/* Linux promises more memory than there is and kills the process that believes it, so a large
+ * request is held against what is available first. Large blocks ask for huge pages and are
+ * touched by all threads, which also moves page faults out of the first step. */
+static void *memory_get(int64_t bytes, int threads)
+{
+    bytes = round_up(bytes > 0 ? bytes : 1, LINE);
+    bool large = bytes >= 2 * (int64_t)HUGE_PAGE;
+    if (large) {
+        int64_t available = available_bytes();
+        if (available >= 0 && bytes > available) {
+            return NULL;
+        }
+        bytes = round_up(bytes, HUGE_PAGE);
+    }
+    char *data = aligned_alloc(large ? HUGE_PAGE : LINE, (size_t)bytes);
+    if (data == NULL || !large) {
+        return data;
+    }
+    madvise(data, (size_t)bytes, MADV_HUGEPAGE);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t i = 0; i < bytes; i += 4096) {
+        data[i] = 0;
+    }
+    return data;
+}
+
+gb_status cpu_arena_open(gb_device *dev, gb_error *err)
+{
+    int64_t bytes[CPU_SLOT_COUNT];
+    int64_t total = cpu_plan_slots(&dev->options, dev->threads, bytes);
+    dev->arena = memory_get(total, dev->threads);
+    if (dev->arena == NULL) {
+        return gb_fail(err, GB_ERR_OOM, "out of memory: %.1f MiB of workspace",
+                       (double)total / (1 << 20));
+    }
+    char *at = dev->arena;
+    for (int i = 0; i < CPU_SLOT_COUNT; i++) {
+        dev->slots[i].data = at;
+        dev->slots[i].bytes = bytes[i];
+        at += bytes[i];
+    }
+    return GB_OK;
+}
+
+void cpu_arena_close(gb_device *dev)
+{
+    for (int i = 0; i < CPU_SLOT_COUNT; i++) {
+        if (dev->slots[i].own) {
+            free(dev->slots[i].data);
+        }
+    }
+    free(dev->arena);
+}
+
+void *cpu_slot_get(gb_device *dev, cpu_slot slot, int64_t bytes)
+{
+    if (dev->slots[slot].bytes >= bytes) {
+        return dev->slots[slot].data;
+    }
+    void *data = memory_get(bytes, dev->threads);
+    if (data == NULL) {
+        gb_fail(&dev->error, GB_ERR_OOM, "out of memory: %.1f MiB of workspace",
+                (double)bytes / (1 << 20));
+        return NULL;
+    }
+    if (dev->slots[slot].own) {
+        free(dev->slots[slot].data);
+    }
+    dev->slots[slot].data = data;
+    dev->slots[slot].bytes = bytes;
+    dev->slots[slot].own = true;
+    return data;
+}
+
+gb_status cpu_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out)
+{
+    *out = NULL;
+    if (bytes < 0) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL, "alloc: negative size %lld", (long long)bytes);
+    }
+    cpu_block *block = malloc(sizeof *block);
+    void *data = block != NULL ? memory_get(bytes, dev->threads) : NULL;
+    if (data == NULL) {
+        free(block);
+        return gb_fail(&dev->error, GB_ERR_OOM, "out of memory: %.1f MiB for %s",
+                       (double)bytes / (1 << 20), gb_memory_group_name(group));
+    }
+    block->data = data;
+    block->next = dev->blocks;
+    dev->blocks = block;
+    *out = data;
+    return GB_OK;
+}
+
+void cpu_backend_free(gb_device *dev, void *ptr)
+{
+    for (cpu_block **link = &dev->blocks; *link != NULL; link = &(*link)->next) {
+        cpu_block *block = *link;
+        if (block->data == ptr) {
+            *link = block->next;
+            free(block->data);
+            free(block);
+            return;
+        }
+    }
+}
+
+void cpu_blocks_close(gb_device *dev)
+{
+    while (dev->blocks != NULL) {
+        cpu_backend_free(dev, dev->blocks->data);
+    }
+}

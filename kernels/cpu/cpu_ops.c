@@ -1,0 +1,374 @@
+/* The ops of gb_backend_cpu: each opens its ledger row and calls a kernel or a matrix product. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/cpu_ops.h"
+
+gb_status cpu_embed_forward(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
+                            int64_t N, int64_t C)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.embed_forward(out, tokens, wte, N, C, dev->bf16);
+    cpu_op_end(dev, GB_OP_EMBED, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_embed_backward(gb_device *dev, void *dwte, const void *dout, const int32_t *tokens,
+                             int64_t N, int64_t C, int64_t V)
+{
+    (void)V;
+    double start = cpu_op_begin(dev);
+    dev->kernels.embed_backward(dwte, dout, tokens, N, C, dev->bf16);
+    cpu_op_end(dev, GB_OP_EMBED, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_rms_h,
+                               void *inv_rms_y, const void *x_in, const void *y, double scale,
+                               bool post_norm, int64_t N, int64_t C)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.add_norm_forward(&(cpu_norm_args){.x_out = x_out,
+                                                   .h = h,
+                                                   .inv_rms_h = inv_rms_h,
+                                                   .inv_rms_y = inv_rms_y,
+                                                   .x_in = x_in,
+                                                   .y = y,
+                                                   .scale = (float)scale,
+                                                   .post_norm = post_norm,
+                                                   .bf16 = dev->bf16,
+                                                   .N = N,
+                                                   .C = C});
+    cpu_op_end(dev, GB_OP_NORM, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_add_norm_backward(gb_device *dev, void *dx, void *dy, const void *dh, const void *h,
+                                const void *inv_rms_h, const void *y, const void *inv_rms_y,
+                                double scale, bool post_norm, bool first, int64_t N, int64_t C)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.add_norm_backward(&(cpu_norm_grad_args){.dx = dx,
+                                                         .dy = dy,
+                                                         .dh = dh,
+                                                         .h = h,
+                                                         .y = y,
+                                                         .inv_rms_h = inv_rms_h,
+                                                         .inv_rms_y = inv_rms_y,
+                                                         .scale = (float)scale,
+                                                         .post_norm = post_norm,
+                                                         .first = first,
+                                                         .bf16 = dev->bf16,
+                                                         .N = N,
+                                                         .C = C});
+    cpu_op_end(dev, GB_OP_NORM, start, 0);
+    return GB_OK;
+}
+
+static gb_status linear(gb_device *dev, const cpu_gemm *gemm)
+{
+    double start = cpu_op_begin(dev);
+    gb_status status = cpu_gemm_run(dev, gemm);
+    cpu_op_end(dev, GB_OP_COUNT, start, 2.0 * (double)gemm->M * (double)gemm->N * (double)gemm->K);
+    return status;
+}
+
+gb_status cpu_linear_forward(gb_device *dev, void *y, const void *x, const void *w, int64_t N,
+                             int64_t I, int64_t O)
+{
+    return linear(
+        dev, &(cpu_gemm){.M = N, .N = O, .K = I, .b_transposed = true, .a = x, .b = w, .c = y});
+}
+
+gb_status cpu_linear_backward_input(gb_device *dev, void *dx, const void *dy, const void *w,
+                                    int64_t N, int64_t I, int64_t O)
+{
+    return linear(dev, &(cpu_gemm){.M = N, .N = I, .K = O, .a = dy, .b = w, .c = dx});
+}
+
+gb_status cpu_linear_backward_weight(gb_device *dev, void *dw, const void *dy, const void *x,
+                                     bool first, int64_t N, int64_t I, int64_t O)
+{
+    return linear(dev, &(cpu_gemm){.M = O,
+                                   .N = I,
+                                   .K = N,
+                                   .a_transposed = true,
+                                   .c_float = true,
+                                   .accumulate = !first,
+                                   .a = dy,
+                                   .b = x,
+                                   .c = dw});
+}
+
+/* The (T, D) table of cosines and sines; angles are computed in double. */
+static float *rope_table(gb_device *dev, int64_t T, int64_t D)
+{
+    float *table = cpu_slot_get(dev, CPU_SLOT_ROPE, T * D * (int64_t)sizeof *table);
+    if (table == NULL || (dev->rope_D == D && dev->rope_T >= T)) {
+        return table;
+    }
+    const int64_t half = D / 2;
+    for (int64_t i = 0; i < half; i++) {
+        double frequency = pow(10000.0, -2.0 * (double)i / (double)D);
+        for (int64_t t = 0; t < T; t++) {
+            table[t * D + i] = (float)cos((double)t * frequency);
+            table[t * D + half + i] = (float)sin((double)t * frequency);
+        }
+    }
+    dev->rope_T = T;
+    dev->rope_D = D;
+    return table;
+}
+
+gb_status cpu_qk_rope_forward(gb_device *dev, void *qkv, void *inv_rms, bool qk_norm, int64_t B,
+                              int64_t T, int64_t H, int64_t K, int64_t D)
+{
+    double start = cpu_op_begin(dev);
+    const float *table = rope_table(dev, T, D);
+    if (table == NULL) {
+        return GB_ERR_OOM;
+    }
+    dev->kernels.rope_forward(&(cpu_rope_args){.x = qkv,
+                                               .inv_rms = qk_norm ? inv_rms : NULL,
+                                               .cos_sin = table,
+                                               .bf16 = dev->bf16,
+                                               .B = B,
+                                               .T = T,
+                                               .H = H,
+                                               .K = K,
+                                               .D = D});
+    cpu_op_end(dev, GB_OP_QK_ROPE, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_qk_rope_backward(gb_device *dev, void *dqkv, const void *qkv, const void *inv_rms,
+                               bool qk_norm, int64_t B, int64_t T, int64_t H, int64_t K, int64_t D)
+{
+    double start = cpu_op_begin(dev);
+    const float *table = rope_table(dev, T, D);
+    if (table == NULL) {
+        return GB_ERR_OOM;
+    }
+    /* The kernel only reads inv_rms here; one argument type serves both directions. */
+    float *saved = qk_norm ? (float *)(uintptr_t)inv_rms : NULL;
+    dev->kernels.rope_backward(&(cpu_rope_args){.x = dqkv,
+                                                .qkv = qkv,
+                                                .inv_rms = saved,
+                                                .cos_sin = table,
+                                                .bf16 = dev->bf16,
+                                                .B = B,
+                                                .T = T,
+                                                .H = H,
+                                                .K = K,
+                                                .D = D});
+    cpu_op_end(dev, GB_OP_QK_ROPE, start, 0);
+    return GB_OK;
+}
+
+/* (query, key) pairs of one head of one sequence. */
+static double attention_pairs(int64_t T, int64_t window)
+{
+    if (window <= 0 || window >= T) {
+        return 0.5 * (double)T * (double)(T + 1);
+    }
+    double triangle = 0.5 * (double)(window + 1) * (double)(window + 2);
+    return triangle + (double)(T - window - 1) * (double)(window + 1);
+}
+
+static gb_status attention(gb_device *dev, cpu_attention_args *args, bool backward)
+{
+    double start = cpu_op_begin(dev);
+    args->bf16 = dev->bf16;
+    args->scratch_floats = cpu_attention_scratch_floats(args->T, args->D);
+    args->scratch = cpu_slot_get(dev, CPU_SLOT_ATTENTION,
+                                 dev->threads * args->scratch_floats * (int64_t)sizeof(float));
+    if (args->scratch == NULL) {
+        return GB_ERR_OOM;
+    }
+    double flops = (double)args->B * (double)args->H * (double)args->D *
+                   attention_pairs(args->T, args->window);
+    if (backward) {
+        dev->kernels.attention_backward(args);
+    } else {
+        dev->kernels.attention_forward(args);
+    }
+    cpu_op_end(dev, GB_OP_ATTENTION, start, (backward ? 8.0 : 4.0) * flops);
+    return GB_OK;
+}
+
+gb_status cpu_attention_forward(gb_device *dev, void *out, void *lse, const void *qkv, int64_t B,
+                                int64_t T, int64_t H, int64_t K, int64_t D, int64_t window)
+{
+    cpu_attention_args args = {.qkv = qkv,
+                               .out = out,
+                               .lse = lse,
+                               .B = B,
+                               .T = T,
+                               .H = H,
+                               .K = K,
+                               .D = D,
+                               .window = window};
+    return attention(dev, &args, false);
+}
+
+gb_status cpu_attention_backward(gb_device *dev, void *dqkv, const void *dout, const void *qkv,
+                                 const void *out, const void *lse, int64_t B, int64_t T, int64_t H,
+                                 int64_t K, int64_t D, int64_t window)
+{
+    /* out and lse are only read here; one argument type serves both directions. */
+    cpu_attention_args args = {.qkv = qkv,
+                               .out = (void *)(uintptr_t)out,
+                               .dout = dout,
+                               .dqkv = dqkv,
+                               .lse = (float *)(uintptr_t)lse,
+                               .B = B,
+                               .T = T,
+                               .H = H,
+                               .K = K,
+                               .D = D,
+                               .window = window};
+    return attention(dev, &args, true);
+}
+
+gb_status cpu_gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.gelu_forward(out, in, n, dev->bf16);
+    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_gelu_backward(gb_device *dev, void *din, const void *dout, const void *in, int64_t n)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.gelu_backward(din, dout, in, n, dev->bf16);
+    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.swiglu_forward(out, gv, N, F, dev->bf16);
+    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
+                              int64_t N, int64_t F)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.swiglu_backward(dgv, dout, gv, N, F, dev->bf16);
+    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    return GB_OK;
+}
+
+/* One chunk of tokens of the classifier; its buffers are shared by all chunks. */
+typedef struct classifier_chunk {
+    float *logits;
+    uint16_t *dlogits;
+    double *losses;
+    const void *h, *wte;
+    const int32_t *targets;
+    void *dh, *dwte;
+    double grad_scale;
+    bool first;
+    int64_t n, C, V;
+} classifier_chunk;
+
+static gb_status classifier_chunk_run(gb_device *dev, const classifier_chunk *k)
+{
+    const bool grad = k->dh != NULL;
+    GB_TRY(cpu_gemm_run(dev, &(cpu_gemm){.M = k->n,
+                                         .N = k->V,
+                                         .K = k->C,
+                                         .b_transposed = true,
+                                         .c_float = true,
+                                         .a = k->h,
+                                         .b = k->wte,
+                                         .c = k->logits}));
+    dev->kernels.softmax_loss(&(cpu_softmax_args){.logits = k->logits,
+                                                  .dlogits = k->dlogits,
+                                                  .losses = k->losses,
+                                                  .targets = k->targets,
+                                                  .grad_scale = (float)k->grad_scale,
+                                                  .grad = grad,
+                                                  .bf16 = dev->bf16,
+                                                  .N = k->n,
+                                                  .V = k->V});
+    if (!grad) {
+        return GB_OK;
+    }
+    const void *dlogits = dev->bf16 ? (const void *)k->dlogits : (const void *)k->logits;
+    GB_TRY(cpu_gemm_run(
+        dev, &(cpu_gemm){.M = k->n, .N = k->C, .K = k->V, .a = dlogits, .b = k->wte, .c = k->dh}));
+    return cpu_gemm_run(dev, &(cpu_gemm){.M = k->V,
+                                         .N = k->C,
+                                         .K = k->n,
+                                         .a_transposed = true,
+                                         .c_float = true,
+                                         .accumulate = !k->first,
+                                         .a = dlogits,
+                                         .b = k->h,
+                                         .c = k->dwte});
+}
+
+static gb_status classifier_buffers(gb_device *dev, classifier_chunk *k, int64_t rows)
+{
+    k->logits = cpu_slot_get(dev, CPU_SLOT_LOGITS, rows * k->V * (int64_t)sizeof(float));
+    k->losses = cpu_slot_get(dev, CPU_SLOT_LOSSES, rows * (int64_t)sizeof(double));
+    if (dev->bf16) {
+        k->dlogits = cpu_slot_get(dev, CPU_SLOT_DLOGITS, rows * k->V * 2);
+    }
+    bool have = k->logits != NULL && k->losses != NULL && (!dev->bf16 || k->dlogits != NULL);
+    return have ? GB_OK : GB_ERR_OOM;
+}
+
+gb_status cpu_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+                         const void *wte, const int32_t *targets, double grad_scale, bool first,
+                         int64_t N, int64_t C, int64_t V)
+{
+    const int64_t rows = cpu_classifier_chunk(N, V), act = dev->bf16 ? 2 : 4;
+    double start = cpu_op_begin(dev);
+    classifier_chunk k = {.wte = wte, .dwte = dwte, .grad_scale = grad_scale, .C = C, .V = V};
+    GB_TRY(classifier_buffers(dev, &k, rows));
+    double sum = 0;
+    for (int64_t n = 0; n < N; n += rows) {
+        k.n = N - n < rows ? N - n : rows;
+        k.h = (const char *)h + n * C * act;
+        k.dh = dh != NULL ? (char *)dh + n * C * act : NULL;
+        k.targets = targets + n;
+        k.first = first && n == 0;
+        GB_TRY(classifier_chunk_run(dev, &k));
+        for (int64_t i = 0; i < k.n; i++) {
+            sum += k.losses[i];
+        }
+    }
+    *loss_sum = sum;
+    double products = dh != NULL ? 3.0 : 1.0;
+    cpu_op_end(dev, GB_OP_CLASSIFIER, start, products * 2.0 * (double)N * (double)V * (double)C);
+    return GB_OK;
+}
+
+gb_status cpu_sum_squares(gb_device *dev, double *out, const void *x, int64_t n)
+{
+    double start = cpu_op_begin(dev);
+    double *partials =
+        cpu_slot_get(dev, CPU_SLOT_PARTIALS, CPU_SUM_MAX_BLOCKS * (int64_t)sizeof *partials);
+    *out = dev->kernels.sum_squares(x, n, partials);
+    cpu_op_end(dev, GB_OP_GRAD_NORM, start, 0);
+    return GB_OK;
+}
+
+gb_status cpu_adamw(gb_device *dev, void *weights, void *master, void *m, void *v, const void *grad,
+                    int64_t n, const gb_adamw *params)
+{
+    double start = cpu_op_begin(dev);
+    dev->kernels.adamw(dev->bf16 ? weights : NULL, master, m, v, grad, n, params);
+    if (!dev->bf16 && weights != master) {
+        memcpy(weights, master, (size_t)n * sizeof(float));
+    }
+    cpu_op_end(dev, GB_OP_ADAMW, start, 0);
+    return GB_OK;
+}

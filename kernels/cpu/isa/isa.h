@@ -1,0 +1,127 @@
+/* isa.h: what the kernel files share: element access in two types, and exp and erf that the
+ * compiler can vectorize. Included by files that are compiled once per instruction set; everything
+ * here is static.
+ *
+ * Accuracy, in float arithmetic:
+ *   isa_exp   relative error below 2e-7 on [-87, 88]; clamped outside
+ *   isa_erf   absolute error below 2e-7
+ * Both are minimax fits of ours (Lawson-weighted least squares in 40-digit arithmetic).
+ */
+#ifndef GPTBENCH_KERNELS_CPU_ISA_H
+#define GPTBENCH_KERNELS_CPU_ISA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu_kernels.h"
+
+#define ISA_CAT2(a, b) a##_##b
+#define ISA_CAT(a, b)  ISA_CAT2(a, b)
+/* The external name of a fill function in this instruction set. */
+#define ISA_NAME(name) ISA_CAT(name, GB_ISA)
+
+#define ISA_INLINE static inline __attribute__((always_inline))
+
+#if defined(GB_ISA_avx512)
+#define ISA_LANES 16
+#define ISA_MR    8
+#elif defined(GB_ISA_avx2)
+#define ISA_LANES 8
+#define ISA_MR    4
+#else
+#define ISA_LANES 4
+#define ISA_MR    4
+#endif
+
+ISA_INLINE float isa_from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+ISA_INLINE uint32_t isa_to_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* Round to nearest even; a NaN stays one. */
+ISA_INLINE uint16_t isa_round_bf16(float value)
+{
+    uint32_t bits = isa_to_bits(value);
+    uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return (uint16_t)(value != value ? 0x7fc0u : rounded);
+}
+
+/* Element i of an act array. `bf16` is a constant wherever this is used in a loop. */
+ISA_INLINE float isa_load(const void *array, int64_t i, bool bf16)
+{
+    return bf16 ? isa_from_bits((uint32_t)((const uint16_t *)array)[i] << 16)
+                : ((const float *)array)[i];
+}
+
+ISA_INLINE void isa_store(void *array, int64_t i, float value, bool bf16)
+{
+    if (bf16) {
+        ((uint16_t *)array)[i] = isa_round_bf16(value);
+    } else {
+        ((float *)array)[i] = value;
+    }
+}
+
+/* What a load after a store of `value` would give. */
+ISA_INLINE float isa_rounded(float value, bool bf16)
+{
+    return bf16 ? isa_from_bits((uint32_t)isa_round_bf16(value) << 16) : value;
+}
+
+ISA_INLINE void *isa_at(const void *array, int64_t i, bool bf16)
+{
+    return (char *)array + i * (bf16 ? 2 : 4);
+}
+
+ISA_INLINE float isa_exp(float x)
+{
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    /* n = round(x / ln 2): adding 1.5 * 2^23 leaves the integer in the low mantissa bits. */
+    const float magic = 12582912.0f;
+    float shifted = x * 1.44269504f + magic;
+    float n = shifted - magic;
+    float r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    float p = 1.3836835241e-3f;
+    p = p * r + 8.3748240551e-3f;
+    p = p * r + 4.1668226199e-2f;
+    p = p * r + 1.6666420072e-1f;
+    p = p * r + 4.9999992075e-1f;
+    p = p * r + 1.0000000363f;
+    p = p * r + 1.0f;
+    return p * isa_from_bits((isa_to_bits(shifted) + 127u) << 23);
+}
+
+/* erf(x) = x * P(x^2) / Q(x^2) on |x| < 3.92, where erf is 1 to float accuracy. */
+ISA_INLINE float isa_erf(float x)
+{
+    x = x < -3.92f ? -3.92f : x;
+    x = x > 3.92f ? 3.92f : x;
+    float t = x * x;
+    float p = 2.05008706604838e-6f;
+    p = p * t + 2.84882068099465e-4f;
+    p = p * t + 3.765598245768131e-3f;
+    p = p * t + 5.274866311643531e-2f;
+    p = p * t + 1.9040606738546484e-1f;
+    p = p * t + 1.128379146152316f;
+    float q = 3.809167880391037e-5f;
+    q = q * t + 1.1625305617725403e-3f;
+    q = q * t + 1.4969178742349093e-2f;
+    q = q * t + 1.1410894034829827e-1f;
+    q = q * t + 5.020757246855629e-1f;
+    q = q * t + 1.0f;
+    return x * p / q;
+}
+
+#endif
