@@ -1,6 +1,9 @@
 /* Matrix products: float through dnnl_sgemm or OpenBLAS, bfloat16 through oneDNN matmul
  * primitives, which are made once per shape and kept. Where the CPU has no bfloat16 dot product,
  * or oneDNN refuses a shape, bfloat16 operands are widened and multiplied in float. */
+/* First: cblas.h brings in complex.h, whose macro I would break the prototypes. */
+#include "kernels/cpu/cpu_device.h"
+
 #include <cblas.h>
 #include <dnnl.h>
 #include <limits.h>
@@ -9,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include "kernels/cpu/cpu_device.h"
 
 typedef struct cached_matmul {
     int64_t M, N, K;

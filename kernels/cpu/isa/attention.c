@@ -219,11 +219,7 @@ static void tile_scores(float *out, const float *rows, const float *panels,
 static float softmax_scores(float *row, int64_t i, int64_t window, key_span span)
 {
     int64_t first = first_key(i, window);
-    float top = row[first];
-#pragma omp simd reduction(max : top)
-    for (int64_t j = first; j <= i; j++) {
-        top = row[j] > top ? row[j] : top;
-    }
+    float top = isa_max(row + first, i + 1 - first);
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = first; j <= i; j++) {

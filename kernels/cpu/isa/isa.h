@@ -103,6 +103,31 @@ ISA_INLINE float isa_exp(float x)
     return p * isa_from_bits((isa_to_bits(shifted) + 127u) << 23);
 }
 
+/* The largest of x (n), n >= 1; a NaN may get lost. Lanes are written out because not every
+ * compiler vectorizes a maximum without being told that there are no NaNs. */
+ISA_INLINE float isa_max(const float *x, int64_t n)
+{
+    float lanes[4 * ISA_LANES];
+    const int64_t width = 4 * ISA_LANES;
+    for (int64_t l = 0; l < width; l++) {
+        lanes[l] = x[0];
+    }
+    int64_t i = 0;
+    for (; i + width <= n; i += width) {
+        for (int64_t l = 0; l < width; l++) {
+            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+        }
+    }
+    float top = x[0];
+    for (; i < n; i++) {
+        top = x[i] > top ? x[i] : top;
+    }
+    for (int64_t l = 0; l < width; l++) {
+        top = lanes[l] > top ? lanes[l] : top;
+    }
+    return top;
+}
+
 /* erf(x) = x * P(x^2) / Q(x^2) on |x| < 3.92, where erf is 1 to float accuracy. */
 ISA_INLINE float isa_erf(float x)
 {

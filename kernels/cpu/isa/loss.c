@@ -7,11 +7,7 @@ ISA_INLINE void softmax_row(const cpu_softmax_args *a, int64_t n, bool bf16)
 {
     const int64_t V = a->V;
     float *row = a->logits + n * V;
-    float top = row[0];
-#pragma omp simd reduction(max : top)
-    for (int64_t i = 0; i < V; i++) {
-        top = row[i] > top ? row[i] : top;
-    }
+    float top = isa_max(row, V);
     float target = row[a->targets[n]];
     /* Sums of a few thousand terms in float lose digits that the loss must keep, so partial sums
      * of one block each are added up in double. */
