@@ -1,0 +1,60 @@
+#include "model/gpt_memory.h"
+
+static int64_t element_bytes(gpt_element element, int act_bytes, int wide_bytes)
+{
+    return element == GPT_ACT ? act_bytes : element == GPT_WIDE ? wide_bytes : 4;
+}
+
+static int64_t align_up(int64_t bytes)
+{
+    return (bytes + GPT_BUFFER_ALIGN_BYTES - 1) / GPT_BUFFER_ALIGN_BYTES * GPT_BUFFER_ALIGN_BYTES;
+}
+
+int64_t gpt_dattn_offset(int64_t dqkv_elements)
+{
+    return align_up(dqkv_elements);
+}
+
+int64_t gpt_buffers_carve(gpt_buffers *out, char *base, const gpt_config *config,
+                          const gpt_options *options, int act_bytes, int wide_bytes)
+{
+    const int64_t N = options->batch_size * options->sequence_length;
+    const int64_t C = config->n_embd, H = config->n_head, K = gpt_config_kv_heads(config);
+    const int64_t D = gpt_config_head_dim(config), Q = H * D, R = (H + 2 * K) * D;
+    const int64_t F = gpt_config_mlp_hidden(config), U = config->use_swiglu_mlp ? 2 * F : F;
+    const bool training = options->training;
+    const int64_t attention_scratch = gpt_dattn_offset(N * R) + N * Q;
+    const int64_t wide_scratch = attention_scratch > N * F ? attention_scratch : N * F;
+    const int64_t layers = training ? config->n_layer : 1;
+    int64_t used = 0;
+    *out = (gpt_buffers){0};
+#define X(field, element, count, per_layer, present)                                               \
+    if (present) {                                                                                 \
+        int64_t one = align_up((count)*element_bytes(element, act_bytes, wide_bytes));             \
+        out->field = base ? base + used : NULL;                                                    \
+        out->field##_stride = (per_layer) && training ? one : 0;                                   \
+        used += (per_layer) ? one * layers : one;                                                  \
+    }
+    GPT_ACTIVATIONS(X)
+#undef X
+    return used;
+}
+
+void gpt_plan_memory(const gpt_config *config, const gpt_options *options, int act_bytes,
+                     int wide_bytes, int64_t bytes[GB_MEM_GROUPS])
+{
+    gpt_layout layout;
+    gpt_buffers buffers;
+    gpt_layout_init(&layout, config);
+    for (int group = 0; group < GB_MEM_GROUPS; group++) {
+        bytes[group] = 0;
+    }
+    int64_t wide_slab = layout.slab_size * wide_bytes;
+    bytes[GB_MEM_MASTER] = wide_slab;
+    bytes[GB_MEM_WEIGHTS] = act_bytes == wide_bytes ? 0 : layout.slab_size * act_bytes;
+    bytes[GB_MEM_GRADIENTS] = options->training ? wide_slab : 0;
+    bytes[GB_MEM_OPTIMIZER] = options->training ? 2 * wide_slab : 0;
+    bytes[GB_MEM_ACTIVATIONS] =
+        gpt_buffers_carve(&buffers, NULL, config, options, act_bytes, wide_bytes);
+    bytes[GB_MEM_DATA] = 2 * options->batch_size * options->sequence_length * 4;
+}

@@ -1,0 +1,328 @@
+#include "model/safetensors.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The header of a model with thousands of tensors is below 1 MB; the reference caps it too. */
+enum { MAX_HEADER_BYTES = 100 << 20 };
+
+typedef enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_BF16, DTYPE_UNKNOWN } dtype;
+
+static dtype dtype_parse(const char *name)
+{
+    return strcmp(name, "F32") == 0    ? DTYPE_F32
+           : strcmp(name, "F64") == 0  ? DTYPE_F64
+           : strcmp(name, "BF16") == 0 ? DTYPE_BF16
+                                       : DTYPE_UNKNOWN;
+}
+
+static int64_t dtype_bytes(dtype type)
+{
+    return type == DTYPE_F64 ? 8 : type == DTYPE_F32 ? 4 : 2;
+}
+
+/* ---- reading ---- */
+
+typedef struct reader {
+    const char *path;
+    FILE *file;
+    int64_t data_start, data_bytes;
+} reader;
+
+static uint64_t little_endian_u64(const unsigned char *bytes)
+{
+    uint64_t value = 0;
+    for (int i = 7; i >= 0; i--) {
+        value = value << 8 | bytes[i];
+    }
+    return value;
+}
+
+static void decode_values(double *out, const unsigned char *bytes, int64_t n, dtype type)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (type == DTYPE_F64) {
+            memcpy(&out[i], bytes + 8 * i, 8);
+        } else {
+            float value;
+            uint32_t bits;
+            if (type == DTYPE_F32) {
+                memcpy(&bits, bytes + 4 * i, 4);
+            } else {
+                uint16_t high;
+                memcpy(&high, bytes + 2 * i, 2);
+                bits = (uint32_t)high << 16;
+            }
+            memcpy(&value, &bits, 4);
+            out[i] = value;
+        }
+    }
+}
+
+static gb_status read_values(const reader *r, safetensor *t, dtype type, int64_t begin,
+                             gb_error *err)
+{
+    int64_t bytes = t->count * dtype_bytes(type);
+    unsigned char *raw = malloc((size_t)bytes + 1);
+    t->values = malloc((size_t)t->count * sizeof *t->values + 1);
+    gb_status status = GB_OK;
+    if (!raw || !t->values) {
+        status = gb_fail(err, GB_ERR_OOM, "%s: no memory for %s (%lld bytes)", r->path, t->name,
+                         (long long)bytes);
+    } else if (fseeko(r->file, r->data_start + begin, SEEK_SET) != 0 ||
+               fread(raw, 1, (size_t)bytes, r->file) != (size_t)bytes) {
+        status = gb_fail(err, GB_ERR_IO, "%s: cannot read %s", r->path, t->name);
+    } else {
+        decode_values(t->values, raw, t->count, type);
+    }
+    free(raw);
+    return status;
+}
+
+/* Shape and place; every product is checked against the file's own size before it is used. */
+static gb_status parse_entry(const reader *r, const char *name, json_t *entry, safetensor *t,
+                             dtype *type, int64_t *begin, gb_error *err)
+{
+    json_t *shape = json_object_get(entry, "shape");
+    json_t *offsets = json_object_get(entry, "data_offsets");
+    const char *type_name = json_string_value(json_object_get(entry, "dtype"));
+    if (!json_is_array(shape) || !json_is_array(offsets) || json_array_size(offsets) != 2 ||
+        !type_name || strlen(name) >= sizeof t->name ||
+        json_array_size(shape) > SAFETENSORS_MAX_DIMS) {
+        return gb_fail(err, GB_ERR_FORMAT,
+                       "%s: entry %.100s: needs dtype, shape (at most %d numbers) and two "
+                       "data_offsets",
+                       r->path, name, SAFETENSORS_MAX_DIMS);
+    }
+    *type = dtype_parse(type_name);
+    if (*type == DTYPE_UNKNOWN) {
+        return gb_fail(err, GB_ERR_FORMAT, "%s: %s has dtype %.16s; F32, F64 and BF16 are read",
+                       r->path, name, type_name);
+    }
+    strcpy(t->name, name);
+    t->n_dims = (int)json_array_size(shape);
+    t->count = 1;
+    for (int i = 0; i < t->n_dims; i++) {
+        int64_t dim = json_integer_value(json_array_get(shape, (size_t)i));
+        if (dim < 1 || t->count > r->data_bytes / dim) {
+            return gb_fail(err, GB_ERR_FORMAT, "%s: %s: dimension %d does not fit the file",
+                           r->path, name, i);
+        }
+        t->dims[i] = dim;
+        t->count *= dim;
+    }
+    int64_t first = json_integer_value(json_array_get(offsets, 0));
+    int64_t last = json_integer_value(json_array_get(offsets, 1));
+    if (first < 0 || last < first || last > r->data_bytes ||
+        last - first != t->count * dtype_bytes(*type)) {
+        return gb_fail(err, GB_ERR_FORMAT,
+                       "%s: %s: data_offsets [%lld, %lld] do not hold %lld values of %s in %lld "
+                       "bytes of data",
+                       r->path, name, (long long)first, (long long)last, (long long)t->count,
+                       type_name, (long long)r->data_bytes);
+    }
+    *begin = first;
+    return GB_OK;
+}
+
+static gb_status parse_entries(const reader *r, json_t *header, safetensors_file *out,
+                               gb_error *err)
+{
+    const char *name;
+    json_t *entry;
+    int64_t total = 0;
+    out->tensors = calloc(json_object_size(header) + 1, sizeof *out->tensors);
+    if (!out->tensors) {
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory for the table of tensors", r->path);
+    }
+    json_object_foreach(header, name, entry)
+    {
+        if (strcmp(name, "__metadata__") == 0) {
+            continue;
+        }
+        dtype type = DTYPE_UNKNOWN;
+        int64_t begin = 0;
+        safetensor *t = &out->tensors[out->n_tensors];
+        GB_TRY(parse_entry(r, name, entry, t, &type, &begin, err));
+        total += t->count * dtype_bytes(type);
+        if (total > r->data_bytes) {
+            return gb_fail(err, GB_ERR_FORMAT, "%s: tensors overlap", r->path);
+        }
+        out->n_tensors++;
+        GB_TRY(read_values(r, t, type, begin, err));
+    }
+    return GB_OK;
+}
+
+static gb_status read_header(reader *r, json_t **header, gb_error *err)
+{
+    unsigned char prefix[8];
+    struct stat info;
+    json_error_t json_err;
+    if (fstat(fileno(r->file), &info) != 0 || !S_ISREG(info.st_mode)) {
+        return gb_fail(err, GB_ERR_FORMAT, "%s: not a regular file", r->path);
+    }
+    if (fread(prefix, 1, 8, r->file) != 8) {
+        return gb_fail(err, GB_ERR_FORMAT, "%s: too short for a safetensors file", r->path);
+    }
+    uint64_t size = little_endian_u64(prefix);
+    if (size > MAX_HEADER_BYTES || (int64_t)size > (int64_t)info.st_size - 8) {
+        return gb_fail(err, GB_ERR_FORMAT,
+                       "%s: not a safetensors file, or cut off: its header claims %llu bytes, the "
+                       "file has %lld",
+                       r->path, (unsigned long long)size, (long long)info.st_size);
+    }
+    char *text = malloc((size_t)size + 1);
+    if (!text) {
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory for the header", r->path);
+    }
+    bool whole = fread(text, 1, (size_t)size, r->file) == (size_t)size;
+    *header = whole ? json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, &json_err) : NULL;
+    free(text);
+    if (!json_is_object(*header)) {
+        json_decref(*header);
+        *header = NULL;
+        return gb_fail(err, GB_ERR_FORMAT, "%s: the header is not a JSON object: %s", r->path,
+                       whole ? json_err.text : "cut off");
+    }
+    r->data_start = 8 + (int64_t)size;
+    r->data_bytes = (int64_t)info.st_size - r->data_start;
+    return GB_OK;
+}
+
+gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *err)
+{
+    *out = (safetensors_file){0};
+    reader r = {.path = path, .file = fopen(path, "rbe")};
+    if (!r.file) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s", path, strerror(errno));
+    }
+    json_t *header = NULL;
+    gb_status status = read_header(&r, &header, err);
+    if (status == GB_OK) {
+        status = parse_entries(&r, header, out, err);
+    }
+    json_decref(header);
+    fclose(r.file);
+    if (status != GB_OK) {
+        safetensors_close(out);
+    }
+    return status;
+}
+
+void safetensors_close(safetensors_file *file)
+{
+    for (int i = 0; file->tensors && i < file->n_tensors; i++) {
+        free(file->tensors[i].values);
+    }
+    free(file->tensors);
+    *file = (safetensors_file){0};
+}
+
+const safetensor *safetensors_find(const safetensors_file *file, const char *name)
+{
+    for (int i = 0; i < file->n_tensors; i++) {
+        if (strcmp(file->tensors[i].name, name) == 0) {
+            return &file->tensors[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- writing ---- */
+
+static int64_t count_of(const safetensor_out *t)
+{
+    int64_t count = 1;
+    for (int i = 0; i < t->n_dims; i++) {
+        count *= t->dims[i];
+    }
+    return count;
+}
+
+static char *make_header(const safetensor_out *tensors, int n)
+{
+    json_t *header = json_object();
+    int64_t offset = 0;
+    for (int i = 0; i < n; i++) {
+        json_t *shape = json_array();
+        for (int d = 0; d < tensors[i].n_dims; d++) {
+            json_array_append_new(shape, json_integer(tensors[i].dims[d]));
+        }
+        int64_t bytes = count_of(&tensors[i]) * (tensors[i].as_double ? 8 : 4);
+        json_object_set_new(
+            header, tensors[i].name,
+            json_pack("{s:s, s:o, s:[I,I]}", "dtype", tensors[i].as_double ? "F64" : "F32", "shape",
+                      shape, "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes)));
+        offset += bytes;
+    }
+    char *text = json_dumps(header, JSON_COMPACT);
+    json_decref(header);
+    return text;
+}
+
+static bool write_values(FILE *file, const safetensor_out *t)
+{
+    int64_t count = count_of(t);
+    if (t->as_double) {
+        return fwrite(t->values, 8, (size_t)count, file) == (size_t)count;
+    }
+    float chunk[1024];
+    for (int64_t at = 0; at < count;) {
+        int n = 0;
+        for (; n < 1024 && at < count; n++, at++) {
+            chunk[n] = (float)t->values[at];
+        }
+        if (fwrite(chunk, 4, (size_t)n, file) != (size_t)n) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool write_file(FILE *file, const char *header, const safetensor_out *tensors, int n)
+{
+    /* Data starts at a multiple of 8: the header is padded with spaces, as the format allows. */
+    size_t length = strlen(header), padded = (length + 7) / 8 * 8;
+    unsigned char prefix[8];
+    for (int i = 0; i < 8; i++) {
+        prefix[i] = (unsigned char)((uint64_t)padded >> (8 * i));
+    }
+    bool good = fwrite(prefix, 1, 8, file) == 8 && fwrite(header, 1, length, file) == length;
+    for (size_t i = length; i < padded && good; i++) {
+        good = fputc(' ', file) != EOF;
+    }
+    for (int i = 0; i < n && good; i++) {
+        good = write_values(file, &tensors[i]);
+    }
+    return good && fflush(file) == 0 && fsync(fileno(file)) == 0;
+}
+
+gb_status safetensors_write(const char *path, const safetensor_out *tensors, int n_tensors,
+                            gb_error *err)
+{
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary) {
+        return gb_fail(err, GB_ERR_USAGE, "%.200s...: path too long", path);
+    }
+    FILE *file = fopen(temporary, "wbe");
+    if (!file) {
+        return gb_fail(err, GB_ERR_IO, "%s: %s", temporary, strerror(errno));
+    }
+    char *header = make_header(tensors, n_tensors);
+    bool good = header && write_file(file, header, tensors, n_tensors);
+    int why = errno;
+    free(header);
+    if (fclose(file) != 0 || !good || rename(temporary, path) != 0) {
+        why = good ? errno : why;
+        unlink(temporary);
+        return gb_fail(err, GB_ERR_IO, "%s: cannot write: %s", path, strerror(why));
+    }
+    return GB_OK;
+}

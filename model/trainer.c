@@ -1,0 +1,415 @@
+#include "model/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "model/flops.h"
+#include "model/gpt.h"
+#include "model/loader.h"
+#include "model/warmup.h"
+#include "model/weights.h"
+
+typedef struct trainer {
+    const train_job *job;
+    const train_spec *spec;
+    const gb_backend *be;
+    train_observer observer;
+    gb_device *dev;
+    gpt *model;
+    token_source *train_source, *val_source;
+    token_loader train, val;
+    int32_t *inputs, *targets; /* host, (B*T) each, one allocation */
+    warmup_state warmup;
+    bool stop_asked; /* by the observer */
+    bool after_eval; /* the next step follows a validation */
+    bool may_time;   /* warm */
+    int64_t steps_done;
+    double train_time_ms;
+    double data_ms; /* of the profiled steps */
+    double profiled_ms;
+    int64_t profiled_steps, data_calls;
+    double flops_before; /* of the ledger at the start of the step */
+} trainer;
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+train_job train_job_default(void)
+{
+    return (train_job){.config = gpt_config_default(),
+                       .spec = train_spec_default(),
+                       .device_index = -1,
+                       .profile_steps = 3};
+}
+
+static gpt_options model_options(const train_spec *spec)
+{
+    return (gpt_options){spec->batch_size, spec->sequence_length, true};
+}
+
+static gb_options device_options(const train_job *job)
+{
+    const train_spec *spec = &job->spec;
+    return (gb_options){
+        .precision = (gb_precision)spec->precision,
+        .threads = job->threads,
+        .device_index = job->device_index,
+        .shape = gpt_config_shape(&job->config, spec->batch_size, spec->sequence_length)};
+}
+
+void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS])
+{
+    gb_options device = device_options(job);
+    gpt_options options = model_options(&job->spec);
+    int act_bytes = device.precision == GB_BF16 ? 2 : device.precision == GB_FP64 ? 8 : 4;
+    int wide_bytes = device.precision == GB_FP64 ? 8 : 4;
+    gpt_plan_memory(&job->config, &options, act_bytes, wide_bytes, bytes);
+    bytes[GB_MEM_WORKSPACE] = job->backend->workspace_bytes(&device);
+}
+
+static void emit(trainer *t, const train_event *event)
+{
+    if (t->observer.on_event && t->observer.on_event(t->observer.user, event) != 0) {
+        t->stop_asked = true;
+    }
+}
+
+/* ---- start ---- */
+
+static gb_status open_data(trainer *t, gb_error *err)
+{
+    const train_spec *s = t->spec;
+    int64_t vocab = t->job->config.vocab_size, batch = s->batch_size * s->sequence_length;
+    GB_TRY(token_source_open(&t->train_source, s->train_data, vocab, err));
+    GB_TRY(token_source_open(&t->val_source, s->val_data, vocab, err));
+    GB_TRY(token_loader_open(&t->train, t->train_source, s->batch_size, s->sequence_length,
+                             t->job->replicate, err));
+    GB_TRY(token_loader_open(&t->val, t->val_source, s->batch_size, s->sequence_length, 0, err));
+    if (t->val.batches < s->val_tokens / batch) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "val_tokens = %lld: %.200s holds only %lld whole batches of %lld tokens; "
+                       "val_tokens may be at most %lld",
+                       (long long)s->val_tokens, s->val_data, (long long)t->val.batches,
+                       (long long)batch, (long long)(t->val.batches * batch));
+    }
+    t->inputs = malloc((size_t)batch * 2 * sizeof *t->inputs);
+    if (!t->inputs) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for a batch of %lld tokens", (long long)batch);
+    }
+    t->targets = t->inputs + batch;
+    return GB_OK;
+}
+
+static gb_status open_model(trainer *t, gb_error *err)
+{
+    gb_options device = device_options(t->job);
+    gpt_options options = model_options(t->spec);
+    const char *why_not = t->be->unavailable(device.precision);
+    if (why_not) {
+        return gb_fail(err, GB_ERR_ENV, "backend %s cannot run %s here: %s", t->be->name,
+                       gb_precision_name(device.precision), why_not);
+    }
+    GB_TRY(t->be->open(&device, &t->dev, err));
+    GB_TRY(gpt_create(&t->model, &t->job->config, &options, t->be, t->dev, err));
+    return gpt_init_weights(t->model, (uint64_t)t->spec->seed, (uint32_t)t->job->replicate, err);
+}
+
+static void emit_start(trainer *t)
+{
+    train_event event = {.type = TRAIN_EVENT_START};
+    train_start *start = &event.u.start;
+    start->n_params = gpt_count_params(&t->job->config);
+    start->flops_per_token = gpt_flops_exact(&t->job->config, t->spec->sequence_length);
+    trainer_plan_memory(t->job, start->memory_plan_bytes);
+    start->tokens_per_step = train_spec_tokens_per_step(t->spec);
+    start->entropy_rate_nats = token_source_entropy_rate(t->val_source);
+    snprintf(start->train_data_hash, sizeof start->train_data_hash, "%s",
+             token_source_hash(t->train_source));
+    snprintf(start->val_data_hash, sizeof start->val_data_hash, "%s",
+             token_source_hash(t->val_source));
+    t->be->describe(t->dev, &start->device);
+    emit(t, &event);
+}
+
+/* ---- validation ---- */
+
+static gb_status validate(trainer *t, gb_error *err)
+{
+    int64_t batch = t->spec->batch_size * t->spec->sequence_length;
+    int64_t batches = t->spec->val_tokens / batch;
+    double sum = 0, started_ms = now_ms();
+    token_loader_rewind(&t->val);
+    for (int64_t i = 0; i < batches; i++) {
+        double loss;
+        GB_TRY(token_loader_next(&t->val, t->inputs, t->targets, err));
+        GB_TRY(gpt_loss(t->model, t->inputs, t->targets, &loss, err));
+        sum += loss;
+    }
+    train_event event = {.type = TRAIN_EVENT_EVAL};
+    event.u.eval = (train_eval){.step = t->steps_done,
+                                .val_loss = sum / (double)(batches * batch),
+                                .val_tokens = batches * batch,
+                                .eval_ms = now_ms() - started_ms,
+                                .train_time_ms = t->train_time_ms};
+    emit(t, &event);
+    t->after_eval = true;
+    if (!isfinite(event.u.eval.val_loss)) {
+        return gb_fail(err, GB_ERR_NAN, "validation loss is not finite after %lld steps",
+                       (long long)t->steps_done);
+    }
+    return GB_OK;
+}
+
+/* ---- one step ---- */
+
+static double ledger_flops(trainer *t)
+{
+    double total = 0;
+    int count = t->be->timers_read(t->dev, NULL, 0);
+    gb_op_time *rows = calloc((size_t)count + 1, sizeof *rows);
+    if (!rows) {
+        return NAN;
+    }
+    count = t->be->timers_read(t->dev, rows, count);
+    for (int i = 0; i < count; i++) {
+        total += rows[i].phase == GB_PHASE_EVAL ? 0 : rows[i].flops;
+    }
+    free(rows);
+    return total;
+}
+
+static gb_status micro_batches(trainer *t, double *loss, double *data_ms, gb_error *err)
+{
+    int64_t count = t->spec->grad_accumulation_steps;
+    double tokens = (double)train_spec_tokens_per_step(t->spec), sum = 0;
+    *data_ms = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double micro, started_ms = now_ms();
+        GB_TRY(token_loader_next(&t->train, t->inputs, t->targets, err));
+        *data_ms += now_ms() - started_ms;
+        GB_TRY(
+            gpt_loss_and_grad(t->model, t->inputs, t->targets, 1.0 / tokens, i == 0, &micro, err));
+        sum += micro;
+    }
+    *loss = sum / tokens;
+    return GB_OK;
+}
+
+static gb_status update(trainer *t, train_step *step, gb_error *err)
+{
+    double scale = 1;
+    step->grad_norm = NAN;
+    if (t->spec->grad_clip > 0) {
+        GB_TRY(gpt_grad_norm(t->model, &step->grad_norm, err));
+        if (step->grad_norm > t->spec->grad_clip) {
+            scale = t->spec->grad_clip / step->grad_norm;
+        }
+    }
+    return gpt_update(t->model, step->learning_rate, t->spec->weight_decay, scale, step->step + 1,
+                      err);
+}
+
+static train_step_tag tag_of_step(const trainer *t, bool profiled)
+{
+    return profiled        ? TRAIN_STEP_PROFILED
+           : t->after_eval ? TRAIN_STEP_EVAL
+           : t->may_time   ? TRAIN_STEP_TIMED
+                           : TRAIN_STEP_WARMUP;
+}
+
+static gb_status run_step(trainer *t, bool profiled, gb_error *err)
+{
+    train_event event = {.type = TRAIN_EVENT_STEP};
+    train_step *step = &event.u.step;
+    double data_ms = 0;
+    step->step = t->steps_done;
+    step->learning_rate = train_spec_learning_rate(t->spec, t->steps_done);
+    step->tag = tag_of_step(t, profiled);
+    double started_ms = now_ms();
+    GB_TRY(micro_batches(t, &step->train_loss, &data_ms, err));
+    bool finite = isfinite(step->train_loss);
+    if (finite) {
+        GB_TRY(update(t, step, err));
+    }
+    if (t->be->sync(t->dev) != GB_OK) {
+        return gb_fail(err, GB_ERR_INTERNAL, "%s", t->be->last_error(t->dev));
+    }
+    step->step_ms = now_ms() - started_ms;
+    double flops = ledger_flops(t);
+    step->flops_issued = flops - t->flops_before;
+    t->flops_before = flops;
+    t->train_time_ms += step->step_ms;
+    t->after_eval = false;
+    if (profiled) {
+        t->profiled_steps++;
+        t->profiled_ms += step->step_ms;
+        t->data_ms += data_ms;
+        t->data_calls += t->spec->grad_accumulation_steps;
+    } else {
+        t->may_time = warmup_add_step(&t->warmup, step->step_ms);
+    }
+    t->steps_done++;
+    emit(t, &event);
+    if (!finite) {
+        return gb_fail(err, GB_ERR_NAN, "training loss is not finite at step %lld",
+                       (long long)step->step);
+    }
+    return GB_OK;
+}
+
+/* ---- the per-op window ---- */
+
+static void emit_optime(trainer *t, const gb_op_time *row)
+{
+    train_event event = {.type = TRAIN_EVENT_OPTIME};
+    event.u.optime.row = *row;
+    event.u.optime.steps = t->profiled_steps;
+    event.u.optime.step_ms = t->profiled_ms / (double)t->profiled_steps;
+    emit(t, &event);
+}
+
+/* Rows of the backend, then `data` (measured here) and `unattributed`, so that the sum is the
+ * profiled steps' whole time. */
+static gb_status emit_ledger(trainer *t, gb_error *err)
+{
+    double seen_ms = t->data_ms;
+    int count = t->be->timers_read(t->dev, NULL, 0);
+    gb_op_time *rows = calloc((size_t)count + 1, sizeof *rows);
+    if (!rows) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the per-op ledger");
+    }
+    count = t->be->timers_read(t->dev, rows, count);
+    for (int i = 0; i < count; i++) {
+        seen_ms += rows[i].time_ms;
+        emit_optime(t, &rows[i]);
+    }
+    free(rows);
+    gb_op_time data = {GB_PHASE_DATA, -1, GB_OP_DATA, t->data_calls, t->data_ms, 0};
+    gb_op_time rest = {
+        GB_PHASE_IDLE, -1, GB_OP_UNATTRIBUTED, t->profiled_steps, t->profiled_ms - seen_ms, 0};
+    emit_optime(t, &data);
+    emit_optime(t, &rest);
+    return GB_OK;
+}
+
+static void profile_begin(trainer *t)
+{
+    t->be->timers_reset(t->dev);
+    t->be->timers_enable(t->dev, true);
+    t->flops_before = 0;
+}
+
+static gb_status profile_end(trainer *t, gb_error *err)
+{
+    t->be->timers_enable(t->dev, false);
+    return emit_ledger(t, err);
+}
+
+/* ---- the run ---- */
+
+static bool stop_wanted(const trainer *t)
+{
+    return t->stop_asked || (t->job->stop && *t->job->stop);
+}
+
+/* The last steps are the profiled ones: by then everything is warm, and nothing that is timed
+ * comes after them. A run too short to be timed at all keeps its steps for timing. */
+static int64_t first_profiled_step(const trainer *t)
+{
+    int64_t n = t->spec->num_iterations, wanted = t->job->profile_steps;
+    return wanted > 0 && n > wanted + 1 ? n - wanted : n;
+}
+
+static gb_status train_loop(trainer *t, gb_error *err)
+{
+    int64_t n = t->spec->num_iterations, profile_from = first_profiled_step(t);
+    GB_TRY(validate(t, err));
+    while (t->steps_done < n) {
+        if (stop_wanted(t)) {
+            return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after %lld of %lld steps",
+                           (long long)t->steps_done, (long long)n);
+        }
+        if (t->steps_done == profile_from) {
+            profile_begin(t);
+        }
+        GB_TRY(run_step(t, t->steps_done >= profile_from, err));
+        bool last = t->steps_done == n;
+        if (last && profile_from < n) {
+            GB_TRY(profile_end(t, err));
+        }
+        /* A validation inside the profiled window would be in its ledger; the last one is after. */
+        bool in_window = t->steps_done > profile_from && !last;
+        if (last || (t->steps_done % t->spec->val_loss_every == 0 && !in_window)) {
+            GB_TRY(validate(t, err));
+        }
+    }
+    return t->job->save_weights ? gpt_save_weights(t->model, t->job->save_weights, err) : GB_OK;
+}
+
+static int64_t peak_memory_bytes(const trainer *t)
+{
+    int64_t plan[GB_MEM_GROUPS], total = 0;
+    if (strcmp(t->be->name, "cuda") != 0) {
+        struct rusage usage;
+        getrusage(RUSAGE_SELF, &usage);
+        return (int64_t)usage.ru_maxrss * 1024;
+    }
+    trainer_plan_memory(t->job, plan);
+    for (int group = 0; group < GB_MEM_GROUPS; group++) {
+        total += plan[group];
+    }
+    return total;
+}
+
+static void emit_end(trainer *t, gb_status status, const gb_error *err)
+{
+    train_event event = {.type = TRAIN_EVENT_END};
+    event.u.end.status = status;
+    event.u.end.steps_done = t->steps_done;
+    event.u.end.peak_memory_bytes = peak_memory_bytes(t);
+    event.u.end.train_time_ms = t->train_time_ms;
+    if (status != GB_OK) {
+        snprintf(event.u.end.message, sizeof event.u.end.message, "%.511s", err->message);
+    }
+    emit(t, &event);
+}
+
+static gb_status trainer_body(trainer *t, gb_error *err)
+{
+    GB_TRY(gpt_config_validate(&t->job->config, err));
+    GB_TRY(train_spec_validate(t->spec, err));
+    GB_TRY(open_data(t, err));
+    GB_TRY(open_model(t, err));
+    emit_start(t);
+    return train_loop(t, err);
+}
+
+gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err)
+{
+    gb_error local = {GB_OK, ""};
+    trainer t = {.job = job, .spec = &job->spec, .be = job->backend};
+    if (observer) {
+        t.observer = *observer;
+    }
+    gb_status status = trainer_body(&t, &local);
+    emit_end(&t, status, &local);
+    gpt_destroy(t.model);
+    if (t.be) {
+        t.be->close(t.dev);
+    }
+    free(t.inputs);
+    token_source_close(t.train_source);
+    token_source_close(t.val_source);
+    if (err && status != GB_OK) {
+        *err = local;
+    }
+    return status;
+}
