@@ -163,12 +163,12 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD)-asan
 
-# ---- fuzzing: tests/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
+# ---- fuzzing: tests/fuzz/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
 FUZZ_SECONDS ?= 60
-FUZZ_SRC     := $(wildcard tests/fuzz_*.c)
-FUZZERS      := $(patsubst tests/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 
-$(BUILD)/fuzz/%: tests/%.c $(BUILD)/libgptbench.a $(BUILD)/gen/flags
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libgptbench.a $(BUILD)/gen/flags
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/libgptbench.a $(LDLIBS)

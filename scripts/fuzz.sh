@@ -10,7 +10,7 @@ seconds=${2:?usage: fuzz.sh BUILD_DIR SECONDS}
 status=0 count=0
 
 export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0"
-for source in tests/fuzz_*.c; do
+for source in tests/fuzz/fuzz_*.c; do
     [ -e "$source" ] || break
     name=$(basename "$source" .c)
     name=${name#fuzz_}
