@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzzer for some seconds: scripts/fuzz.sh BUILD_DIR SECONDS
-# Seeds come from tests/corpus/NAME/ where there are any (and from suites/ for the suite reader);
-# what a fuzzer finds interesting is kept in BUILD_DIR/corpus/NAME, what breaks the program in
+# Seeds come from tests/fixtures/NAMEs/ where there are any (and from suites/ for the suite reader),
+# words from tests/fuzz/NAME.dict; what a fuzzer finds interesting is kept in BUILD_DIR/corpus/NAME, what breaks the program in
 # BUILD_DIR/crash-NAME-*. Fails when something broke.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -17,8 +17,9 @@ for source in tests/fuzz/fuzz_*.c; do
     corpus=$build/corpus/$name
     mkdir -p "$corpus"
     seeds=()
-    [ -d "tests/corpus/$name" ] && seeds+=("tests/corpus/$name")
+    [ -d "tests/fixtures/${name}s" ] && seeds+=("tests/fixtures/${name}s")
     [ "$name" = suite ] && seeds+=(suites)
+    [ -f "tests/fuzz/$name.dict" ] && seeds+=(-dict="tests/fuzz/$name.dict")
     echo "fuzz_$name: $seconds s"
     "$build/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
         -artifact_prefix="$build/crash-$name-" -print_final_stats=1 "$corpus" "${seeds[@]}" \
@@ -29,7 +30,8 @@ for source in tests/fuzz/fuzz_*.c; do
     if [ "$rc" -ne 0 ]; then
         status=1
         grep -v '^#[0-9]' "$build/fuzz-$name.log" | tail -40
-        echo "fuzz_$name: FOUND something; input in $build/crash-$name-*"
+        [ -f "tests/fuzz/$name.dict" ] && seeds+=(-dict="tests/fuzz/$name.dict")
+    echo "fuzz_$name: FOUND something; input in $build/crash-$name-*"
     fi
 done
 echo "$count fuzzers, $([ "$status" -eq 0 ] && echo "nothing found" || echo "see above")"
