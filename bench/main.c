@@ -7,6 +7,7 @@
 
 #include "bench/commands.h"
 #include "kernels/backend.h"
+#include "kernels/cpu/cpu_env.h"
 #include "model/config.h"
 #include "version.h"
 
@@ -150,6 +151,7 @@ static int message_has_place(const char *message)
 
 int main(int argc, char **argv)
 {
+    cpu_env_prepare(argv);
     gb_error err = {GB_OK, ""};
     gb_status status = dispatch(argc, argv, &err);
     /* A full disk or a closed pipe must not look like success. */
