@@ -187,17 +187,31 @@ static gb_status value_append(ini_feed *feed, suite_ini_entry *entry, const char
     return GB_OK;
 }
 
+/* Cuts a comment off a continuation line; inih does it on lines with a key alone. */
+static void comment_cut(char *value)
+{
+    for (char *c = value; (c = strchr(c, ';')) != NULL; c++) {
+        if (c == value || isspace((unsigned char)c[-1])) {
+            *c = '\0';
+            return;
+        }
+    }
+}
+
 static gb_status entry_continue(ini_feed *feed, suite_ini_section *section, const char *value)
 {
     suite_ini_entry *entry = &section->entries[section->n_entries - 1];
+    char line[512]; /* line_inspect let no longer one pass */
+    snprintf(line, sizeof line, "%s", value);
+    comment_cut(line);
     /* Claims hold prose and comparisons; elsewhere '=' means a key that somebody indented. */
-    if (strchr(value, '=') && strncmp(section->title, "claim", 5) != 0) {
+    if (strchr(line, '=') && strncmp(section->title, "claim", 5) != 0) {
         return gb_fail(feed->err, GB_ERR_USAGE,
                        "%s:%d: an indented line continues the value of '%s' (line %d): start a key "
                        "of its own at the left margin",
                        feed->path, feed->line, entry->name, entry->line);
     }
-    return value_append(feed, entry, value);
+    return value_append(feed, entry, line);
 }
 
 static gb_status entry_add(ini_feed *feed, const char *name, const char *value)

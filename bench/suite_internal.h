@@ -103,6 +103,8 @@ enum { SUITE_TAKES_MODEL = 1, SUITE_TAKES_CONFIG = 2, SUITE_TAKES_SPEC = 4 };
  * the section where the key belongs. */
 gb_status suite_key_find(suite_reader *reader, suite_key *out, const char *name, int takes,
                          const char *section, int line);
+/* The sections where `name` belongs, to print; NULL when no section has such a key. */
+const char *suite_key_home(const char *name);
 /* Sets one key of a cell. SUITE_KEY_PRESET replaces the whole config. The message has no place. */
 gb_status suite_key_apply(const suite_key *key, const char *text, gpt_config *config,
                           train_spec *spec, gb_error *err);

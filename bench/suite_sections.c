@@ -110,6 +110,28 @@ const suite_ini_entry *suite_entry_find(const suite_ini_section *section, const 
 }
 
 /* Refuses keys of a section that are not in `names`. */
+static gb_status key_unknown(suite_reader *reader, const suite_ini_entry *entry, const char *title,
+                             const char *const *names)
+{
+    const char *near = gb_nearest_name(entry->name, names);
+    const char *home = suite_key_home(entry->name);
+    if (near) {
+        return suite_fail(reader, entry->line, "unknown key '%s' in [%s], did you mean %s?",
+                          entry->name, title, near);
+    }
+    if (home) {
+        return suite_fail(reader, entry->line, "'%s' does not belong in [%s]: put it in %s",
+                          entry->name, title, home);
+    }
+    char all[256] = "";
+    for (int i = 0; names[i]; i++) {
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    return suite_fail(reader, entry->line, "unknown key '%s' in [%s]; it takes %s", entry->name,
+                      title, all);
+}
+
 gb_status suite_section_check(suite_reader *reader, const suite_ini_section *section,
                               const char *title, const char *const *names)
 {
@@ -120,13 +142,7 @@ gb_status suite_section_check(suite_reader *reader, const suite_ini_section *sec
             known = known || strcmp(names[n], entry->name) == 0;
         }
         if (!known) {
-            const char *near = gb_nearest_name(entry->name, names);
-            if (near) {
-                return suite_fail(reader, entry->line, "unknown key '%s' in [%s], did you mean %s?",
-                                  entry->name, title, near);
-            }
-            suite_key key;
-            return suite_key_find(reader, &key, entry->name, 0, title, entry->line);
+            return key_unknown(reader, entry, title, names);
         }
     }
     return GB_OK;

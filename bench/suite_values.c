@@ -38,8 +38,7 @@ static bool name_in(const char *name, const char *const *names)
     return false;
 }
 
-/* Where a key that is not allowed here would be right; NULL when nobody knows it. */
-static const char *key_home(const char *name)
+const char *suite_key_home(const char *name)
 {
     if (strcmp(name, "model") == 0) {
         return "[matrix] or [config NAME]";
@@ -67,7 +66,7 @@ static int names_add(const char **names, int count, const gb_key *table)
 static gb_status key_unknown(suite_reader *reader, const char *name, int takes, const char *section,
                              int line)
 {
-    const char *home = key_home(name);
+    const char *home = suite_key_home(name);
     if (home) {
         return suite_fail(reader, line, "'%s' does not belong in [%s]: put it in %s", name, section,
                           home);
