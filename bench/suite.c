@@ -37,6 +37,8 @@ static gb_status read_suite_section(suite_reader *reader)
             return gb_error_prefix(reader->err, "%s:%d", reader->path, entry->line);
         }
     }
+    target->replicates_given = suite_entry_find(section, "replicates") != NULL;
+    target->profile_steps_given = suite_entry_find(section, "profile_steps") != NULL;
     return GB_OK;
 }
 

@@ -16,8 +16,9 @@ typedef struct suite_cell {
     char name[128]; /* unique in the suite; made of its axis values, or the [config NAME] */
     int line;       /* of the [matrix] or [config] section, for messages */
     bool is_baseline;
-    gpt_config config; /* resolved and validated */
-    train_spec spec;   /* resolved and validated; one per cell, since axes may be train keys */
+    gpt_config config;   /* resolved and validated */
+    train_spec spec;     /* resolved and validated; one per cell, since axes may be train keys */
+    uint32_t spec_given; /* bit i: train_spec_keys()[i] stands in the suite, not the default */
 } suite_cell;
 
 /* What a claim measures. X(enum suffix, name in suites). */
@@ -86,6 +87,7 @@ typedef struct suite {
     char *text;            /* the whole file, NUL-terminated */
     int64_t replicates;    /* 1..SUITE_MAX_REPLICATES; default 3 */
     int64_t profile_steps; /* steps of the per-op window of each run; default 3 */
+    bool replicates_given, profile_steps_given; /* they stand in the suite */
     int n_cells;
     suite_cell *cells; /* in the order of the file: the product, then named configs */
     int baseline;      /* index into cells */

@@ -34,6 +34,7 @@ gb_status suite_cell_apply(suite_reader *reader, int index, const suite_setting 
     suite_draft *draft = &reader->drafts[index];
     cell->config = gpt_config_default();
     cell->spec = reader->data_spec;
+    cell->spec_given = 0;
     for (int i = 0; i < n_own; i++) {
         if (own[i].key.kind == SUITE_KEY_PRESET) {
             GB_TRY(gpt_config_preset(&cell->config, own[i].text, reader->err));
@@ -43,6 +44,9 @@ gb_status suite_cell_apply(suite_reader *reader, int index, const suite_setting 
     for (int i = 0; i < reader->n_common + n_own; i++) {
         const suite_setting *setting =
             i < reader->n_common ? &reader->common[i] : &own[i - reader->n_common];
+        if (setting->key.kind == SUITE_KEY_SPEC) {
+            cell->spec_given |= (uint32_t)1 << (setting->key.key - train_spec_keys());
+        }
         if (setting->key.kind != SUITE_KEY_PRESET) {
             GB_TRY(suite_key_apply(&setting->key, setting->text, &cell->config, &cell->spec,
                                    reader->err));

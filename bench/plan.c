@@ -1,0 +1,120 @@
+#include "bench/plan.h"
+
+#include <fnmatch.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/flops.h"
+#include "model/trainer.h"
+
+static int64_t cell_memory_bytes(const suite_cell *cell, const plan_options *options)
+{
+    train_job job = train_job_default();
+    job.config = cell->config;
+    job.spec = cell->spec;
+    job.backend = options->backend;
+    job.threads = options->threads;
+    int64_t groups[GB_MEM_GROUPS] = {0}, total = 0;
+    trainer_plan_memory(&job, groups);
+    for (int g = 0; g < GB_MEM_GROUPS; g++) {
+        total += groups[g];
+    }
+    return total;
+}
+
+plan_row plan_row_make(const suite *from, int index, const plan_options *options)
+{
+    const suite_cell *cell = &from->cells[index];
+    const suite_cell *baseline = &from->cells[from->baseline];
+    const train_spec *spec = &cell->spec;
+    plan_row row = {.cell = cell, .n_params = gpt_count_params(&cell->config), .run_ms = NAN};
+    row.flops_per_token = gpt_flops_exact(&cell->config, spec->sequence_length);
+    row.vs_baseline =
+        row.flops_per_token / gpt_flops_exact(&baseline->config, baseline->spec.sequence_length) -
+        1;
+    row.memory_bytes = cell_memory_bytes(cell, options);
+    row.run_tokens = (double)train_spec_tokens_per_step(spec) * (double)spec->num_iterations;
+    /* one validation per val_loss_every steps and one more; forward is a third of a step's work */
+    double validations = ceil((double)spec->num_iterations / (double)spec->val_loss_every) + 1;
+    double val_tokens = validations * (double)spec->val_tokens;
+    row.run_flops = row.flops_per_token * (row.run_tokens + val_tokens / 3);
+    double rate = spec->precision == GB_FP32 || spec->precision == GB_BF16
+                      ? options->gemm_flops_per_s[spec->precision]
+                      : 0;
+    if (rate > 0) {
+        row.run_ms = 1000 * row.run_flops / (rate * PLAN_ASSUMED_EFFICIENCY);
+    }
+    return row;
+}
+
+gb_status plan_build(plan **out, const suite *from, const plan_options *options, gb_error *err)
+{
+    *out = NULL;
+    plan *p = calloc(1, sizeof *p);
+    if (!p || !(p->rows = calloc((size_t)from->n_cells, sizeof *p->rows))) {
+        plan_free(p);
+        return gb_fail(err, GB_ERR_OOM, "no memory left for the plan");
+    }
+    p->suite = from;
+    p->baseline = plan_row_make(from, from->baseline, options);
+    for (int i = 0; i < from->n_cells; i++) {
+        if (options->only && fnmatch(options->only, from->cells[i].name, 0) != 0) {
+            continue;
+        }
+        plan_row *row = &p->rows[p->n_rows++];
+        *row = plan_row_make(from, i, options);
+        p->total_tokens += (double)from->replicates * row->run_tokens;
+        p->total_ms += (double)from->replicates * row->run_ms;
+    }
+    p->n_runs = p->n_rows * from->replicates;
+    if (p->n_rows == 0) {
+        plan_free(p);
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--only %s: no cell of suite %s has such a name; the first is %s",
+                       options->only, from->name, from->cells[0].name);
+    }
+    *out = p;
+    return GB_OK;
+}
+
+void plan_free(plan *p)
+{
+    if (p) {
+        free(p->rows);
+        free(p);
+    }
+}
+
+plan_claim_basis plan_claim_predict(const plan_row *config, const plan_row *baseline,
+                                    const suite_expect *expect, double *percent)
+{
+    double work = config->flops_per_token / baseline->flops_per_token;
+    double step = work * (double)train_spec_tokens_per_step(&config->cell->spec) /
+                  (double)train_spec_tokens_per_step(&baseline->cell->spec);
+    switch (expect->metric) {
+    case SUITE_METRIC_STEP_AVG:
+    case SUITE_METRIC_STEP_MEDIAN:
+        *percent = suite_expect_percent(expect, step, 1);
+        return PLAN_CLAIM_FLOPS;
+    case SUITE_METRIC_TOKENS_PER_S:
+        *percent = suite_expect_percent(expect, 1, work);
+        return PLAN_CLAIM_FLOPS;
+    case SUITE_METRIC_PEAK_MEMORY:
+        *percent = suite_expect_percent(expect, (double)config->memory_bytes,
+                                        (double)baseline->memory_bytes);
+        return PLAN_CLAIM_MEMORY;
+    case SUITE_METRIC_N_PARAMS:
+        *percent =
+            suite_expect_percent(expect, (double)config->n_params, (double)baseline->n_params);
+        return PLAN_CLAIM_EXACT;
+    case SUITE_METRIC_FLOPS:
+        *percent = suite_expect_percent(expect, work, 1);
+        return PLAN_CLAIM_EXACT;
+    case SUITE_METRIC_VAL_LOSS:
+    case SUITE_METRIC_BEST_VAL_LOSS:
+    case SUITE_METRIC_COUNT:
+        break;
+    }
+    *percent = NAN;
+    return PLAN_CLAIM_UNKNOWN;
+}
