@@ -267,6 +267,9 @@ static void test_shipped_suites(void **state)
         /* 3 factors * 4 widths * 2 attentions * 2 activations = 48; without gqa-with-SwiGLU
          * (12) and two wide SwiGLU with factor 4: 34 */
         {"suites/expansion_x_width.ini", 34, 0, "d12"},
+        /* 3 factors * 2 widths * 3 attentions * 2 batches = 36, less 3 * 1 * 2 * 1 and
+         * 1 * 1 * 3 * 2, and one config: 25 */
+        {"tests/fixtures/suites/every_feature.ini", 25, 1, "e2-c64h4"},
     };
     for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++) {
         suite *s;
