@@ -1,0 +1,57 @@
+/* runner.h: does the runs of a list, one child process each, and writes what they report into the
+ * store. Knows workers by their events alone, so that tests can put anything in their place.
+ *
+ * How a run ends (run.status):
+ *   ok           the worker said so and ended with exit code 0
+ *   nan, oom     the worker said so; oom also when the kernel's OOM killer struck meanwhile
+ *   failed       it said so, exited otherwise, crashed, or its event stream broke
+ *   killed       SIGKILL, SIGTERM or SIGINT that we did not send
+ *   interrupted  we were asked to stop
+ * Each of them ends that run alone. */
+#ifndef GPTBENCH_BENCH_RUNNER_H
+#define GPTBENCH_BENCH_RUNNER_H
+
+#include <signal.h>
+
+#include "bench/event_pipe.h"
+#include "bench/progress.h"
+#include "bench/store.h"
+
+typedef struct runner_options {
+    char *const *worker_argv; /* of the worker process; [0] is its path; NULL-terminated */
+    /* How often the user asked to stop; may be NULL. From 1 on the run in hand gets SIGTERM and,
+     * after grace_ms, SIGKILL; from 2 on SIGKILL at once. */
+    const volatile sig_atomic_t *stops;
+    int grace_ms;
+    progress *display; /* may be NULL */
+} runner_options;
+
+runner_options runner_options_default(char *const *worker_argv);
+
+typedef struct runner_job {
+    progress_run label; /* what the display says */
+    int64_t run_id;
+    const char *json;   /* for the worker's standard input */
+} runner_job;
+
+typedef struct runner_outcome {
+    int ok, not_ok; /* runs done; interrupted ones are in neither */
+    bool interrupted;
+} runner_outcome;
+
+/* Does the jobs in order. GB_OK also when runs fail: see *outcome. GB_ERR_IO and other errors
+ * when the store or the system fails; the run in hand is then ended. */
+gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_options *options,
+                     runner_outcome *outcome, gb_error *err);
+
+/* Starts a worker with a job that makes it answer with one event_probe. The error is the probe's
+ * own, or GB_ERR_FAILED with what became of the worker. */
+gb_status runner_probe(const char *json, const runner_options *options, event_probe *out,
+                       gb_error *err);
+
+/* The signals that ask to stop, SIGINT and SIGTERM, counted; a process-wide thing by nature.
+ * runner_signals_catch returns the counter; runner_signals_release puts the old handlers back. */
+const volatile sig_atomic_t *runner_signals_catch(void);
+void runner_signals_release(void);
+
+#endif
