@@ -16,7 +16,7 @@ typedef struct child {
     int event_fd;  /* reading end, non-blocking; -1 once it has ended */
     int stderr_fd; /* likewise */
     bool ended;
-    int wait_status;                        /* waitpid's, once ended */
+    int wait_status;                         /* waitpid's, once ended */
     char stderr_tail[CHILD_STDERR_KEPT + 1]; /* the last of what it wrote; NUL-terminated */
     size_t stderr_used;
 } child;

@@ -211,7 +211,8 @@ gb_status event_reader_next(event_reader *reader, event_frame *out, bool *found,
     }
     out->kind = (event_kind)header.kind;
     memcpy(&out->u, payload, header.length);
-    if (!(out->kind == EVENT_KIND_TRAIN ? train_valid(&out->u.train) : probe_valid(&out->u.probe))) {
+    if (!(out->kind == EVENT_KIND_TRAIN ? train_valid(&out->u.train)
+                                        : probe_valid(&out->u.probe))) {
         return reader_fail(reader, "an event with impossible values", err);
     }
     memmove(reader->buffer, reader->buffer + whole, reader->used - whole);

@@ -21,8 +21,8 @@ typedef enum event_kind {
 
 /* What a probe finds: the device as a backend sees it. */
 typedef struct event_probe {
-    int64_t status;     /* gb_status */
-    char message[512];  /* why it is not ok */
+    int64_t status;    /* gb_status */
+    char message[512]; /* why it is not ok */
     char backend[32];
     gb_description device;
     double gemm_flops_per_s; /* 0: not asked for, or it failed */

@@ -11,8 +11,8 @@
 
 #include "bench/child.h"
 
-#define POLL_MS       100
-#define END_WAIT_MS   10000 /* for a worker to exit after closing its event pipe */
+#define POLL_MS     100
+#define END_WAIT_MS 10000 /* for a worker to exit after closing its event pipe */
 
 /* One run while it goes on. */
 typedef struct run_state {
@@ -282,8 +282,7 @@ static void verdict_of_exit(run_verdict *v, const run_state *run)
 static void run_judge(run_verdict *v, const run_state *run)
 {
     bool finished = run->has_end && run->end.status == GB_OK && run->worker.ended &&
-                    WIFEXITED(run->worker.wait_status) &&
-                    WEXITSTATUS(run->worker.wait_status) == 0;
+                    WIFEXITED(run->worker.wait_status) && WEXITSTATUS(run->worker.wait_status) == 0;
     if (run->stops_obeyed > 0 && !finished) {
         verdict_set(v, "interrupted", "stopped by the user after %lld steps",
                     (long long)run->steps_done);
@@ -417,8 +416,8 @@ gb_status runner_probe(const char *json, const runner_options *options, event_pr
         run_verdict verdict = {0};
         child_wait(&run.worker, END_WAIT_MS);
         run_judge(&verdict, &run);
-        status = gb_fail(err, GB_ERR_FAILED, "the probe of the backend failed: %s",
-                         verdict.message);
+        status =
+            gb_fail(err, GB_ERR_FAILED, "the probe of the backend failed: %s", verdict.message);
     }
     child_close(&run.worker);
     event_reader_free(run.reader);

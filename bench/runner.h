@@ -31,7 +31,7 @@ runner_options runner_options_default(char *const *worker_argv);
 typedef struct runner_job {
     progress_run label; /* what the display says */
     int64_t run_id;
-    const char *json;   /* for the worker's standard input */
+    const char *json; /* for the worker's standard input */
 } runner_job;
 
 typedef struct runner_outcome {

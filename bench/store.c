@@ -358,8 +358,20 @@ static gb_status lock_take(store *s, gb_error *err)
     return GB_OK;
 }
 
+static gb_status open_in_memory(store *s, gb_error *err)
+{
+    GB_TRY(connection_open(s, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err));
+    if (sqlite3_exec(s->db, "PRAGMA foreign_keys = ON", NULL, NULL, NULL) != SQLITE_OK) {
+        return store_sqlite_fail(s, err, "cannot be set up");
+    }
+    return schema_create(s, err);
+}
+
 static gb_status open_for_writing(store *s, gb_error *err)
 {
+    if (strcmp(s->path, ":memory:") == 0) {
+        return open_in_memory(s, err);
+    }
     GB_TRY(lock_take(s, err));
     struct stat st;
     if (fstat(s->lock_fd, &st) != 0) {

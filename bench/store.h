@@ -28,6 +28,7 @@ typedef enum store_mode {
 /* Opens `path`. GB_ERR_FORMAT, the file being left byte for byte as it was, when it is not a
  * database of gptbench, is corrupt or was made by a newer version; GB_ERR_USAGE when it does not
  * exist (STORE_READ) or another process is writing it; GB_ERR_IO when the system refuses.
+ * ":memory:" with STORE_WRITE is a new database that ends with store_close.
  * *out is owned by the caller: store_close. */
 gb_status store_open(store **out, const char *path, store_mode mode, gb_error *err);
 /* Commits what is open and closes. NULL is fine. */
@@ -128,7 +129,8 @@ typedef struct store_planned {
  * has left the plan (the cell was renamed). */
 gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool retry_failed,
                          store_planned *out, gb_error *err);
-/* Drops runs that were planned, never started, and are wanted no more. Commits. */
+/* Drops runs that were planned, never started, and are wanted no more. The caller commits, or rolls
+ * back all of the plan. */
 gb_status store_plan_end(store *s, int64_t suite_id, gb_error *err);
 
 gb_status store_machine_put(store *s, const store_machine *machine, int64_t *machine_id,

@@ -194,11 +194,10 @@ gb_status store_plan_end(store *s, int64_t suite_id, gb_error *err)
                       " (SELECT config_id FROM config WHERE suite_id = ?1 AND (in_plan = 0"
                       " OR run.in_plan = 0))",
                       "i", suite_id));
-    GB_TRY(store_exec(s, err,
+    return store_exec(s, err,
                       "DELETE FROM config WHERE suite_id = ? AND in_plan = 0 AND NOT EXISTS"
                       " (SELECT 1 FROM run WHERE run.config_id = config.config_id)",
-                      "i", suite_id));
-    return store_commit(s, err);
+                      "i", suite_id);
 }
 
 gb_status store_machine_put(store *s, const store_machine *m, int64_t *machine_id, gb_error *err)

@@ -1,0 +1,231 @@
+/* gptbench run: a suite, from the file to the database and the report. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/cli.h"
+#include "bench/commands.h"
+#include "bench/results_table.h"
+#include "bench/runplan.h"
+#include "bench/table.h"
+
+typedef struct run_command {
+    const char *suite_path, *db, *report;
+    bool dry_run, no_report;
+    runplan_options plan;
+} run_command;
+
+static gb_status options_read(run_command *c, int argc, char **argv, bool *help, gb_error *err)
+{
+    *c = (run_command){.plan = runplan_options_default()};
+    const cli_option options[] = {
+        {"--db", NULL, CLI_TEXT, &c->db, "FILE", "database (default: results/NAME.db)", 0, 0},
+        {"--backend", NULL, CLI_TEXT, &c->plan.backend, "auto|cuda|cpu",
+         "what computes (default: auto, the first that works)", 0, 0},
+        {"--only", NULL, CLI_TEXT, &c->plan.only, "GLOB", "only the cells with such names", 0, 0},
+        {"--dry-run", NULL, CLI_FLAG, &c->dry_run, NULL, "say what would be done, and do nothing",
+         0, 0},
+        {"--retry-failed", NULL, CLI_FLAG, &c->plan.retry_failed, NULL,
+         "runs that ended nan, oom, failed or killed: try them again", 0, 0},
+        {"--report", NULL, CLI_TEXT, &c->report, "DIR",
+         "where the report goes (default: results/NAME)", 0, 0},
+        {"--no-report", NULL, CLI_FLAG, &c->no_report, NULL, "write no report at the end", 0, 0},
+        {"--threads", NULL, CLI_INT, &c->plan.threads, "N",
+         "threads of the CPU backend (default: every CPU)", 1, 4096},
+        {"--device", NULL, CLI_INT, &c->plan.device_index, "N", "which GPU (default: the first)", 0,
+         1023},
+        {"--train", NULL, CLI_TEXT, &c->plan.train_data, "GLOB",
+         "training data, instead of the suite's", 0, 0},
+        {"--val", NULL, CLI_TEXT, &c->plan.val_data, "GLOB",
+         "validation data, instead of the suite's", 0, 0},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    const cli_command command = {
+        "gptbench run SUITE.ini [options]",
+        "Runs every cell of a suite, one process per run, and writes what they report into a"
+        " database as it\narrives. The same command again does what is missing and keeps what is"
+        " done.",
+        options,
+        1,
+        1,
+        "SUITE.ini  the suite to run",
+        "  gptbench run suites/quick.ini\n"
+        "  gptbench run suites/quick.ini --only 'mlp*' --retry-failed\n"};
+    int n;
+    return cli_parse(&command, argc, argv, &c->suite_path, &n, help, err);
+}
+
+static gb_status options_check(const run_command *c, gb_error *err)
+{
+    const char *given[] = {c->plan.train_data, c->plan.val_data};
+    for (int i = 0; i < 2; i++) {
+        if (given[i] && strlen(given[i]) >= sizeof((train_spec *)0)->train_data) {
+            return gb_fail(err, GB_ERR_USAGE, "--%s: at most 255 characters", i ? "val" : "train");
+        }
+    }
+    if (strcmp(c->plan.backend, "auto") == 0) {
+        return GB_OK;
+    }
+    const char *names[8] = {"auto"};
+    int n = 1;
+    for (const gb_backend *const *b = gb_backends(); *b && n < 7; b++) {
+        if (strcmp((*b)->name, c->plan.backend) == 0) {
+            return GB_OK;
+        }
+        names[n++] = (*b)->name;
+    }
+    const char *nearest = gb_nearest_name(c->plan.backend, names);
+    return gb_fail(err, GB_ERR_USAGE,
+                   "--backend %s: this program has no such backend; did you mean %s? `gptbench"
+                   " doctor` lists them",
+                   c->plan.backend, nearest ? nearest : "auto");
+}
+
+/* ---- what is to do ---- */
+
+typedef struct run_counts {
+    int to_do, kept_ok, kept_not_ok;
+} run_counts;
+
+static run_counts runs_count(const runplan *plan)
+{
+    int n;
+    run_counts counts = {0};
+    const runplan_run *runs = runplan_runs(plan, &n);
+    for (int i = 0; i < n; i++) {
+        if (runs[i].selected) {
+            bool ok = strcmp(runs[i].planned.status, "ok") == 0;
+            counts.to_do += runs[i].planned.to_do;
+            counts.kept_ok += !runs[i].planned.to_do && ok;
+            counts.kept_not_ok += !runs[i].planned.to_do && !ok;
+        }
+    }
+    return counts;
+}
+
+static gb_status dry_run_print(const runplan *plan, const suite *asked, gb_error *err)
+{
+    int n;
+    const runplan_run *runs = runplan_runs(plan, &n);
+    table *t = table_create();
+    table_add_column(t, "config", TABLE_LEFT);
+    table_add_column(t, "replicate", TABLE_RIGHT);
+    table_add_column(t, "attempt", TABLE_RIGHT);
+    table_add_column(t, "would", TABLE_LEFT);
+    for (int i = 0; i < n; i++) {
+        const store_planned *planned = &runs[i].planned;
+        table_begin_row(t);
+        table_add_cell(t, "%s", asked->cells[runs[i].cell].name);
+        table_add_cell(t, "%lld", (long long)runs[i].replicate);
+        table_add_cell(t, "%lld", (long long)planned->attempt);
+        table_add_cell(t, "%s%s",
+                       !runs[i].selected ? "be left out, now "
+                       : planned->to_do  ? "run"
+                                         : "be kept: ",
+                       runs[i].selected && planned->to_do ? "" : planned->status);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    return status;
+}
+
+/* ---- the end ---- */
+
+static gb_status results_print(store *s, const run_command *c, const suite *asked, gb_error *err)
+{
+    printf("\n");
+    GB_TRY(results_table_print(s, asked->name, stdout, err));
+    printf("\ndatabase: %s\n", store_path(s));
+    (void)c;
+    fflush(stdout);
+    return GB_OK;
+}
+
+static gb_status verdict(const run_command *c, const runner_outcome *outcome,
+                         const run_counts *counts, gb_error *err)
+{
+    int not_ok = outcome->not_ok + counts->kept_not_ok;
+    if (outcome->interrupted) {
+        return gb_fail(err, GB_ERR_INTERRUPTED,
+                       "interrupted with %d of %d runs done; the same command continues: gptbench"
+                       " run %s",
+                       outcome->ok + outcome->not_ok, counts->to_do, c->suite_path);
+    }
+    if (not_ok > 0) {
+        return gb_fail(err, GB_ERR_FAILED,
+                       "%d of %d runs did not end ok; `gptbench show RUN` tells why, --retry-failed"
+                       " tries them again",
+                       not_ok, counts->to_do + counts->kept_ok + counts->kept_not_ok);
+    }
+    return GB_OK;
+}
+
+static gb_status work(const run_command *c, suite *asked, runplan *plan, store *s,
+                      const runner_options *runner, gb_error *err)
+{
+    const runner_job *jobs;
+    int n_jobs;
+    runner_outcome outcome = {0};
+    GB_TRY(runplan_store(plan, s, err));
+    run_counts counts = runs_count(plan);
+    if (c->dry_run) {
+        store_rollback(s);
+        GB_TRY(dry_run_print(plan, asked, err));
+        printf("\n%d to run, %d kept, %d of them not ok\n", counts.to_do,
+               counts.kept_ok + counts.kept_not_ok, counts.kept_not_ok);
+        return GB_OK;
+    }
+    GB_TRY(store_commit(s, err));
+    progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
+                  counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));
+    GB_TRY(runplan_measure_peaks(plan, s, runner, err));
+    GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
+    GB_TRY(runner_run(s, jobs, n_jobs, runner, &outcome, err));
+    GB_TRY(results_print(s, c, asked, err));
+    return verdict(c, &outcome, &counts, err);
+}
+
+static gb_status store_choose(store **s, const run_command *c, const suite *asked, gb_error *err)
+{
+    char path[256];
+    snprintf(path, sizeof path, "results/%s.db", asked->name);
+    const char *chosen = c->db ? c->db : path;
+    if (c->dry_run && access(chosen, F_OK) != 0) {
+        chosen = ":memory:"; /* nothing is written, not even a new file */
+    }
+    return store_open(s, chosen, STORE_WRITE, err);
+}
+
+gb_status cmd_run(int argc, char **argv, gb_error *err)
+{
+    static char self[] = "/proc/self/exe", worker[] = "worker";
+    char *worker_argv[] = {self, worker, NULL};
+    run_command c;
+    bool help = false;
+    suite *asked = NULL;
+    runplan *plan = NULL;
+    store *s = NULL;
+    GB_TRY(options_read(&c, argc, argv, &help, err));
+    if (help) {
+        return GB_OK;
+    }
+    GB_TRY(options_check(&c, err));
+    GB_TRY(suite_read(&asked, c.suite_path, err));
+    runner_options runner = runner_options_default(worker_argv);
+    runner.stops = runner_signals_catch();
+    runner.display =
+        progress_create(stderr, progress_wants_live(stderr), progress_wants_color(stderr));
+    gb_status status = runplan_create(&plan, asked, &c.plan, &runner, err);
+    if (status == GB_OK) {
+        status = store_choose(&s, &c, asked, err);
+    }
+    if (status == GB_OK) {
+        status = work(&c, asked, plan, s, &runner, err);
+    }
+    store_close(s);
+    progress_free(runner.display);
+    runner_signals_release();
+    runplan_free(plan);
+    suite_free(asked);
+    return status;
+}

@@ -1,0 +1,129 @@
+#include "bench/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+worker_job worker_job_default(worker_mode mode)
+{
+    return (worker_job){.mode = mode,
+                        .device_index = -1,
+                        .config = gpt_config_default(),
+                        .spec = train_spec_default()};
+}
+
+/* ---- keys ---- */
+
+static json_t *key_to_json(const void *object, const gb_key *key)
+{
+    const char *field = (const char *)object + key->offset;
+    char text[320];
+    switch (key->type) {
+    case GB_KEY_INT:
+        return json_integer(*(const int64_t *)(const void *)field);
+    case GB_KEY_REAL:
+        return json_real(*(const double *)(const void *)field);
+    case GB_KEY_BOOL:
+        return json_boolean(*(const bool *)(const void *)field);
+    case GB_KEY_ENUM:
+    case GB_KEY_TEXT:
+        break;
+    }
+    gb_key_format(object, key, text, sizeof text);
+    return json_string(text);
+}
+
+json_t *keys_to_json(const void *object, const gb_key *keys)
+{
+    json_t *json = json_object();
+    for (; json && keys->name; keys++) {
+        if (json_object_set_new(json, keys->name, key_to_json(object, keys)) != 0) {
+            json_decref(json);
+            json = NULL;
+        }
+    }
+    return json;
+}
+
+static gb_status key_from_json(void *object, const gb_key *key, const json_t *value, gb_error *err)
+{
+    char *field = (char *)object + key->offset;
+    if (key->type == GB_KEY_INT && json_is_integer(value)) {
+        *(int64_t *)(void *)field = json_integer_value(value);
+    } else if (key->type == GB_KEY_REAL && json_is_number(value)) {
+        *(double *)(void *)field = json_number_value(value);
+    } else if (key->type == GB_KEY_BOOL && json_is_boolean(value)) {
+        *(bool *)(void *)field = json_is_true(value);
+    } else if (key->type == GB_KEY_TEXT && json_is_string(value)) {
+        snprintf(field, 256, "%s", json_string_value(value));
+    } else if (key->type == GB_KEY_ENUM && json_is_string(value)) {
+        return gb_key_set(object, key, json_string_value(value), err);
+    } else {
+        return gb_fail(err, GB_ERR_FORMAT, "job: %s is missing or of the wrong type", key->name);
+    }
+    return GB_OK;
+}
+
+static gb_status keys_from_json(void *object, const gb_key *keys, const json_t *json, gb_error *err)
+{
+    for (; keys->name; keys++) {
+        GB_TRY(key_from_json(object, keys, json_object_get(json, keys->name), err));
+    }
+    return GB_OK;
+}
+
+/* ---- the job ---- */
+
+char *worker_job_to_json(const worker_job *job)
+{
+    json_t *json = json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "mode",
+                             job->mode == WORKER_PROBE ? "probe" : "train", "measure_peak",
+                             (int)job->measure_peak, "label", job->label, "backend", job->backend,
+                             "threads", (json_int_t)job->threads, "device_index",
+                             (json_int_t)job->device_index, "replicate", (json_int_t)job->replicate,
+                             "profile_steps", (json_int_t)job->profile_steps, "config",
+                             keys_to_json(&job->config, gpt_config_keys()), "train",
+                             keys_to_json(&job->spec, train_spec_keys()), "data",
+                             keys_to_json(&job->spec, train_spec_data_keys()));
+    char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+    json_decref(json);
+    return text;
+}
+
+static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
+{
+    const char *mode = NULL, *label = NULL, *backend = NULL;
+    json_t *config = NULL, *train = NULL, *data = NULL;
+    json_int_t threads, device_index, replicate, profile_steps;
+    json_error_t error;
+    int measure_peak = 0;
+    if (json_unpack_ex(json, &error, 0, "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+                       "mode", &mode, "measure_peak", &measure_peak, "label", &label, "backend",
+                       &backend, "threads", &threads, "device_index", &device_index, "replicate",
+                       &replicate, "profile_steps", &profile_steps, "config", &config, "train",
+                       &train, "data", &data) != 0) {
+        return gb_fail(err, GB_ERR_FORMAT, "job: %s", error.text);
+    }
+    *job = worker_job_default(strcmp(mode, "probe") == 0 ? WORKER_PROBE : WORKER_TRAIN);
+    job->measure_peak = measure_peak != 0;
+    snprintf(job->label, sizeof job->label, "%s", label);
+    snprintf(job->backend, sizeof job->backend, "%s", backend);
+    job->threads = threads;
+    job->device_index = device_index;
+    job->replicate = replicate;
+    job->profile_steps = profile_steps;
+    GB_TRY(keys_from_json(&job->config, gpt_config_keys(), config, err));
+    GB_TRY(keys_from_json(&job->spec, train_spec_keys(), train, err));
+    return keys_from_json(&job->spec, train_spec_data_keys(), data, err);
+}
+
+gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err)
+{
+    json_error_t error;
+    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (!json) {
+        return gb_fail(err, GB_ERR_FORMAT, "job: line %d: %s", error.line, error.text);
+    }
+    gb_status status = job_unpack(job, json, err);
+    json_decref(json);
+    return status;
+}

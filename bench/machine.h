@@ -1,0 +1,12 @@
+/* machine.h: what this machine is, for the database's machine table. */
+#ifndef GPTBENCH_BENCH_MACHINE_H
+#define GPTBENCH_BENCH_MACHINE_H
+
+#include "bench/store.h"
+#include "kernels/backend.h"
+
+/* Fills *out from the operating system and, for device and driver, from the backend's own
+ * description. What cannot be read is "unknown" or 0. */
+void machine_describe(store_machine *out, const gb_description *device);
+
+#endif

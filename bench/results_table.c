@@ -1,0 +1,118 @@
+#include "bench/results_table.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "bench/numbers.h"
+#include "bench/table.h"
+
+/* Runs of a config by status, the newest attempt of each: "ok 2, nan 1". */
+static const char ENDS_SQL[] =
+    "SELECT group_concat(status || ' ' || n, ', ') FROM (SELECT status, count(*) AS n FROM run r"
+    " WHERE config_id = ?1 AND backend = ?2 AND precision = ?3 AND in_plan = 1 AND NOT EXISTS"
+    " (SELECT 1 FROM run o WHERE o.config_id = r.config_id AND o.replicate = r.replicate"
+    "  AND o.identity = r.identity AND o.attempt > r.attempt)"
+    " GROUP BY status ORDER BY status <> 'ok', status)";
+
+static const char SUMMARY_SQL[] =
+    "SELECT c.config, c.n_params, c.flops_per_token, c.step_avg_ms, c.tokens_per_s, c.mfu,"
+    " c.final_val_loss, b.flops_per_token, b.step_avg_ms, c.backend, c.precision, c.config_id,"
+    " c.is_baseline FROM config_summary c LEFT JOIN config_summary b ON b.suite = c.suite"
+    " AND b.is_baseline = 1 AND b.backend = c.backend WHERE c.suite = ?1"
+    " ORDER BY c.backend, c.position";
+
+static double column_real(sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? NAN
+                                                           : sqlite3_column_double(row, column);
+}
+
+static table *table_with_headings(void)
+{
+    static const struct {
+        const char *heading;
+        table_align align;
+    } columns[] = {
+        {"config", TABLE_LEFT},        {"backend", TABLE_LEFT},   {"params", TABLE_RIGHT},
+        {"FLOPs/token", TABLE_RIGHT},  {"vs base", TABLE_RIGHT},  {"step_avg", TABLE_RIGHT},
+        {"time vs base", TABLE_RIGHT}, {"tokens/s", TABLE_RIGHT}, {"MFU", TABLE_RIGHT},
+        {"val_loss", TABLE_RIGHT},     {"runs", TABLE_LEFT}};
+    table *t = table_create();
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        table_add_column(t, columns[i].heading, columns[i].align);
+    }
+    return t;
+}
+
+static void ratio_add(table *t, double value, double base, bool is_baseline)
+{
+    if (is_baseline) {
+        table_add_cell(t, "baseline");
+    } else {
+        table_add_cell(t, "%s", number_percent_signed(value / base - 1).text);
+    }
+}
+
+static void row_add(table *t, sqlite3_stmt *row, const char *ends)
+{
+    double flops = column_real(row, 2), avg_ms = column_real(row, 3), loss = column_real(row, 6);
+    bool is_baseline = sqlite3_column_int(row, 12) != 0;
+    table_begin_row(t);
+    table_add_cell(t, "%s", (const char *)sqlite3_column_text(row, 0));
+    table_add_cell(t, "%s %s", (const char *)sqlite3_column_text(row, 9),
+                   (const char *)sqlite3_column_text(row, 10));
+    table_add_cell(t, "%s", number_short(sqlite3_column_double(row, 1)).text);
+    table_add_cell(t, "%s", number_short(flops).text);
+    ratio_add(t, flops, column_real(row, 7), is_baseline);
+    table_add_cell(t, "%s", number_duration_ms(avg_ms).text);
+    ratio_add(t, avg_ms, column_real(row, 8), is_baseline);
+    table_add_cell(t, "%s", number_rounded(column_real(row, 4)).text);
+    table_add_cell(t, "%s", number_percent(column_real(row, 5)).text);
+    if (isfinite(loss)) {
+        table_add_cell(t, "%.4f", loss);
+    } else {
+        table_add_cell(t, "-");
+    }
+    table_add_cell(t, "%s", ends);
+}
+
+static gb_status row_print(store *s, table *t, sqlite3_stmt *row, gb_error *err)
+{
+    sqlite3_stmt *ends = NULL;
+    bool found;
+    GB_TRY(store_query(s, &ends, err, ENDS_SQL, "itt", (int64_t)sqlite3_column_int64(row, 11),
+                       (const char *)sqlite3_column_text(row, 9),
+                       (const char *)sqlite3_column_text(row, 10)));
+    GB_TRY(store_step(s, ends, &found, err));
+    const char *text = found ? (const char *)sqlite3_column_text(ends, 0) : NULL;
+    row_add(t, row, text ? text : "");
+    sqlite3_reset(ends);
+    return GB_OK;
+}
+
+gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool found = false;
+    table *t = table_with_headings();
+    gb_status status = store_query(s, &row, err, SUMMARY_SQL, "t", suite_name);
+    while (status == GB_OK) {
+        status = store_step(s, row, &found, err);
+        if (status != GB_OK || !found) {
+            break;
+        }
+        status = row_print(s, t, row, err);
+    }
+    if (status == GB_OK && table_row_count(t) == 0) {
+        status = gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s", store_path(s),
+                         suite_name);
+    }
+    if (status == GB_OK) {
+        status = table_write(t, out, TABLE_TEXT, err);
+    }
+    if (row) {
+        sqlite3_reset(row);
+    }
+    table_free(t);
+    return status;
+}

@@ -1,0 +1,55 @@
+/* runplan.h: from a suite to the list of runs that are still to be done: data opened and hashed,
+ * backends probed, identities made, the database asked what it already has. */
+#ifndef GPTBENCH_BENCH_RUNPLAN_H
+#define GPTBENCH_BENCH_RUNPLAN_H
+
+#include "bench/job.h"
+#include "bench/runner.h"
+#include "bench/store.h"
+#include "bench/suite.h"
+
+typedef struct runplan_options {
+    const char *backend;               /* "auto", "cpu", "cuda" */
+    const char *only;                  /* glob of cell names; NULL: all */
+    const char *train_data, *val_data; /* instead of the suite's; NULL: the suite's */
+    int64_t threads, device_index;
+    bool retry_failed;
+} runplan_options;
+
+runplan_options runplan_options_default(void);
+
+/* One (cell, replicate). */
+typedef struct runplan_run {
+    int cell; /* index into suite->cells */
+    int64_t replicate;
+    char identity[33];
+    bool selected;         /* --only names its cell */
+    store_planned planned; /* what the database knows; after runplan_store */
+} runplan_run;
+
+typedef struct runplan runplan;
+
+/* Checks everything that can be wrong before the first run: --only, data, backends; starts probe
+ * workers as `runner` says. The suite is borrowed and its cells' data may be replaced (train_data,
+ * val_data). */
+gb_status runplan_create(runplan **out, suite *asked, const runplan_options *options,
+                         const runner_options *runner, gb_error *err);
+void runplan_free(runplan *plan); /* NULL is fine */
+
+/* Writes suite, configs, claims and planned runs, in the store's open transaction; the caller
+ * commits, or rolls back when it only wanted to know. */
+gb_status runplan_store(runplan *plan, store *s, gb_error *err);
+
+const runplan_run *runplan_runs(const runplan *plan, int *n);
+
+/* Measures and stores the GEMM peak for each backend, precision and thread count among the runs to
+ * be done that the database has none for. A backend that cannot say its peak is no error: MFU then
+ * stays NULL. */
+gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *runner,
+                                gb_error *err);
+
+/* The selected runs that are to do, in the order of doing. *jobs (n of them) lives as long as the
+ * plan. */
+gb_status runplan_jobs(runplan *plan, const runner_job **jobs, int *n, gb_error *err);
+
+#endif
