@@ -27,6 +27,15 @@
         }                                                                                          \
     } while (0)
 
+#define assert_near(actual, expected, tolerance) near((actual), (expected), (tolerance), __LINE__)
+
+static void near(double actual, double expected, double tolerance, int line)
+{
+    if (!(fabs(actual - expected) <= tolerance)) {
+        fail_msg("line %d: %.17g is not %.17g", line, actual, expected);
+    }
+}
+
 static char dir[64];
 
 static const char *in_dir(const char *name)
@@ -240,27 +249,26 @@ static void test_views(void **state)
 
 #define RUN(column, replicate_)                                                                    \
     number_of(s, "SELECT " column " FROM run_summary WHERE replicate = " #replicate_)
-    assert_double_equal(RUN("step_avg_ms", 0), 30, 1e-12);
-    assert_double_equal(RUN("step_median_ms", 0), 20, 1e-12);
-    assert_double_equal(RUN("timed_steps", 0), 3, 0);
-    assert_double_equal(RUN("final_val_loss", 0), 4.5, 0);
-    assert_double_equal(RUN("best_val_loss", 0), 4.0, 0);
+    assert_near(RUN("step_avg_ms", 0), 30, 1e-12);
+    assert_near(RUN("step_median_ms", 0), 20, 1e-12);
+    assert_near(RUN("timed_steps", 0), 3, 0);
+    assert_near(RUN("final_val_loss", 0), 4.5, 0);
+    assert_near(RUN("best_val_loss", 0), 4.0, 0);
     /* 100 tokens in 30 ms. */
-    assert_double_equal(RUN("tokens_per_s", 0), 100 / 0.030, 1e-9);
+    assert_near(RUN("tokens_per_s", 0), 100 / 0.030, 1e-9);
     /* 2e6 FLOPs/token * 100 tokens / 0.03 s / 1e11 FLOP/s = 1/15. */
-    assert_double_equal(RUN("mfu", 0), 1.0 / 15, 1e-12);
-    assert_double_equal(RUN("is_latest", 0), 1, 0);
-    assert_double_equal(RUN("step_median_ms", 1), 45, 1e-12);
+    assert_near(RUN("mfu", 0), 1.0 / 15, 1e-12);
+    assert_near(RUN("is_latest", 0), 1, 0);
+    assert_near(RUN("step_median_ms", 1), 45, 1e-12);
     /* A loss that is not finite is NULL. */
     assert_true(isnan(number_of(s, "SELECT train_loss FROM step WHERE step = 0 AND run_id = 1")));
-    assert_double_equal(number_of(s, "SELECT time_ms FROM op_time WHERE op = 'unattributed'"), 15,
-                        1e-12);
+    assert_near(number_of(s, "SELECT time_ms FROM op_time WHERE op = 'unattributed'"), 15, 1e-12);
     /* Means over the two runs: (30 + 45) / 2 and (4.5 + 3.5) / 2; the best of both is 3.5. */
-    assert_double_equal(number_of(s, "SELECT step_avg_ms FROM config_summary"), 37.5, 1e-12);
-    assert_double_equal(number_of(s, "SELECT final_val_loss FROM config_summary"), 4, 1e-12);
-    assert_double_equal(number_of(s, "SELECT best_val_loss FROM config_summary"), 3.5, 1e-12);
-    assert_double_equal(number_of(s, "SELECT replicates_ok FROM config_summary"), 2, 0);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM pragma_foreign_key_check"), 0, 0);
+    assert_near(number_of(s, "SELECT step_avg_ms FROM config_summary"), 37.5, 1e-12);
+    assert_near(number_of(s, "SELECT final_val_loss FROM config_summary"), 4, 1e-12);
+    assert_near(number_of(s, "SELECT best_val_loss FROM config_summary"), 3.5, 1e-12);
+    assert_near(number_of(s, "SELECT replicates_ok FROM config_summary"), 2, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM pragma_foreign_key_check"), 0, 0);
     store_close(s);
 }
 
@@ -353,15 +361,14 @@ static void test_migrations(void **state)
     assert_int_equal(migrations_version(store_sqlite(s)), STORE_SCHEMA_VERSION);
     OK(migrations_apply(store_sqlite(s), good, err));
     assert_int_equal(migrations_version(store_sqlite(s)), 3);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM run WHERE note = 'old'"), 1, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM run WHERE note = 'old'"), 1, 0);
     OK(migrations_apply(store_sqlite(s), good, err)); /* nothing left to do */
-    assert_double_equal(number_of(s, "SELECT count(*) FROM schema_version"), 3, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM schema_version"), 3, 0);
     /* The second fails: the first is undone with it. */
     assert_int_equal(migrations_apply(store_sqlite(s), bad, &err_bad), GB_ERR_FORMAT);
     assert_non_null(strstr(err_bad.message, "from schema version 3 to 5"));
     assert_int_equal(migrations_version(store_sqlite(s)), 3);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM sqlite_master WHERE name = 'half'"), 0,
-                        0);
+    assert_near(number_of(s, "SELECT count(*) FROM sqlite_master WHERE name = 'half'"), 0, 0);
     store_close(s);
 }
 
@@ -386,8 +393,8 @@ static void test_what_is_done_again(void **state)
         assert_int_equal(second.to_do, cases[i].to_do);
         assert_int_equal(second.attempt, cases[i].to_do ? 2 : 1);
         /* The old attempt stays as it was. */
-        assert_double_equal(number_of(s, "SELECT count(*) FROM run WHERE attempt = 1"), 1, 0);
-        assert_double_equal(number_of(s, "SELECT count(*) FROM run"), cases[i].to_do ? 2 : 1, 0);
+        assert_near(number_of(s, "SELECT count(*) FROM run WHERE attempt = 1"), 1, 0);
+        assert_near(number_of(s, "SELECT count(*) FROM run"), cases[i].to_do ? 2 : 1, 0);
         store_close(s);
     }
 }
@@ -405,14 +412,14 @@ static void test_dead_runs_become_interrupted(void **state)
     store_planned second = plan_one(s, "base", "{}", "i", false, NULL);
     assert_true(second.to_do);
     assert_int_equal(second.attempt, 2);
-    assert_double_equal(
+    assert_near(
         number_of(s, "SELECT count(*) FROM run WHERE status = 'interrupted' AND attempt = 1"), 1,
         0);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM step"), 1, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM step"), 1, 0);
     /* Planned, never started, planned again: still one row of that attempt. */
     store_planned third = plan_one(s, "base", "{}", "i", false, NULL);
     assert_int_equal(third.attempt, 2);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM run"), 2, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM run"), 2, 0);
     store_close(s);
 }
 
@@ -428,24 +435,24 @@ static void test_changed_suite(void **state)
     store_planned second = plan_one(s, "base", "{\"a\":2}", "i2", false, &second_config);
     assert_true(second.to_do);
     assert_int_not_equal(first_config, second_config);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM run WHERE status = 'ok'"), 1, 0);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM run_summary WHERE status = 'ok'"), 0, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM run WHERE status = 'ok'"), 1, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM run_summary WHERE status = 'ok'"), 0, 0);
     /* And back: the old run counts again, the planned one has left no trace. */
     store_planned back = plan_one(s, "base", "{\"a\":1}", "i1", false, &third_config);
     assert_false(back.to_do);
     assert_int_equal(third_config, first_config);
-    assert_double_equal(number_of(s, "SELECT count(*) FROM run"), 1, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM run"), 1, 0);
     /* Renamed: the cell takes its finished run along. */
     store_planned renamed = plan_one(s, "other", "{\"a\":1}", "i1", false, NULL);
     assert_false(renamed.to_do);
     assert_int_equal(renamed.run_id, first.run_id);
-    assert_double_equal(
+    assert_near(
         number_of(s, "SELECT count(*) FROM run_summary WHERE config = 'other' AND status = 'ok'"),
         1, 0);
     /* Other data, same settings: out of the plan. */
     store_planned data = plan_one(s, "other", "{\"a\":1}", "i3", false, NULL);
     assert_true(data.to_do);
-    assert_double_equal(number_of(s, "SELECT in_plan FROM run WHERE status = 'ok'"), 0, 0);
+    assert_near(number_of(s, "SELECT in_plan FROM run WHERE status = 'ok'"), 0, 0);
     store_close(s);
 }
 
@@ -487,9 +494,9 @@ static void test_one_writer_many_readers(void **state)
     OK(store_open(&reader, in_dir("rw.db"), STORE_READ, err));
     add_step(writer, planned.run_id, 0, TRAIN_STEP_TIMED, 1);
     /* Not committed: readers see what was there before, and are not held up. */
-    assert_double_equal(number_of(reader, "SELECT count(*) FROM step"), 0, 0);
+    assert_near(number_of(reader, "SELECT count(*) FROM step"), 0, 0);
     OK(store_commit_due(writer, true, err));
-    assert_double_equal(number_of(reader, "SELECT count(*) FROM step"), 1, 0);
+    assert_near(number_of(reader, "SELECT count(*) FROM step"), 1, 0);
     assert_int_not_equal(sqlite3_exec(store_sqlite(reader), "DELETE FROM step", NULL, NULL, NULL),
                          SQLITE_OK);
     store_close(reader);
@@ -529,9 +536,8 @@ static void test_killed_writer(void **state)
     }
     waitpid(pid, NULL, 0);
     OK(store_open(&s, in_dir("killed.db"), STORE_WRITE, err));
-    assert_double_equal(number_of(s, "SELECT count(*) FROM step"), 60, 0);
-    assert_double_equal(number_of(s, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"),
-                        1, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM step"), 60, 0);
+    assert_near(number_of(s, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1, 0);
     store_close(s);
 }
 
