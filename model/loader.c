@@ -1,7 +1,5 @@
 #include "model/loader.h"
 
-#include <errno.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +9,7 @@
 #include <xxhash.h>
 
 #include "model/fraction.h"
-#include "model/shard.h"
+#include "model/shard_set.h"
 #include "model/synth.h"
 
 /* Distance between the starts of two replicates in an endless source, in batches: more than any
@@ -19,27 +17,16 @@
 #define ENDLESS_STRIDE   ((int64_t)1 << 24)
 #define BATCH_TOKENS_MAX ((int64_t)1 << 31)
 
-typedef struct source_shard {
-    char *path;
-    shard_info info;
-} source_shard;
-
 struct token_source {
     synth_chain *chain; /* NULL for shards */
     double entropy_rate;
-    source_shard *shards; /* (n_shards), by name */
-    int64_t n_shards;
+    shard_set set;
     int64_t tokens;
     int64_t vocab_size;
     int64_t open_shard; /* the one that fd belongs to, -1 for none */
     int fd;
     char hash[33];
 };
-
-static void format_hash(char out[33], XXH128_hash_t digest)
-{
-    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)digest.high64, (uint64_t)digest.low64);
-}
 
 /* ---- synthetic ---- */
 
@@ -58,7 +45,9 @@ static gb_status open_synth(token_source *source, const char *text, bool validat
     GB_TRY(synth_chain_open(&source->chain, &spec, err));
     char canonical[256];
     synth_spec_format(&spec, canonical, sizeof canonical);
-    format_hash(source->hash, XXH3_128bits(canonical, strlen(canonical)));
+    XXH128_hash_t digest = XXH3_128bits(canonical, strlen(canonical));
+    snprintf(source->hash, sizeof source->hash, "%016" PRIx64 "%016" PRIx64,
+             (uint64_t)digest.high64, (uint64_t)digest.low64);
     source->entropy_rate = synth_chain_entropy_rate(source->chain);
     source->tokens = INT64_MAX;
     return GB_OK;
@@ -66,64 +55,16 @@ static gb_status open_synth(token_source *source, const char *text, bool validat
 
 /* ---- shards ---- */
 
-static int compare_shards(const void *a, const void *b)
-{
-    return strcmp(((const source_shard *)a)->path, ((const source_shard *)b)->path);
-}
-
-static gb_status find_shards(token_source *source, const char *pattern, gb_error *err)
-{
-    glob_t found;
-    /* A name that exists is that file, even when it contains [ or *. */
-    bool literal = access(pattern, F_OK) == 0;
-    int rc = literal ? 0 : glob(pattern, GLOB_ERR | GLOB_NOSORT | GLOB_TILDE, NULL, &found);
-    if (rc == GLOB_NOMATCH) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "%s: no such file; expected a .bin shard, a glob that matches some, or "
-                       "synth:...",
-                       pattern);
-    }
-    if (rc != 0) {
-        return gb_fail(err, rc == GLOB_NOSPACE ? GB_ERR_OOM : GB_ERR_IO, "%s: cannot list: %s",
-                       pattern, rc == GLOB_NOSPACE ? "no memory" : strerror(errno));
-    }
-    gb_status status = GB_OK;
-    size_t n = literal ? 1 : found.gl_pathc;
-    source->shards = calloc(n, sizeof *source->shards);
-    for (size_t i = 0; source->shards && i < n; i++) {
-        source->shards[i].path = strdup(literal ? pattern : found.gl_pathv[i]);
-        source->n_shards += source->shards[i].path != NULL;
-    }
-    if (source->n_shards < (int64_t)n) {
-        status = gb_fail(err, GB_ERR_OOM, "%s: no memory for %zu file names", pattern, n);
-    } else {
-        qsort(source->shards, n, sizeof *source->shards, compare_shards);
-    }
-    if (!literal) {
-        globfree(&found);
-    }
-    return status;
-}
-
-/* The hash of the shards' hashes in order: each of those covers a whole file. */
 static gb_status open_shards(token_source *source, const char *pattern, gb_error *err)
 {
-    GB_TRY(find_shards(source, pattern, err));
-    XXH3_state_t *hash = XXH3_createState();
-    if (!hash) {
-        return gb_fail(err, GB_ERR_OOM, "%s: no memory to hash it", pattern);
-    }
-    XXH3_128bits_reset(hash);
-    gb_status status = GB_OK;
-    for (int64_t i = 0; i < source->n_shards && status == GB_OK; i++) {
-        source_shard *shard = &source->shards[i];
-        status = shard_scan(shard->path, source->vocab_size, &shard->info, err);
-        XXH3_128bits_update(hash, shard->info.hash, sizeof shard->info.hash - 1);
+    GB_TRY(shard_set_find(&source->set, pattern, err));
+    for (int64_t i = 0; i < source->set.count; i++) {
+        shard_entry *shard = &source->set.shards[i];
+        GB_TRY(shard_scan(shard->path, source->vocab_size, &shard->info, err));
         source->tokens += shard->info.tokens;
     }
-    format_hash(source->hash, XXH3_128bits_digest(hash));
-    XXH3_freeState(hash);
-    return status;
+    shard_set_hash(&source->set, source->hash);
+    return GB_OK;
 }
 
 /* Makes source->fd the file of shard `index`; one file is open at a time, so that a data set may
@@ -137,7 +78,8 @@ static gb_status select_shard(token_source *source, int64_t index, gb_error *err
         close(source->fd);
     }
     source->open_shard = -1;
-    GB_TRY(shard_open(source->shards[index].path, &source->shards[index].info, &source->fd, err));
+    GB_TRY(shard_open(source->set.shards[index].path, &source->set.shards[index].info, &source->fd,
+                      err));
     source->open_shard = index;
     return GB_OK;
 }
@@ -190,10 +132,7 @@ void token_source_close(token_source *source)
     if (!source) {
         return;
     }
-    for (int64_t i = 0; i < source->n_shards; i++) {
-        free(source->shards[i].path);
-    }
-    free(source->shards);
+    shard_set_free(&source->set);
     if (source->fd >= 0) {
         close(source->fd);
     }
@@ -247,8 +186,8 @@ gb_status token_loader_open(token_loader *loader, token_source *source, int64_t 
         return GB_OK;
     }
     int64_t longest = 0;
-    for (int64_t i = 0; i < source->n_shards; i++) {
-        int64_t tokens = source->shards[i].info.tokens;
+    for (int64_t i = 0; i < source->set.count; i++) {
+        int64_t tokens = source->set.shards[i].info.tokens;
         loader->batches += shard_batches(tokens, batch_size * sequence_length);
         longest = tokens > longest ? tokens : longest;
     }
@@ -256,7 +195,7 @@ gb_status token_loader_open(token_loader *loader, token_source *source, int64_t 
         return gb_fail(err, GB_ERR_FORMAT,
                        "%s: %" PRId64 " tokens are too few for one batch: batch_size = %" PRId64
                        " and sequence_length = %" PRId64 " need %" PRId64 " in one shard",
-                       source->shards[0].path, longest, batch_size, sequence_length,
+                       source->set.shards[0].path, longest, batch_size, sequence_length,
                        batch_size * sequence_length + 1);
     }
     /* Multiples of the golden ratio, modulo 1: any number of replicates starts well apart. */
@@ -271,18 +210,18 @@ static gb_status read_from_shards(const token_loader *loader, int32_t *inputs, i
     token_source *source = loader->source;
     int64_t tokens = loader->batch_size * loader->sequence_length, batch = loader->batch_index;
     int64_t i = 0;
-    for (int64_t n; i < source->n_shards; i++, batch -= n) {
-        n = shard_batches(source->shards[i].info.tokens, tokens);
+    for (int64_t n; i < source->set.count; i++, batch -= n) {
+        n = shard_batches(source->set.shards[i].info.tokens, tokens);
         if (batch < n) {
             break;
         }
     }
-    if (i == source->n_shards) {
+    if (i == source->set.count) {
         return gb_fail(err, GB_ERR_INTERNAL, "batch %" PRId64 " of %" PRId64 " does not exist",
                        loader->batch_index, loader->batches);
     }
     GB_TRY(select_shard(source, i, err));
-    const char *path = source->shards[i].path;
+    const char *path = source->set.shards[i].path;
     GB_TRY(shard_read(path, source->fd, batch * tokens, tokens, source->vocab_size, inputs, err));
     return shard_read(path, source->fd, (batch + 1) * tokens, 1, source->vocab_size, last, err);
 }
