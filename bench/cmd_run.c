@@ -131,12 +131,11 @@ static gb_status dry_run_print(const runplan *plan, const suite *asked, gb_error
 
 /* ---- the end ---- */
 
-static gb_status results_print(store *s, const run_command *c, const suite *asked, gb_error *err)
+static gb_status results_print(store *s, const suite *asked, gb_error *err)
 {
     printf("\n");
     GB_TRY(results_table_print(s, asked->name, stdout, err));
     printf("\ndatabase: %s\n", store_path(s));
-    (void)c;
     fflush(stdout);
     return GB_OK;
 }
@@ -181,7 +180,7 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     GB_TRY(runplan_measure_peaks(plan, s, runner, err));
     GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
     GB_TRY(runner_run(s, jobs, n_jobs, runner, &outcome, err));
-    GB_TRY(results_print(s, c, asked, err));
+    GB_TRY(results_print(s, asked, err));
     return verdict(c, &outcome, &counts, err);
 }
 

@@ -1,0 +1,262 @@
+/* gptbench show: one run in full. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/cli.h"
+#include "bench/commands.h"
+#include "bench/dbfile.h"
+#include "bench/numbers.h"
+#include "bench/stats.h"
+#include "bench/store.h"
+#include "bench/table.h"
+
+/* Columns come out as "name  value" lines, in this order; NULLs are left out. */
+static const char RUN_SQL[] =
+    "SELECT r.run_id AS run, s.name AS suite, c.name AS config, r.replicate, r.attempt, r.status,"
+    " nullif(r.message, '') AS message, CASE r.in_plan AND c.in_plan WHEN 1 THEN 'yes'"
+    " ELSE 'no: the suite asks for something else now' END AS in_plan,"
+    " r.steps_done || ' of ' || r.num_iterations AS steps, r.started_at, r.ended_at, r.identity,"
+    " NULL AS 'model', c.attention_type, c.n_layer, c.n_head, c.n_kv_head, c.n_embd, c.head_dim,"
+    " c.window_size, c.n_latent, c.mlp_expansion_factor, c.mlp_hidden,"
+    " iif(c.use_swiglu_mlp, 'true', 'false') AS use_swiglu_mlp,"
+    " iif(c.post_norm, 'true', 'false') AS post_norm, iif(c.qk_norm, 'true', 'false') AS qk_norm,"
+    " c.vocab_size, c.n_params, c.flops_per_token,"
+    " NULL AS 'training', r.batch_size, r.sequence_length, r.grad_accumulation_steps,"
+    " r.tokens_per_step, r.learning_rate, r.seed, r.train_data, r.train_data_hash, r.val_data,"
+    " r.val_data_hash, r.entropy_rate_nats,"
+    " NULL AS 'provenance', r.program_version AS program, r.program_commit AS 'commit',"
+    " r.compiler, r.backend, r.precision, r.threads, r.isa,"
+    " nullif(r.precision_note, '') AS precision_note, r.libraries, m.hostname, m.os, m.cpu,"
+    " m.cpu_count, m.memory_bytes, m.device, nullif(m.driver, '') AS driver"
+    " FROM run r JOIN config c USING (config_id) JOIN suite s USING (suite_id)"
+    " LEFT JOIN machine m USING (machine_id) WHERE r.run_id = ?";
+
+static const char *const HEADINGS[] = {"model", "training", "provenance"};
+
+static bool is_heading(const char *name)
+{
+    for (size_t i = 0; i < sizeof HEADINGS / sizeof HEADINGS[0]; i++) {
+        if (strcmp(name, HEADINGS[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gb_status facts_print(store *s, int64_t run_id, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err, RUN_SQL, "i", run_id));
+    GB_TRY(store_step(s, row, &found, err));
+    if (!found) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: no run %lld; `gptbench list --db %s` lists them",
+                       store_path(s), (long long)run_id, store_path(s));
+    }
+    for (int i = 0; i < sqlite3_column_count(row); i++) {
+        const char *name = sqlite3_column_name(row, i);
+        const char *text = (const char *)sqlite3_column_text(row, i);
+        if (is_heading(name)) {
+            printf("\n%s\n", name);
+        } else if (text) {
+            printf("%-24s", name);
+            table_write_escaped(stdout, text, TABLE_TEXT);
+            printf("\n");
+        }
+    }
+    sqlite3_reset(row);
+    return GB_OK;
+}
+
+/* ---- timing ---- */
+
+static gb_status timed_read(store *s, int64_t run_id, double **out, size_t *n, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    int64_t count;
+    bool found;
+    GB_TRY(store_get_int(s, &count, 0, err,
+                         "SELECT count(*) FROM step WHERE run_id = ? AND tag = 'timed'", "i",
+                         run_id));
+    *n = 0;
+    *out = malloc(((size_t)count + 1) * sizeof **out);
+    if (!*out) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %lld steps", (long long)count);
+    }
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT step_ms FROM step WHERE run_id = ? AND tag = 'timed' ORDER BY step",
+                       "i", run_id));
+    for (;;) {
+        GB_TRY(store_step(s, row, &found, err));
+        if (!found || *n == (size_t)count) {
+            sqlite3_reset(row);
+            return GB_OK;
+        }
+        (*out)[(*n)++] = sqlite3_column_double(row, 0);
+    }
+}
+
+static gb_status tags_print(store *s, int64_t run_id, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT tag, count(*), sum(step_ms) FROM step WHERE run_id = ?"
+                       " GROUP BY tag ORDER BY tag",
+                       "i", run_id));
+    for (;;) {
+        GB_TRY(store_step(s, row, &found, err));
+        if (!found) {
+            return GB_OK;
+        }
+        printf("%-24s%lld steps, %s\n", (const char *)sqlite3_column_text(row, 0),
+               (long long)sqlite3_column_int64(row, 1),
+               number_duration_ms(sqlite3_column_double(row, 2)).text);
+    }
+}
+
+static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT r.tokens_per_step * 1000.0 / t.step_avg_ms, c.flops_per_token *"
+                       " r.tokens_per_step * 1000.0 / t.step_avg_ms / p.flops_per_s,"
+                       " p.flops_per_s, r.peak_memory_bytes, r.planned_memory_bytes"
+                       " FROM run r JOIN config c USING (config_id)"
+                       " JOIN run_timing t ON t.run_id = r.run_id"
+                       " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id"
+                       " AND p.backend = r.backend AND p.precision = r.precision"
+                       " AND p.threads = r.threads WHERE r.run_id = ?",
+                       "i", run_id));
+    GB_TRY(store_step(s, row, &found, err));
+    if (!found) {
+        return GB_OK;
+    }
+    printf("%-24s%s\n", "tokens/s", number_rounded(sqlite3_column_double(row, 0)).text);
+    if (sqlite3_column_type(row, 1) != SQLITE_NULL) {
+        printf("%-24s%s of a measured GEMM peak of %.0f GFLOP/s, exact FLOPs\n", "MFU",
+               number_percent(sqlite3_column_double(row, 1)).text,
+               sqlite3_column_double(row, 2) / 1e9);
+    }
+    if (sqlite3_column_type(row, 3) != SQLITE_NULL) {
+        printf("%-24s%s, planned %s\n", "peak memory",
+               number_bytes(sqlite3_column_double(row, 3)).text,
+               number_bytes(sqlite3_column_double(row, 4)).text);
+    }
+    sqlite3_reset(row);
+    return GB_OK;
+}
+
+static gb_status timing_print(store *s, int64_t run_id, gb_error *err)
+{
+    double *ms = NULL, median = NAN;
+    size_t n = 0;
+    gb_status status = timed_read(s, run_id, &ms, &n, err);
+    if (status == GB_OK && n > 0) {
+        status = stats_median(ms, n, &median, err);
+    }
+    if (status == GB_OK) {
+        stats_interval mean = stats_mean_interval(ms, n, 0.95);
+        printf("\ntiming\n");
+        printf("%-24s%s", "step_avg", number_duration_ms(mean.value).text);
+        if (isfinite(mean.low)) {
+            printf(", 95 %% CI %s to %s", number_duration_ms(mean.low).text,
+                   number_duration_ms(mean.high).text);
+        }
+        printf("\n%-24s%s\n%-24s%zu\n", "step_median", number_duration_ms(median).text,
+               "timed steps", n);
+        status = tags_print(s, run_id, err);
+    }
+    if (status == GB_OK) {
+        status = rates_print(s, run_id, err);
+    }
+    free(ms);
+    return status;
+}
+
+/* ---- validations ---- */
+
+static gb_status evals_read(store *s, table *t, int64_t run_id, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT step, val_loss, train_time_ms, eval_ms, val_tokens FROM eval"
+                       " WHERE run_id = ? ORDER BY step",
+                       "i", run_id));
+    for (;;) {
+        GB_TRY(store_step(s, row, &found, err));
+        if (!found) {
+            return GB_OK;
+        }
+        bool finite = sqlite3_column_type(row, 1) != SQLITE_NULL;
+        table_begin_row(t);
+        table_add_cell(t, "%lld", (long long)sqlite3_column_int64(row, 0));
+        table_add_cell(t, finite ? "%.4f" : "not finite", sqlite3_column_double(row, 1));
+        table_add_cell(t, "%s", number_duration_ms(sqlite3_column_double(row, 2)).text);
+        table_add_cell(t, "%s", number_duration_ms(sqlite3_column_double(row, 3)).text);
+        table_add_cell(t, "%s", number_count(sqlite3_column_int64(row, 4)).text);
+    }
+}
+
+static gb_status evals_print(store *s, int64_t run_id, gb_error *err)
+{
+    static const char *const headings[] = {"step", "val_loss", "train_time", "eval_time", "tokens"};
+    table *t = table_create();
+    for (int i = 0; i < 5; i++) {
+        table_add_column(t, headings[i], TABLE_RIGHT);
+    }
+    gb_status status = evals_read(s, t, run_id, err);
+    if (status == GB_OK && table_row_count(t) > 0) {
+        printf("\nvalidations\n");
+        status = table_write(t, stdout, TABLE_TEXT, err);
+    }
+    table_free(t);
+    return status;
+}
+
+static gb_status run_print(store *s, int64_t run_id, gb_error *err)
+{
+    GB_TRY(facts_print(s, run_id, err));
+    GB_TRY(timing_print(s, run_id, err));
+    return evals_print(s, run_id, err);
+}
+
+gb_status cmd_show(int argc, char **argv, gb_error *err)
+{
+    const char *db = NULL, *text = NULL;
+    bool help = false;
+    int n;
+    const cli_option options[] = {
+        {"--db", NULL, CLI_TEXT, &db, "FILE", "database (default: the newest in results/)", 0, 0},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    const cli_command command = {
+        "gptbench show RUN [options]",
+        "Shows one run: configuration, status, timing, validations, provenance.",
+        options,
+        1,
+        1,
+        "RUN  its number, as `gptbench list` gives it",
+        NULL};
+    GB_TRY(cli_parse(&command, argc, argv, &text, &n, &help, err));
+    if (help) {
+        return GB_OK;
+    }
+    char *end, path[4096];
+    errno = 0;
+    long long run_id = strtoll(text, &end, 10);
+    if (errno || end == text || *end || run_id < 1) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "show %s: RUN is a number; `gptbench list` gives those there are", text);
+    }
+    store *s = NULL;
+    GB_TRY(dbfile_choose(path, sizeof path, db, err));
+    GB_TRY(store_open(&s, path, STORE_READ, err));
+    gb_status status = run_print(s, run_id, err);
+    store_close(s);
+    return status;
+}
