@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# kill -9 of a run in the middle, of the whole program in the middle, Ctrl-C: nothing is lost,
+# nothing doubled, nobody left behind, and the same command goes on.
+set -uo pipefail
+gptbench=$(realpath "${1:?usage: e2e_kill.sh PROGRAM}")
+work=$(mktemp -d)
+cd "$work" || exit 1
+failures=0
+export OMP_WAIT_POLICY=passive
+runner=
+cleanup() {
+    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+check() { # WHAT STATUS
+    if [ "$2" -eq 0 ]; then
+        echo "ok - $1"
+    else
+        echo "not ok - $1"
+        sed 's/^/#   err: /' err
+        failures=$((failures + 1))
+    fi
+}
+is() { # WHAT ACTUAL EXPECTED
+    [ "$2" = "$3" ]
+    check "$1 (${2//$'\n'/ })" $?
+}
+query() { # SQL
+    sqlite3 -cmd '.timeout 5000' "$db" "$1"
+}
+if ! command -v sqlite3 >/dev/null; then
+    echo "skip - killing runs: there is no sqlite3 program to look into databases with"
+    exit 0
+fi
+
+cat >tiny.ini <<'INI'
+[suite]
+name = tiny
+baseline = a
+replicates = 2
+
+[data]
+train = synth:vocab=64,seed=1
+val = synth:vocab=64,seed=1
+
+[train]
+batch_size = 2
+sequence_length = 16
+num_iterations = 20
+val_loss_every = 10
+val_tokens = 64
+precision = fp32
+
+[config a]
+vocab_size = 64
+n_layer = 1
+n_head = 2
+n_embd = 32
+
+[config b]
+vocab_size = 64
+n_layer = 1
+n_head = 2
+n_embd = 32
+mlp_expansion_factor = 3
+INI
+
+# Starts the program with cell b's runs stopping at step 7, and waits until one has stopped: steps 0
+# to 6 are then in the database, since they are written while the run goes on.
+start() { # FAULT
+    GPTBENCH_TEST_FAULT="$1@7@b" "$gptbench" run tiny.ini --no-report --db "$db" >out 2>err &
+    runner=$!
+    worker=
+    for _ in $(seq 300); do
+        worker=$(sqlite3 "$db" "SELECT pid FROM run WHERE status = 'running' AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >= 7" 2>/dev/null)
+        [ -n "$worker" ] && return
+        sleep 0.1
+    done
+    echo "not ok - a run was seen at work"
+    exit 1
+}
+gone() { # PID: true when no such process is left within some seconds
+    for _ in $(seq 100); do
+        kill -0 "$1" 2>/dev/null || return 0
+        [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null)" = Z ] && return 0
+        sleep 0.05
+    done
+    return 1
+}
+finish() { # waits for the program; its exit code is in $rc
+    wait "$runner"
+    rc=$?
+    runner=
+}
+whole() { # no lost and no doubled rows, in a sound file
+    is "$1: the database is whole" "$(query 'PRAGMA integrity_check; PRAGMA foreign_key_check')" ok
+    is "$1: each run once ok, with all of its steps and validations" \
+        "$(query "SELECT config, replicate, count(*), sum((SELECT count(*) FROM step t WHERE t.run_id = s.run_id)), sum((SELECT count(*) FROM eval e WHERE e.run_id = s.run_id)) FROM run_summary s WHERE status = 'ok' GROUP BY 1, 2")" \
+        $'a|0|1|20|3\na|1|1|20|3\nb|0|1|20|3\nb|1|1|20|3'
+}
+again() { # ARGUMENTS...
+    "$gptbench" run tiny.ini --no-report --db "$db" "$@" >out 2>err
+    rc=$?
+}
+
+# The uninterrupted run, to compare with.
+db=calm.db
+again
+is "the suite alone exits 0" $rc 0
+losses="SELECT config, replicate, step, printf('%!.17g', train_loss) FROM step JOIN run_summary USING (run_id) WHERE status = 'ok' ORDER BY 1, 2, 3"
+calm=$(query "$losses" | sha256sum)
+
+# ---- kill -9 of the child ----
+db=child.db
+start hang
+kill -9 "$worker"
+first=$worker # the second run of cell b comes to the same place
+for _ in $(seq 300); do
+    worker=$(query "SELECT pid FROM run WHERE status = 'running' AND pid <> $first AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >= 7")
+    [ -n "$worker" ] && break
+    sleep 0.1
+done
+kill -9 "$worker"
+finish
+is "child killed: the suite went on and exits 1" $rc 1
+is "child killed: its runs are killed, the others ok" \
+    "$(query 'SELECT config, status, count(*) FROM run_summary GROUP BY 1, 2')" \
+    $'a|ok|2\nb|killed|2'
+is "child killed: the steps until then are kept" \
+    "$(query "SELECT count(*), max(step) FROM step JOIN run_summary USING (run_id) WHERE status = 'killed' GROUP BY run_id")" \
+    $'7|6\n7|6'
+again --retry-failed
+is "child killed: --retry-failed finishes" $rc 0
+whole "child killed"
+is "child killed: the losses are those of the calm suite" "$(query "$losses" | sha256sum)" "$calm"
+
+# ---- kill -9 of the program ----
+db=parent.db
+start hang
+kill -9 "$runner"
+wait "$runner" 2>/dev/null
+runner=
+gone "$worker"
+check "program killed: its worker dies with it" $?
+is "program killed: what was committed is there" \
+    "$(query "SELECT count(*) FROM step JOIN run_summary USING (run_id) WHERE status = 'running'")" 7
+is "program killed: the database is whole at once" "$(query 'PRAGMA integrity_check')" ok
+again
+is "program killed: the same command finishes" $rc 0
+whole "program killed"
+is "program killed: the run in hand is interrupted, its rows kept, and done again" \
+    "$(query "SELECT attempt, status, (SELECT count(*) FROM step t WHERE t.run_id = s.run_id) FROM run_summary s WHERE config = 'b' AND replicate = 0 ORDER BY 1")" \
+    $'1|interrupted|7\n2|ok|20'
+is "program killed: the losses are those of the calm suite" "$(query "$losses" | sha256sum)" "$calm"
+again
+is "program killed: then there is nothing left to do" \
+    "$rc $(query 'SELECT count(*) FROM run')" "0 5"
+
+# ---- Ctrl-C ----
+db=stop.db
+start pause
+kill -INT "$runner"
+finish
+is "Ctrl-C: exit code" $rc 1
+grep -q 'the same command continues' err
+check "Ctrl-C: says how to go on" $?
+gone "$worker"
+check "Ctrl-C: no worker is left" $?
+is "Ctrl-C: the run in hand is interrupted, the others wait" \
+    "$(query "SELECT config, replicate, status FROM run_summary ORDER BY 1, 2")" \
+    $'a|0|ok\na|1|planned\nb|0|interrupted\nb|1|planned'
+again
+is "Ctrl-C: the same command finishes" $rc 0
+whole "Ctrl-C"
+
+# ---- twice Ctrl-C at a worker that does not listen ----
+db=twice.db
+start hang
+kill -INT "$runner"
+sleep 0.5
+kill -INT "$runner"
+began=$SECONDS
+finish
+is "Ctrl-C twice: exit code" $rc 1
+[ $((SECONDS - began)) -lt 10 ] && gone "$worker"
+check "Ctrl-C twice: the worker is killed at once" $?
+is "Ctrl-C twice: interrupted" \
+    "$(query "SELECT status FROM run_summary WHERE config = 'b' AND replicate = 0")" interrupted
+[ "$failures" -eq 0 ]
