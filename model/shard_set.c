@@ -77,5 +77,5 @@ void shard_set_hash(const shard_set *set, char out[33])
         snprintf(link, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)digest.high64,
                  (uint64_t)digest.low64);
     }
-    snprintf(out, 33, "%s", link);
+    snprintf(out, 33, "%.32s", link);
 }
