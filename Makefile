@@ -163,6 +163,18 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD)-asan
 
+# ---- speed ----
+.PHONY: bench bench-peers
+bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table
+	@scripts/deps.sh build test
+	@$(SUBMAKE) $(BUILD)/tests/bench_step
+	@$(BUILD)/tests/bench_step
+
+PYTHON ?= python3
+bench-peers: ## the same small model in PyTorch, where PYTHON has it
+	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo 'bench-peers: $(PYTHON) has no PyTorch; set PYTHON=...' >&2; exit 3; }
+	@for dtype in fp32 bf16; do $(PYTHON) bench/peers/pytorch_step.py --dtype $$dtype || exit 1; done
+
 # ---- fuzzing: tests/fuzz/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
 FUZZ_SECONDS ?= 60
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)

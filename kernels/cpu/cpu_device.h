@@ -19,8 +19,9 @@ typedef enum cpu_slot {
     CPU_SLOT_LOSSES,    /* double (chunk) */
     CPU_SLOT_ROPE,      /* float (T, D) cosines and sines */
     CPU_SLOT_PARTIALS,  /* double (CPU_SUM_MAX_BLOCKS) */
-    CPU_SLOT_GEMM_A,    /* oneDNN scratchpad, or float copy of an operand */
-    CPU_SLOT_GEMM_B,    /* float copies where bf16 is emulated */
+    CPU_SLOT_GEMM_PAD,  /* oneDNN scratchpad */
+    CPU_SLOT_GEMM_A,    /* float copies where bf16 is emulated */
+    CPU_SLOT_GEMM_B,
     CPU_SLOT_GEMM_C,
     CPU_SLOT_COUNT
 } cpu_slot;

@@ -54,10 +54,10 @@ int64_t cpu_plan_slots(const gb_options *options, int threads, int64_t bytes[CPU
     bytes[CPU_SLOT_LOSSES] = chunk * (int64_t)sizeof(double);
     bytes[CPU_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
     bytes[CPU_SLOT_PARTIALS] = CPU_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
-    if (bf16 && cpu_has_bf16()) {
-        /* Found by asking oneDNN: packed blocks of both operands per thread, and partial sums. */
-        bytes[CPU_SLOT_GEMM_A] = (int64_t)(threads + 2) << 20;
-    } else if (bf16) {
+    /* Packed blocks of both operands per thread, and partial sums: more than oneDNN was seen to
+     * ask for on any shape of the presets. */
+    bytes[CPU_SLOT_GEMM_PAD] = (int64_t)(threads + 4) << 20;
+    if (bf16 && !cpu_has_bf16()) {
         int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
         int64_t wide = max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, s->n_embd));
         int64_t weights = max64(wide, s->vocab_size) * s->n_embd;

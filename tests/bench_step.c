@@ -1,0 +1,266 @@
+/* `make bench`: how long a training step takes on the CPU backend, in ms and tokens/s, what share
+ * of the measured GEMM peak that is, and where the time goes. Two models: "small" (L 4, H 4, C 256,
+ * T 256, B 8, V 512), which bench/peers/pytorch_step.py times by default too, and "d12" (B 4,
+ * T 256). The steps that the median is taken over run without per-op timers; the table comes from
+ * steps of its own after them. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench/cli.h"
+#include "model/flops.h"
+#include "model/gpt.h"
+
+enum { MAX_STEPS = 1000, MAX_ROWS = 2048, TABLE_STEPS = 3 };
+
+typedef struct bench_options {
+    const char *model;     /* NULL: both */
+    const char *precision; /* NULL: both */
+    int64_t threads, steps;
+    bool no_ops;
+} bench_options;
+
+typedef struct bench_case {
+    const char *name;
+    gpt_config config;
+    int64_t B, T;
+    gb_precision precision;
+} bench_case;
+
+typedef struct bench_run {
+    const gb_backend *be;
+    gb_device *dev;
+    gpt *model;
+    int32_t *tokens; /* (B*T + 1) */
+    int64_t step;
+} bench_run;
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static gb_status run_step(bench_run *run, const bench_case *c, double *ms, gb_error *err)
+{
+    double start = now_ms(), loss = 0;
+    GB_TRY(gpt_loss_and_grad(run->model, run->tokens, run->tokens + 1, 1.0 / (double)(c->B * c->T),
+                             true, &loss, err));
+    GB_TRY(gpt_update(run->model, 1e-4, 0.1, 1.0, ++run->step, err));
+    *ms = now_ms() - start;
+    return GB_OK;
+}
+
+static gb_status run_open(bench_run *run, const bench_case *c, int threads, gb_error *err)
+{
+    run->be = &gb_backend_cpu;
+    gb_options options = {.precision = c->precision,
+                          .threads = threads,
+                          .device_index = -1,
+                          .shape = gpt_config_shape(&c->config, c->B, c->T)};
+    GB_TRY(run->be->open(&options, &run->dev, err));
+    gpt_options model = {c->B, c->T, true};
+    GB_TRY(gpt_create(&run->model, &c->config, &model, run->be, run->dev, err));
+    GB_TRY(gpt_init_weights(run->model, 1, 0, err));
+    run->tokens = malloc((size_t)(c->B * c->T + 1) * sizeof *run->tokens);
+    if (run->tokens == NULL) {
+        return gb_fail(err, GB_ERR_OOM, "out of memory");
+    }
+    uint64_t state = 1;
+    for (int64_t i = 0; i <= c->B * c->T; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        run->tokens[i] = (int32_t)((state >> 33) % (uint64_t)c->config.vocab_size);
+    }
+    return GB_OK;
+}
+
+static void run_close(bench_run *run)
+{
+    free(run->tokens);
+    gpt_destroy(run->model);
+    if (run->be != NULL) {
+        run->be->close(run->dev);
+    }
+}
+
+/* Per op and phase, summed over layers. */
+static gb_status print_ops(bench_run *run, const bench_case *c, double peak, gb_error *err)
+{
+    static const char *const rule = "------------------";
+    gb_op_time *rows = calloc(MAX_ROWS, sizeof *rows);
+    if (rows == NULL) {
+        return gb_fail(err, GB_ERR_OOM, "out of memory");
+    }
+    double ms = 0, total = 0;
+    run->be->timers_enable(run->dev, true);
+    run->be->timers_reset(run->dev);
+    for (int i = 0; i < TABLE_STEPS; i++) {
+        gb_status status = run_step(run, c, &ms, err);
+        if (status != GB_OK) {
+            free(rows);
+            return status;
+        }
+        total += ms / TABLE_STEPS;
+    }
+    int n = run->be->timers_read(run->dev, rows, MAX_ROWS);
+    double listed = 0;
+    printf("  %-9s %-16s %9s %7s %9s %8s\n", "phase", "op", "ms/step", "share", "GFLOP/s",
+           "of peak");
+    printf("  %.9s %.16s %.9s %.7s %.9s %.8s\n", rule, rule, rule, rule, rule, rule);
+    for (int phase = 0; phase < GB_PHASE_COUNT; phase++) {
+        for (int op = 0; op < GB_OP_COUNT; op++) {
+            double time = 0, flops = 0;
+            for (int i = 0; i < n && i < MAX_ROWS; i++) {
+                if ((int)rows[i].phase == phase && (int)rows[i].op == op) {
+                    time += rows[i].time_ms / TABLE_STEPS;
+                    flops += rows[i].flops / TABLE_STEPS;
+                }
+            }
+            if (time <= 0) {
+                continue;
+            }
+            listed += time;
+            printf("  %-9s %-16s %9.3f %6.1f%%", gb_phase_name((gb_phase)phase),
+                   gb_op_name((gb_op)op), time, 100 * time / total);
+            if (flops > 0) {
+                printf(" %9.1f %7.1f%%", flops / time * 1e-6, 100 * flops / time * 1e3 / peak);
+            }
+            printf("\n");
+        }
+    }
+    printf("  %-9s %-16s %9.3f %6.1f%%\n", "", "unattributed", total - listed,
+           100 * (total - listed) / total);
+    free(rows);
+    return GB_OK;
+}
+
+static gb_status bench_case_run(const bench_case *c, const bench_options *o, gb_error *err)
+{
+    bench_run run = {0};
+    double *times = calloc(MAX_STEPS, sizeof *times), warmup_ms;
+    gb_status status = GB_ERR_OOM;
+    if (times == NULL) {
+        gb_fail(err, GB_ERR_OOM, "out of memory");
+        goto done;
+    }
+    status = run_open(&run, c, (int)o->threads, err);
+    if (status != GB_OK) {
+        goto done;
+    }
+    double peak = run.be->measure_gemm_peak(run.dev);
+    for (int i = 0; i < 3 && status == GB_OK; i++) {
+        status = run_step(&run, c, &warmup_ms, err);
+    }
+    int64_t steps = 0;
+    double start = now_ms();
+    /* As many as asked for, or five seconds' worth, at least five. */
+    while (status == GB_OK && steps < MAX_STEPS &&
+           (o->steps > 0 ? steps < o->steps : steps < 5 || now_ms() - start < 5000)) {
+        status = run_step(&run, c, &times[steps++], err);
+    }
+    if (status != GB_OK) {
+        goto done;
+    }
+    qsort(times, (size_t)steps, sizeof *times, compare_doubles);
+    double median = times[steps / 2], tokens = (double)(c->B * c->T);
+    double rate = gpt_flops_exact(&c->config, c->T) * tokens / median * 1e3;
+    gb_description d;
+    run.be->describe(run.dev, &d);
+    printf("%s %s, %d threads: %.1f ms/step (median of %lld, best %.1f), %.0f tokens/s, "
+           "%.1f GFLOP/s = %.1f %% of the GEMM peak (%.1f)\n",
+           c->name, gb_precision_name(c->precision), d.threads, median, (long long)steps, times[0],
+           tokens / median * 1e3, rate * 1e-9, 100 * rate / peak, peak * 1e-9);
+    if (!o->no_ops) {
+        printf("  %s, %s, %s%s%s\n", d.device, d.isa, d.libraries,
+               d.precision_note[0] != '\0' ? "; " : "", d.precision_note);
+        status = print_ops(&run, c, peak, err);
+    }
+done:
+    run_close(&run);
+    free(times);
+    return status;
+}
+
+static gb_status bench_all(const bench_options *o, gb_error *err)
+{
+    gpt_config small = gpt_config_default();
+    small.n_layer = 4;
+    small.n_head = 4;
+    small.n_embd = 256;
+    small.vocab_size = 512;
+    bench_case cases[] = {{"small", small, 8, 256, GB_FP32},
+                          {"small", small, 8, 256, GB_BF16},
+                          {"d12", gpt_config_default(), 4, 256, GB_FP32},
+                          {"d12", gpt_config_default(), 4, 256, GB_BF16}};
+    bool any = false;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if ((o->model == NULL || strcmp(o->model, cases[i].name) == 0) &&
+            (o->precision == NULL ||
+             strcmp(o->precision, gb_precision_name(cases[i].precision)) == 0)) {
+            any = true;
+            GB_TRY(bench_case_run(&cases[i], o, err));
+            fflush(stdout);
+        }
+    }
+    return any ? GB_OK
+               : gb_fail(err, GB_ERR_USAGE,
+                         "nothing to run: --model is small or d12, "
+                         "--precision fp32 or bf16");
+}
+
+int main(int argc, char **argv)
+{
+    bench_options o = {0};
+    const cli_option options[] = {{.name = "--model",
+                                   .type = CLI_TEXT,
+                                   .target = &o.model,
+                                   .value_name = "NAME",
+                                   .help = "small or d12; both when left out"},
+                                  {.name = "--precision",
+                                   .type = CLI_TEXT,
+                                   .target = &o.precision,
+                                   .value_name = "P",
+                                   .help = "fp32 or bf16; both when left out"},
+                                  {.name = "--threads",
+                                   .type = CLI_INT,
+                                   .target = &o.threads,
+                                   .value_name = "N",
+                                   .help = "0 = all that the process may use",
+                                   .min = 0,
+                                   .max = 4096},
+                                  {.name = "--steps",
+                                   .type = CLI_INT,
+                                   .target = &o.steps,
+                                   .value_name = "N",
+                                   .help = "steps to take the median over; 0 = five seconds' worth",
+                                   .min = 0,
+                                   .max = MAX_STEPS},
+                                  {.name = "--no-ops",
+                                   .type = CLI_FLAG,
+                                   .target = &o.no_ops,
+                                   .help = "leave out the table of ops"},
+                                  {.name = NULL}};
+    const cli_command command = {.usage = "bench_step [options]",
+                                 .summary = "Times a training step on the CPU backend.",
+                                 .options = options};
+    gb_error err = {0};
+    bool help_shown = false;
+    int n_positional = 0;
+    gb_status status = cli_parse(&command, argc, argv, NULL, &n_positional, &help_shown, &err);
+    if (status == GB_OK && !help_shown) {
+        status = bench_all(&o, &err);
+    }
+    if (status != GB_OK) {
+        fprintf(stderr, "bench_step: %s\n", err.message);
+    }
+    return gb_status_exit_code(status);
+}
