@@ -106,6 +106,16 @@ $(BUILD)/gen/schema_sql.h: bench/schema.sql
 	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \
 	  echo '0};'; } > $@
 
+# So do the gnuplot scripts of the report.
+PLOTS := $(sort $(wildcard plots/*.gp))
+$(BUILD)/obj/bench/figures.o: $(BUILD)/gen/plots_gp.h
+$(BUILD)/gen/plots_gp.h: $(PLOTS) Makefile
+	@mkdir -p $(@D)
+	@{ for f in $(PLOTS); do echo "static const unsigned char plot_$$(basename $$f .gp)[] = {"; \
+	    od -An -v -tx1 $$f | sed 's/ /,0x/g; s/^,//; s/$$/,/'; echo '0};'; done; \
+	  echo 'static const struct { const char *name; const unsigned char *text; } plot_scripts[] = {'; \
+	  for f in $(PLOTS); do n=$$(basename $$f .gp); echo "    {\"$$n.gp\", plot_$$n},"; done; echo '};'; } > $@
+
 # What computes: a hash of the sources of the kernels and the model. It is part of a run's identity,
 # so that a change there makes runs be done again, and a change of the report does not.
 CODE := $(shell cat $(sort $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda model,$(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh))) | sha256sum | cut -c1-16)
@@ -211,7 +221,7 @@ format: ## rewrite the C sources as .clang-format says
 format-check: ## fail when a C source is not formatted
 	clang-format --dry-run --Werror $(OWN_FILES)
 
-lint: $(BUILD)/gen/version.h $(BUILD)/gen/schema_sql.h ## clang-tidy and cppcheck
+lint: $(BUILD)/gen/version.h $(BUILD)/gen/schema_sql.h $(BUILD)/gen/plots_gp.h ## clang-tidy and cppcheck
 	@scripts/deps.sh build lint
 	@scripts/lint.sh $(BUILD)
 

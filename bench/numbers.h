@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 typedef struct number_text {
-    char text[48];
+    char text[32];
 } number_text;
 
 /* 123532032 -> "123,532,032". */

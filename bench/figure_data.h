@@ -1,0 +1,27 @@
+/* figure_data.h: the files that the figures are drawn from. */
+#ifndef GPTBENCH_BENCH_FIGURE_DATA_H
+#define GPTBENCH_BENCH_FIGURE_DATA_H
+
+#include <stdio.h>
+
+#include "bench/report_data.h"
+
+/* Writes every file in DIR/data that the scripts in plots/ read. GB_ERR_IO, GB_ERR_OOM. */
+gb_status figure_data_write(const report_data *data, const char *dir, gb_error *err);
+
+/* Opens DIR/NAME for writing; NULL with *err set. */
+FILE *figure_file_open(const char *dir, const char *name, gb_error *err);
+/* Closes it; GB_ERR_IO when anything written to it failed. */
+gb_status figure_file_close(FILE *file, const char *dir, const char *name, gb_error *err);
+
+/* One per figure (figure_data_time.c); each adds its settings to `settings`. */
+gb_status figure_data_write_step_avg(const report_data *data, const char *dir, FILE *settings,
+                                     gb_error *err);
+gb_status figure_data_write_step_times(const report_data *data, const char *dir, FILE *settings,
+                                       gb_error *err);
+gb_status figure_data_write_op_time(const report_data *data, const char *dir, FILE *settings,
+                                    gb_error *err);
+gb_status figure_data_write_size(const report_data *data, const char *dir, FILE *settings,
+                                 gb_error *err);
+
+#endif

@@ -1,0 +1,144 @@
+#include "bench/figures.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/figure_data.h"
+#include "bench/gnuplot.h"
+#include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
+
+const figure figure_list[FIGURE_COUNT] = {
+    {"speed_loss", "Speed against loss",
+     "Each point is one config: training throughput and final validation loss, with 95 % "
+     "intervals. "
+     "Down and to the right is better. The line is the Pareto front: no config is both faster and "
+     "lower in loss than one on it."},
+    {"loss_curves", "Validation loss",
+     "The same validations over steps, tokens, seconds of training and exact training FLOPs. Lines "
+     "are means over replicates, bands reach from the lowest to the highest replicate. The first "
+     "steps, where the loss falls from its start, lie above the frame."},
+    {"step_avg", "Time per step against the baseline",
+     "Filled bars: measured step_avg with its 95 % interval. Pale bars: the baseline's time scaled "
+     "by exact FLOPs per token, which is what the step would take if FLOPs were all that counts."},
+    {"step_times", "Distribution of step times",
+     "Timed steps only, warm-up left out. Shape: density; box: quartiles with the median; "
+     "whiskers: "
+     "the last step within 1.5 box lengths; diamonds: the mean; dots: single steps beyond the "
+     "whiskers."},
+    {"op_time", "Where a step's time goes",
+     "Per op over all layers, forward, backward and update, from the profiled steps; "
+     "`unattributed` "
+     "is what the ops do not account for. Small ops are gathered under `other`."},
+    {"model_size", "Parameters and FLOPs",
+     "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
+     "with the difference from the baseline."},
+};
+
+bool figure_has_data(const report_data *data, const figure *f)
+{
+    bool loss = false, time = false, ops = false;
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *entry = &data->entries[i];
+        loss |= isfinite(entry->val_loss.value) && isfinite(entry->tokens_per_s.value);
+        time |= isfinite(entry->step_avg_ms.value);
+        for (int r = 0; r < entry->n_runs; r++) {
+            ops |= entry->runs[r]->n_ops > 0;
+        }
+    }
+    if (strcmp(f->name, "speed_loss") == 0 || strcmp(f->name, "loss_curves") == 0) {
+        return loss;
+    }
+    if (strcmp(f->name, "op_time") == 0) {
+        return ops;
+    }
+    return strcmp(f->name, "model_size") == 0 ? data->n_entries > 0 : time;
+}
+
+/* ---- files ---- */
+
+FILE *figure_file_open(const char *dir, const char *name, gb_error *err)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) {
+        gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", dir);
+        return NULL;
+    }
+    FILE *file = fopen(path, "w");
+    if (!file) {
+        gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    }
+    return file;
+}
+
+gb_status figure_file_close(FILE *file, const char *dir, const char *name, gb_error *err)
+{
+    int failed = ferror(file);
+    if (fclose(file) != 0 || failed) {
+        return gb_fail(err, GB_ERR_IO, "%s/%s: writing failed (is the disk full?)", dir, name);
+    }
+    return GB_OK;
+}
+
+static gb_status directory_make(const char *dir, const char *name, gb_error *err)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) {
+        return gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", dir);
+    }
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        return gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", path, strerror(errno));
+    }
+    return GB_OK;
+}
+
+static gb_status scripts_write(const char *dir, gb_error *err)
+{
+    for (size_t i = 0; i < sizeof plot_scripts / sizeof *plot_scripts; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "plots/%s", plot_scripts[i].name);
+        FILE *file = figure_file_open(dir, name, err);
+        if (!file) {
+            return err ? err->status : GB_ERR_IO;
+        }
+        fputs((const char *)plot_scripts[i].text, file);
+        GB_TRY(figure_file_close(file, dir, name, err));
+    }
+    return GB_OK;
+}
+
+/* A figure of an earlier report must not stand in for one that could not be drawn. */
+static void figure_remove(const char *dir, const char *name)
+{
+    static const char *const kinds[] = {"svg", "png"};
+    for (int i = 0; i < 2; i++) {
+        char path[4096];
+        int length = snprintf(path, sizeof path, "%s/figures/%s.%s", dir, name, kinds[i]);
+        if (length < (int)sizeof path) {
+            unlink(path);
+        }
+    }
+}
+
+gb_status figures_write(const report_data *data, const char *dir, gb_error *err)
+{
+    GB_TRY(directory_make(dir, "data", err));
+    GB_TRY(directory_make(dir, "plots", err));
+    GB_TRY(directory_make(dir, "figures", err));
+    GB_TRY(figure_data_write(data, dir, err));
+    GB_TRY(scripts_write(dir, err));
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        figure_remove(dir, figure_list[i].name);
+    }
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        char script[128];
+        snprintf(script, sizeof script, "plots/%s.gp", figure_list[i].name);
+        if (figure_has_data(data, &figure_list[i])) {
+            GB_TRY(gnuplot_run(dir, script, err));
+        }
+    }
+    return GB_OK;
+}

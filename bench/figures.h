@@ -1,0 +1,25 @@
+/* figures.h: the figures of a report: data files, gnuplot scripts and their SVG and PNG. */
+#ifndef GPTBENCH_BENCH_FIGURES_H
+#define GPTBENCH_BENCH_FIGURES_H
+
+#include "bench/report_data.h"
+
+typedef struct figure {
+    const char *name; /* plots/NAME.gp -> figures/NAME.svg, figures/NAME.png */
+    const char *title;
+    const char *caption; /* what is drawn and how to read it */
+} figure;
+
+enum { FIGURE_COUNT = 6 };
+extern const figure figure_list[FIGURE_COUNT];
+
+/* Whether there is anything to draw: at least one finished run with timed steps, for op_time a
+ * ledger, for the loss figures a validation. */
+bool figure_has_data(const report_data *data, const figure *f);
+
+/* Writes DIR/data/ and DIR/plots/ and draws DIR/figures/ of every figure that has data. DIR exists.
+ * GB_ERR_IO; GB_ERR_ENV without gnuplot (data and scripts are written then); GB_ERR_FAILED with
+ * what gnuplot said. */
+gb_status figures_write(const report_data *data, const char *dir, gb_error *err);
+
+#endif

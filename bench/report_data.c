@@ -1,0 +1,474 @@
+#include "bench/report_data.h"
+
+#include <math.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/store.h"
+#include "model/config.h"
+
+/* ---- strings and arrays ---- */
+
+static const char *text_keep(report_data *data, char *text)
+{
+    if ((data->n_texts & (data->n_texts - 1)) == 0) { /* full at every power of two */
+        int capacity = data->n_texts ? 2 * data->n_texts : 1;
+        char **texts = realloc(data->texts, (size_t)capacity * sizeof *texts);
+        if (!texts) {
+            free(text);
+            return NULL;
+        }
+        data->texts = texts;
+    }
+    data->texts[data->n_texts++] = text;
+    return text;
+}
+
+const char *report_data_text(report_data *data, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    int length = vasprintf(&text, format, args);
+    va_end(args);
+    return length < 0 ? NULL : text_keep(data, text);
+}
+
+/* Makes room for one more element of *array, which has n; false without memory. */
+static bool array_grow(void **array, int64_t n, size_t element_bytes)
+{
+    if ((n & (n - 1)) != 0) {
+        return true;
+    }
+    size_t capacity = n ? 2 * (size_t)n : 1;
+    void *bigger = realloc(*array, capacity * element_bytes);
+    if (!bigger) {
+        return false;
+    }
+    *array = bigger;
+    return true;
+}
+
+#define GROW(array, n) array_grow((void **)&(array), (n), sizeof *(array))
+
+/* ---- queries ---- */
+
+typedef struct reader {
+    report_data *data;
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    int column; /* the next one that read_* takes */
+    bool out_of_memory;
+    gb_error *err;
+} reader;
+
+static gb_status reader_open(reader *r, const char *sql)
+{
+    if (sqlite3_prepare_v2(r->db, sql, -1, &r->stmt, NULL) != SQLITE_OK) {
+        return gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
+    }
+    return GB_OK;
+}
+
+/* Moves to the next row. At the end or on an error the statement is closed and *row is false. */
+static gb_status reader_next(reader *r, bool *row)
+{
+    int code = r->out_of_memory ? SQLITE_NOMEM : sqlite3_step(r->stmt);
+    r->column = 0;
+    *row = code == SQLITE_ROW;
+    if (*row) {
+        return GB_OK;
+    }
+    gb_status status = GB_OK;
+    if (r->out_of_memory || code == SQLITE_NOMEM) {
+        status = gb_fail(r->err, GB_ERR_OOM, "no memory to read %s", r->data->db_path);
+    } else if (code != SQLITE_DONE) {
+        status = gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
+    }
+    sqlite3_finalize(r->stmt);
+    r->stmt = NULL;
+    return status;
+}
+
+static int64_t read_int(reader *r)
+{
+    return sqlite3_column_int64(r->stmt, r->column++);
+}
+
+static double read_double(reader *r)
+{
+    int column = r->column++;
+    return sqlite3_column_type(r->stmt, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(r->stmt, column);
+}
+
+static const char *read_text(reader *r)
+{
+    const unsigned char *text = sqlite3_column_text(r->stmt, r->column++);
+    const char *copy = report_data_text(r->data, "%s", text ? (const char *)text : "");
+    if (!copy) {
+        r->out_of_memory = true;
+        return "";
+    }
+    return copy;
+}
+
+/* ---- suite, machines, configs ---- */
+
+static gb_status suite_choose(reader *r, const char *wanted)
+{
+    const char *names[65] = {NULL};
+    int n = 0;
+    bool row, found = false;
+    GB_TRY(
+        reader_open(r, "SELECT name, path, text, baseline, replicates FROM suite ORDER BY name"));
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            break;
+        }
+        const char *name = read_text(r);
+        if (n < 64) {
+            names[n++] = name;
+        }
+        if (found || (wanted && strcmp(name, wanted) != 0)) {
+            found = found && wanted; /* a second one: the choice is not ours */
+            continue;
+        }
+        found = n == 1 || wanted;
+        report_data *data = r->data;
+        data->suite_name = name;
+        data->suite_path = read_text(r);
+        data->suite_text = read_text(r);
+        data->baseline_name = read_text(r);
+        data->replicates = read_int(r);
+    }
+    if (found) {
+        return GB_OK;
+    }
+    if (n == 0) {
+        return gb_fail(r->err, GB_ERR_USAGE,
+                       "%s: holds no suite yet; `gptbench run SUITE.ini` fills it",
+                       r->data->db_path);
+    }
+    char list[512] = "";
+    for (int i = 0, used = 0; i < n && used < (int)sizeof list; i++) {
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", names[i]);
+    }
+    if (!wanted) {
+        return gb_fail(r->err, GB_ERR_USAGE, "%s: holds %d suites; choose one with --suite: %s",
+                       r->data->db_path, n, list);
+    }
+    const char *nearest = gb_nearest_name(wanted, names);
+    return gb_fail(r->err, GB_ERR_USAGE, "%s: no suite `%s`%s%s%s; it holds: %s", r->data->db_path,
+                   wanted, nearest ? "; did you mean `" : "", nearest ? nearest : "",
+                   nearest ? "`?" : "", list);
+}
+
+static gb_status machines_read(reader *r)
+{
+    report_data *data = r->data;
+    bool row;
+    GB_TRY(reader_open(r, "SELECT machine_id, hostname, os, cpu, device, driver, cpu_count,"
+                          " memory_bytes FROM machine ORDER BY machine_id"));
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!GROW(data->machines, data->n_machines)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        report_machine *m = &data->machines[data->n_machines++];
+        m->machine_id = read_int(r);
+        m->hostname = read_text(r);
+        m->os = read_text(r);
+        m->cpu = read_text(r);
+        m->device = read_text(r);
+        m->driver = read_text(r);
+        m->cpu_count = read_int(r);
+        m->memory_bytes = read_int(r);
+    }
+}
+
+static gb_status configs_read(reader *r)
+{
+    report_data *data = r->data;
+    bool row;
+    GB_TRY(reader_open(r, "SELECT config_id, c.name, is_baseline, attention_type, n_layer, n_head,"
+                          " n_embd, n_params, flops_per_token"
+                          " FROM config c JOIN suite s USING (suite_id)"
+                          " WHERE s.name = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
+    sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!GROW(data->configs, data->n_configs)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        report_config *c = &data->configs[data->n_configs++];
+        c->config_id = read_int(r);
+        c->name = read_text(r);
+        c->is_baseline = read_int(r) != 0;
+        c->attention_type = read_text(r);
+        c->n_layer = read_int(r);
+        c->n_head = read_int(r);
+        c->n_embd = read_int(r);
+        c->n_params = read_int(r);
+        c->flops_per_token = read_double(r);
+    }
+}
+
+/* ---- runs ---- */
+
+static int machine_index(const report_data *data, double machine_id)
+{
+    for (int i = 0; i < data->n_machines; i++) {
+        if ((double)data->machines[i].machine_id == machine_id) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int config_index(const report_data *data, int64_t config_id)
+{
+    for (int i = 0; i < data->n_configs; i++) {
+        if (data->configs[i].config_id == config_id) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void run_read(reader *r, report_run *run)
+{
+    *run = (report_run){
+        .step_avg_ms = NAN, .step_median_ms = NAN, .final_val_loss = NAN, .best_val_loss = NAN};
+    run->run_id = read_int(r);
+    run->config = config_index(r->data, read_int(r));
+    run->replicate = read_int(r);
+    run->attempt = read_int(r);
+    run->machine = machine_index(r->data, read_double(r));
+    run->status = read_text(r);
+    run->message = read_text(r);
+    run->backend = read_text(r);
+    run->precision = read_text(r);
+    run->isa = read_text(r);
+    run->precision_note = read_text(r);
+    run->libraries = read_text(r);
+    run->program_version = read_text(r);
+    run->program_commit = read_text(r);
+    run->compiler = read_text(r);
+    run->train_data = read_text(r);
+    run->val_data = read_text(r);
+    run->train_data_hash = read_text(r);
+    run->val_data_hash = read_text(r);
+    run->threads = read_int(r);
+    run->seed = read_int(r);
+    run->batch_size = read_int(r);
+    run->sequence_length = read_int(r);
+    run->grad_accumulation_steps = read_int(r);
+    run->tokens_per_step = read_int(r);
+    run->num_iterations = read_int(r);
+    run->steps_done = read_int(r);
+    run->warmup_steps = read_int(r);
+    run->entropy_rate_nats = read_double(r);
+    run->peak_memory_bytes = read_double(r);
+    run->gemm_peak_flops_per_s = read_double(r);
+}
+
+static gb_status runs_read(reader *r)
+{
+    report_data *data = r->data;
+    bool row;
+    GB_TRY(reader_open(
+        r,
+        "SELECT r.run_id, config_id, replicate, attempt, r.machine_id, status, message, r.backend,"
+        " r.precision, isa, precision_note, libraries, program_version, program_commit, compiler,"
+        " train_data, val_data, train_data_hash, val_data_hash, r.threads, seed, batch_size,"
+        " sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, steps_done,"
+        " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s"
+        " FROM run r JOIN config c USING (config_id) JOIN suite s USING (suite_id)"
+        " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"
+        " AND p.precision = r.precision AND p.threads = r.threads"
+        " WHERE s.name = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
+        " ORDER BY position, config_id, replicate, r.run_id"));
+    sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!GROW(data->runs, data->n_runs)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        run_read(r, &data->runs[data->n_runs++]);
+    }
+}
+
+static gb_status steps_read(reader *r, report_run *run)
+{
+    bool row;
+    GB_TRY(reader_open(r, "SELECT tag, step_ms FROM step WHERE run_id = ?1 ORDER BY step"));
+    sqlite3_bind_int64(r->stmt, 1, run->run_id);
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        const unsigned char *tag = sqlite3_column_text(r->stmt, r->column++);
+        double ms = read_double(r);
+        if (!GROW(run->steps, run->n_steps) || !GROW(run->timed_ms, run->n_timed)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        char letter = tag ? (char)tag[0] : '?';
+        run->steps[run->n_steps++] = (report_step){letter, ms};
+        if (letter == 't' && isfinite(ms)) {
+            run->timed_ms[run->n_timed++] = ms;
+        }
+    }
+}
+
+static gb_status evals_read(reader *r, report_run *run)
+{
+    bool row;
+    GB_TRY(reader_open(
+        r, "SELECT step, val_loss, train_time_ms FROM eval WHERE run_id = ?1 ORDER BY step"));
+    sqlite3_bind_int64(r->stmt, 1, run->run_id);
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!GROW(run->evals, run->n_evals)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        report_eval *e = &run->evals[run->n_evals++];
+        e->step = read_int(r);
+        e->val_loss = read_double(r);
+        e->train_time_ms = read_double(r);
+        run->final_val_loss = e->val_loss;
+        if (isfinite(e->val_loss) && !(e->val_loss >= run->best_val_loss)) {
+            run->best_val_loss = e->val_loss;
+        }
+    }
+}
+
+static gb_status ops_read(reader *r, report_run *run)
+{
+    bool row;
+    /* Rows are sums over `steps` steps; evaluation is not part of a training step. */
+    GB_TRY(reader_open(r, "SELECT phase, op, sum(time_ms / steps) FROM op_time"
+                          " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"
+                          " GROUP BY phase, op ORDER BY phase, op"));
+    sqlite3_bind_int64(r->stmt, 1, run->run_id);
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!GROW(run->ops, run->n_ops)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        report_op *op = &run->ops[run->n_ops++];
+        op->phase = read_text(r);
+        op->op = read_text(r);
+        op->time_ms = read_double(r);
+    }
+}
+
+static gb_status run_details_read(reader *r, report_run *run)
+{
+    GB_TRY(steps_read(r, run));
+    GB_TRY(evals_read(r, run));
+    GB_TRY(ops_read(r, run));
+    run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
+    return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
+}
+
+static gb_status all_read(reader *r, const char *suite_name)
+{
+    GB_TRY(suite_choose(r, suite_name));
+    GB_TRY(machines_read(r));
+    GB_TRY(configs_read(r));
+    GB_TRY(runs_read(r));
+    for (int i = 0; i < r->data->n_runs; i++) {
+        GB_TRY(run_details_read(r, &r->data->runs[i]));
+    }
+    return GB_OK;
+}
+
+gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
+                           gb_error *err)
+{
+    store *s = NULL;
+    report_data *data = calloc(1, sizeof *data);
+    gb_status status = data ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory to read %s", db_path);
+    if (status != GB_OK) {
+        return status;
+    }
+    data->db_path = report_data_text(data, "%s", db_path);
+    if (!data->db_path) {
+        status = gb_fail(err, GB_ERR_OOM, "no memory to read the database");
+        goto free_data;
+    }
+    status = store_open(&s, db_path, STORE_READ, err);
+    if (status != GB_OK) {
+        goto free_data;
+    }
+    reader r = {.data = data, .db = store_sqlite(s), .err = err};
+    /* One read transaction: a run that ends meanwhile is seen whole or not at all. */
+    sqlite3_exec(r.db, "BEGIN", NULL, NULL, NULL);
+    status = all_read(&r, suite_name);
+    sqlite3_finalize(r.stmt);
+    sqlite3_exec(r.db, "ROLLBACK", NULL, NULL, NULL);
+    store_close(s);
+    if (status == GB_OK) {
+        status = report_data_make_entries(data, err);
+    }
+    if (status == GB_OK) {
+        *out = data;
+        return GB_OK;
+    }
+free_data:
+    report_data_free(data);
+    return status;
+}
+
+void report_data_free(report_data *data)
+{
+    if (!data) {
+        return;
+    }
+    for (int i = 0; i < data->n_runs; i++) {
+        free(data->runs[i].steps);
+        free(data->runs[i].timed_ms);
+        free(data->runs[i].evals);
+        free(data->runs[i].ops);
+    }
+    for (int i = 0; i < data->n_entries; i++) {
+        free(data->entries[i].runs);
+    }
+    for (int i = 0; i < data->n_texts; i++) {
+        free(data->texts[i]);
+    }
+    free(data->machines);
+    free(data->configs);
+    free(data->runs);
+    free(data->entries);
+    free(data->texts);
+    free(data);
+}

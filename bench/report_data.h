@@ -1,0 +1,132 @@
+/* report_data.h: what a report or a comparison needs of one suite, read from the database in one
+ * go, and its runs gathered into entries (one line of the result table each). */
+#ifndef GPTBENCH_BENCH_REPORT_DATA_H
+#define GPTBENCH_BENCH_REPORT_DATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/stats.h"
+#include "kernels/status.h"
+
+/* Strings point into the report_data that holds them and are never NULL; numbers that the database
+ * does not have are NAN. */
+
+typedef struct report_machine {
+    int64_t machine_id;
+    const char *hostname, *os, *cpu, *device, *driver;
+    int64_t cpu_count, memory_bytes;
+} report_machine;
+
+typedef struct report_config {
+    int64_t config_id;
+    const char *name;
+    bool is_baseline;
+    const char *attention_type;
+    int64_t n_layer, n_head, n_embd, n_params;
+    double flops_per_token; /* exact */
+} report_config;
+
+typedef struct report_step {
+    char tag; /* first letter of step.tag: w, t, p, e, c */
+    double step_ms;
+} report_step;
+
+typedef struct report_eval {
+    int64_t step; /* optimiser steps done before it */
+    double val_loss, train_time_ms;
+} report_eval;
+
+typedef struct report_op {
+    const char *phase, *op;
+    double time_ms; /* per step, summed over the layers */
+} report_op;
+
+typedef struct report_run {
+    int64_t run_id, replicate, attempt;
+    int config;  /* index into configs */
+    int machine; /* index into machines, -1 when unknown */
+    const char *status, *message;
+    const char *backend, *precision, *isa, *precision_note, *libraries;
+    const char *program_version, *program_commit, *compiler;
+    const char *train_data, *val_data, *train_data_hash, *val_data_hash;
+    int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
+    int64_t num_iterations, steps_done, warmup_steps;
+    double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s;
+    report_step *steps;
+    int64_t n_steps;
+    double *timed_ms; /* of the timed steps, in order */
+    int64_t n_timed;
+    report_eval *evals;
+    int64_t n_evals;
+    report_op *ops;
+    int64_t n_ops;
+    double step_avg_ms, step_median_ms; /* over timed_ms; NAN when there are none */
+    double final_val_loss, best_val_loss;
+} report_run;
+
+/* A config on one machine, backend and precision, over its finished replicates. */
+typedef struct report_entry {
+    const char
+        *label; /* the config's name; backend, precision or machine added where it needs them */
+    int config, machine;
+    const char *backend, *precision;
+    bool is_baseline;
+    int baseline; /* index of the entry that this one is compared with; -1: none */
+    const report_run *
+        *runs; /* status ok, ascending replicate, the latest where there are several */
+    int n_runs;
+    int64_t n_timed; /* over all runs */
+
+    stats_interval step_avg_ms; /* 95 %: over replicates when n_runs >= 2, else over timed steps */
+    double step_median_ms;      /* mean of the runs' medians */
+    stats_interval tokens_per_s;
+    double mfu;
+    stats_interval val_loss; /* final; interval over replicates, none with one */
+    double best_val_loss;
+    double entropy_rate_nats;
+    double peak_memory_bytes; /* the largest */
+    double flops_fraction;    /* flops_per_token over the baseline's, minus 1 */
+    bool on_front; /* no other entry is at least as fast and as low in loss, and better in one */
+} report_entry;
+
+typedef struct report_data {
+    const char *db_path;
+    const char *suite_name, *suite_path, *suite_text, *baseline_name;
+    int64_t replicates;
+    report_machine *machines;
+    int n_machines;
+    report_config *configs; /* in the order of the suite */
+    int n_configs;
+    report_run *runs; /* that the suite's current text asks for */
+    int n_runs;
+    report_entry *entries; /* in the order of the suite */
+    int n_entries;
+    char **texts; /* every string above */
+    int n_texts;
+} report_data;
+
+/* Reads a suite. With suite_name NULL the database must hold exactly one. GB_ERR_USAGE lists the
+ * suites or names the nearest; other failures as store_open. *out is owned by the caller. */
+gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
+                           gb_error *err);
+void report_data_free(report_data *data); /* NULL is fine */
+
+/* Index of the entry with this label or config name (first match), or -1. */
+int report_data_find_entry(const report_data *data, const char *name);
+
+/* The entry's run of a replicate, or NULL. */
+const report_run *report_entry_find_run(const report_entry *entry, int64_t replicate);
+
+/* ---- shared with report_entry.c ---- */
+
+/* Gathers data->runs into data->entries. */
+gb_status report_data_make_entries(report_data *data, gb_error *err);
+/* A printf-made string that lives as long as `data`; NULL without memory. */
+const char *report_data_text(report_data *data, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
+#endif

@@ -1,0 +1,196 @@
+/* fake_db.h: a results database as a run of a suite would leave it, with made-up but plausible
+ * numbers (the same ones each time): noisy step times with a slow start and a heavy tail, falling
+ * losses, an op ledger, and a few runs that did not end well. For tests of report and compare. */
+#ifndef GPTBENCH_TESTS_FAKE_DB_H
+#define GPTBENCH_TESTS_FAKE_DB_H
+
+#include <math.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/stats.h"
+#include "bench/store.h"
+#include "kernels/backend.h"
+
+typedef struct fake_db {
+    const char *path;
+    const char *suite; /* NULL: fake */
+    int configs, replicates, steps;
+    bool hostile;     /* names that try to be markup, shell and SQL */
+    bool failures;    /* some runs end as nan, killed, planned */
+    bool floor_known; /* entropy_rate_nats is set */
+    bool peak_known;  /* gemm_peak has a row */
+} fake_db;
+
+static const char *const fake_hostile_names[] = {
+    "<script>alert(1)</script>",
+    "a|b_c*d*`e`",
+    "$(touch pwned)`touch pwned`",
+    "quote\"s and 'ticks' \\n\\",
+    "@macro {/Symbol x}^2_3 %s %d",
+    "&amp;&lt; ]]> --> \xff\xfe",
+    "a name that is far longer than any figure has room for, with commas, and = signs, e=2.6667",
+};
+
+static uint64_t fake_counter = 0;
+
+static double fake_uniform(void)
+{
+    return (double)(stats_random_u64(42, fake_counter++) >> 11) * 0x1p-53;
+}
+
+static double fake_normal(void)
+{
+    double radius = sqrt(-2 * log(1 - fake_uniform()));
+    return radius * cos(6.283185307179586 * fake_uniform());
+}
+
+static void fake_exec(store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fake_exec(store *s, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *sql = sqlite3_vmprintf(format, args);
+    va_end(args);
+    char *message = NULL;
+    if (sqlite3_exec(store_sqlite(s), sql, NULL, NULL, &message) != SQLITE_OK) {
+        fprintf(stderr, "fake_db: %s in: %.200s\n", message, sql);
+        exit(99);
+    }
+    sqlite3_free(sql);
+}
+
+static void fake_name(char *out, size_t size, const fake_db *fake, int i)
+{
+    static const char *const presets[] = {"d12", "d12_mlp3x", "d12_mlp3x_gqa", "d12_mlp3x_swiglu",
+                                          "d12_post_norm_qk_norm"};
+    int hostile = (int)(sizeof fake_hostile_names / sizeof *fake_hostile_names);
+    if (fake->hostile && i > 0 && i <= hostile) {
+        snprintf(out, size, "%s", fake_hostile_names[i - 1]);
+    } else if (fake->configs <= 5) {
+        snprintf(out, size, "%s", presets[i % 5]);
+    } else {
+        snprintf(out, size, "e=%d,n_embd=%d%s%s", 2 + i % 3, 640 + 64 * (i / 3 % 5),
+                 i / 15 % 2 ? ",swiglu" : "", i / 30 ? ",gqa" : "");
+    }
+}
+
+/* Step time and final loss that a config is heading for. */
+static double fake_step_ms(int config)
+{
+    static const double of[] = {182, 187.6, 151.3, 214.9, 193.2};
+    return of[config % 5] * (1 + 0.045 * (config / 5));
+}
+
+static double fake_final_loss(int config)
+{
+    static const double of[] = {1.62, 1.601, 1.645, 1.578, 1.615};
+    return of[config % 5] - 0.011 * (config / 5);
+}
+
+static void fake_steps(store *s, const fake_db *fake, int run, int config)
+{
+    double total = 0, ms = 0, level = fake_final_loss(config) + 0.004 * fake_normal();
+    double shift = 1 + 0.004 * fake_normal();
+    for (int i = 0; i <= fake->steps; i++) {
+        double loss = level + 3.9 * exp(-i / (0.03 * fake->steps)) +
+                      0.9 * exp(-i / (0.3 * fake->steps)) - 0.9 * exp(-1 / 0.3);
+        if (i % (fake->steps / 20) == 0) {
+            fake_exec(s, "INSERT INTO eval VALUES (%d,%d,%.6f,20480,350.5,%.3f)", run, i,
+                      loss + 0.03, total);
+        }
+        if (i == fake->steps) {
+            break;
+        }
+        const char *tag = i < 10 ? "warmup" : i % (fake->steps / 20) == 0 ? "eval" : "timed";
+        tag = i >= fake->steps - 3 ? "profiled" : tag;
+        ms = fake_step_ms(config) * shift *
+             (1 + 0.008 * fake_normal() + (i < 5 ? 0.5 / (i + 1) : 0));
+        ms *= fake_uniform() < 0.03 ? 1.05 + 0.2 * fake_uniform() : 1;
+        total += ms;
+        fake_exec(s, "INSERT INTO step VALUES (%d,%d,%Q,%.6f,1.5,0.0018,%.6f,1.6e10)", run, i, tag,
+                  loss + 0.05 * fake_normal(), ms);
+    }
+}
+
+static void fake_ops(store *s, int run, int config)
+{
+    static const double share[] = {0.4, 4, 11, 2.5, 14, 5, 17, 6, 16, 12, 0.3, 6, 0.5, 0.6, 0.2};
+    for (int op = 0; op < GB_OP_COUNT; op++) {
+        for (int layer = 0; layer < 4; layer++) {
+            double ms = share[op] / 100 / 4 * fake_step_ms(config) * (1 + 0.1 * fake_normal());
+            fake_exec(s, "INSERT INTO op_time VALUES (%d,'forward',%d,%Q,3,3,%.6f,1e9)", run, layer,
+                      gb_op_name((gb_op)op), ms);
+            fake_exec(s, "INSERT INTO op_time VALUES (%d,'backward',%d,%Q,3,3,%.6f,2e9)", run,
+                      layer, gb_op_name((gb_op)op), 2 * ms);
+        }
+    }
+    fake_exec(s, "INSERT INTO op_time VALUES (%d,'eval',0,'attention',3,3,99999,1)", run);
+    fake_exec(s, "INSERT INTO op_time VALUES (%d,'idle',-1,'unattributed',3,3,%.6f,0)", run,
+              0.1 * fake_step_ms(config));
+}
+
+static void fake_run(store *s, const fake_db *fake, int run, int config_id, int config,
+                     int replicate)
+{
+    const char *status = "ok";
+    if (fake->failures && config > 0) {
+        int kind = (config * 7 + replicate) % 5;
+        status = kind == 1 ? "nan" : kind == 3 ? "planned" : "ok";
+    }
+    bool ok = strcmp(status, "ok") == 0;
+    fake_exec(s,
+              "INSERT INTO run VALUES (%d,%d,%d,1,'id%d',1,%Q,%Q,'cpu','fp32',2,'avx512',"
+              "NULL,'OpenBLAS 0.3.21, oneDNN 2.6.0',1,'0.1.0','abc123','gcc 12',1337,8,256,1,2048,"
+              "%d,%d,0.0018,'books_*.bin','val.bin','%016x','%016x',%s,%d,%d,10,4242,"
+              "'2026-01-01T00:00:00Z','2026-01-01T00:00:01Z','2026-01-01T00:10:00Z')",
+              run, config_id, replicate, run, status, ok ? "" : "the loss is not finite at step 17",
+              fake->steps, ok ? fake->steps : 17, 0xfeed, 0xbeef,
+              fake->floor_known ? "1.2345" : "NULL", 700000000 + 9000000 * config, 690000000);
+    if (ok) {
+        fake_steps(s, fake, run, config);
+        fake_ops(s, run, config);
+    }
+}
+
+static void fake_db_make(const fake_db *fake)
+{
+    store *s = NULL;
+    gb_error err = {0};
+    const char *suite = fake->suite ? fake->suite : "fake";
+    if (store_open(&s, fake->path, STORE_WRITE, &err) != GB_OK) {
+        fprintf(stderr, "fake_db: %s\n", err.message);
+        exit(99);
+    }
+    fake_exec(s, "BEGIN");
+    fake_exec(s, "INSERT OR IGNORE INTO machine VALUES (1,'f','host','Linux 6.1','AMD EPYC 9B14',2,"
+                 "25769803776,'AMD EPYC 9B14','')");
+    if (fake->peak_known) {
+        fake_exec(s, "INSERT OR IGNORE INTO gemm_peak VALUES (1,'cpu','fp32',2,4.2e11,'2026')");
+    }
+    fake_exec(s,
+              "INSERT INTO suite (name,path,text,baseline,replicates,created_at,updated_at)"
+              " VALUES (%Q,'suites/fake.ini',%Q,'d12',%d,'2026','2026')",
+              suite, "[suite]\nname = fake\n; <b>http://example.org</b> ```\n", fake->replicates);
+    int suite_id = (int)sqlite3_last_insert_rowid(store_sqlite(s));
+    for (int i = 0; i < fake->configs; i++) {
+        char name[256];
+        fake_name(name, sizeof name, fake, i);
+        double flops = 1.6e7 * (i == 0 ? 1 : fake_step_ms(i) / 182 * (1 + 0.02 * (i % 4 - 1.5)));
+        fake_exec(s,
+                  "INSERT INTO config VALUES (NULL,%d,%Q,%d,1,%d,512,4,4,256,64,'standard',4,NULL,"
+                  "NULL,4.0,1024,0,0,0,%d,%.1f,1e7,1e7,1e7,'{}')",
+                  suite_id, name, i, i == 0, 3277000 + 150000 * i, flops);
+        int config_id = (int)sqlite3_last_insert_rowid(store_sqlite(s));
+        for (int r = 0; r < fake->replicates; r++) {
+            fake_run(s, fake, config_id * 100 + r, config_id, i, r);
+        }
+    }
+    fake_exec(s, "COMMIT");
+    store_close(s);
+}
+
+#endif
