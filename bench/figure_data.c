@@ -94,34 +94,48 @@ static speed_plot speed_plan(const report_data *data)
     plot.x = speed_axis(x, x_wide);
     plot.y = speed_axis(y, y_wide);
     plot.x.low = fmax(plot.x.low, 0);
-    double legend = plot.numbered ? labels_width_px(data) + 70 : 25;
+    double legend = plot.numbered ? labels_width_px(data) + 75 : 25;
     plot.frame =
         (figure_box){95, 70, SPEED_WIDTH + (plot.numbered ? 150 : 0) - legend, SPEED_HEIGHT - 20};
     return plot;
 }
 
+static double or_value(double bound, double value, double limit)
+{
+    return isnan(bound) ? value : isinf(bound) ? limit : bound;
+}
+
+static double pixel_x(const speed_plot *plot, double x)
+{
+    return plot->frame.left + (x - plot->x.low) * (plot->frame.right - plot->frame.left) /
+                                  (plot->x.high - plot->x.low);
+}
+
+static double pixel_y(const speed_plot *plot, double y)
+{
+    return plot->frame.bottom + (y - plot->y.low) * (plot->frame.top - plot->frame.bottom) /
+                                    (plot->y.high - plot->y.low);
+}
+
 static void speed_place(const report_data *data, const speed_plot *plot, figure_point *points)
 {
-    double scale_x = (plot->frame.right - plot->frame.left) / (plot->x.high - plot->x.low);
-    double scale_y = (plot->frame.top - plot->frame.bottom) / (plot->y.high - plot->y.low);
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
         if (speed_has(e)) {
             double chars = plot->numbered ? (i >= 9 ? 2 : 1) : figure_label_make(e->label).width;
             points[n++] = (figure_point){
-                .x = plot->frame.left + (e->tokens_per_s.value - plot->x.low) * scale_x,
-                .y = plot->frame.bottom + (e->val_loss.value - plot->y.low) * scale_y,
+                .x = pixel_x(plot, e->tokens_per_s.value),
+                .y = pixel_y(plot, e->val_loss.value),
+                .low_x = pixel_x(plot, or_value(e->tokens_per_s.low, e->tokens_per_s.value, 0)),
+                .high_x = pixel_x(plot, or_value(e->tokens_per_s.high, e->tokens_per_s.value, 1e9)),
+                .low_y = pixel_y(plot, or_value(e->val_loss.low, e->val_loss.value, 0)),
+                .high_y = pixel_y(plot, or_value(e->val_loss.high, e->val_loss.value, 0)),
                 .width = chars * CHAR_PX,
             };
         }
     }
     figure_labels_place(points, n, FONT_PX + 3, plot->frame);
-}
-
-static double or_value(double bound, double value, double limit)
-{
-    return isnan(bound) ? value : isinf(bound) ? limit : bound;
 }
 
 static void write_speed(const report_data *data, const speed_plot *plot, FILE *out,

@@ -22,7 +22,8 @@ gb_status figure_data_write_step_avg(const report_data *data, const char *dir, F
     if (!out) {
         return GB_ERR_IO;
     }
-    double max = 0;
+    double max = 0, reference = 0;
+    int baselines = 0;
     fprintf(out, "# row\tconfig\tstep_avg_ms\tlow\thigh\ttext\tpredicted_ms\ttext\tcolor\n");
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
@@ -41,13 +42,19 @@ gb_status figure_data_write_step_avg(const report_data *data, const char *dir, F
                 entry_label(data, i).text, avg, isnan(low) ? avg : fmax(low, 0),
                 isnan(high) ? avg : high, number_duration_ms(avg).text, text,
                 base == e ? " (baseline)" : "", predicted, prediction, figure_color(i));
+        if (base == e && isfinite(avg)) {
+            reference = avg;
+            baselines++;
+        }
         max = fmax(max, isfinite(avg) ? avg : 0);
         max = fmax(max, isfinite(predicted) ? predicted : 0);
         /* An interval over two replicates can be very wide: it may leave the frame. */
         max = fmax(max, isfinite(high) ? fmin(high, 1.25 * avg) : 0);
     }
     max = max > 0 ? max : 1;
-    fprintf(settings, "step_avg_max = %.10g\n", max);
+    /* A line at the baseline, where there is one for all. */
+    fprintf(settings, "step_avg_max = %.10g\nstep_avg_base = %.10g\n", max,
+            baselines == 1 ? reference : 0.0);
     figure_ticks_write(settings, "step_avg_ticks", figure_ticks_make(0, max, 6), false);
     return figure_file_close(out, dir, "data/step_avg.tsv", err);
 }

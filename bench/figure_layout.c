@@ -7,9 +7,9 @@
 
 /* ---- colours and names ---- */
 
-/* Okabe and Ito 2008, with the pale yellow left out (it cannot be read on white) and grey put in.
- */
-static const int palette[] = {0x000000, 0x0072b2, 0xd55e00, 0x009e73,
+/* Okabe and Ito 2008 with grey for the pale yellow, which cannot be read on white, and black toned
+ * down a little. */
+static const int palette[] = {0x303030, 0x0072b2, 0xd55e00, 0x009e73,
                               0xcc79a7, 0xe69f00, 0x56b4e9, 0x8c8c8c};
 enum { PALETTE_SIZE = sizeof palette / sizeof *palette };
 
@@ -84,6 +84,10 @@ figure_label figure_label_make(const char *name)
             out.text[used++] = n ? harmless(*p) : '?';
         }
         p += n ? n : 1;
+    }
+    /* The one sequence that gnuplot's SVG writes as it stands and XML forbids. */
+    for (char *end = strstr(out.text, "]]>"); end; end = strstr(end, "]]>")) {
+        end[2] = ' ';
     }
     if (total > FIGURE_LABEL_MAX) {
         out.width = FIGURE_LABEL_MAX;
@@ -178,7 +182,9 @@ static double label_cost(const figure_point *points, int i, int n, double text_h
     double cost = 50 * outside(box, frame);
     for (int k = 0; k < n; k++) {
         figure_box marker = {points[k].x - 7, points[k].y - 7, points[k].x + 7, points[k].y + 7};
-        cost += 3 * overlap(box, marker);
+        figure_box across = {points[k].low_x, points[k].y - 2, points[k].high_x, points[k].y + 2};
+        figure_box along = {points[k].x - 2, points[k].low_y, points[k].x + 2, points[k].high_y};
+        cost += 3 * overlap(box, marker) + 2 * overlap(box, across) + 2 * overlap(box, along);
         if (k < i) {
             cost += 4 * overlap(box, label_box(&points[k], text_height));
         }
@@ -201,7 +207,7 @@ void figure_labels_place(figure_point *points, int n, double text_height, figure
                 double middle = p->x + dx * (rings[ring] + (dx != 0 ? p->width / 2 : 0));
                 p->label_x = middle - p->width / 2;
                 p->label_y = p->y + dy * (rings[ring] + text_height / 2 - 2);
-                p->leader = ring > 0;
+                p->leader = ring > 1;
                 double cost = label_cost(points, i, n, text_height, frame) + 12 * ring + side;
                 if (cost < best_cost) {
                     best_cost = cost;

@@ -37,10 +37,11 @@ void figure_ticks_write(FILE *out, const char *name, figure_ticks ticks, bool si
 
 /* Placing labels around points, all in pixels with y upwards. */
 typedef struct figure_point {
-    double x, y;             /* the marker */
-    double width;            /* of the label's text */
-    double label_x, label_y; /* result: left end and middle line of the text */
-    bool leader;             /* result: the label is so far away that a line should join them */
+    double x, y;                         /* the marker */
+    double low_x, high_x, low_y, high_y; /* ends of its intervals */
+    double width;                        /* of the label's text */
+    double label_x, label_y;             /* result: left end and middle line of the text */
+    bool leader; /* result: the label is so far away that a line should join them */
 } figure_point;
 typedef struct figure_box {
     double left, bottom, right, top;

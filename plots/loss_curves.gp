@@ -6,10 +6,10 @@ W = 900 + legend
 row_px = 20
 H = 760 > 80 + row_px * (n + 1) ? 760 : 80 + row_px * (n + 1)
 panel_w = 360.0
-panel_h = H / 2.0 - 75
+panel_h = H / 2.0 - 88
 
 panel_left(i) = 75 + (i % 2) * (panel_w + 75)
-panel_bottom(i) = H - 20 - panel_h - (i / 2) * (panel_h + 70)
+panel_bottom(i) = H - 20 - panel_h - (i / 2) * (panel_h + 78)
 margins(i) = sprintf("set lmargin at screen %g; set rmargin at screen %g; set bmargin at screen %g; set tmargin at screen %g", \
     panel_left(i) / W, (panel_left(i) + panel_w) / W, panel_bottom(i) / H, (panel_bottom(i) + panel_h) / H)
 
@@ -51,6 +51,6 @@ do for [kind in "svg png"] {
          '+' using (38):(12 + row_px * n):(loss_has_floor ? 'entropy floor '.loss_floor_text : '') every ::0::0 with labels left font ',12' textcolor rgb '#202020'
     unset multiplot
     unset output
-    load 'plots/style.gp'
     set xtics; set ytics
+    load 'plots/style.gp'
 }

@@ -1,7 +1,7 @@
 # Parameters and exact FLOPs per token, side by side.
 load 'plots/style.gp'
 load 'data/settings.gp'
-left = label_px + 25
+left = label_px + 25.0
 text = 125.0
 half = 300.0
 W = left + 2 * half + 60
@@ -30,7 +30,7 @@ do for [kind in "svg png"] {
     eval 'set xtics '.flops_ticks
     set format y ''
     unset ytics
-    set xlabel 'exact FLOPs per token, forward and backward'
+    set xlabel 'exact FLOPs per token'
     plot 'data/model_size.tsv' using (0):1:(0):5:($1 - 0.36):($1 + 0.36):7 with boxxyerror linecolor rgb variable, \
          '' using 5:1:6 with labels left offset 0.6,0 font ',12' textcolor rgb '#202020'
     unset multiplot

@@ -5,7 +5,7 @@ legend = 170
 W = 900 + legend
 H = 85 + 36 * n
 H = H < 85 + 21 * op_slots ? 85 + 21 * op_slots : H
-left = label_px + 25
+left = label_px + 25.0
 
 do for [kind in "svg png"] {
     eval terminal(kind, 'op_time', W, H)
@@ -31,6 +31,6 @@ do for [kind in "svg png"] {
          '' using (22):(12 + 21 * ($1 - 1)):2 with labels left font ',12' textcolor rgb '#202020'
     unset multiplot
     unset output
-    load 'plots/style.gp'
     set xtics; set ytics
+    load 'plots/style.gp'
 }

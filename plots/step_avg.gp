@@ -3,7 +3,7 @@ load 'plots/style.gp'
 load 'data/settings.gp'
 W = 900
 H = 85 + 46 * n
-left = label_px + 25
+left = label_px + 25.0
 right = 30
 
 do for [kind in "svg png"] {
@@ -20,10 +20,12 @@ do for [kind in "svg png"] {
     set grid x noy
     set xlabel 'step_avg (ms), ← faster'
     set clip two
+    unset arrow
+    if (step_avg_base > 0) { set arrow from first step_avg_base, graph 0 to first step_avg_base, graph 1 nohead back dashtype 2 linewidth 1.2 linecolor rgb '#606060' }
     plot 'data/step_avg.tsv' using (0):1:(0):3:($1 - 0.4):($1 + 0.08):9:ytic(2) with boxxyerror linecolor rgb variable, \
          '' using (0):1:(0):7:($1 + 0.1):($1 + 0.36) with boxxyerror fillstyle solid 1.0 border linecolor rgb '#909090' fillcolor rgb '#dcdcdc', \
-         '' using 3:($1 - 0.16):4:5 with xerrorbars pointsize 0 linewidth 1.4 linecolor rgb '#404040', \
-         '' using ($5 > $3 && $5 < 1.25 * $3 ? $5 : $3):($1 - 0.16):6 with labels left offset 0.8,0 textcolor rgb '#202020', \
-         '' using 7:($1 + 0.23):8 with labels left offset 0.8,0 font ',12' textcolor rgb '#606060'
+         '' using 3:($1 - 0.16):4:5 with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#404040', \
+         '' using ($5 > $3 && $5 < 1.25 * $3 ? $5 : $3):($1 - 0.16):6 with labels left boxed offset 0.8,0 textcolor rgb '#202020', \
+         '' using 7:($1 + 0.23):8 with labels left boxed offset 0.8,0 font ',12' textcolor rgb '#606060'
     unset output
 }

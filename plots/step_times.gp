@@ -3,7 +3,7 @@ load 'plots/style.gp'
 load 'data/settings.gp'
 W = 900
 H = 85 + 48 * n
-left = label_px + 25
+left = label_px + 25.0
 
 array colors[n + 1]
 stats 'data/entries.tsv' using (colors[int($1)] = $3, 0) nooutput
@@ -24,9 +24,8 @@ do for [kind in "svg png"] {
     plot for [k=1:n] 'data/step_density.tsv' index k-1 using 1:(k - $2):(k + $2) with filledcurves fillstyle transparent solid 0.3 noborder linecolor rgb colors[k], \
          'data/step_outliers.tsv' using 2:1:3 with points pointtype 7 pointsize 0.25 linecolor rgb variable, \
          'data/step_box.tsv' using 3:1:($7 - $3):(0):10 with vectors nohead linewidth 1.2 linecolor rgb variable, \
-         '' using 5:1:4:6:($1 - 0.1):($1 + 0.1) with boxxyerror fillstyle solid 1.0 border linecolor rgb '#404040' fillcolor rgb '#ffffff', \
+         '' using 5:1:4:6:($1 - 0.1):($1 + 0.1):ytic(2) with boxxyerror fillstyle solid 1.0 border linecolor rgb '#404040' fillcolor rgb '#ffffff', \
          '' using 5:($1 - 0.1):(0):(0.2) with vectors nohead linewidth 2.2 linecolor rgb '#202020', \
-         '' using 8:1:10 with points pointtype 13 pointsize 0.8 linecolor rgb variable, \
-         '' using (step_low):1:ytic(2) with points pointsize 0
+         '' using 8:1:10 with points pointtype 13 pointsize 0.8 linecolor rgb variable
     unset output
 }

@@ -1,0 +1,128 @@
+#include "bench/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bench/figure_data.h"
+#include "bench/figures.h"
+
+/* Like mkdir -p. */
+static gb_status directories_make(const char *path, gb_error *err)
+{
+    char *copy = strdup(path);
+    if (!copy) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for a path");
+    }
+    gb_status status = GB_OK;
+    for (char *p = copy + 1; status == GB_OK && p[-1]; p++) {
+        if (*p != '/' && *p != '\0') {
+            continue;
+        }
+        char end = *p;
+        *p = '\0';
+        struct stat info;
+        if (mkdir(copy, 0777) != 0 && !(stat(copy, &info) == 0 && S_ISDIR(info.st_mode))) {
+            status = gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", copy, strerror(errno));
+        }
+        *p = end;
+    }
+    free(copy);
+    return status;
+}
+
+static gb_status write_figures(document *doc, const report_data *data, gb_status drawn,
+                               const char *reason, gb_error *err)
+{
+    document_heading(doc, "Figures");
+    if (drawn != GB_OK) {
+        document_paragraph(doc, "No figures: %s", reason);
+        return GB_OK;
+    }
+    document_paragraph(doc,
+                       "Drawn by gnuplot; `plots/` holds the scripts and `data/` their input. "
+                       "`gnuplot plots/speed_loss.gp` in this folder draws one again. A config "
+                       "has the same colour in every figure.");
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        const figure *f = &figure_list[i];
+        if (figure_has_data(data, f)) {
+            GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
+        }
+    }
+    return GB_OK;
+}
+
+static gb_status write_document(document *doc, const report_data *data, gb_status drawn,
+                                const char *reason, gb_error *err)
+{
+    char title[256];
+    snprintf(title, sizeof title, "gptbench: %s", data->suite_name);
+    document_begin(doc, title);
+    GB_TRY(report_write_answer(doc, data, err));
+    GB_TRY(report_write_results(doc, data, err));
+    GB_TRY(report_write_unfinished(doc, data, err));
+    GB_TRY(write_figures(doc, data, drawn, reason, err));
+    GB_TRY(report_write_method(doc, data, err));
+    document_heading(doc, "The suite");
+    document_paragraph(doc, "As it was run, from %s:", data->suite_path);
+    document_verbatim(doc, data->suite_text);
+    document_end(doc);
+    return GB_OK;
+}
+
+static gb_status write_files(const report_data *data, const char *dir, gb_status drawn,
+                             const char *reason, gb_error *err)
+{
+    document doc = {.dir = dir};
+    gb_status status = GB_ERR_IO, closed;
+    FILE *tsv = NULL;
+    if (!(doc.markdown = figure_file_open(dir, "report.md", err)) ||
+        !(doc.html = figure_file_open(dir, "index.html", err)) ||
+        !(tsv = figure_file_open(dir, "results.tsv", err))) {
+        goto close;
+    }
+    status = write_document(&doc, data, drawn, reason, err);
+    if (status == GB_OK) {
+        status = report_write_tsv(data, tsv, err);
+    }
+close:
+    if (doc.markdown) {
+        closed = figure_file_close(doc.markdown, dir, "report.md", err);
+        status = status != GB_OK ? status : closed;
+    }
+    if (doc.html) {
+        closed = figure_file_close(doc.html, dir, "index.html", err);
+        status = status != GB_OK ? status : closed;
+    }
+    if (tsv) {
+        closed = figure_file_close(tsv, dir, "results.tsv", err);
+        status = status != GB_OK ? status : closed;
+    }
+    return status;
+}
+
+gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
+                       gb_error *err)
+{
+    report_data *data = NULL;
+    gb_error drawing = {0};
+    GB_TRY(report_data_read(&data, db_path, suite_name, err));
+    gb_status status = directories_make(out_dir, err), drawn = GB_OK;
+    if (status == GB_OK) {
+        drawn = figures_write(data, out_dir, &drawing);
+        /* A report without pictures is still a report; anything else ends it. */
+        bool goes_on = drawn == GB_OK || drawn == GB_ERR_ENV || drawn == GB_ERR_FAILED;
+        if (!goes_on) {
+            status = gb_fail(err, drawn, "%s", drawing.message);
+        }
+    }
+    if (status == GB_OK) {
+        status = write_files(data, out_dir, drawn, drawing.message, err);
+    }
+    report_data_free(data);
+    if (status == GB_OK && drawn != GB_OK) {
+        return gb_fail(err, drawn, "%s; the text of the report is in %s", drawing.message, out_dir);
+    }
+    return status;
+}

@@ -1,0 +1,30 @@
+/* report.h: the report of a suite. */
+#ifndef GPTBENCH_BENCH_REPORT_H
+#define GPTBENCH_BENCH_REPORT_H
+
+#include "bench/document.h"
+#include "bench/report_data.h"
+
+/* Writes into out_dir, which is made where it is missing: report.md, index.html (one file, nothing
+ * outside it is referred to), results.tsv, data/, plots/ and figures/ (SVG and PNG). Files of an
+ * earlier report there are replaced. suite_name may be NULL when the database holds one suite.
+ *
+ * Without gnuplot everything but the figures is written and GB_ERR_ENV names the package; the same
+ * for GB_ERR_FAILED when gnuplot could not draw. Otherwise as report_data_read; GB_ERR_IO. */
+gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
+                       gb_error *err);
+
+/* ---- its parts (report_text.c, report_tables.c) ---- */
+
+/* What came out, in words. */
+gb_status report_write_answer(document *doc, const report_data *data, gb_error *err);
+/* The result table, and what each run of it measured. */
+gb_status report_write_results(document *doc, const report_data *data, gb_error *err);
+/* Runs that are not finished, with the reason. */
+gb_status report_write_unfinished(document *doc, const report_data *data, gb_error *err);
+/* Machine, libraries, data, counts. */
+gb_status report_write_method(document *doc, const report_data *data, gb_error *err);
+/* The numbers of the result table at full precision, one row per entry, for programs. */
+gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err);
+
+#endif

@@ -1,0 +1,310 @@
+/* The tables of a report. */
+#include <math.h>
+#include <string.h>
+
+#include "bench/comparison.h"
+#include "bench/numbers.h"
+#include "bench/report.h"
+
+/* "1.6000 ± 0.0100"; the value alone where there is no interval. */
+static void interval_text(char *out, size_t size, stats_interval x, int decimals)
+{
+    if (!isfinite(x.value)) {
+        snprintf(out, size, "-");
+    } else if (isfinite(x.low)) {
+        snprintf(out, size, "%.*f \xc2\xb1 %.*f", decimals, x.value, decimals,
+                 (x.high - x.low) / 2);
+    } else {
+        snprintf(out, size, "%.*f", decimals, x.value);
+    }
+}
+
+/* "+3.1 % [+2.0 %, +4.2 %]" */
+static void change_text(char *out, size_t size, stats_interval change)
+{
+    if (isfinite(change.low) && isfinite(change.high)) {
+        snprintf(out, size, "%s [%s, %s]", number_percent_signed(change.value).text,
+                 number_percent_signed(change.low).text, number_percent_signed(change.high).text);
+    } else {
+        snprintf(out, size, "%s", number_percent_signed(change.value).text);
+    }
+}
+
+static bool any_floor(const report_data *data)
+{
+    for (int i = 0; i < data->n_entries; i++) {
+        if (isfinite(data->entries[i].entropy_rate_nats)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* step_avg with as many decimals as its size wants. */
+static int ms_decimals(double ms)
+{
+    return ms < 10 ? 3 : ms < 1000 ? 2 : 1;
+}
+
+static void add_cells_of_time(table *t, const report_entry *e, const comparison *c, bool compared)
+{
+    char text[128];
+    interval_text(text, sizeof text, e->step_avg_ms, ms_decimals(e->step_avg_ms.value));
+    table_add_cell(t, "%s", text);
+    table_add_cell(t, "%.*f", ms_decimals(e->step_median_ms), e->step_median_ms);
+    table_add_cell(t, "%s", number_count(e->n_timed).text);
+    if (compared) {
+        change_text(text, sizeof text, c->change);
+        table_add_cell(t, "%s", text);
+        table_add_cell(t, "%.3f\xc3\x97", c->base / c->new_value);
+    } else {
+        table_add_cell(t, "%s", e->is_baseline ? "baseline" : "-");
+        table_add_cell(t, "%s", e->is_baseline ? "1" : "-");
+    }
+    table_add_cell(t, "%s", number_rounded(e->tokens_per_s.value).text);
+    table_add_cell(t, "%s", number_percent(e->mfu).text);
+}
+
+static gb_status add_result_row(table *t, const report_data *data, int i, bool floor, gb_error *err)
+{
+    const report_entry *e = &data->entries[i];
+    const report_config *config = &data->configs[e->config];
+    bool compared = e->baseline >= 0 && e->baseline != i;
+    comparison time = {.metric = METRIC_STEP_AVG};
+    if (compared) {
+        GB_TRY(comparison_make(&time, data, &data->entries[e->baseline], e, METRIC_STEP_AVG, err));
+    }
+    char text[128];
+    table_begin_row(t);
+    table_add_cell(t, "%s", e->label);
+    table_add_cell(t, "%s", number_count(config->n_params).text);
+    table_add_cell(t, "%s", number_rounded(config->flops_per_token).text);
+    table_add_cell(t, "%s", compared ? number_percent_signed(e->flops_fraction).text : "-");
+    add_cells_of_time(t, e, &time, compared);
+    interval_text(text, sizeof text, e->val_loss, 4);
+    table_add_cell(t, "%s", text);
+    if (floor) {
+        double excess = e->val_loss.value - e->entropy_rate_nats;
+        if (isfinite(excess)) {
+            table_add_cell(t, "%.4f", excess);
+        } else {
+            table_add_cell(t, "-");
+        }
+    }
+    table_add_cell(t, "%s", number_bytes(e->peak_memory_bytes).text);
+    table_add_cell(t, "%d", e->n_runs);
+    table_add_cell(t, "%s", e->on_front ? "yes" : "");
+    return GB_OK;
+}
+
+static table *result_table(bool floor)
+{
+    table *t = table_create();
+    table_add_column(t, "config", TABLE_LEFT);
+    table_add_column(t, "parameters", TABLE_RIGHT);
+    table_add_column(t, "FLOPs/token", TABLE_RIGHT);
+    table_add_column(t, "FLOPs vs baseline", TABLE_RIGHT);
+    table_add_column(t, "step_avg (ms)", TABLE_RIGHT);
+    table_add_column(t, "step median (ms)", TABLE_RIGHT);
+    table_add_column(t, "timed steps", TABLE_RIGHT);
+    table_add_column(t, "step_avg vs baseline", TABLE_RIGHT);
+    table_add_column(t, "speedup", TABLE_RIGHT);
+    table_add_column(t, "tokens/s", TABLE_RIGHT);
+    table_add_column(t, "MFU", TABLE_RIGHT);
+    table_add_column(t, "final val loss (nats/token)", TABLE_RIGHT);
+    if (floor) {
+        table_add_column(t, "excess over entropy", TABLE_RIGHT);
+    }
+    table_add_column(t, "peak memory", TABLE_RIGHT);
+    table_add_column(t, "replicates", TABLE_RIGHT);
+    table_add_column(t, "Pareto front", TABLE_LEFT);
+    return t;
+}
+
+static void add_run_row(table *t, const report_entry *e, const report_run *run)
+{
+    stats_interval within = stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
+    int64_t tags[128] = {0};
+    for (int64_t k = 0; k < run->n_steps; k++) {
+        tags[run->steps[k].tag & 127]++;
+    }
+    char text[128];
+    table_begin_row(t);
+    table_add_cell(t, "%s", e->label);
+    table_add_cell(t, "%lld", (long long)run->replicate);
+    interval_text(text, sizeof text, within, ms_decimals(within.value));
+    table_add_cell(t, "%s", text);
+    table_add_cell(t, "%.*f", ms_decimals(run->step_median_ms), run->step_median_ms);
+    table_add_cell(t, "%lld", (long long)run->n_timed);
+    table_add_cell(t, "%lld", (long long)tags['w']);
+    table_add_cell(t, "%lld", (long long)tags['e']);
+    table_add_cell(t, "%lld", (long long)tags['p']);
+    table_add_cell(t, "%lld", (long long)tags['c']);
+    if (isfinite(run->final_val_loss)) {
+        table_add_cell(t, "%.4f", run->final_val_loss);
+        table_add_cell(t, "%.4f", run->best_val_loss);
+    } else {
+        table_add_cell(t, "-");
+        table_add_cell(t, "-");
+    }
+    table_add_cell(t, "%lld", (long long)run->run_id);
+}
+
+static gb_status write_run_table(document *doc, const report_data *data, gb_error *err)
+{
+    static const char *const headings[] = {"replicate",
+                                           "step_avg (ms)",
+                                           "step median (ms)",
+                                           "timed",
+                                           "warm-up",
+                                           "beside a validation",
+                                           "profiled",
+                                           "beside a checkpoint",
+                                           "final val loss",
+                                           "best val loss",
+                                           "run"};
+    document_paragraph(doc, "Run by run, with the number of steps of each kind. The interval of "
+                            "step_avg here is a t interval over the run's timed steps.");
+    table *t = table_create();
+    table_add_column(t, "config", TABLE_LEFT);
+    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
+        table_add_column(t, headings[i], TABLE_RIGHT);
+    }
+    for (int i = 0; i < data->n_entries; i++) {
+        for (int r = 0; r < data->entries[i].n_runs; r++) {
+            add_run_row(t, &data->entries[i], data->entries[i].runs[r]);
+        }
+    }
+    gb_status status = document_table(doc, t, err);
+    table_free(t);
+    return status;
+}
+
+gb_status report_write_results(document *doc, const report_data *data, gb_error *err)
+{
+    document_heading(doc, "Results");
+    if (data->n_entries == 0) {
+        document_paragraph(doc, "No run has finished yet.");
+        return GB_OK;
+    }
+    bool floor = any_floor(data), single = false, several = false;
+    table *t = result_table(floor);
+    gb_status status = GB_OK;
+    for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
+        status = add_result_row(t, data, i, floor, err);
+        single |= data->entries[i].n_runs == 1;
+        several |= data->entries[i].n_runs > 1;
+    }
+    if (status == GB_OK) {
+        status = document_table(doc, t, err);
+    }
+    table_free(t);
+    GB_TRY(status);
+    document_paragraph(
+        doc,
+        "\xc2\xb1 is half of a 95 %% interval.%s%s The change of step_avg against the baseline "
+        "has its 95 %% interval in brackets%s. FLOPs are exact, forward and backward.",
+        several ? " Over two or more replicates it is a t interval of their means." : "",
+        single
+            ? " For step_avg with one replicate it is a t interval over the timed steps, which "
+              "is too narrow because neighbouring steps resemble each other; a loss has none then."
+            : "",
+        several ? ": paired over replicates where there are two or more" : "");
+    return write_run_table(doc, data, err);
+}
+
+gb_status report_write_unfinished(document *doc, const report_data *data, gb_error *err)
+{
+    table *t = table_create();
+    table_add_column(t, "config", TABLE_LEFT);
+    table_add_column(t, "replicate", TABLE_RIGHT);
+    table_add_column(t, "attempt", TABLE_RIGHT);
+    table_add_column(t, "status", TABLE_LEFT);
+    table_add_column(t, "steps done", TABLE_RIGHT);
+    table_add_column(t, "reason", TABLE_LEFT);
+    table_add_column(t, "run", TABLE_RIGHT);
+    for (int i = 0; i < data->n_runs; i++) {
+        const report_run *run = &data->runs[i];
+        if (strcmp(run->status, "ok") == 0) {
+            continue;
+        }
+        table_begin_row(t);
+        table_add_cell(t, "%s", run->config >= 0 ? data->configs[run->config].name : "?");
+        table_add_cell(t, "%lld", (long long)run->replicate);
+        table_add_cell(t, "%lld", (long long)run->attempt);
+        table_add_cell(t, "%s", run->status);
+        table_add_cell(t, "%lld of %lld", (long long)run->steps_done,
+                       (long long)run->num_iterations);
+        table_add_cell(t, "%s", run->message);
+        table_add_cell(t, "%lld", (long long)run->run_id);
+    }
+    gb_status status = GB_OK;
+    if (table_row_count(t) > 0) {
+        document_heading(doc, "Runs that are not ok");
+        document_paragraph(doc, "They take no part in any number or figure of this report.");
+        status = document_table(doc, t, err);
+    }
+    table_free(t);
+    return status;
+}
+
+static void add_number(table *t, double x)
+{
+    if (isfinite(x)) {
+        table_add_cell(t, "%.10g", x);
+    } else {
+        table_add_cell(t, "%s", "");
+    }
+}
+
+gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
+{
+    static const char *const columns[] = {"config",
+                                          "backend",
+                                          "precision",
+                                          "replicates",
+                                          "n_params",
+                                          "flops_per_token",
+                                          "flops_vs_baseline",
+                                          "step_avg_ms",
+                                          "step_avg_low",
+                                          "step_avg_high",
+                                          "step_median_ms",
+                                          "timed_steps",
+                                          "tokens_per_s",
+                                          "mfu",
+                                          "final_val_loss",
+                                          "final_val_loss_low",
+                                          "final_val_loss_high",
+                                          "best_val_loss",
+                                          "entropy_rate_nats",
+                                          "peak_memory_bytes",
+                                          "on_pareto_front"};
+    table *t = table_create();
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        table_add_column(t, columns[i], TABLE_LEFT);
+    }
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *e = &data->entries[i];
+        const report_config *config = &data->configs[e->config];
+        table_begin_row(t);
+        table_add_cell(t, "%s", e->label);
+        table_add_cell(t, "%s", e->backend);
+        table_add_cell(t, "%s", e->precision);
+        table_add_cell(t, "%d", e->n_runs);
+        table_add_cell(t, "%lld", (long long)config->n_params);
+        const double numbers[] = {
+            config->flops_per_token, e->flops_fraction,     e->step_avg_ms.value,
+            e->step_avg_ms.low,      e->step_avg_ms.high,   e->step_median_ms,
+            (double)e->n_timed,      e->tokens_per_s.value, e->mfu,
+            e->val_loss.value,       e->val_loss.low,       e->val_loss.high,
+            e->best_val_loss,        e->entropy_rate_nats,  e->peak_memory_bytes};
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
+            add_number(t, numbers[k]);
+        }
+        table_add_cell(t, "%d", e->on_front);
+    }
+    gb_status status = table_write(t, out, TABLE_TSV, err);
+    table_free(t);
+    return status;
+}
