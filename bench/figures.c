@@ -31,8 +31,8 @@ const figure figure_list[FIGURE_COUNT] = {
      "whiskers."},
     {"op_time", "Where a step's time goes",
      "Per op over all layers, forward, backward and update, from the profiled steps; "
-     "`unattributed` "
-     "is what the ops do not account for. Small ops are gathered under `other`."},
+     "\"unattributed\" "
+     "is what the ops do not account for. Small ops are gathered under \"other\"."},
     {"model_size", "Parameters and FLOPs",
      "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
      "with the difference from the baseline."},

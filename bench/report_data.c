@@ -164,9 +164,9 @@ static gb_status suite_choose(reader *r, const char *wanted)
                        r->data->db_path, n, list);
     }
     const char *nearest = gb_nearest_name(wanted, names);
-    return gb_fail(r->err, GB_ERR_USAGE, "%s: no suite `%s`%s%s%s; it holds: %s", r->data->db_path,
+    return gb_fail(r->err, GB_ERR_USAGE, "%s: no suite `%s`%s%s%s It holds: %s", r->data->db_path,
                    wanted, nearest ? "; did you mean `" : "", nearest ? nearest : "",
-                   nearest ? "`?" : "", list);
+                   nearest ? "`?" : ".", list);
 }
 
 static gb_status machines_read(reader *r)

@@ -19,11 +19,11 @@ static void interval_text(char *out, size_t size, stats_interval x, int decimals
     }
 }
 
-/* "+3.1 % [+2.0 %, +4.2 %]" */
+/* "+3.1 % (+2.0 % to +4.2 %)" */
 static void change_text(char *out, size_t size, stats_interval change)
 {
     if (isfinite(change.low) && isfinite(change.high)) {
-        snprintf(out, size, "%s [%s, %s]", number_percent_signed(change.value).text,
+        snprintf(out, size, "%s (%s to %s)", number_percent_signed(change.value).text,
                  number_percent_signed(change.low).text, number_percent_signed(change.high).text);
     } else {
         snprintf(out, size, "%s", number_percent_signed(change.value).text);
@@ -203,7 +203,7 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
     document_paragraph(
         doc,
         "\xc2\xb1 is half of a 95 %% interval.%s%s The change of step_avg against the baseline "
-        "has its 95 %% interval in brackets%s. FLOPs are exact, forward and backward.",
+        "has its 95 %% interval beside it%s. FLOPs are exact, forward and backward.",
         several ? " Over two or more replicates it is a t interval of their means." : "",
         single
             ? " For step_avg with one replicate it is a t interval over the timed steps, which "

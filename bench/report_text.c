@@ -324,10 +324,11 @@ static void write_peaks(document *doc, const report_data *data)
         }
         if (!known) {
             seen[n++] = peak;
-            document_list_item(doc,
-                               "GEMM peak, measured here on %s in %s with %" PRId64
-                               " threads: %sFLOP/s. MFU is exact FLOPs over time over this peak.",
-                               run->backend, run->precision, run->threads, number_short(peak).text);
+            document_list_item(
+                doc,
+                "GEMM peak, measured here on %s in %s with %" PRId64
+                " threads: %.0f GFLOP/s. MFU is exact FLOPs over time over this peak.",
+                run->backend, run->precision, run->threads, peak / 1e9);
         }
     }
     if (n == 0) {

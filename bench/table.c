@@ -111,9 +111,16 @@ static bool is_control(unsigned char c)
     return c < 0x20 || c == 0x7f;
 }
 
-static void put_markdown(FILE *out, unsigned char c)
+static bool is_word(unsigned char c)
 {
-    if (c && strchr("\\`*_{}[]<>|#~$&!", c)) {
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+static void put_markdown(FILE *out, unsigned char c, unsigned char before, unsigned char after)
+{
+    /* An underscore inside a word is only an underscore, and names are full of them. */
+    bool inside = c == '_' && is_word(before) && is_word(after);
+    if (c && !inside && strchr("\\`*_{}[]<>|#~$&!", c)) {
         fputc('\\', out);
     }
     fputc(c, out);
@@ -145,7 +152,7 @@ static void put_html(FILE *out, unsigned char c)
 void table_write_escaped(FILE *out, const char *text, table_format format)
 {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        unsigned char c = *p;
+        unsigned char c = *p, before = p == (const unsigned char *)text ? ' ' : p[-1];
         /* U+0080..U+009F are controls too: a terminal obeys them. */
         if (c == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
             c = '?';
@@ -154,7 +161,7 @@ void table_write_escaped(FILE *out, const char *text, table_format format)
             c = c == '\t' || c == '\n' ? ' ' : '?';
         }
         if (format == TABLE_MARKDOWN) {
-            put_markdown(out, c);
+            put_markdown(out, c, before, p[1]);
         } else if (format == TABLE_HTML) {
             put_html(out, c);
         } else {

@@ -65,9 +65,9 @@ static void test_hostile(void **state)
     (void)state;
     check_table("<script>&'\"", "1", TABLE_HTML,
                 HTML_HEAD "<td>&lt;script&gt;&amp;&#39;&quot;</td>" HTML_TAIL);
-    check_table("a|b_c", "1", TABLE_MARKDOWN,
-                "| config  | step |\n| ------- | ---: |\n| a\\|b\\_c |    1 |\n"
-                "| b       |      |\n");
+    check_table("a|b_c_", "1", TABLE_MARKDOWN,
+                "| config   | step |\n| -------- | ---: |\n| a\\|b_c\\_ |    1 |\n"
+                "| b        |      |\n");
     check_table("a\tb\nc\033[31m", "1", TABLE_TSV, "config\tstep\na b c?[31m\t1\nb\t\n");
     /* U+009B is a control sequence introducer of its own */
     check_table("x\xc2\x9b"
