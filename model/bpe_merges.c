@@ -7,7 +7,6 @@
 #include "model/utf8.h"
 
 #define SYMBOLS     (256 + 68) /* code points below this may stand for a byte */
-#define WORD_SLOTS  (1u << 18) /* four times the most tokens there can be */
 #define FREE_SLOT   (-1)
 #define HEADER_MARK "#version"
 
@@ -17,8 +16,10 @@ typedef struct merge_reader {
     const char *name;
     int64_t line;
     int16_t byte_of[SYMBOLS]; /* byte that a code point stands for, -1 for none */
-    int32_t *words;           /* (WORD_SLOTS) tokens by their bytes */
-    int32_t *lines;           /* (BPE_MERGES_MAX) line that made each merge */
+    int32_t merges_max;       /* that the file has room for */
+    uint32_t word_mask;
+    int32_t *words; /* (word_mask + 1) tokens by their bytes */
+    int32_t *lines; /* (merges_max) line that made each merge */
     gb_error *err;
 } merge_reader;
 
@@ -47,18 +48,12 @@ static void fill_bytes(merge_reader *r)
     r->merges->starts[token] = token;
 }
 
-static uint32_t *next_slot(uint32_t *slot)
-{
-    *slot = (*slot + 1) & (WORD_SLOTS - 1);
-    return slot;
-}
-
 /* Slot of the token with these bytes, or the free one where it would go. */
 static uint32_t find_word(const merge_reader *r, const char *bytes, size_t length)
 {
     const bpe_merges *m = r->merges;
-    uint32_t slot = (uint32_t)XXH3_64bits(bytes, length) & (WORD_SLOTS - 1);
-    for (; r->words[slot] != FREE_SLOT; next_slot(&slot)) {
+    uint32_t slot = (uint32_t)XXH3_64bits(bytes, length) & r->word_mask;
+    for (; r->words[slot] != FREE_SLOT; slot = (slot + 1) & r->word_mask) {
         int32_t token = r->words[slot];
         size_t have = (size_t)(m->starts[token + 1] - m->starts[token]);
         if (have == length && memcmp(m->bytes + m->starts[token], bytes, length) == 0) {
@@ -140,7 +135,7 @@ static gb_status add_merge(merge_reader *r, const char *left, size_t left_length
                        "%s:%" PRId64 ": makes what line %" PRId32 " makes already", r->name,
                        r->line, r->lines[r->words[slot] - 256]);
     }
-    if (m->count == BPE_MERGES_MAX) {
+    if (m->count == r->merges_max) {
         return gb_fail(r->err, GB_ERR_FORMAT,
                        "%s:%" PRId64 ": more than %d merges do not fit in 16-bit tokens", r->name,
                        r->line, BPE_MERGES_MAX);
@@ -191,18 +186,26 @@ static gb_status parse_lines(merge_reader *r, const char *text, size_t bytes)
 static bool allocate(merge_reader *r, size_t bytes)
 {
     bpe_merges *m = r->merges;
-    m->pair_mask = (1u << 17) - 1; /* at least twice the most pairs there can be */
+    /* A merge takes four bytes, with its newline. Tables are at most half full. */
+    size_t most = bytes / 4 + 1 < BPE_MERGES_MAX ? bytes / 4 + 1 : BPE_MERGES_MAX;
+    uint32_t slots = 1024;
+    while (slots < 2 * (most + 256)) {
+        slots *= 2;
+    }
+    r->merges_max = (int32_t)most;
+    r->word_mask = slots - 1;
+    m->pair_mask = slots - 1;
     m->bytes = malloc(256 + bytes);
-    m->starts = malloc((256 + BPE_MERGES_MAX + 1) * sizeof *m->starts);
-    m->pair_keys = malloc((m->pair_mask + 1) * sizeof *m->pair_keys);
-    m->pair_tokens = malloc((m->pair_mask + 1) * sizeof *m->pair_tokens);
-    r->words = malloc(WORD_SLOTS * sizeof *r->words);
-    r->lines = malloc(BPE_MERGES_MAX * sizeof *r->lines);
+    m->starts = malloc((256 + most + 1) * sizeof *m->starts);
+    m->pair_keys = malloc(slots * sizeof *m->pair_keys);
+    m->pair_tokens = malloc(slots * sizeof *m->pair_tokens);
+    r->words = malloc(slots * sizeof *r->words);
+    r->lines = malloc(most * sizeof *r->lines);
     if (!m->bytes || !m->starts || !m->pair_keys || !m->pair_tokens || !r->words || !r->lines) {
         return false;
     }
-    memset(m->pair_keys, 0xFF, (m->pair_mask + 1) * sizeof *m->pair_keys);
-    memset(r->words, 0xFF, WORD_SLOTS * sizeof *r->words);
+    memset(m->pair_keys, 0xFF, slots * sizeof *m->pair_keys);
+    memset(r->words, 0xFF, slots * sizeof *r->words);
     return true;
 }
 
