@@ -23,8 +23,9 @@ _gptbench_presets="d12 d24 d36 d48 d12_mlp3x d12_mlp3x_gqa d12_mlp3x_swiglu cust
 
 _gptbench_options() { # COMMAND
     case $1 in
-    run) echo --db --backend --threads --device --train --val --only --dry-run --retry-failed --report --no-report ;;
-    plan) echo ;;
+    run) echo --db --backend --only --dry-run --retry-failed --report --no-report --threads \
+        --device --train --val ;;
+    plan) echo --backend --only --train --val --gflops --threads ;;
     report) echo --db --suite -o ;;
     compare) echo --db --metric --fail-on ;;
     list | show) echo --db ;;

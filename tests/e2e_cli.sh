@@ -55,7 +55,7 @@ sed 's/\\-/-/g' "$root/man/gptbench.1" >manual
 for command in $(cat commands); do
     : >out
     : >err
-    for option in $("$gptbench" "$command" --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' |
+    for option in $("$gptbench" "$command" --help | grep -oE '^  (-[a-z], )?--[a-z-]+' |
         grep -oE -- '--[a-z-]+'); do
         [ "$option" = --help ] && continue
         grep -qF -- "$option" manual || echo "$option: not in the manual page" >>err
