@@ -137,17 +137,6 @@ $(BUILD)/gen/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-# Rooms that are not there yet: whatever bench/stubs.c stands in for.
-has = $(shell grep -lE '$(1)' $(wildcard bench/*.c model/*.c kernels/cpu/*.c) 2>/dev/null | grep -v stubs.c)
-STUBS := $(foreach c,run plan report compare list show train parity data doctor worker,$(if $(call has,^gb_status cmd_$(c)\b),,-DSTUB_$(c))) \
-         $(if $(call has,^const gb_backend gb_backend_cpu),,-DSTUB_backend) $(if $(call has,^const char \*gb_nearest_name),,-DSTUB_nearest)
-$(BUILD)/obj/bench/stubs.o: CPPFLAGS += $(STUBS)
-$(BUILD)/obj/bench/stubs.o: $(BUILD)/gen/stubs
-$(BUILD)/gen/stubs: FORCE
-	@mkdir -p $(@D)
-	@echo '$(STUBS)' > $@.new
-	@$(replace_if_changed)
-
 # ---- tests ----
 $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
 	@mkdir -p $(@D)

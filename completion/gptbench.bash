@@ -26,12 +26,15 @@ _gptbench_options() { # COMMAND
     run) echo --db --backend --only --dry-run --retry-failed --report --no-report --threads \
         --device --train --val ;;
     plan) echo --backend --only --train --val --gflops --threads ;;
-    report) echo --db --suite -o ;;
-    compare) echo --db --metric --fail-on ;;
+    report) echo --db --suite -o --output ;;
+    compare) echo --db --suite --metric --fail-on ;;
     list | show) echo --db ;;
     train) echo --model --set --train --val --backend --threads --device --save ;;
     parity) echo --weights --tokens -o --out --model --set --backend --threads --device ;;
-    data) echo ;;
+    data) ;;
+    "data pack") echo -o --output --bytes --bpe --document-separator --shard-tokens ;;
+    "data info") echo --vocab ;;
+    "data synth") echo -o --output --tokens --spec ;;
     doctor) echo --json --quick --results ;;
     esac
 }
@@ -50,12 +53,17 @@ _gptbench() {
     --model) _gptbench_words $_gptbench_presets; return ;;
     --set) compopt -o nospace; _gptbench_words $_gptbench_keys; return ;;
     --weights | --save | --out) _gptbench_files safetensors; return ;;
-    --tokens | --train | --val) _gptbench_files bin; return ;;
+    --train | --val | --output) _gptbench_files bin; return ;;
+    --tokens) [ "$command" = parity ] && _gptbench_files bin; return ;;
+    --bpe) _gptbench_files bpe txt; return ;;
     --report | --results) _gptbench_files; return ;;
-    --metric) _gptbench_words step_avg val_loss; return ;;
+    --metric) _gptbench_words step_avg step_median tokens_per_s val_loss best_val_loss \
+        peak_memory flops n_params
+        return ;;
     -o) _gptbench_files safetensors bin; return ;;
     esac
     if [[ $cur == -* ]]; then
+        [ "$command" = data ] && [ "$COMP_CWORD" -gt 2 ] && command="data ${COMP_WORDS[2]}"
         _gptbench_words $(_gptbench_options "$command") --help
         return
     fi

@@ -51,11 +51,11 @@ expect_output '^usage: gptbench plan' help plan
 # What the program's own help names must stand in the manual page and both completions.
 sed 's/\\-/-/g' "$root/man/gptbench.1" >manual
 . "$root/completion/gptbench.bash"
-"$gptbench" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p' >commands
-for command in $(cat commands); do
+"$gptbench" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' >commands
+while read -r command; do
     : >out
     : >err
-    for option in $("$gptbench" "$command" --help | grep -oE '^  (-[a-z], )?--[a-z-]+' |
+    for option in $("$gptbench" $command --help | grep -oE '^  (-[a-z], )?--[a-z-]+' |
         grep -oE -- '--[a-z-]+'); do
         [ "$option" = --help ] && continue
         grep -qF -- "$option" manual || echo "$option: not in the manual page" >>err
@@ -65,10 +65,10 @@ for command in $(cat commands); do
             echo "$option: not in completion/_gptbench" >>err
     done
     grep -q "^\.B gptbench $command" manual || echo "$command: not in the manual page" >>err
-    grep -q "'$command:" "$root/completion/_gptbench" || echo "$command: not for zsh" >>err
+    grep -q "'${command%% *}:" "$root/completion/_gptbench" || echo "$command: not for zsh" >>err
     [ ! -s err ]
     check "the manual page and the completions know gptbench $command and its options" $?
-done
+done < <(cat commands; printf 'data %s\n' pack info synth)
 [ "$(wc -l <commands)" -ge 10 ]
 check "gptbench --help lists the commands" $?
 
