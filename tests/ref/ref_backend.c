@@ -1,0 +1,303 @@
+/* The reference backend's life, memory and ledger, and its table. The ops are in ref_ops.c and
+ * ref_attention.c. */
+#include "tests/ref/ref_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { ALIGNMENT_BYTES = 64 };
+
+/* The header of an allocation; the caller's bytes follow, so it keeps their alignment. */
+struct ref_block {
+    _Alignas(ALIGNMENT_BYTES) ref_block *next;
+};
+
+static double clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+gb_status ref_fail(gb_device *dev, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    dev->error.status = GB_ERR_INTERNAL;
+    vsnprintf(dev->error.message, sizeof dev->error.message, format, args);
+    va_end(args);
+    return GB_ERR_INTERNAL;
+}
+
+/* ---- life ---- */
+
+static const char *ref_unavailable(gb_precision precision)
+{
+    return precision == GB_FP64 ? NULL : "the reference backend computes in fp64 only";
+}
+
+static int64_t ref_workspace_bytes(const gb_options *options)
+{
+    (void)options;
+    return 0;
+}
+
+static gb_status ref_open(const gb_options *options, gb_device **out, gb_error *err)
+{
+    const char *reason = ref_unavailable(options->precision);
+    if (reason) {
+        return gb_fail(err, GB_ERR_ENV, "%s, not %s", reason,
+                       gb_precision_name(options->precision));
+    }
+    gb_device *dev = calloc(1, sizeof *dev);
+    if (!dev) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the reference device");
+    }
+    dev->layer = -1;
+    dev->phase = GB_PHASE_FORWARD;
+    dev->which = GB_OP_LINEAR_QKV;
+    *out = dev;
+    return GB_OK;
+}
+
+static void ref_close(gb_device *dev)
+{
+    if (!dev) {
+        return;
+    }
+    while (dev->blocks) {
+        ref_block *next = dev->blocks->next;
+        free(dev->blocks);
+        dev->blocks = next;
+    }
+    free(dev->rows);
+    free(dev);
+}
+
+static void ref_describe(gb_device *dev, gb_description *out)
+{
+    (void)dev;
+    memset(out, 0, sizeof *out);
+    snprintf(out->device, sizeof out->device, "reference");
+    snprintf(out->isa, sizeof out->isa, "plain C");
+    out->threads = 1;
+    out->act_bytes = sizeof(double);
+    out->wide_bytes = sizeof(double);
+}
+
+static const char *ref_last_error(gb_device *dev)
+{
+    return dev->error.message;
+}
+
+static double ref_measure_gemm_peak(gb_device *dev)
+{
+    enum { SIDE = 128 };
+    double *a = calloc((size_t)3 * SIDE * SIDE, sizeof *a);
+    if (!a) {
+        return 0;
+    }
+    double best_ms = 0;
+    for (int run = 0; run < 3; run++) {
+        double start_ms = clock_ms();
+        gb_status status =
+            ref_linear_forward(dev, a, a + SIDE * SIDE, a + 2 * SIDE * SIDE, SIDE, SIDE, SIDE);
+        double ms = clock_ms() - start_ms;
+        if (status != GB_OK) {
+            best_ms = 0;
+            break;
+        }
+        best_ms = best_ms > 0 && best_ms < ms ? best_ms : ms;
+    }
+    free(a);
+    return best_ms > 0 ? 2.0 * SIDE * SIDE * SIDE / (best_ms / 1e3) : 0;
+}
+
+/* ---- memory ---- */
+
+static gb_status ref_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out)
+{
+    if (bytes < 0 || bytes > INT64_MAX / 2) {
+        return ref_fail(dev, "alloc of %lld bytes", (long long)bytes);
+    }
+    size_t padded = ((size_t)bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
+    ref_block *block = aligned_alloc(ALIGNMENT_BYTES, sizeof *block + padded);
+    if (!block) {
+        ref_fail(dev, "no memory for %lld bytes of %s", (long long)bytes,
+                 gb_memory_group_name(group));
+        return dev->error.status = GB_ERR_OOM;
+    }
+    block->next = dev->blocks;
+    dev->blocks = block;
+    *out = block + 1;
+    return GB_OK;
+}
+
+static void ref_free(gb_device *dev, void *ptr)
+{
+    if (!ptr) {
+        return;
+    }
+    ref_block *block = (ref_block *)ptr - 1;
+    for (ref_block **link = &dev->blocks; *link; link = &(*link)->next) {
+        if (*link == block) {
+            *link = block->next;
+            free(block);
+            return;
+        }
+    }
+}
+
+static gb_status ref_upload(gb_device *dev, void *dst, const void *host_src, int64_t bytes)
+{
+    (void)dev;
+    memcpy(dst, host_src, (size_t)bytes);
+    return GB_OK;
+}
+
+static gb_status ref_zero(gb_device *dev, void *dst, int64_t bytes)
+{
+    ref_begin(dev);
+    memset(dst, 0, (size_t)bytes);
+    return ref_end(dev, GB_OP_ZERO, 0);
+}
+
+static gb_status ref_upload_wide(gb_device *dev, void *dst, const double *host_src, int64_t n)
+{
+    return ref_upload(dev, dst, host_src, n * (int64_t)sizeof(double));
+}
+
+static gb_status ref_download_wide(gb_device *dev, double *host_dst, const void *src, int64_t n)
+{
+    return ref_upload(dev, host_dst, src, n * (int64_t)sizeof(double));
+}
+
+static gb_status ref_weights_refresh(gb_device *dev, void *weights, const void *master, int64_t n)
+{
+    ref_begin(dev);
+    if (weights != master) {
+        memcpy(weights, master, (size_t)n * sizeof(double));
+    }
+    return ref_end(dev, GB_OP_COPY, 0);
+}
+
+/* ---- step and timers ---- */
+
+static gb_status ref_sync(gb_device *dev)
+{
+    (void)dev;
+    return GB_OK;
+}
+
+static void ref_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which)
+{
+    dev->phase = phase;
+    dev->layer = layer;
+    dev->which = which;
+}
+
+static void ref_timers_enable(gb_device *dev, bool on)
+{
+    dev->timers_on = on;
+}
+
+static void ref_timers_reset(gb_device *dev)
+{
+    dev->n_rows = 0;
+}
+
+static int ref_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
+{
+    int n = dev->n_rows < capacity ? dev->n_rows : capacity;
+    if (n > 0) {
+        memcpy(rows, dev->rows, (size_t)n * sizeof *rows);
+    }
+    return dev->n_rows;
+}
+
+void ref_begin(gb_device *dev)
+{
+    dev->op_start_ms = dev->timers_on ? clock_ms() : 0;
+}
+
+/* < 0, 0, > 0 as `row` comes before, is, or comes after (phase, layer, op). */
+static int compare_row(const gb_op_time *row, gb_phase phase, int layer, gb_op op)
+{
+    if (row->phase != phase) {
+        return (int)row->phase - (int)phase;
+    }
+    return row->layer != layer ? row->layer - layer : (int)row->op - (int)op;
+}
+
+gb_status ref_end(gb_device *dev, gb_op op, double flops)
+{
+    int at = 0;
+    while (at < dev->n_rows && compare_row(&dev->rows[at], dev->phase, dev->layer, op) < 0) {
+        at++;
+    }
+    if (at == dev->n_rows || compare_row(&dev->rows[at], dev->phase, dev->layer, op) != 0) {
+        if (dev->n_rows == dev->capacity) {
+            int capacity = 2 * dev->capacity + 16;
+            gb_op_time *rows = realloc(dev->rows, (size_t)capacity * sizeof *rows);
+            if (!rows) {
+                return ref_fail(dev, "no memory for the ledger of ops");
+            }
+            dev->rows = rows;
+            dev->capacity = capacity;
+        }
+        memmove(dev->rows + at + 1, dev->rows + at, (size_t)(dev->n_rows - at) * sizeof *dev->rows);
+        dev->rows[at] = (gb_op_time){.phase = dev->phase, .layer = dev->layer, .op = op};
+        dev->n_rows++;
+    }
+    dev->rows[at].calls++;
+    dev->rows[at].flops += flops;
+    if (dev->timers_on) {
+        dev->rows[at].time_ms += clock_ms() - dev->op_start_ms;
+    }
+    return GB_OK;
+}
+
+const gb_backend gb_backend_ref = {
+    .name = "ref",
+    .unavailable = ref_unavailable,
+    .workspace_bytes = ref_workspace_bytes,
+    .open = ref_open,
+    .close = ref_close,
+    .describe = ref_describe,
+    .last_error = ref_last_error,
+    .measure_gemm_peak = ref_measure_gemm_peak,
+    .alloc = ref_alloc,
+    .free = ref_free,
+    .upload = ref_upload,
+    .download = ref_upload,
+    .zero = ref_zero,
+    .upload_wide = ref_upload_wide,
+    .download_wide = ref_download_wide,
+    .weights_refresh = ref_weights_refresh,
+    .sync = ref_sync,
+    .set_scope = ref_set_scope,
+    .timers_enable = ref_timers_enable,
+    .timers_reset = ref_timers_reset,
+    .timers_read = ref_timers_read,
+    .embed_forward = ref_embed_forward,
+    .embed_backward = ref_embed_backward,
+    .add_norm_forward = ref_add_norm_forward,
+    .add_norm_backward = ref_add_norm_backward,
+    .linear_forward = ref_linear_forward,
+    .linear_backward_input = ref_linear_backward_input,
+    .linear_backward_weight = ref_linear_backward_weight,
+    .qk_rope_forward = ref_qk_rope_forward,
+    .qk_rope_backward = ref_qk_rope_backward,
+    .attention_forward = ref_attention_forward,
+    .attention_backward = ref_attention_backward,
+    .gelu_forward = ref_gelu_forward,
+    .gelu_backward = ref_gelu_backward,
+    .swiglu_forward = ref_swiglu_forward,
+    .swiglu_backward = ref_swiglu_backward,
+    .classifier = ref_classifier,
+    .sum_squares = ref_sum_squares,
+    .adamw = ref_adamw,
+};
