@@ -76,7 +76,7 @@ CONFIGS = {
     "post_norm": dict(post_norm=True),
     "qk_norm": dict(qk_norm=True, n_head=2, n_embd=20, sequence_length=17),
     "gqa_swiglu_post_qk": dict(
-        attention_type="gqa", n_kv_head=3, n_head=6, mlp_expansion_factor=2,
+        attention_type="gqa", n_kv_head=2, n_head=4, n_embd=32, mlp_expansion_factor=2,
         use_swiglu_mlp=True, post_norm=True, qk_norm=True),
     "window_post_qk": dict(
         attention_type="sliding_window", window_size=1, sequence_length=19, batch_size=3,
@@ -303,11 +303,11 @@ def train(c, model, tokens, accumulation, clip):
 
 
 def random_weights(c, seed):
-    """Twice MODEL.md's range, so that softmax and norms are away from their linear regime."""
+    """MODEL.md's range of initial weights (not its generator)."""
     rng = np.random.Generator(np.random.PCG64(seed))
     weights = {}
     for name, p in GPT(c).named_parameters():
-        bound = 2 / math.sqrt(p.shape[1])
+        bound = 1 / math.sqrt(p.shape[1])
         values = rng.uniform(-bound, bound, size=tuple(p.shape)).astype(np.float32)
         weights[name] = torch.from_numpy(values)
     return weights
@@ -319,6 +319,21 @@ def build(c, weights, dtype=torch.float64):
         for name, p in model.named_parameters():
             p.copy_(weights[name])
     return model
+
+
+def bf16_errors(c, weights, batch, expected):
+    """Worst relative error of a gradient tensor: with weights rounded to bf16 and float64
+    arithmetic, and in PyTorch's bf16 autocast. No bf16 backend can do much better."""
+    rounded = {key: value.bfloat16().float() for key, value in weights.items()}
+    exact, mixed = build(c, rounded), build(c, weights, torch.float32)
+    exact(*batch).backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = mixed(*batch)
+    loss.backward()
+    return [
+        max(((p.grad - expected[key]).norm() / expected[key].norm()).item()
+            for key, p in model.named_parameters())
+        for model in (exact, mixed)]
 
 
 def make(name, index):
@@ -342,6 +357,8 @@ def make(name, index):
     single = build(c, weights, torch.float32)(*micro_batch(c, ids, 0)).item()
     assert abs(single / loss.item() - 1) < 1e-6, "float32 and float64 disagree"
 
+    bf16 = bf16_errors(c, weights, micro_batch(c, ids, 0), expected)
+
     final_variant = VARIANTS[index % 4]
     _, norms = train(c, build(c, weights), ids, 1, 0)
     clip = float(f"{0.8 * np.median(norms):.3g}")  # some steps are clipped, some are not
@@ -358,7 +375,8 @@ def make(name, index):
     text = "".join(f"{key} = {str(value).lower()}\n" for key, value in lines.items())
     print(f"{name:20} params {sum(w.numel() for w in weights.values()):6}  loss {loss.item():.6f}"
           f"  float32 off by {abs(single / loss.item() - 1):.1e}  {final_variant}"
-          f" {losses[0]:.4f} -> {losses[-1]:.4f}  clip {clip}")
+          f" {losses[0]:.4f} -> {losses[-1]:.4f}  clip {clip}"
+          f"  bf16 weights alone {bf16[0]:.4f}, autocast {bf16[1]:.4f}")
     return text, weights, tokens, expected
 
 

@@ -20,6 +20,8 @@ fi
 # OpenBLAS and libgomp keep their thread pools to the end of the process: not our leaks.
 export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS=print_stacktrace=1
+# Thousands of short parallel regions: threads that spin between them fight over busy cores.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
 passed=0 failed=0 skipped=0
 output=$(mktemp)

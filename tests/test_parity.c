@@ -6,7 +6,9 @@
  *         stored as float32: 2^-24 = 6e-8 per element)
  *   fp32  loss 1e-5 relative, each gradient tensor 1e-4 (norm of the difference over the norm),
  *         ten AdamW steps: losses, norms and weights within 1e-4
- *   bf16  loss and each gradient tensor 2e-2
+ *   bf16  loss and each gradient tensor 2e-2, but for the fixtures in bf16_exceptions
+ * In ref and fp32 the q, k and v rows of a fused matrix are also compared each on their own, as
+ * the gradients of q and k are small beside those of v.
  * And on the reference: the whole model's gradient against finite differences, and the FLOPs that
  * the ops count against the formula. Run from the root of the repository. */
 #include <setjmp.h>
@@ -29,7 +31,7 @@
 #include "tests/ref/ref_backend.h"
 
 #define FIXTURES "tests/fixtures/parity"
-enum { MAX_FIXTURES = 64, MAX_SUBJECTS = 8, MAX_TOKENS = 8192, STEPS = 10, THREADS = 2 };
+enum { MAX_FIXTURES = 64, MAX_SUBJECTS = 8, MAX_TOKENS = 8192, STEPS = 10, THREADS = 1 };
 
 typedef struct fixture {
     char name[64];
@@ -48,6 +50,16 @@ typedef struct subject {
     double train_tolerance; /* 0: ten steps are not promised at this precision */
     bool quiet;             /* meant to fail: says nothing */
 } subject;
+
+/* Fixtures whose gradients bf16 cannot hold to 2e-2, and what is asked of it instead. In
+ * gqa_swiglu_post_qk the product of two rounded projections is normed and added to the residual
+ * stream unscaled: with nothing but the weights rounded to bf16, float64 arithmetic already is off
+ * by 2.2e-2, and PyTorch's own bf16 autocast by 3.7e-2 (make_fixtures.py prints both for every
+ * fixture). The bound is PyTorch's error. */
+static const struct {
+    const char *fixture;
+    double grad_tolerance;
+} bf16_exceptions[] = {{"gqa_swiglu_post_qk", 3.7e-2}};
 
 typedef struct session { /* a model with the fixture's weights on an open device */
     const subject *on;
@@ -217,24 +229,45 @@ static int expect_near(const session *s, const char *what, double error, double 
     return 1;
 }
 
+static double grad_tolerance(const session *s)
+{
+    for (size_t i = 0; i < sizeof bf16_exceptions / sizeof *bf16_exceptions; i++) {
+        if (s->on->precision == GB_BF16 && strcmp(s->data->name, bf16_exceptions[i].fixture) == 0) {
+            return bf16_exceptions[i].grad_tolerance;
+        }
+    }
+    return s->on->grad_tolerance;
+}
+
+/* Tensor i of the layout's gradient against the fixture's; with a fused q, k, v matrix each third
+ * of its rows too, where they are not zero (one token alone: there is nothing to choose from). */
+static int check_grad(session *s, int i)
+{
+    gpt_tensor t = gpt_layout_tensor(gpt_get_layout(s->model), i);
+    gb_error error = {0};
+    int64_t n = t.rows * t.cols;
+    double *grad = malloc((size_t)n * sizeof *grad);
+    assert_non_null(grad);
+    must(gpt_read_grad(s->model, i, grad, &error), &error);
+    const double *want = find_values(&s->data->expected, "", t.name, n);
+    int failed = expect_near(s, t.name, difference(grad, want, n), grad_tolerance(s));
+    bool fused = strstr(t.name, "c_attn") != NULL && s->data->spec.sequence_length > 1;
+    for (int64_t part = 0; fused && s->on->precision != GB_BF16 && part < 3; part++) {
+        double off = difference(grad + part * n / 3, want + part * n / 3, n / 3);
+        failed += expect_near(s, t.name, off, grad_tolerance(s));
+    }
+    free(grad);
+    return failed;
+}
+
 /* Number of tensors (loss included) outside of the bounds. */
 static int check_loss_and_grad(session *s)
 {
-    const safetensors_file *expected = &s->data->expected;
-    double want = find_values(expected, "", "loss", 1)[0];
+    double want = find_values(&s->data->expected, "", "loss", 1)[0];
     double loss = micro_batch(s, 0, 1, true);
     int failed = expect_near(s, "loss", fabs(loss / want - 1), s->on->loss_tolerance);
-    const gpt_layout *layout = gpt_get_layout(s->model);
-    for (int i = 0; i < layout->n_tensors; i++) {
-        gpt_tensor t = gpt_layout_tensor(layout, i);
-        gb_error error = {0};
-        int64_t n = t.rows * t.cols;
-        double *grad = malloc((size_t)n * sizeof *grad);
-        assert_non_null(grad);
-        must(gpt_read_grad(s->model, i, grad, &error), &error);
-        double off = difference(grad, find_values(expected, "", t.name, n), n);
-        failed += expect_near(s, t.name, off, s->on->grad_tolerance);
-        free(grad);
+    for (int i = 0; i < gpt_get_layout(s->model)->n_tensors; i++) {
+        failed += check_grad(s, i);
     }
     /* The loss alone, without a gradient, takes another path to the same number. */
     double sum = NAN;
