@@ -42,7 +42,9 @@ gb_status shard_set_find(shard_set *set, const char *pattern, gb_error *err)
     }
     glob_t found;
     int rc = glob(pattern, GLOB_ERR | GLOB_NOSORT | GLOB_TILDE, NULL, &found);
-    if (rc == GLOB_NOMATCH) {
+    /* With GLOB_ERR a folder that is not there is an abort, which for the user is no match. */
+    bool no_folder = rc == GLOB_ABORTED && (errno == ENOENT || errno == ENOTDIR);
+    if (rc == GLOB_NOMATCH || no_folder) {
         return gb_fail(err, GB_ERR_USAGE,
                        "%s: no such file; expected a .bin shard of tokens, or a glob that matches "
                        "some",

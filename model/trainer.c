@@ -220,9 +220,9 @@ static gb_status update(trainer *t, train_step *step, gb_error *err)
 static train_step_tag tag_of_step(const trainer *t, bool profiled)
 {
     return profiled        ? TRAIN_STEP_PROFILED
+           : !t->may_time  ? TRAIN_STEP_WARMUP
            : t->after_eval ? TRAIN_STEP_EVAL
-           : t->may_time   ? TRAIN_STEP_TIMED
-                           : TRAIN_STEP_WARMUP;
+                           : TRAIN_STEP_TIMED;
 }
 
 static gb_status run_step(trainer *t, bool profiled, gb_error *err)
