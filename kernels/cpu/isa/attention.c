@@ -148,22 +148,71 @@ ISA_INLINE void pack_rows(float *out, const void *in, int64_t stride, int64_t n,
     }
 }
 
+#if VW == 16
+#define LOW_LANES  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VW == 8
+#define LOW_LANES  0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW_LANES  0, 4, 1, 5
+#define HIGH_LANES 2, 6, 3, 7
+#endif
+
+/* Transposes (VW, VW) in place by log2(VW) perfect shuffles: each interleaves row i with row
+ * i + VW/2. */
+ISA_INLINE void transpose_tile(vec tile[VW])
+{
+    for (int stage = 1; stage < VW; stage *= 2) {
+        vec next[VW];
+        UNROLL
+        for (int i = 0; i < VW / 2; i++) {
+            next[2 * i] = __builtin_shufflevector(tile[i], tile[i + VW / 2], LOW_LANES);
+            next[2 * i + 1] = __builtin_shufflevector(tile[i], tile[i + VW / 2], HIGH_LANES);
+        }
+        UNROLL
+        for (int i = 0; i < VW; i++) {
+            tile[i] = next[i];
+        }
+    }
+}
+
+/* Rows [j, j + VW) and columns [d, d + VW) of the (T, D) array at `in`, zero outside it. */
+ISA_INLINE void load_tile(vec tile[VW], const void *in, int64_t stride, int64_t j, int64_t T,
+                          int64_t d, int64_t D, bool bf16)
+{
+    const int64_t n = D - d < VW ? D - d : VW;
+    for (int64_t r = 0; r < VW; r++) {
+        float row[VW] = {0};
+        if (j + r < T) {
+            const void *from = isa_at(in, (j + r) * stride + d, bf16);
+            if (n == VW) {
+#pragma omp simd
+                for (int64_t c = 0; c < VW; c++) {
+                    row[c] = isa_load(from, c, bf16);
+                }
+            } else {
+                for (int64_t c = 0; c < n; c++) {
+                    row[c] = isa_load(from, c, bf16);
+                }
+            }
+        }
+        tile[r] = *(const vec_unaligned *)row;
+    }
+}
+
 /* (T, D) rows to panels (Tp/PANEL, D, PANEL). */
 ISA_INLINE void pack_panels(float *out, const void *in, int64_t stride, int64_t T, int64_t Tp,
                             int64_t D, bool bf16)
 {
-    for (int64_t j = 0; j < Tp; j += PANEL) {
-        float *panel = out + j * D;
-        for (int64_t r = 0; r < PANEL; r++) {
-            if (j + r < T) {
-                const void *from = isa_at(in, (j + r) * stride, bf16);
-                for (int64_t d = 0; d < D; d++) {
-                    panel[d * PANEL + r] = isa_load(from, d, bf16);
-                }
-            } else {
-                for (int64_t d = 0; d < D; d++) {
-                    panel[d * PANEL + r] = 0;
-                }
+    for (int64_t j = 0; j < Tp; j += VW) {
+        float *panel = out + j / PANEL * PANEL * D + j % PANEL;
+        for (int64_t d = 0; d < D; d += VW) {
+            vec tile[VW];
+            load_tile(tile, in, stride, j, T, d, D, bf16);
+            transpose_tile(tile);
+            for (int64_t c = 0; c < VW && d + c < D; c++) {
+                *(vec_unaligned *)(panel + (d + c) * PANEL) = tile[c];
             }
         }
     }
