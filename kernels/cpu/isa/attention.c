@@ -15,6 +15,8 @@
 #define ROWS CPU_ATTENTION_ROWS
 #define MR   ISA_MR
 #define VW   ISA_LANES
+/* Rows between a prefetch and its use. */
+#define AHEAD 8
 /* Columns per panel of transposed keys: two vectors. */
 #define PANEL (2 * VW)
 
@@ -126,6 +128,21 @@ static head_buffers head_buffers_carve(const cpu_attention_args *a, bool backwar
     return s;
 }
 
+/* Rows are a few cache lines each and far apart, which hardware prefetchers do not follow: ask for
+ * the lines of a row that is needed soon. Any address may be asked for. */
+ISA_INLINE void prefetch_row(const void *array, int64_t i, int64_t stride, int64_t D, bool write,
+                             bool bf16)
+{
+    const char *row = isa_at(array, i * stride, bf16);
+    for (int64_t byte = 0; byte < D * (bf16 ? 2 : 4); byte += 64) {
+        if (write) {
+            __builtin_prefetch(row + byte, 1);
+        } else {
+            __builtin_prefetch(row + byte, 0);
+        }
+    }
+}
+
 /* Rows [0, n) of an act array, `stride` elements apart, times `factor`, into (padded, Dp) floats
  * with zeros around. */
 ISA_INLINE void pack_rows(float *out, const void *in, int64_t stride, int64_t n, int64_t padded,
@@ -138,6 +155,7 @@ ISA_INLINE void pack_rows(float *out, const void *in, int64_t stride, int64_t n,
             continue;
         }
         const void *from = isa_at(in, i * stride, bf16);
+        prefetch_row(in, i + AHEAD, stride, D, false, bf16);
 #pragma omp simd
         for (int64_t d = 0; d < D; d++) {
             row[d] = isa_load(from, d, bf16) * factor;
@@ -207,6 +225,9 @@ ISA_INLINE void pack_panels(float *out, const void *in, int64_t stride, int64_t 
 {
     for (int64_t j = 0; j < Tp; j += VW) {
         float *panel = out + j / PANEL * PANEL * D + j % PANEL;
+        for (int64_t r = 0; r < VW; r++) {
+            prefetch_row(in, j + VW + r, stride, D, false, bf16);
+        }
         for (int64_t d = 0; d < D; d += VW) {
             vec tile[VW];
             load_tile(tile, in, stride, j, T, d, D, bf16);
@@ -223,6 +244,7 @@ ISA_INLINE void store_rows(void *out, int64_t stride, const float *in, int64_t n
 {
     for (int64_t i = 0; i < n; i++) {
         void *to = isa_at(out, i * stride, bf16);
+        prefetch_row(out, i + AHEAD, stride, D, true, bf16);
 #pragma omp simd
         for (int64_t d = 0; d < D; d++) {
             isa_store(to, d, in[i * Dp + d], bf16);
