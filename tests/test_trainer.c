@@ -1,0 +1,329 @@
+/* The training run: events, tags, data order, accumulation, clipping, replicates, determinism,
+ * honest ends. Runs on the float64 reference backend and, where it says so, on the CPU backend. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+
+#include "model/flops.h"
+#include "model/trainer.h"
+#include "tests/ref/ref_backend.h"
+
+enum { MAX_STEPS = 64 };
+
+typedef struct record {
+    int starts, steps, evals, ends, optimes;
+    train_start start;
+    train_step step[MAX_STEPS];
+    train_eval eval[MAX_STEPS];
+    train_end end;
+    double optime_ms, optime_step_ms;
+    int64_t optime_steps;
+    int stop_after; /* steps; 0 = never */
+} record;
+
+static int record_event(void *user, const train_event *e)
+{
+    record *r = user;
+    assert_int_equal(r->ends, 0); /* nothing comes after END */
+    switch (e->type) {
+    case TRAIN_EVENT_START:
+        r->start = e->u.start;
+        r->starts++;
+        break;
+    case TRAIN_EVENT_STEP:
+        r->step[r->steps++] = e->u.step;
+        break;
+    case TRAIN_EVENT_EVAL:
+        r->eval[r->evals++] = e->u.eval;
+        break;
+    case TRAIN_EVENT_OPTIME:
+        r->optimes++;
+        r->optime_ms += e->u.optime.row.time_ms;
+        r->optime_steps = e->u.optime.steps;
+        r->optime_step_ms = e->u.optime.step_ms;
+        break;
+    default:
+        r->end = e->u.end;
+        r->ends++;
+    }
+    return r->stop_after > 0 && r->steps >= r->stop_after;
+}
+
+static train_job tiny_job(const gb_backend *backend)
+{
+    train_job job = train_job_default();
+    job.backend = backend;
+    job.config.vocab_size = 32;
+    job.config.n_layer = 2;
+    job.config.n_head = 2;
+    job.config.n_embd = 16;
+    job.spec.precision = backend == &gb_backend_ref ? GB_FP64 : GB_FP32;
+    job.spec.batch_size = 2;
+    job.spec.sequence_length = 8;
+    job.spec.num_iterations = 6;
+    job.spec.val_loss_every = 3;
+    job.spec.val_tokens = 64;
+    job.spec.warmup_iters = 2;
+    job.spec.warmdown_iters = 2;
+    job.spec.learning_rate = 0.01;
+    job.profile_steps = 0;
+    job.threads = 2;
+    strcpy(job.spec.train_data, "synth:vocab=32,seed=3");
+    strcpy(job.spec.val_data, "synth:vocab=32,seed=3,stream=1");
+    train_spec_resolve(&job.spec);
+    return job;
+}
+
+static record run_job(const train_job *job, gb_status expected)
+{
+    record r = {.starts = 0};
+    train_observer observer = {record_event, &r};
+    gb_error err = {GB_OK, ""};
+    gb_status status = trainer_run(job, &observer, &err);
+    if (status != expected) {
+        fail_msg("ended %s (%s), expected %s", gb_status_name(status), err.message,
+                 gb_status_name(expected));
+    }
+    assert_int_equal(r.ends, 1);
+    assert_int_equal(r.end.status, expected);
+    return r;
+}
+
+static void events_come_in_order_with_their_facts(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_ref);
+    record r = run_job(&job, GB_OK);
+    assert_int_equal(r.starts, 1);
+    assert_int_equal(r.steps, 6);
+    assert_int_equal(r.end.steps_done, 6);
+    assert_int_equal(r.evals, 3); /* after 0, 3 and 6 steps */
+    assert_int_equal(r.eval[1].step, 3);
+    assert_int_equal(r.eval[2].step, 6);
+    assert_int_equal(r.start.tokens_per_step, 16);
+    assert_int_equal(r.start.n_params, gpt_count_params(&job.config));
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(r.step[i].step, i);
+        assert_true(r.step[i].learning_rate == train_spec_learning_rate(&job.spec, i));
+        /* issued GEMMs and attention pairs add up to the exact formula */
+        assert_true(fabs(r.step[i].flops_issued - 16 * gpt_flops_exact(&job.config, 8)) < 0.5);
+        assert_int_equal(r.step[i].tag, TRAIN_STEP_WARMUP); /* at least the first 10 steps */
+    }
+    /* Initial logits h . w, with mean square of h 1 and w uniform in +-1/sqrt(C), have variance
+     * 1/3: were they normal, the expected loss would be ln V + 1/6. 64 tokens leave a spread of
+     * about sqrt(1/3) / 8 = 0.07 on the mean. */
+    assert_true(fabs(r.eval[0].val_loss - (log(32) + 1.0 / 6)) < 3 * 0.07);
+    assert_true(r.eval[2].val_loss < r.eval[0].val_loss);
+}
+
+/* Warm-up has ended after 50 steps at the latest, however the times of these steps vary. */
+static void warm_steps_are_timed_but_not_beside_a_validation(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_ref);
+    job.spec.num_iterations = 60;
+    job.spec.val_loss_every = 7;
+    job.profile_steps = 3;
+    record r = run_job(&job, GB_OK);
+    for (int i = 0; i < 60; i++) {
+        bool warm = i > 50, profiled = i >= 57, beside = i % 7 == 0;
+        assert_true(i >= 10 || r.step[i].tag == TRAIN_STEP_WARMUP);
+        if (warm) {
+            assert_int_equal(r.step[i].tag, profiled ? TRAIN_STEP_PROFILED
+                                            : beside ? TRAIN_STEP_EVAL
+                                                     : TRAIN_STEP_TIMED);
+        }
+    }
+}
+
+/* Two micro-batches of B make the step that one batch of 2B makes: the same tokens, since a batch
+ * of 2B takes 2B*T tokens and two of B take B*T each; the loss is the mean over all of them. */
+static void accumulation_equals_a_larger_batch(void **state)
+{
+    (void)state;
+    train_job small = tiny_job(&gb_backend_ref), large = small;
+    small.spec.grad_accumulation_steps = 2;
+    large.spec.batch_size = 4;
+    record a = run_job(&small, GB_OK), b = run_job(&large, GB_OK);
+    for (int i = 0; i < 6; i++) {
+        assert_true(fabs(a.step[i].train_loss - b.step[i].train_loss) < 1e-10);
+    }
+    assert_true(fabs(a.eval[2].val_loss - b.eval[2].val_loss) < 1e-10);
+}
+
+/* A clip far above every norm changes nothing; one far below makes it lr*sign-like smaller. */
+static void clipping_acts_only_above_its_norm(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_ref);
+    record plain = run_job(&job, GB_OK);
+    job.spec.grad_clip = 1e6;
+    record loose = run_job(&job, GB_OK);
+    job.spec.grad_clip = 1e-9; /* g * scale is then below AdamW's eps: the step shrinks */
+    record tight = run_job(&job, GB_OK);
+    assert_true(isnan(plain.step[0].grad_norm));
+    assert_true(loose.step[0].grad_norm > 0);
+    assert_true(plain.eval[2].val_loss == loose.eval[2].val_loss);
+    assert_true(fabs(tight.eval[2].val_loss - plain.eval[0].val_loss) <
+                fabs(plain.eval[2].val_loss - plain.eval[0].val_loss));
+}
+
+static void same_identity_gives_bit_equal_losses(void **state)
+{
+    (void)state;
+    const int64_t precisions[] = {GB_FP32, GB_BF16};
+    for (int p = 0; p < 2; p++) {
+        train_job job = tiny_job(&gb_backend_cpu);
+        job.spec.precision = precisions[p];
+        record a = run_job(&job, GB_OK), b = run_job(&job, GB_OK);
+        for (int i = 0; i < 6; i++) {
+            assert_memory_equal(&a.step[i].train_loss, &b.step[i].train_loss, sizeof(double));
+        }
+        assert_memory_equal(&a.eval[2].val_loss, &b.eval[2].val_loss, sizeof(double));
+    }
+}
+
+/* float32 against float64 over six steps of the same model on the same data. */
+static void cpu_backend_follows_the_reference(void **state)
+{
+    (void)state;
+    train_job ref = tiny_job(&gb_backend_ref), cpu = tiny_job(&gb_backend_cpu);
+    record a = run_job(&ref, GB_OK), b = run_job(&cpu, GB_OK);
+    for (int i = 0; i < 6; i++) {
+        assert_true(fabs(a.step[i].train_loss - b.step[i].train_loss) <
+                    1e-5 * a.step[i].train_loss);
+        assert_true(b.step[i].flops_issued == a.step[i].flops_issued);
+    }
+}
+
+/* Replicates differ in weights and data; a config change leaves the data alone. */
+static void replicates_are_paired(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_ref);
+    record zero = run_job(&job, GB_OK);
+    job.replicate = 1;
+    record one = run_job(&job, GB_OK);
+    assert_true(zero.step[0].train_loss != one.step[0].train_loss);
+    assert_string_equal(zero.start.train_data_hash, one.start.train_data_hash);
+}
+
+static void an_observer_can_stop_the_run(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_ref);
+    record r = {.stop_after = 2};
+    train_observer observer = {record_event, &r};
+    gb_error err;
+    assert_int_equal(trainer_run(&job, &observer, &err), GB_ERR_INTERRUPTED);
+    assert_int_equal(r.steps, 2);
+    assert_int_equal(r.end.steps_done, 2);
+    assert_non_null(strstr(r.end.message, "after 2 of 6 steps"));
+}
+
+static void a_diverging_run_ends_as_nan(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_cpu);
+    job.spec.learning_rate = 100; /* weights pass 1e38 through decay: 1 - lr*wd = -999 a step */
+    job.spec.weight_decay = 10;
+    job.spec.num_iterations = 60;
+    job.spec.warmup_iters = 0;
+    record r = run_job(&job, GB_ERR_NAN);
+    assert_non_null(strstr(r.end.message, "not finite"));
+    assert_true(r.steps < 60);
+}
+
+static void broken_jobs_end_with_a_reason(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_ref);
+    job.config.n_head = 3;
+    record r = run_job(&job, GB_ERR_USAGE);
+    assert_int_equal(r.starts, 0);
+    assert_non_null(strstr(r.end.message, "not a multiple of 3 heads"));
+    job = tiny_job(&gb_backend_ref);
+    strcpy(job.spec.train_data, "/nonexistent/*.bin");
+    r = run_job(&job, GB_ERR_USAGE);
+    assert_non_null(strstr(r.end.message, "/nonexistent/*.bin"));
+    job = tiny_job(&gb_backend_ref);
+    job.spec.warmup_iters = 5;
+    run_job(&job, GB_ERR_USAGE);
+}
+
+/* The ledger's rows, `data` and `unattributed` included, add up to the profiled steps. */
+static void the_ledger_adds_up(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_cpu);
+    job.profile_steps = 2;
+    record r = run_job(&job, GB_OK);
+    assert_int_equal(r.optime_steps, 2);
+    assert_true(r.optimes > 10);
+    assert_true(fabs(r.optime_ms - 2 * r.optime_step_ms) < 1e-6 * r.optime_ms);
+    assert_int_equal(r.step[4].tag, TRAIN_STEP_PROFILED);
+    assert_int_equal(r.step[5].tag, TRAIN_STEP_PROFILED);
+    double steps_ms = r.step[4].step_ms + r.step[5].step_ms;
+    assert_true(fabs(steps_ms - 2 * r.optime_step_ms) < 1e-6 * steps_ms);
+}
+
+/* ---- the memory plan against what is asked of the backend ---- */
+
+static int64_t asked_bytes[GB_MEM_GROUPS];
+
+static gb_status counting_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out)
+{
+    asked_bytes[group] += bytes;
+    return gb_backend_cpu.alloc(dev, group, bytes, out);
+}
+
+static void the_memory_plan_is_what_is_allocated(void **state)
+{
+    (void)state;
+    gb_backend counting = gb_backend_cpu;
+    counting.alloc = counting_alloc;
+    const int64_t precisions[] = {GB_FP32, GB_BF16};
+    for (int p = 0; p < 2; p++) {
+        int64_t plan[GB_MEM_GROUPS];
+        train_job job = tiny_job(&gb_backend_cpu);
+        job.backend = &counting;
+        job.config.post_norm = job.config.qk_norm = job.config.use_swiglu_mlp = true;
+        job.spec.precision = precisions[p];
+        memset(asked_bytes, 0, sizeof asked_bytes);
+        record r = run_job(&job, GB_OK);
+        trainer_plan_memory(&job, plan);
+        for (int group = 0; group < GB_MEM_GROUPS; group++) {
+            assert_int_equal(r.start.memory_plan_bytes[group], plan[group]);
+            if (group != GB_MEM_WORKSPACE) { /* the backend's own, inside open */
+                assert_int_equal(asked_bytes[group], plan[group]);
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_come_in_order_with_their_facts),
+        cmocka_unit_test(warm_steps_are_timed_but_not_beside_a_validation),
+        cmocka_unit_test(accumulation_equals_a_larger_batch),
+        cmocka_unit_test(clipping_acts_only_above_its_norm),
+        cmocka_unit_test(same_identity_gives_bit_equal_losses),
+        cmocka_unit_test(cpu_backend_follows_the_reference),
+        cmocka_unit_test(replicates_are_paired),
+        cmocka_unit_test(an_observer_can_stop_the_run),
+        cmocka_unit_test(a_diverging_run_ends_as_nan),
+        cmocka_unit_test(broken_jobs_end_with_a_reason),
+        cmocka_unit_test(the_ledger_adds_up),
+        cmocka_unit_test(the_memory_plan_is_what_is_allocated),
+    };
+    return cmocka_run_group_tests_name("trainer", tests, NULL, NULL);
+}
