@@ -6,6 +6,7 @@
 
 #include "bench/cli.h"
 #include "bench/commands.h"
+#include "bench/report.h"
 #include "bench/results_table.h"
 #include "bench/runplan.h"
 #include "bench/table.h"
@@ -29,7 +30,7 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
         {"--retry-failed", NULL, CLI_FLAG, &c->plan.retry_failed, NULL,
          "runs that ended nan, oom, failed or killed: try them again", 0, 0},
         {"--report", NULL, CLI_TEXT, &c->report, "DIR",
-         "where the report goes (default: results/NAME)", 0, 0},
+         "where the report goes (default: beside the database, under its name)", 0, 0},
         {"--no-report", NULL, CLI_FLAG, &c->no_report, NULL, "write no report at the end", 0, 0},
         {"--threads", NULL, CLI_INT, &c->plan.threads, "N",
          "threads of the CPU backend (default: every CPU)", 1, 4096},
@@ -131,13 +132,47 @@ static gb_status dry_run_print(const runplan *plan, const suite *asked, gb_error
 
 /* ---- the end ---- */
 
-static gb_status results_print(store *s, const suite *asked, gb_error *err)
+/* Beside the database, under its name. */
+static void report_place(char *out, size_t size, const run_command *c, const store *s)
+{
+    const char *db = store_path(s), *dot = strrchr(db, '.');
+    if (c->report) {
+        snprintf(out, size, "%s", c->report);
+    } else if (dot && strcmp(dot, ".db") == 0) {
+        snprintf(out, size, "%.*s", (int)(dot - db), db);
+    } else {
+        snprintf(out, size, "%s-report", db);
+    }
+}
+
+/* A report that was not asked for by name may fail (there may be no gnuplot, or no finished run)
+ * without making the runs a failure; that is noted. */
+static gb_status report_make(const store *s, const run_command *c, const suite *asked,
+                             progress *display, gb_error *err)
+{
+    char dir[4096];
+    gb_error error = {0};
+    report_place(dir, sizeof dir, c, s);
+    gb_status status = report_write(store_path(s), asked->name, dir, &error);
+    if (status == GB_OK) {
+        printf("report:   %s/index.html\n", dir);
+        fflush(stdout);
+    } else if (c->report) {
+        return gb_fail(err, status, "report: %s", error.message);
+    } else {
+        progress_note(display, "no complete report in %s: %s", dir, error.message);
+    }
+    return GB_OK;
+}
+
+static gb_status results_print(store *s, const run_command *c, const suite *asked, bool with_report,
+                               progress *display, gb_error *err)
 {
     printf("\n");
     GB_TRY(results_table_print(s, asked->name, stdout, err));
     printf("\ndatabase: %s\n", store_path(s));
     fflush(stdout);
-    return GB_OK;
+    return with_report ? report_make(s, c, asked, display, err) : GB_OK;
 }
 
 static gb_status verdict(const run_command *c, const runner_outcome *outcome,
@@ -180,8 +215,11 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     GB_TRY(runplan_measure_peaks(plan, s, runner, err));
     GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
     GB_TRY(runner_run(s, jobs, n_jobs, runner, &outcome, err));
-    GB_TRY(results_print(s, asked, err));
-    return verdict(c, &outcome, &counts, err);
+    runner_signals_release(); /* from here on Ctrl-C simply ends the program */
+    bool with_report = !c->no_report && !outcome.interrupted;
+    gb_status shown = results_print(s, c, asked, with_report, runner->display, err);
+    gb_status ended = verdict(c, &outcome, &counts, shown == GB_OK ? err : NULL);
+    return shown == GB_OK ? ended : shown;
 }
 
 static gb_status store_choose(store **s, const run_command *c, const suite *asked, gb_error *err)

@@ -70,7 +70,7 @@ INI
 # Starts the program with cell b's runs stopping at step 7, and waits until one has stopped: steps 0
 # to 6 are then in the database, since they are written while the run goes on.
 start() { # FAULT
-    GPTBENCH_TEST_FAULT="$1@7@b" "$gptbench" run tiny.ini --no-report --db "$db" >out 2>err &
+    GPTBENCH_TEST_FAULT="$1@7@b" "$gptbench" run tiny.ini --no-report --threads 1 --db "$db" >out 2>err &
     runner=$!
     worker=
     for _ in $(seq 300); do
@@ -101,7 +101,7 @@ whole() { # no lost and no doubled rows, in a sound file
         $'a|0|1|20|3\na|1|1|20|3\nb|0|1|20|3\nb|1|1|20|3'
 }
 again() { # ARGUMENTS...
-    "$gptbench" run tiny.ini --no-report --db "$db" "$@" >out 2>err
+    "$gptbench" run tiny.ini --no-report --threads 1 --db "$db" "$@" >out 2>err
     rc=$?
 }
 
