@@ -282,7 +282,7 @@ static gb_status read_all(suite_reader *reader, const char *text)
 gb_status suite_parse(suite **out, const char *path, const char *text, gb_error *err)
 {
     *out = NULL;
-    gb_error unused;
+    gb_error unused = {.message = ""};
     suite_reader reader = {.path = path, .err = err ? err : &unused};
     reader.data_spec = train_spec_default();
     suite *target = reader.suite = calloc(1, sizeof *target);

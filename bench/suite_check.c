@@ -255,15 +255,17 @@ gb_status suite_check_cells(suite_reader *reader)
     size_t n = (size_t)target->n_cells;
     char(*fingerprints)[FINGERPRINT_BYTES] = calloc(n, sizeof *fingerprints);
     ranked_cell *ranked = calloc(n, sizeof *ranked);
-    gb_status status = fingerprints && ranked ? GB_OK : suite_no_memory(reader);
-    if (status == GB_OK) {
-        for (size_t i = 0; i < n; i++) {
-            cell_fingerprint(&target->cells[i], fingerprints[i]);
-            ranked[i] = (ranked_cell){fingerprints[i], (int)i};
-        }
-        qsort(ranked, n, sizeof *ranked, ranked_compare);
-        status = check_configs(reader);
+    if (!fingerprints || !ranked) {
+        free(ranked);
+        free(fingerprints);
+        return suite_no_memory(reader);
     }
+    for (size_t i = 0; i < n; i++) {
+        cell_fingerprint(&target->cells[i], fingerprints[i]);
+        ranked[i] = (ranked_cell){fingerprints[i], (int)i};
+    }
+    qsort(ranked, n, sizeof *ranked, ranked_compare);
+    gb_status status = check_configs(reader);
     if (status == GB_OK) {
         status = check_axes(reader);
     }

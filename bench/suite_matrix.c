@@ -13,12 +13,15 @@ gb_status suite_cell_add(suite_reader *reader, int line, int section, int *index
     if (target->n_cells == reader->cell_capacity) {
         size_t capacity = reader->cell_capacity ? 2 * (size_t)reader->cell_capacity : 16;
         suite_cell *cells = realloc(target->cells, capacity * sizeof *cells);
-        target->cells = cells ? cells : target->cells;
-        suite_draft *drafts = realloc(reader->drafts, capacity * sizeof *drafts);
-        reader->drafts = drafts ? drafts : reader->drafts;
-        if (!cells || !drafts) {
+        if (!cells) {
             return suite_no_memory(reader);
         }
+        target->cells = cells;
+        suite_draft *drafts = realloc(reader->drafts, capacity * sizeof *drafts);
+        if (!drafts) {
+            return suite_no_memory(reader);
+        }
+        reader->drafts = drafts;
         reader->cell_capacity = (int)capacity;
     }
     *index = target->n_cells++;
@@ -154,7 +157,7 @@ static gb_status product_build(suite_reader *reader)
     int size;
     GB_TRY(product_size(reader, &size));
     for (int i = 0; i < size; i++) {
-        int index;
+        int index = 0;
         GB_TRY(suite_cell_add(reader, reader->matrix->line, -1, &index));
         int rest = i;
         for (int a = reader->n_axes - 1; a >= 0; a--) {

@@ -176,7 +176,7 @@ static bool name_shows_preset(const suite_reader *reader, int index, const suite
 
 gb_status suite_matrix_name(suite_reader *reader)
 {
-    bool named[SUITE_MAX_KEYS], any = false;
+    bool named[SUITE_MAX_KEYS] = {false}, any = false;
     for (int a = 0; a < reader->n_axes; a++) {
         named[a] = reader->axes[a].n_values > 1;
         any = any || named[a];
