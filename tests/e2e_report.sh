@@ -1,0 +1,159 @@
+#!/bin/sh
+# End to end: a made-up database -> gptbench report and compare.
+#   tests/e2e_report.sh build/gptbench
+# Needs build/tests/test_report beside the program, which makes the databases.
+set -u
+program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+make_db="$(dirname "$program")/tests/test_report"
+work=$(mktemp -d /tmp/gptbench-e2e-report-XXXXXX) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+check() { # check WHAT COMMAND...
+    what=$1
+    shift
+    if "$@" >check.log 2>&1; then
+        echo "ok - $what"
+    else
+        echo "not ok - $what"
+        sed 's/^/#   /' check.log
+        failed=1
+    fi
+}
+# exits CODE TEXT COMMAND...: the command's exit code is CODE and it says TEXT
+exits() {
+    code=$1 text=$2
+    shift 2
+    "$@" >said.log 2>&1
+    got=$?
+    cat said.log
+    [ "$got" = "$code" ] && grep -qF -- "$text" said.log
+}
+has() { grep -qF -- "$2" "$1"; }
+lacks() { ! grep -qiE -- "$2" "$1"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+if [ ! -x "$make_db" ]; then
+    echo "skip - $make_db is not built (make tests)"
+    exit 0
+fi
+if ! have gnuplot; then
+    echo "skip - gnuplot is not installed"
+    exit 0
+fi
+
+figures="speed_loss loss_curves step_avg step_times op_time model_size"
+files_are_there() {
+    for f in report.md index.html results.tsv data/settings.gp plots/style.gp; do
+        [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
+    done
+    for f in $figures; do
+        for file in "figures/$f.svg" "figures/$f.png" "plots/$f.gp"; do
+            [ -s "$1/$file" ] || { echo "$1/$file is missing"; return 1; }
+        done
+        head -c 4 "$1/figures/$f.png" | grep -q PNG || { echo "$f.png is no PNG"; return 1; }
+    done
+}
+svgs_are_xml() {
+    for f in $figures; do
+        xmllint --noout "$1/figures/$f.svg" || return 1
+    done
+}
+
+# ---- an ordinary suite ----
+"$make_db" --make-db plain.db 5 3 100 0 0
+check "report runs" exits 0 "out/index.html" "$program" report --db plain.db -o out
+check "all files are there" files_are_there out
+if have xmllint; then
+    check "SVGs are well-formed XML" svgs_are_xml out
+else
+    echo "skip - SVGs are well-formed XML: no xmllint"
+fi
+check "the page refers to nothing outside" lacks out/index.html \
+    '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
+check "six figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 6
+check "light and dark" has out/index.html 'prefers-color-scheme: dark'
+check "Markdown links the figures" has out/report.md '](figures/speed_loss.svg)'
+check "the answer names what FLOPs say" has out/report.md 'exact FLOPs say'
+check "the baseline is in the table" has out/report.md ' baseline |'
+
+redraw() {
+    cp -r out again && rm -rf again/figures && mkdir again/figures && cd again &&
+        for f in $figures; do gnuplot -d "plots/$f.gp" || return 1; done &&
+        cmp figures/speed_loss.svg ../out/figures/speed_loss.svg
+}
+check "figures can be drawn again with gnuplot alone, to the same bytes" redraw
+cd "$work" || exit 1
+check "a second report over the first" exits 0 "" "$program" report --db plain.db -o out
+
+if have sqlite3; then
+    numbers_equal() { # the report's table against SQL, as rounded text
+        sqlite3 plain.db "SELECT printf('%s %.4f %.4f %.0f %.2f', config, step_avg_ms,
+            final_val_loss, tokens_per_s, 100 * mfu) FROM config_summary ORDER BY position" >sql.txt
+        awk -F'\t' 'NR > 1 { printf "%s %.4f %.4f %.0f %.2f\n", $1, $8, $15, $13, 100 * $14 }' \
+            out/results.tsv >tsv.txt
+        diff sql.txt tsv.txt || return 1
+        sqlite3 plain.db "SELECT printf('%.2f', step_avg_ms) FROM config_summary" |
+            while read -r ms; do
+                grep -q "| *$ms ± " out/report.md || { echo "$ms is not in report.md"; return 1; }
+                grep -q "<td class=\"number\">$ms ± " out/index.html || return 1
+            done
+    }
+    check "the tables say what SQL says" numbers_equal
+    unchanged() {
+        sqlite3 plain.db .dump | cksum >before.txt
+        "$program" report --db plain.db -o out >/dev/null && sqlite3 plain.db .dump | cksum >after.txt
+        cmp before.txt after.txt
+    }
+    check "a report does not change the database" unchanged
+else
+    echo "skip - the tables say what SQL says: no sqlite3"
+fi
+
+# ---- names that are no names ----
+"$make_db" --make-db hostile.db 9 2 60 1 1
+check "hostile names: report runs" exits 0 "" "$program" report --db hostile.db -o 'evil $(touch pwned) out'
+check "hostile names: nothing was run" test ! -e pwned -a ! -e 'evil $(touch pwned) out/pwned'
+check "hostile names: all files" files_are_there 'evil $(touch pwned) out'
+check "hostile names: no tag came through" lacks 'evil $(touch pwned) out/index.html' '<(script|b)>|<b>http'
+if have xmllint; then
+    check "hostile names: SVGs are XML" svgs_are_xml 'evil $(touch pwned) out'
+fi
+check "hostile names: unfinished runs are listed" has 'evil $(touch pwned) out/report.md' 'Runs that are not ok'
+
+# ---- sizes ----
+for n in 1 2 12 40; do
+    "$make_db" --make-db "n$n.db" "$n" 1 40 0 0
+    check "$n configs" exits 0 "" "$program" report --db "n$n.db" -o "n$n"
+    check "$n configs: all files" files_are_there "n$n"
+done
+
+# ---- compare ----
+check "compare" exits 0 "paired t over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
+check "compare: one metric" exits 0 "exactly" "$program" compare --db plain.db d12 d12_mlp3x --metric n_params
+check "compare: met (18 % slower)" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>5%'
+check "compare: not met" exits 0 "not met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>40%'
+check "compare: the other way round" exits 0 "not met" "$program" compare --db plain.db d12_mlp3x_swiglu d12 --fail-on 'slower>5%'
+check "compare: faster" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_gqa --fail-on 'faster > 5 %'
+check "compare: an interval around the limit does not fail" exits 0 "reaches the limit" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>18.2%'
+check "compare: no interval, no failure" exits 0 "undecided" "$program" compare --db n2.db 'd12' 'd12_mlp3x' --fail-on 'worse>0%'
+check "compare: wrong config" exits 2 'did you mean `d12_mlp3x`' "$program" compare --db plain.db d12 d12_mlp3
+check "compare: wrong metric" exits 2 "step_avg" "$program" compare --db plain.db d12 d12_mlp3x --metric stepavg
+for bad in 'slow>2%' 'slower>2' 'slower<2%' 'slower>-2%' 'slower>nan%' 'slower>0x2%' 'slower>2%%' '' 'slower>' 'slower>1.2.3%'; do
+    check "compare: --fail-on '$bad' is refused" exits 2 "--fail-on" "$program" compare --db plain.db d12 d12_mlp3x --fail-on "$bad"
+done
+
+# ---- what cannot be ----
+check "no database" exits 2 "nothing.db" "$program" report --db nothing.db -o x
+check "not a database" exits 2 "report.md" "$program" report --db out/report.md -o x
+check "no -o" exits 2 "-o DIR" "$program" report --db plain.db
+check "wrong suite" exits 2 "fake" "$program" report --db plain.db --suite fak -o x
+: >file
+check "-o is a file" exits 3 "file" "$program" report --db plain.db -o file/x
+mkdir bare
+for tool in grep cat; do ln -s "$(command -v $tool)" bare/; done
+nognuplot() ( PATH="$work/bare"; export PATH; exits 3 "apt install gnuplot" "$program" report --db plain.db -o bareout )
+check "without gnuplot: exit 3 and the package's name" nognuplot
+check "without gnuplot: the tables are there" has bareout/report.md '| d12 '
+exit $failed
