@@ -96,7 +96,7 @@ static speed_plot speed_plan(const report_data *data)
     plot.x.low = fmax(plot.x.low, 0);
     double legend = plot.numbered ? labels_width_px(data) + 75 : 25;
     plot.frame =
-        (figure_box){95, 70, SPEED_WIDTH + (plot.numbered ? 150 : 0) - legend, SPEED_HEIGHT - 20};
+        (figure_box){105, 72, SPEED_WIDTH + (plot.numbered ? 150 : 0) - legend, SPEED_HEIGHT - 20};
     return plot;
 }
 

@@ -5,12 +5,12 @@ left = label_px + 25.0
 text = 125.0
 half = 300.0
 W = left + 2 * half + 60
-H = 85 + 30 * n
+H = 95 + 30 * n
 
 do for [kind in "svg png"] {
     eval terminal(kind, 'model_size', W, H)
     set multiplot
-    set bmargin at screen 60.0 / H
+    set bmargin at screen 70.0 / H
     set tmargin at screen 1 - 10.0 / H
     set yrange [n + 0.5 : 0.5]
     set ytics scale 0

@@ -3,8 +3,8 @@ load 'plots/style.gp'
 load 'data/settings.gp'
 legend = 170
 W = 900 + legend
-H = 85 + 36 * n
-H = H < 85 + 21 * op_slots ? 85 + 21 * op_slots : H
+H = 95 + 36 * n
+H = H < 95 + 21 * op_slots ? 95 + 21 * op_slots : H
 left = label_px + 25.0
 
 do for [kind in "svg png"] {
@@ -12,7 +12,7 @@ do for [kind in "svg png"] {
     set multiplot
     set lmargin at screen left / W
     set rmargin at screen (W - legend - 20.0) / W
-    set bmargin at screen 60.0 / H
+    set bmargin at screen 70.0 / H
     set tmargin at screen 1 - 10.0 / H
     set xrange [0:op_max * 1.02]
     eval 'set xtics '.op_ticks
@@ -26,7 +26,7 @@ do for [kind in "svg png"] {
     set rmargin at screen (W - 5.0) / W
     unset border; unset tics; unset grid; unset xlabel; unset ylabel
     set xrange [0:legend - 5]
-    set yrange [H - 70 : 0]
+    set yrange [H - 80 : 0]
     plot 'data/op_legend.tsv' using (8):(12 + 21 * ($1 - 1)):(2):(15):(5 + 21 * ($1 - 1)):(19 + 21 * ($1 - 1)):3 with boxxyerror linecolor rgb variable, \
          '' using (22):(12 + 21 * ($1 - 1)):2 with labels left font ',12' textcolor rgb '#202020'
     unset multiplot

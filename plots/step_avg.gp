@@ -2,7 +2,7 @@
 load 'plots/style.gp'
 load 'data/settings.gp'
 W = 900
-H = 85 + 46 * n
+H = 95 + 46 * n
 left = label_px + 25.0
 right = 30
 
@@ -10,7 +10,7 @@ do for [kind in "svg png"] {
     eval terminal(kind, 'step_avg', W, H)
     set lmargin at screen left / W
     set rmargin at screen 1 - right * 1.0 / W
-    set bmargin at screen 60.0 / H
+    set bmargin at screen 70.0 / H
     set tmargin at screen 1 - 10.0 / H
     # Room for the text that follows the longest bar.
     set xrange [0:step_avg_max * (W - left - right) / (W - left - right - 190.0)]
