@@ -122,14 +122,20 @@ static size_t paired_changes(const report_entry *base, const report_entry *new_e
     return n;
 }
 
-/* All timed steps of an entry in one array; *n of them. NULL without memory. */
-static double *pooled_steps(const report_entry *entry, size_t *n)
+/* The timed steps of an entry in one array, *n of them: of the replicates that `other` has too, or
+ * of all when they share none. NULL without memory. */
+static double *pooled_steps(const report_entry *entry, const report_entry *other, size_t *n)
 {
     double *all = malloc(((size_t)entry->n_timed + 1) * sizeof *all);
     *n = 0;
+    bool shared = false;
+    for (int i = 0; i < entry->n_runs; i++) {
+        shared |= report_entry_find_run(other, entry->runs[i]->replicate) != NULL;
+    }
     for (int i = 0; all && i < entry->n_runs; i++) {
         const report_run *run = entry->runs[i];
-        if (run->n_timed > 0) {
+        bool counts = !shared || report_entry_find_run(other, run->replicate);
+        if (counts && run->n_timed > 0) {
             memcpy(all + *n, run->timed_ms, (size_t)run->n_timed * sizeof *all);
             *n += (size_t)run->n_timed;
         }
@@ -150,7 +156,8 @@ static gb_status change_over_steps(comparison *out, const report_entry *base,
                                    const report_entry *new_entry, gb_error *err)
 {
     size_t n_new, n_base;
-    double *x = pooled_steps(new_entry, &n_new), *y = pooled_steps(base, &n_base);
+    double *x = pooled_steps(new_entry, base, &n_new);
+    double *y = pooled_steps(base, new_entry, &n_base);
     gb_status status = x && y ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for the steps");
     stats_interval ratio = {NAN, NAN, NAN};
     const char *method = "Welch t";
@@ -167,8 +174,7 @@ static gb_status change_over_steps(comparison *out, const report_entry *base,
     free(x);
     free(y);
     stats_interval change = ratio_to_change(ratio, out->metric == METRIC_TOKENS_PER_S);
-    out->change.low = change.low;
-    out->change.high = change.high;
+    out->change = change;
     if (n_new >= 2 && n_base >= 2) {
         snprintf(out->method, sizeof out->method,
                  "%s over %zu and %zu timed steps; the steps of a run depend on each "
@@ -200,8 +206,10 @@ gb_status comparison_make(comparison *out, const report_data *data, const report
     size_t n = paired_changes(base, new_entry, metric, changes);
     stats_interval paired = stats_mean_interval(changes, n, 0.95);
     free(changes);
+    if (n >= 1) {
+        out->change = paired; /* with one pair just the value: like is held against like */
+    }
     if (n >= 2) {
-        out->change = paired;
         snprintf(out->method, sizeof out->method, "paired t over %zu replicates", n);
         return GB_OK;
     }

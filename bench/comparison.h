@@ -32,7 +32,8 @@ typedef struct comparison {
     char method[192];
 } comparison;
 
-/* With two or more replicates that both entries finished: paired over them (t interval of the
+/* The change is taken over the replicates that both entries finished, where there are any; `base`
+ * and `new_value` are over all that each has. With two or more: paired (t interval of the
  * mean relative difference). Else, for times, over the timed steps (Welch for the mean, bootstrap
  * for the median). Else no interval, and `method` says why. GB_ERR_OOM. */
 gb_status comparison_make(comparison *out, const report_data *data, const report_entry *base,

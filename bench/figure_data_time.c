@@ -79,15 +79,21 @@ static double *sorted_steps(const report_entry *entry, size_t *n)
     return all;
 }
 
-/* Gaussian kernel density with Silverman's width, scaled to a half height of 0.4 rows. */
-static void write_density(FILE *out, const double *x, size_t n)
+/* Gaussian kernel density with Silverman's width, scaled to a half height of 0.4 rows; of the
+ * logarithms (x is changed to them) where the axis is logarithmic, so that its shape is right
+ * there. */
+static void write_density(FILE *out, double *x, size_t n, bool logarithmic)
 {
+    for (size_t k = 0; logarithmic && k < n; k++) {
+        x[k] = log(fmax(x[k], 1e-9));
+    }
     double sd = stats_sd(x, n), low = stats_quantile_sorted(x, n, 0.002);
     double high = stats_quantile_sorted(x, n, 0.998);
     double iqr = stats_quantile_sorted(x, n, 0.75) - stats_quantile_sorted(x, n, 0.25);
     double width = iqr > 0 ? fmin(sd, iqr / 1.34) : sd;
     if (n < 5 || !(width > 0)) {
-        fprintf(out, "%.8g\t0\n", n ? x[0] : NAN);
+        double at = n ? x[0] : NAN;
+        fprintf(out, "%.8g\t0\n", logarithmic ? exp(at) : at);
         return;
     }
     width *= 0.9 * pow((double)n, -0.2);
@@ -103,7 +109,8 @@ static void write_density(FILE *out, const double *x, size_t n)
         peak = fmax(peak, density[i]);
     }
     for (int i = 0; i < DENSITY_POINTS; i++) {
-        fprintf(out, "%.8g\t%.5f\n", from + i * step, 0.4 * density[i] / peak);
+        double at = from + i * step;
+        fprintf(out, "%.8g\t%.5f\n", logarithmic ? exp(at) : at, 0.4 * density[i] / peak);
     }
 }
 
@@ -130,13 +137,9 @@ static void write_box(FILE *box, FILE *outliers, const double *x, size_t n, int 
     }
 }
 
-static gb_status write_step_times(const report_data *data, FILE *density, FILE *box, FILE *outliers,
-                                  double *low, double *high, gb_error *err)
+/* What the axis must show: nearly all steps of every entry. */
+static gb_status step_range(const report_data *data, double *low, double *high, gb_error *err)
 {
-    fprintf(density, "# a block per config: step_ms\thalf_height\n");
-    fprintf(box,
-            "# row\tconfig\twhisker_low_ms\tq1\tmedian\tq3\twhisker_high\tmean\tsteps\tcolor\n");
-    fprintf(outliers, "# row\tstep_ms\tcolor\n");
     *low = INFINITY;
     *high = -INFINITY;
     for (int i = 0; i < data->n_entries; i++) {
@@ -145,13 +148,37 @@ static gb_status write_step_times(const report_data *data, FILE *density, FILE *
         if (!x) {
             return gb_fail(err, GB_ERR_OOM, "no memory for the steps");
         }
-        write_density(density, x, n);
-        fprintf(density, "\n\n");
         if (n > 0) {
-            write_box(box, outliers, x, n, i, entry_label(data, i).text);
             *low = fmin(*low, stats_quantile_sorted(x, n, 0.003));
             *high = fmax(*high, stats_quantile_sorted(x, n, 0.99));
         }
+        free(x);
+    }
+    if (*low > *high) {
+        *low = 0;
+        *high = 1;
+    }
+    return GB_OK;
+}
+
+static gb_status write_step_times(const report_data *data, FILE *density, FILE *box, FILE *outliers,
+                                  bool logarithmic, gb_error *err)
+{
+    fprintf(density, "# a block per config: step_ms\thalf_height\n");
+    fprintf(box,
+            "# row\tconfig\twhisker_low_ms\tq1\tmedian\tq3\twhisker_high\tmean\tsteps\tcolor\n");
+    fprintf(outliers, "# row\tstep_ms\tcolor\n");
+    for (int i = 0; i < data->n_entries; i++) {
+        size_t n;
+        double *x = sorted_steps(&data->entries[i], &n);
+        if (!x) {
+            return gb_fail(err, GB_ERR_OOM, "no memory for the steps");
+        }
+        if (n > 0) {
+            write_box(box, outliers, x, n, i, entry_label(data, i).text);
+        }
+        write_density(density, x, n, logarithmic);
+        fprintf(density, "\n\n");
         free(x);
     }
     return GB_OK;
@@ -177,23 +204,20 @@ gb_status figure_data_write_step_times(const report_data *data, const char *dir,
     static const char *const names[3] = {"data/step_density.tsv", "data/step_box.tsv",
                                          "data/step_outliers.tsv"};
     FILE *files[3] = {NULL, NULL, NULL};
-    gb_status status = GB_OK;
-    double low = 0, high = 1;
+    double low, high;
+    gb_status status = step_range(data, &low, &high, err);
+    bool logarithmic = low > 0 && high / low > 8;
     for (int i = 0; i < 3 && status == GB_OK; i++) {
         files[i] = figure_file_open(dir, names[i], err);
         status = files[i] ? GB_OK : GB_ERR_IO;
     }
     if (status == GB_OK) {
-        status = write_step_times(data, files[0], files[1], files[2], &low, &high, err);
+        status = write_step_times(data, files[0], files[1], files[2], logarithmic, err);
     }
     for (int i = 0; i < 3; i++) {
         gb_status closed = files[i] ? figure_file_close(files[i], dir, names[i], err) : GB_OK;
         status = status != GB_OK ? status : closed;
     }
-    if (low > high) {
-        low = 0, high = 1;
-    }
-    bool logarithmic = low > 0 && high / low > 8;
     double pad = logarithmic ? 0 : 0.04 * (high - low) + 1e-3 * high;
     low = logarithmic ? low / 1.15 : fmax(low - pad, 0);
     high = logarithmic ? high * 1.15 : high + pad;

@@ -120,10 +120,11 @@ static gb_status write_difference(document *doc, const report_data *data, const 
     }
     if (isfinite(time.change.value)) {
         double change = time.change.value;
-        document_list_item(doc,
-                           "`%s`: step_avg %s%s against `%s`, that is %s; exact FLOPs say %s.%s",
+        bool unsettled = time.change.low <= 0 && time.change.high >= 0;
+        document_list_item(doc, "`%s`: step_avg %s%s against `%s`, %s; exact FLOPs say %s.%s",
                            e->label, number_percent_signed(change).text, interval, base->label,
-                           change > 0   ? "slower"
+                           unsettled    ? "which leaves the direction open"
+                           : change > 0 ? "slower"
                            : change < 0 ? "faster"
                                         : "the same",
                            number_percent_signed(e->flops_fraction).text, loss_text);

@@ -1,7 +1,9 @@
 # Validation loss over steps, tokens, seconds and FLOPs: four panels and one legend.
 load 'plots/style.gp'
 load 'data/settings.gp'
-legend = label_px + 60
+legend = (loss_has_floor && label_px < 160 ? 160 : label_px) + 60
+# Bands end at the frame: gnuplot's own clipping of filled curves leaves stray triangles.
+framed(y) = y > loss_y_max ? loss_y_max : y
 W = 900 + legend
 row_px = 20
 H = 760 > 80 + row_px * (n + 1) ? 760 : 80 + row_px * (n + 1)
@@ -33,7 +35,7 @@ do for [kind in "svg png"] {
         set xlabel x_names[i + 1]
         set ylabel (i % 2 ? '' : 'validation loss (nats/token)') offset 0.5,0
         column = i + 1
-        plot for [k=1:n] 'data/loss.tsv' index k-1 using column:6:7 with filledcurves fillstyle transparent solid 0.15 noborder linecolor rgb colors[k], \
+        plot for [k=1:n] 'data/loss.tsv' index k-1 using column:(framed($6)):(framed($7)) with filledcurves fillstyle transparent solid 0.15 noborder linecolor rgb colors[k], \
              for [k=1:n] '' index k-1 using column:5 with lines linewidth 1.8 dashtype int(dashes[k]) linecolor rgb colors[k], \
              loss_has_floor ? loss_floor : NaN with lines linewidth 1.2 dashtype 2 linecolor rgb '#606060'
     }
