@@ -371,6 +371,10 @@ def make(name, index):
         if variant == final_variant:
             for key, p in model.named_parameters():
                 expected[f"final.{key}"] = p.detach().to(torch.float32)
+    # only keys that have an effect: gptbench refuses the others
+    effect = dict(n_kv_head="gqa", window_size="sliding_window", n_latent="latent")
+    values = {key: value for key, value in values.items()
+              if effect.get(key, c.attention_type) == c.attention_type}
     lines = {**values, "grad_clip": clip, "final_variant": final_variant}
     text = "".join(f"{key} = {str(value).lower()}\n" for key, value in lines.items())
     print(f"{name:20} params {sum(w.numel() for w in weights.values()):6}  loss {loss.item():.6f}"
