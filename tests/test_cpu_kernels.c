@@ -512,7 +512,22 @@ static void test_ops_on_every_isa(void **state)
     unsetenv("GPTBENCH_ISA");
 }
 
-/* Emulated bfloat16: the path of CPUs without avx512_bf16, which the test cannot reach by CPU. */
+/* A forced lesser instruction set stands for a CPU without bfloat16 products: they run in float,
+ * and the description says so. test_ops_on_every_isa checks the results on this path. */
+static void test_emulated_bf16_is_said(void **state)
+{
+    (void)state;
+    setenv("GPTBENCH_ISA", "generic", 1);
+    fixture f;
+    open_device(&f, true, 1);
+    gb_description d;
+    cpu->describe(f.dev, &d);
+    assert_non_null(strstr(d.precision_note, "fp32"));
+    assert_string_equal(d.isa, "generic");
+    cpu->close(f.dev);
+    unsetenv("GPTBENCH_ISA");
+}
+
 static void test_unknown_isa_is_refused(void **state)
 {
     (void)state;
@@ -594,6 +609,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ops_on_every_isa),
+        cmocka_unit_test(test_emulated_bf16_is_said),
         cmocka_unit_test(test_unknown_isa_is_refused),
         cmocka_unit_test(test_out_of_memory_names_group_and_size),
         cmocka_unit_test(test_ledger_counts),

@@ -58,7 +58,9 @@ struct gb_device {
 gb_status cpu_isa_select(cpu_isa *out, gb_error *err);
 const char *cpu_isa_name(cpu_isa isa);
 void cpu_isa_fill(cpu_isa isa, cpu_kernels *table);
-bool cpu_has_bf16(void);
+/* True where products of bfloat16 matrices run natively: the CPU has avx512_bf16, and no lesser
+ * instruction set was forced by GPTBENCH_ISA. */
+bool cpu_isa_has_bf16(cpu_isa isa);
 /* "model name" of /proc/cpuinfo. */
 void cpu_model_name(char *out, size_t size);
 /* CPUs that the process may run on, at least 1. */
@@ -67,7 +69,8 @@ int cpu_count_usable(void);
 /* ---- cpu_memory.c ---- */
 
 /* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
-int64_t cpu_plan_slots(const gb_options *options, int threads, int64_t bytes[CPU_SLOT_COUNT]);
+int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
+                       int64_t bytes[CPU_SLOT_COUNT]);
 /* Rows of logits held at once. */
 int64_t cpu_classifier_chunk(int64_t N, int64_t V);
 /* Allocates the arena; GB_ERR_OOM. */

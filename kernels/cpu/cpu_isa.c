@@ -28,9 +28,9 @@ static bool cpu_has_isa(cpu_isa isa)
     }
 }
 
-bool cpu_has_bf16(void)
+bool cpu_isa_has_bf16(cpu_isa isa)
 {
-    return cpu_has_isa(CPU_ISA_AVX512) && __builtin_cpu_supports("avx512bf16");
+    return isa == CPU_ISA_AVX512 && __builtin_cpu_supports("avx512bf16");
 }
 
 gb_status cpu_isa_select(cpu_isa *out, gb_error *err)

@@ -40,7 +40,8 @@ static int64_t max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-int64_t cpu_plan_slots(const gb_options *options, int threads, int64_t bytes[CPU_SLOT_COUNT])
+int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
+                       int64_t bytes[CPU_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length;
@@ -57,7 +58,7 @@ int64_t cpu_plan_slots(const gb_options *options, int threads, int64_t bytes[CPU
     /* Packed blocks of both operands per thread, and partial sums: more than oneDNN was seen to
      * ask for on any shape of the presets. */
     bytes[CPU_SLOT_GEMM_PAD] = (int64_t)(threads + 4) << 20;
-    if (bf16 && !cpu_has_bf16()) {
+    if (bf16 && !cpu_isa_has_bf16(isa)) {
         int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
         int64_t wide = max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, s->n_embd));
         int64_t weights = max64(wide, s->vocab_size) * s->n_embd;
@@ -81,7 +82,9 @@ static int team_size(const gb_options *options)
 int64_t cpu_backend_workspace_bytes(const gb_options *options)
 {
     int64_t bytes[CPU_SLOT_COUNT];
-    return cpu_plan_slots(options, team_size(options), bytes);
+    cpu_isa isa = CPU_ISA_GENERIC; /* where none can be selected, open fails too */
+    (void)cpu_isa_select(&isa, NULL);
+    return cpu_plan_slots(options, team_size(options), isa, bytes);
 }
 
 /* MemAvailable of /proc/meminfo, or -1. */
@@ -131,7 +134,7 @@ static void *memory_get(int64_t bytes, int threads)
 gb_status cpu_arena_open(gb_device *dev, gb_error *err)
 {
     int64_t bytes[CPU_SLOT_COUNT];
-    int64_t total = cpu_plan_slots(&dev->options, dev->threads, bytes);
+    int64_t total = cpu_plan_slots(&dev->options, dev->threads, dev->isa, bytes);
     dev->arena = memory_get(total, dev->threads);
     if (dev->arena == NULL) {
         return gb_fail(err, GB_ERR_OOM, "out of memory: %.1f MiB of workspace",
