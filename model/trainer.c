@@ -89,7 +89,7 @@ static gb_status open_data(trainer *t, gb_error *err)
     const train_spec *s = t->spec;
     int64_t vocab = t->job->config.vocab_size, batch = s->batch_size * s->sequence_length;
     GB_TRY(token_source_open(&t->train_source, s->train_data, vocab, err));
-    GB_TRY(token_source_open(&t->val_source, s->val_data, vocab, err));
+    GB_TRY(token_source_open_val(&t->val_source, s->val_data, vocab, err));
     GB_TRY(token_loader_open(&t->train, t->train_source, s->batch_size, s->sequence_length,
                              t->job->replicate, err));
     GB_TRY(token_loader_open(&t->val, t->val_source, s->batch_size, s->sequence_length, 0, err));
