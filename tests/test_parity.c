@@ -17,7 +17,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,21 +26,11 @@
 #include "model/gpt.h"
 #include "model/safetensors.h"
 #include "model/train_spec.h"
+#include "tests/ref/parity_fixture.h"
 #include "tests/ref/random.h"
 #include "tests/ref/ref_backend.h"
 
-#define FIXTURES "tests/fixtures/parity"
-enum { MAX_FIXTURES = 64, MAX_SUBJECTS = 8, MAX_TOKENS = 8192, STEPS = 10, THREADS = 1 };
-
-typedef struct fixture {
-    char name[64];
-    gpt_config config;
-    train_spec spec;
-    char final_variant[32];
-    safetensors_file weights, expected;
-    int32_t tokens[MAX_TOKENS];
-    int n_tokens;
-} fixture;
+enum { MAX_FIXTURES = 64, MAX_SUBJECTS = 8, THREADS = 1, STEPS = PARITY_STEPS };
 
 typedef struct subject {
     const gb_backend *backend;
@@ -68,76 +57,11 @@ typedef struct session { /* a model with the fixture's weights on an open device
     gpt *model;
 } session;
 
-/* ---- fixtures ---- */
-
 static void must(gb_status status, const gb_error *error)
 {
     if (status != GB_OK) {
         fail_msg("%s", error->message);
     }
-}
-
-static void read_config(fixture *f)
-{
-    char path[256], line[256];
-    snprintf(path, sizeof path, "%s/%s/config.txt", FIXTURES, f->name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    f->config = gpt_config_default();
-    f->spec = train_spec_default();
-    gb_error error = {0};
-    while (fgets(line, sizeof line, file)) {
-        char key[64], value[64];
-        assert_int_equal(sscanf(line, "%63s = %63s", key, value), 2);
-        const gb_key *known = gb_key_find(gpt_config_keys(), key);
-        if (known) {
-            must(gb_key_set(&f->config, known, value, &error), &error);
-        } else if ((known = gb_key_find(train_spec_keys(), key))) {
-            must(gb_key_set(&f->spec, known, value, &error), &error);
-        } else {
-            assert_string_equal(key, "final_variant");
-            snprintf(f->final_variant, sizeof f->final_variant, "%.31s", value);
-        }
-    }
-    fclose(file);
-    must(gpt_config_validate(&f->config, &error), &error);
-}
-
-static void read_tokens(fixture *f)
-{
-    char path[256];
-    static uint16_t raw[MAX_TOKENS];
-    snprintf(path, sizeof path, "%s/%s/tokens.bin", FIXTURES, f->name);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, 1024, SEEK_SET), 0);
-    f->n_tokens = (int)fread(raw, 2, MAX_TOKENS, file);
-    fclose(file);
-    for (int i = 0; i < f->n_tokens; i++) {
-        f->tokens[i] = raw[i];
-    }
-    int64_t per_step = f->spec.batch_size * f->spec.sequence_length;
-    assert_int_equal(f->n_tokens, STEPS * f->spec.grad_accumulation_steps * per_step + 1);
-}
-
-static void fixture_open(fixture *f, const char *name)
-{
-    char path[256];
-    gb_error error = {0};
-    memset(f, 0, sizeof *f);
-    snprintf(f->name, sizeof f->name, "%.63s", name);
-    read_config(f);
-    read_tokens(f);
-    snprintf(path, sizeof path, "%s/%s/weights.safetensors", FIXTURES, name);
-    must(safetensors_read(&f->weights, path, &error), &error);
-    snprintf(path, sizeof path, "%s/%s/expected.safetensors", FIXTURES, name);
-    must(safetensors_read(&f->expected, path, &error), &error);
-}
-
-static void fixture_close(fixture *f)
-{
-    safetensors_close(&f->weights);
-    safetensors_close(&f->expected);
 }
 
 /* By "prefix" + "name", which must be there with `count` values (0: any). */
@@ -338,7 +262,7 @@ static int check_training(session *s, variant v)
 
 typedef struct trial {
     subject on;
-    char fixture[64], name[160];
+    char fixture[FIXTURE_NAME], name[160];
 } trial;
 
 static void test_parity(void **state)
@@ -349,7 +273,8 @@ static void test_parity(void **state)
                                        {"accum_clip", true, true}};
     const trial *t = *state;
     fixture f;
-    fixture_open(&f, t->fixture);
+    gb_error error = {0};
+    must(fixture_open(&f, t->fixture, &error), &error);
     session s = session_open(&t->on, &f, &f.config);
     int failed = check_loss_and_grad(&s);
     session_close(&s);
@@ -394,7 +319,8 @@ static void test_finite_differences(void **state)
 {
     const trial *t = *state;
     fixture f;
-    fixture_open(&f, t->fixture);
+    gb_error error = {0};
+    must(fixture_open(&f, t->fixture, &error), &error);
     session s = session_open(&t->on, &f, &f.config);
     micro_batch(&s, 0, 1, true);
     const gpt_layout *layout = gpt_get_layout(s.model);
@@ -406,7 +332,6 @@ static void test_finite_differences(void **state)
         double *values = malloc(4 * (size_t)n * sizeof *values);
         assert_non_null(values);
         double *grad = values, *weight = values + n, *direction = values + 2 * n;
-        gb_error error = {0};
         must(gpt_read_grad(s.model, i, grad, &error), &error);
         must(gpt_read_weight(s.model, i, weight, &error), &error);
         test_random_fill(&rng, direction, n, 1 / sqrt((double)n));
@@ -430,7 +355,8 @@ static void test_flops(void **state)
 {
     const trial *t = *state;
     fixture f;
-    fixture_open(&f, t->fixture);
+    gb_error error = {0};
+    must(fixture_open(&f, t->fixture, &error), &error);
     session s = session_open(&t->on, &f, &f.config);
     t->on.backend->timers_reset(s.dev);
     micro_batch(&s, 0, 1, true);
@@ -469,17 +395,18 @@ static void test_bites(void **state)
 {
     (void)state;
     fixture f;
+    gb_error error = {0};
     gb_backend wide = gb_backend_ref;
     wide.attention_forward = wrong_attention;
     wide.attention_backward = wrong_attention_backward;
     subject on = {&wide, GB_FP64, 2e-2, 2e-2, 0, true};
-    fixture_open(&f, "sliding_window");
+    must(fixture_open(&f, "sliding_window", &error), &error);
     session s = session_open(&on, &f, &f.config);
     assert_true(check_loss_and_grad(&s) > 0);
     session_close(&s);
     fixture_close(&f);
 
-    fixture_open(&f, "post_norm");
+    must(fixture_open(&f, "post_norm", &error), &error);
     gpt_config forgetful = f.config;
     forgetful.post_norm = false;
     on.backend = &gb_backend_ref;
@@ -490,29 +417,6 @@ static void test_bites(void **state)
 }
 
 /* ---- main ---- */
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-static int find_fixtures(char names[MAX_FIXTURES][64])
-{
-    DIR *dir = opendir(FIXTURES);
-    int n = 0;
-    if (!dir) {
-        fprintf(stderr, "%s is not here: run from the root of the repository\n", FIXTURES);
-        exit(1);
-    }
-    for (struct dirent *entry = readdir(dir); entry && n < MAX_FIXTURES; entry = readdir(dir)) {
-        if (entry->d_name[0] != '.') {
-            snprintf(names[n++], 64, "%.63s", entry->d_name);
-        }
-    }
-    closedir(dir);
-    qsort(names, (size_t)n, sizeof names[0], compare_names);
-    return n;
-}
 
 static int find_subjects(subject *subjects)
 {
@@ -535,7 +439,7 @@ static int find_subjects(subject *subjects)
 
 int main(void)
 {
-    static char fixtures[MAX_FIXTURES][64];
+    static char fixtures[MAX_FIXTURES][FIXTURE_NAME];
     static subject subjects[MAX_SUBJECTS];
     static trial trials[MAX_FIXTURES * (MAX_SUBJECTS * 2 + 1)];
     static struct CMUnitTest tests[MAX_FIXTURES * (MAX_SUBJECTS * 2 + 1) + 1];
@@ -546,7 +450,8 @@ int main(void)
     } kinds[] = {{"parity", test_parity, true},
                  {"flops", test_flops, true},
                  {"finite differences", test_finite_differences, false}};
-    int n_fixtures = find_fixtures(fixtures), n_subjects = find_subjects(subjects), n = 0;
+    int n_fixtures = fixture_list(fixtures, MAX_FIXTURES), n_subjects = find_subjects(subjects),
+        n = 0;
     for (int k = 0; k < 3; k++) {
         for (int i = 0; i < (kinds[k].every_subject ? n_subjects : 1); i++) {
             for (int j = 0; j < n_fixtures; j++, n++) {
@@ -561,7 +466,10 @@ int main(void)
         }
     }
     if (n_fixtures < 14) {
-        fprintf(stderr, "%s holds %d fixtures, expected 14 or more\n", FIXTURES, n_fixtures);
+        fprintf(stderr,
+                PARITY_FIXTURES " holds %d fixtures, expected 14 or more: run from the root of "
+                                "the repository\n",
+                n_fixtures);
         return 1;
     }
     tests[n++] = (struct CMUnitTest){.name = "wrong models are found", .test_func = test_bites};
