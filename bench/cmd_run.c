@@ -58,12 +58,6 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
 
 static gb_status options_check(const run_command *c, gb_error *err)
 {
-    const char *given[] = {c->plan.train_data, c->plan.val_data};
-    for (int i = 0; i < 2; i++) {
-        if (given[i] && strlen(given[i]) >= sizeof((train_spec *)0)->train_data) {
-            return gb_fail(err, GB_ERR_USAGE, "--%s: at most 255 characters", i ? "val" : "train");
-        }
-    }
     if (strcmp(c->plan.backend, "auto") == 0) {
         return GB_OK;
     }

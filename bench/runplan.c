@@ -26,6 +26,7 @@ typedef struct environment {
 /* Data as the cells name it. */
 typedef struct data_facts {
     char spec[256];
+    bool validation;
     int64_t vocab_size;
     char hash[40];
     double entropy_rate_nats;
@@ -55,46 +56,40 @@ static gb_status no_memory(gb_error *err)
 
 /* ---- data ---- */
 
-static const data_facts *data_find(const runplan *plan, const char *spec, int64_t vocab_size)
+static const data_facts *data_find(const runplan *plan, const char *spec, bool validation,
+                                   int64_t vocab_size)
 {
     for (int i = 0; i < plan->n_data; i++) {
-        if (plan->data[i].vocab_size == vocab_size && strcmp(plan->data[i].spec, spec) == 0) {
+        if (plan->data[i].vocab_size == vocab_size && plan->data[i].validation == validation &&
+            strcmp(plan->data[i].spec, spec) == 0) {
             return &plan->data[i];
         }
     }
     return NULL;
 }
 
-static gb_status data_open(runplan *plan, const char *spec, const suite_cell *cell, gb_error *err)
+/* Opened as the trainer opens it: synthetic validation data is another stretch than training. */
+static gb_status data_open(runplan *plan, const char *spec, bool validation, const suite_cell *cell,
+                           gb_error *err)
 {
     int64_t vocab_size = cell->config.vocab_size;
-    if (data_find(plan, spec, vocab_size)) {
+    if (data_find(plan, spec, validation, vocab_size)) {
         return GB_OK;
     }
     token_source *source = NULL;
-    if (token_source_open(&source, spec, vocab_size, err) != GB_OK) {
+    gb_status status = validation ? token_source_open_val(&source, spec, vocab_size, err)
+                                  : token_source_open(&source, spec, vocab_size, err);
+    if (status != GB_OK) {
         return gb_error_prefix(err, "%s:%d: cell %s", plan->suite->path, cell->line, cell->name);
     }
     data_facts *facts = &plan->data[plan->n_data++];
     snprintf(facts->spec, sizeof facts->spec, "%s", spec);
+    facts->validation = validation;
     facts->vocab_size = vocab_size;
     snprintf(facts->hash, sizeof facts->hash, "%s", token_source_hash(source));
     facts->entropy_rate_nats = token_source_entropy_rate(source);
     token_source_close(source);
     return GB_OK;
-}
-
-static void data_replace(runplan *plan)
-{
-    for (int i = 0; i < plan->suite->n_cells; i++) {
-        train_spec *spec = &plan->suite->cells[i].spec;
-        if (plan->options.train_data) {
-            snprintf(spec->train_data, sizeof spec->train_data, "%s", plan->options.train_data);
-        }
-        if (plan->options.val_data) {
-            snprintf(spec->val_data, sizeof spec->val_data, "%s", plan->options.val_data);
-        }
-    }
 }
 
 static gb_status data_check(runplan *plan, gb_error *err)
@@ -105,8 +100,8 @@ static gb_status data_check(runplan *plan, gb_error *err)
     }
     for (int i = 0; i < plan->suite->n_cells; i++) {
         const suite_cell *cell = &plan->suite->cells[i];
-        GB_TRY(data_open(plan, cell->spec.train_data, cell, err));
-        GB_TRY(data_open(plan, cell->spec.val_data, cell, err));
+        GB_TRY(data_open(plan, cell->spec.train_data, false, cell, err));
+        GB_TRY(data_open(plan, cell->spec.val_data, true, cell, err));
     }
     return GB_OK;
 }
@@ -155,8 +150,8 @@ static void run_identify(const runplan *plan, runplan_run *run)
     run_identity identity = {
         .config = &cell->config,
         .spec = &cell->spec,
-        .train_data_hash = data_find(plan, cell->spec.train_data, vocab_size)->hash,
-        .val_data_hash = data_find(plan, cell->spec.val_data, vocab_size)->hash,
+        .train_data_hash = data_find(plan, cell->spec.train_data, false, vocab_size)->hash,
+        .val_data_hash = data_find(plan, cell->spec.val_data, true, vocab_size)->hash,
         .replicate = run->replicate,
         .profile_steps = plan->suite->profile_steps,
         .backend = probe->backend,
@@ -206,8 +201,10 @@ gb_status runplan_create(runplan **out, suite *asked, const runplan_options *opt
     }
     plan->suite = asked;
     plan->options = *options;
-    data_replace(plan);
-    gb_status status = data_check(plan, err);
+    gb_status status = suite_override_data(asked, options->train_data, options->val_data, err);
+    if (status == GB_OK) {
+        status = data_check(plan, err);
+    }
     if (status == GB_OK) {
         status = backends_check(plan, runner, err);
     }
@@ -301,7 +298,7 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
     const suite_cell *cell = &plan->suite->cells[run->cell];
     const train_spec *spec = &cell->spec;
     const environment *env = &plan->environments[spec->precision];
-    const data_facts *val = data_find(plan, spec->val_data, cell->config.vocab_size);
+    const data_facts *val = data_find(plan, spec->val_data, true, cell->config.vocab_size);
     store_run row = {.config_id = config_id,
                      .replicate = run->replicate,
                      .identity = run->identity,
@@ -325,7 +322,7 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
                      .train_data = spec->train_data,
                      .val_data = spec->val_data,
                      .train_data_hash =
-                         data_find(plan, spec->train_data, cell->config.vocab_size)->hash,
+                         data_find(plan, spec->train_data, false, cell->config.vocab_size)->hash,
                      .val_data_hash = val->hash,
                      .entropy_rate_nats = val->entropy_rate_nats};
     bool retry = plan->options.retry_failed && run->selected;

@@ -204,12 +204,14 @@ void gb_key_format(const void *object, const gb_key *key, char *out, size_t out_
         break;
     case GB_KEY_REAL: {
         double number = *(const double *)(const void *)field;
+        char text[32];
         for (int digits = 6; digits <= 17; digits++) { /* the shortest that reads back the same */
-            snprintf(out, out_size, "%.*g", digits, number);
-            if (strtod(out, NULL) == number) {
+            snprintf(text, sizeof text, "%.*g", digits, number);
+            if (strtod(text, NULL) == number) {
                 break;
             }
         }
+        snprintf(out, out_size, "%s", text);
         break;
     }
     case GB_KEY_ENUM:
