@@ -146,7 +146,7 @@ $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUIL
 .PHONY: tests
 tests: $(TESTS) $(PROGRAM) ## build the tests
 
-# What slows the sanitizers down is the optimiser's absence, so keep some of it.
+# Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
 
 .PHONY: test
@@ -205,10 +205,10 @@ deps: ## install the packages for building, testing and linting
 # ---- checks ----
 .PHONY: format format-check lint
 format: ## rewrite the C sources as .clang-format says
-	clang-format -i $(OWN_FILES)
+	@clang-format -i $(OWN_FILES)
 
 format-check: ## fail when a C source is not formatted
-	clang-format --dry-run --Werror $(OWN_FILES)
+	@clang-format --dry-run --Werror $(OWN_FILES)
 
 lint: $(BUILD)/gen/version.h $(BUILD)/gen/schema_sql.h $(BUILD)/gen/plots_gp.h ## clang-tidy and cppcheck
 	@scripts/deps.sh build lint

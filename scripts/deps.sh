@@ -77,7 +77,7 @@ fi
 echo "installing: ${missing[*]}"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq ||
     echo "deps.sh: package lists could not be refreshed; trying with those there are" >&2
-if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install_line; then
+if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install_line -qq >/dev/null; then
     echo "deps.sh: the packages could not be installed; this is the line that failed:" >&2
     echo "    sudo $install_line" >&2
     exit 3
