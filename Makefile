@@ -143,6 +143,8 @@ $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUIL
 	$(call say,TEST)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
 
+.SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
+
 .PHONY: tests
 tests: $(TESTS) $(PROGRAM) ## build the tests
 
