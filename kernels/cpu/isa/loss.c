@@ -24,6 +24,7 @@ ISA_INLINE void softmax_row(const cpu_softmax_args *a, int64_t n, bool bf16)
         sum += (double)part;
     }
     /* A NaN among the logits may have lost the comparisons above; it is in the sum. */
+    /* cppcheck-suppress invalidFunctionArg ; V >= 1, so that there is a sum */
     a->losses[n] = log(sum) + (double)top - (double)target;
     if (!a->grad) {
         return;
