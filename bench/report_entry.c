@@ -10,7 +10,9 @@
 
 static bool entry_takes(const report_entry *entry, const report_run *run)
 {
+    /* The analyzer does not see that entries below n_entries have been filled in. */
     return entry->config == run->config && entry->machine == run->machine &&
+           /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
            strcmp(entry->backend, run->backend) == 0 &&
            strcmp(entry->precision, run->precision) == 0;
 }
@@ -149,6 +151,7 @@ static size_t values_collect(const report_entry *entry, run_value value, double 
 
 static void entry_summarise(const report_data *data, report_entry *entry, double *scratch)
 {
+    /* An entry is made for a run. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     const report_run *first = entry->runs[0];
     double flops = data->configs[entry->config].flops_per_token;
     size_t n = values_collect(entry, value_step_avg, scratch);
