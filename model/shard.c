@@ -30,6 +30,8 @@ static void u32_to_le(unsigned char *p, uint32_t value)
 
 static int32_t token_from_le(const unsigned char *p)
 {
+    /* Callers have read the bytes.
+     * NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
     return p[0] | p[1] << 8;
 }
 
