@@ -106,17 +106,18 @@ static double entry_metric(const report_data *data, const report_entry *entry, m
     return NAN;
 }
 
-/* Relative differences of the replicates that both finished; returns how many. */
-static size_t paired_changes(const report_entry *base, const report_entry *new_entry,
+/* Logarithms of new/base over the replicates that both finished; returns how many. In logarithms a
+ * slower and an equally much faster replicate weigh the same, and no interval reaches -100 %. */
+static size_t paired_log_ratios(const report_entry *base, const report_entry *new_entry,
                              metric_id metric, double *out)
 {
     size_t n = 0;
     for (int i = 0; i < new_entry->n_runs; i++) {
         const report_run *run = new_entry->runs[i];
         const report_run *other = report_entry_find_run(base, run->replicate);
-        double change = other ? run_metric(run, metric) / run_metric(other, metric) - 1 : NAN;
-        if (isfinite(change)) {
-            out[n++] = change;
+        double ratio = other ? run_metric(run, metric) / run_metric(other, metric) : NAN;
+        if (isfinite(ratio) && ratio > 0) {
+            out[n++] = log(ratio);
         }
     }
     return n;
@@ -199,18 +200,19 @@ gb_status comparison_make(comparison *out, const report_data *data, const report
         snprintf(out->method, sizeof out->method, "exact: a property of the model");
         return GB_OK;
     }
-    double *changes = calloc((size_t)new_entry->n_runs + 1, sizeof *changes);
-    if (!changes) {
+    double *logs = calloc((size_t)new_entry->n_runs + 1, sizeof *logs);
+    if (!logs) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %d replicates", new_entry->n_runs);
     }
-    size_t n = paired_changes(base, new_entry, metric, changes);
-    stats_interval paired = stats_mean_interval(changes, n, 0.95);
-    free(changes);
-    if (n >= 1) {
-        out->change = paired; /* with one pair just the value: like is held against like */
+    size_t n = paired_log_ratios(base, new_entry, metric, logs);
+    stats_interval paired = stats_mean_interval(logs, n, 0.95);
+    free(logs);
+    if (n >= 1) { /* with one pair just the value: like is held against like */
+        out->change =
+            (stats_interval){expm1(paired.value), expm1(paired.low), expm1(paired.high)};
     }
     if (n >= 2) {
-        snprintf(out->method, sizeof out->method, "paired t over %zu replicates", n);
+        snprintf(out->method, sizeof out->method, "paired t of log ratios over %zu replicates", n);
         return GB_OK;
     }
     if (metric == METRIC_STEP_AVG || metric == METRIC_STEP_MEDIAN ||

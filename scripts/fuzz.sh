@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every fuzzer for some seconds: scripts/fuzz.sh BUILD_DIR SECONDS
 # Seeds come from tests/fixtures/NAMEs/ where there are any (and from suites/ for the suite reader),
-# words from tests/fuzz/NAME.dict; what a fuzzer finds interesting is kept in BUILD_DIR/corpus/NAME, what breaks the program in
-# BUILD_DIR/crash-NAME-*. Fails when something broke.
+# words from tests/fuzz/NAME.dict; what a fuzzer finds interesting is kept in BUILD_DIR/corpus/NAME,
+# what breaks the program in BUILD_DIR/crash-NAME-*. Fails when something broke.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: fuzz.sh BUILD_DIR SECONDS}
@@ -30,8 +30,7 @@ for source in tests/fuzz/fuzz_*.c; do
     if [ "$rc" -ne 0 ]; then
         status=1
         grep -v '^#[0-9]' "$build/fuzz-$name.log" | tail -40
-        [ -f "tests/fuzz/$name.dict" ] && seeds+=(-dict="tests/fuzz/$name.dict")
-    echo "fuzz_$name: FOUND something; input in $build/crash-$name-*"
+        echo "fuzz_$name: FOUND something; input in $build/crash-$name-*"
     fi
 done
 echo "$count fuzzers, $([ "$status" -eq 0 ] && echo "nothing found" || echo "see above")"

@@ -130,7 +130,7 @@ for n in 1 2 12 40; do
 done
 
 # ---- compare ----
-check "compare" exits 0 "paired t over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
+check "compare" exits 0 "paired t of log ratios over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
 check "compare: one metric" exits 0 "exactly" "$program" compare --db plain.db d12 d12_mlp3x --metric n_params
 check "compare: met (18 % slower)" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>5%'
 check "compare: not met" exits 0 "not met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>40%'

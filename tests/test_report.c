@@ -169,12 +169,14 @@ static void test_paired_by_hand(void **state)
         GB_OK);
     check_close(c.base, 700.0 / 3, 1e-12);
     check_close(c.new_value, 760.0 / 3, 1e-12);
-    /* changes 0.10, 0.05, 0.10: mean 0.25/3, sd 0.05/sqrt(3), standard error 0.05/3;
-     * t(0.975, 2) = 4.302652729911275 (SciPy) */
-    check_close(c.change.value, 0.25 / 3, 1e-12);
-    check_close(c.change.low, 0.25 / 3 - 4.302652729911275 * 0.05 / 3, 1e-9);
-    check_close(c.change.high, 0.25 / 3 + 4.302652729911275 * 0.05 / 3, 1e-9);
-    assert_non_null(strstr(c.method, "paired t over 3 replicates"));
+    /* Ratios 1.10, 1.05, 1.10. Of their logarithms a, b, a: mean (2a + b)/3, sd (a - b)/sqrt(3),
+     * standard error (a - b)/3; t(0.975, 2) = 4.302652729911275 (SciPy). */
+    double a = log(1.10), b = log(1.05), mean = (2 * a + b) / 3;
+    double half = 4.302652729911275 * (a - b) / 3;
+    check_close(c.change.value, exp(mean) - 1, 1e-12);
+    check_close(c.change.low, exp(mean - half) - 1, 1e-9);
+    check_close(c.change.high, exp(mean + half) - 1, 1e-9);
+    assert_non_null(strstr(c.method, "paired t of log ratios over 3 replicates"));
     /* MFU has no peak here: NULL, never a guess. */
     assert_true(isnan(data->entries[0].mfu));
     report_data_free(data);
