@@ -1,0 +1,18 @@
+/* cuda_attention.cuh: launchers of the attention kernels, attention_fp32.cu and attention_bf16.cu.
+ * Arguments as in kernels/backend.h; the caller has opened the ledger's row. */
+#ifndef GPTBENCH_KERNELS_CUDA_ATTENTION_CUH
+#define GPTBENCH_KERNELS_CUDA_ATTENTION_CUH
+
+#include <stdint.h>
+
+#include "kernels/backend.h"
+
+gb_status cuda_attention_forward(gb_device *dev, void *out, float *lse, const void *qkv, int64_t B,
+                                 int64_t T, int64_t H, int64_t K, int64_t D, int64_t window);
+gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, const void *qkv,
+                                  const void *out, const float *lse, int64_t B, int64_t T,
+                                  int64_t H, int64_t K, int64_t D, int64_t window);
+/* Bytes of CUDA_SLOT_ATTENTION; 0 when none is needed. */
+int64_t cuda_attention_workspace_bytes(const gb_options *options);
+
+#endif

@@ -1,0 +1,139 @@
+/* cuda_device.cuh: the CUDA backend's device, shared by its files. */
+#ifndef GPTBENCH_KERNELS_CUDA_DEVICE_CUH
+#define GPTBENCH_KERNELS_CUDA_DEVICE_CUH
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/backend.h"
+
+/* Parts of the workspace; each is a slice of the arena, or memory of its own once a call needs
+ * more than the shape given at open. */
+enum cuda_slot {
+    CUDA_SLOT_GEMM,      /* cuBLASLt's own */
+    CUDA_SLOT_LOGITS,    /* act (chunk, V padded) */
+    CUDA_SLOT_LOSSES,    /* double (N) */
+    CUDA_SLOT_ROPE,      /* float (T, D): cosines, then sines, of each position */
+    CUDA_SLOT_PARTIALS,  /* double (CUDA_SUM_MAX_BLOCKS + 1): partial sums, then the result */
+    CUDA_SLOT_EMBED,     /* int32 (2 V + 1 + 2 N): token positions by vocabulary row */
+    CUDA_SLOT_ATTENTION, /* cuda_attention_workspace_bytes */
+    CUDA_SLOT_COUNT
+};
+
+enum { CUDA_SUM_MAX_BLOCKS = 1024 };
+
+struct cuda_ledger;
+struct cuda_gemm_plan;
+struct cuda_block;
+
+struct gb_device {
+    gb_options options;
+    bool bf16;
+    int ordinal;            /* among the visible devices */
+    int compute_capability; /* 90 for sm_90 */
+    int multiprocessors;
+    cudaStream_t stream; /* everything runs on it, in order */
+    cublasLtHandle_t blas;
+    bool tune_gemms; /* GPTBENCH_CUDA_TUNE=1 */
+    cuda_gemm_plan *plans;
+    cuda_ledger *ledger;
+    cuda_block *blocks; /* what alloc gave out */
+    char *arena;
+    struct {
+        void *data;
+        int64_t bytes;
+        bool own; /* not part of the arena */
+    } slots[CUDA_SLOT_COUNT];
+    int64_t rope_T, rope_D; /* what CUDA_SLOT_ROPE holds */
+    float *staging;         /* host, for upload_wide and download_wide */
+    gb_error error;
+};
+
+/* ---- errors (cuda_memory.cu) ---- */
+
+/* Writes "op: what: reason (file:line)" into dev->error; GB_ERR_OOM for a failed allocation, else
+ * GB_ERR_INTERNAL. */
+gb_status cuda_fail(gb_device *dev, cudaError_t code, const char *op, const char *what,
+                    const char *file, int line);
+gb_status cuda_fail_blas(gb_device *dev, cublasStatus_t code, const char *op, const char *what,
+                         const char *file, int line);
+
+/* Every CUDA runtime call goes through CUDA_TRY, every cuBLASLt call through CUBLAS_TRY. */
+#define CUDA_TRY(dev, op, call)                                                                    \
+    do {                                                                                           \
+        cudaError_t cuda_try_code_ = (call);                                                       \
+        if (cuda_try_code_ != cudaSuccess) {                                                       \
+            return cuda_fail((dev), cuda_try_code_, (op), #call, __FILE__, __LINE__);              \
+        }                                                                                          \
+    } while (0)
+#define CUBLAS_TRY(dev, op, call)                                                                  \
+    do {                                                                                           \
+        cublasStatus_t cublas_try_code_ = (call);                                                  \
+        if (cublas_try_code_ != CUBLAS_STATUS_SUCCESS) {                                           \
+            return cuda_fail_blas((dev), cublas_try_code_, (op), #call, __FILE__, __LINE__);       \
+        }                                                                                          \
+    } while (0)
+
+/* ---- cuda_memory.cu ---- */
+
+/* Bytes of each workspace slot for these options; returns their sum. */
+int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT]);
+int64_t cuda_backend_workspace_bytes(const gb_options *options);
+gb_status cuda_arena_open(gb_device *dev);
+void cuda_arena_close(gb_device *dev);
+/* At least `bytes` of the slot in *out; what it held is lost when it grows. */
+gb_status cuda_slot_get(gb_device *dev, cuda_slot slot, int64_t bytes, void **out);
+
+gb_status cuda_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
+void cuda_backend_free(gb_device *dev, void *ptr);
+void cuda_blocks_close(gb_device *dev);
+gb_status cuda_backend_upload(gb_device *dev, void *dst, const void *host_src, int64_t bytes);
+gb_status cuda_backend_download(gb_device *dev, void *host_dst, const void *src, int64_t bytes);
+gb_status cuda_backend_zero(gb_device *dev, void *dst, int64_t bytes);
+gb_status cuda_backend_upload_wide(gb_device *dev, void *dst, const double *host_src, int64_t n);
+gb_status cuda_backend_download_wide(gb_device *dev, double *host_dst, const void *src, int64_t n);
+
+/* ---- cuda_ledger.cu ---- */
+
+cuda_ledger *cuda_ledger_open(void);
+void cuda_ledger_close(cuda_ledger *ledger);
+/* An op starts: makes the device current and, with timers on, records an event. */
+gb_status cuda_op_begin(gb_device *dev);
+/* The op of cuda_op_begin is issued. GB_OP_COUNT attributes to the `which` of set_scope. */
+gb_status cuda_op_end(gb_device *dev, gb_op op, double flops);
+void cuda_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which);
+void cuda_backend_timers_enable(gb_device *dev, bool on);
+void cuda_backend_timers_reset(gb_device *dev);
+int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
+
+/* ---- gemm.cu ---- */
+
+enum { CUDA_GEMM_WORKSPACE_BYTES = 32 << 20 };
+
+/* c (M, N) = a (M, K) . b (K, N), row-major. With a_transposed a is stored (K, M), with
+ * b_transposed b is stored (N, K). a and b are act; c is float with c_float, else act. lda, ldb
+ * and ldc are elements between rows as stored; 0 stands for dense. */
+struct cuda_gemm {
+    int64_t M, N, K;
+    int64_t lda, ldb, ldc;
+    bool a_transposed, b_transposed;
+    bool c_float, accumulate;
+    const void *a, *b;
+    void *c;
+};
+
+gb_status cuda_gemm_open(gb_device *dev);
+void cuda_gemm_close(gb_device *dev);
+gb_status cuda_gemm_run(gb_device *dev, const cuda_gemm *gemm);
+double cuda_backend_measure_gemm_peak(gb_device *dev);
+
+/* ---- classifier.cu ---- */
+
+/* Rows of logits held at once, and elements between those rows. */
+int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes);
+int64_t cuda_classifier_stride(int64_t V);
+
+#endif
