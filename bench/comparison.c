@@ -109,7 +109,7 @@ static double entry_metric(const report_data *data, const report_entry *entry, m
 /* Logarithms of new/base over the replicates that both finished; returns how many. In logarithms a
  * slower and an equally much faster replicate weigh the same, and no interval reaches -100 %. */
 static size_t paired_log_ratios(const report_entry *base, const report_entry *new_entry,
-                             metric_id metric, double *out)
+                                metric_id metric, double *out)
 {
     size_t n = 0;
     for (int i = 0; i < new_entry->n_runs; i++) {
@@ -208,8 +208,7 @@ gb_status comparison_make(comparison *out, const report_data *data, const report
     stats_interval paired = stats_mean_interval(logs, n, 0.95);
     free(logs);
     if (n >= 1) { /* with one pair just the value: like is held against like */
-        out->change =
-            (stats_interval){expm1(paired.value), expm1(paired.low), expm1(paired.high)};
+        out->change = (stats_interval){expm1(paired.value), expm1(paired.low), expm1(paired.high)};
     }
     if (n >= 2) {
         snprintf(out->method, sizeof out->method, "paired t of log ratios over %zu replicates", n);

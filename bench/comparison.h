@@ -34,8 +34,8 @@ typedef struct comparison {
 
 /* The change is taken over the replicates that both entries finished, where there are any; `base`
  * and `new_value` are over all that each has. With two or more: paired (t interval of the
- * mean log ratio, taken back by exp). Else, for times, over the timed steps (Welch for the mean, bootstrap
- * for the median). Else no interval, and `method` says why. GB_ERR_OOM. */
+ * mean log ratio, taken back by exp). Else, for times, over the timed steps (Welch for the mean,
+ * bootstrap for the median). Else no interval, and `method` says why. GB_ERR_OOM. */
 gb_status comparison_make(comparison *out, const report_data *data, const report_entry *base,
                           const report_entry *new_entry, metric_id metric, gb_error *err);
 
