@@ -67,6 +67,9 @@ n_embd = 32
 mlp_expansion_factor = 3
 INI
 
+# The process of a run of cell b that has done 7 steps; cell a's runs may be seen at work too.
+stopped="SELECT pid FROM run JOIN config USING (config_id) WHERE name = 'b' AND status = 'running' AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >= 7"
+
 # Starts the program with cell b's runs stopping at step 7, and waits until one has stopped: steps 0
 # to 6 are then in the database, since they are written while the run goes on.
 start() { # FAULT
@@ -74,7 +77,7 @@ start() { # FAULT
     runner=$!
     worker=
     for _ in $(seq 300); do
-        worker=$(sqlite3 "$db" "SELECT pid FROM run WHERE status = 'running' AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >= 7" 2>/dev/null)
+        worker=$(sqlite3 "$db" "$stopped" 2>/dev/null)
         [ -n "$worker" ] && return
         sleep 0.1
     done
@@ -118,7 +121,7 @@ start hang
 kill -9 "$worker"
 first=$worker # the second run of cell b comes to the same place
 for _ in $(seq 300); do
-    worker=$(query "SELECT pid FROM run WHERE status = 'running' AND pid <> $first AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >= 7")
+    worker=$(query "$stopped AND pid <> $first")
     [ -n "$worker" ] && break
     sleep 0.1
 done

@@ -2,7 +2,7 @@
 # Runs the whole test suite and ends with one line: `N passed, N failed, N skipped`.
 #   tests/run_tests.sh BUILD_DIR [SANITIZED_BUILD_DIR]
 # Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e_*.sh on
-# BUILD_DIR/gptbench, the same unit tests built with sanitizers, and the formatting check.
+# BUILD_DIR/gptbench, both once more as built with sanitizers, and the formatting check.
 # One line per program or script; whatever failed is shown in full. GPTBENCH_TEST_ONLY=GLOB picks
 # programs by name.
 set -uo pipefail
@@ -86,6 +86,11 @@ if [ -n "$sanitized" ]; then
     for source in tests/test_*.c; do
         name=$(basename "$source" .c)
         [[ $name == $only ]] && run_one "$name (sanitized)" count_cmocka "$sanitized/tests/$name"
+    done
+    for script in tests/e2e_*.sh; do
+        name=$(basename "$script" .sh)
+        [[ $name == $only ]] &&
+            run_one "$name (sanitized)" count_script bash "$script" "$sanitized/gptbench"
     done
 fi
 
