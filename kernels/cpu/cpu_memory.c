@@ -131,14 +131,24 @@ static void *memory_get(int64_t bytes, int threads)
     return data;
 }
 
+static gb_status refuse(gb_error *err, int64_t bytes, const char *what)
+{
+    int64_t available = available_bytes();
+    char rest[64] = "";
+    if (available >= 0) {
+        snprintf(rest, sizeof rest, ", %.1f MiB are available", (double)available / (1 << 20));
+    }
+    return gb_fail(err, GB_ERR_OOM, "out of memory: %s needs %.1f MiB%s", what,
+                   (double)bytes / (1 << 20), rest);
+}
+
 gb_status cpu_arena_open(gb_device *dev, gb_error *err)
 {
     int64_t bytes[CPU_SLOT_COUNT];
     int64_t total = cpu_plan_slots(&dev->options, dev->threads, dev->isa, bytes);
     dev->arena = memory_get(total, dev->threads);
     if (dev->arena == NULL) {
-        return gb_fail(err, GB_ERR_OOM, "out of memory: %.1f MiB of workspace",
-                       (double)total / (1 << 20));
+        return refuse(err, total, "workspace");
     }
     char *at = dev->arena;
     for (int i = 0; i < CPU_SLOT_COUNT; i++) {
@@ -166,8 +176,7 @@ void *cpu_slot_get(gb_device *dev, cpu_slot slot, int64_t bytes)
     }
     void *data = memory_get(bytes, dev->threads);
     if (data == NULL) {
-        gb_fail(&dev->error, GB_ERR_OOM, "out of memory: %.1f MiB of workspace",
-                (double)bytes / (1 << 20));
+        refuse(&dev->error, bytes, "workspace");
         return NULL;
     }
     if (dev->slots[slot].own) {
@@ -189,8 +198,7 @@ gb_status cpu_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes
     void *data = block != NULL ? memory_get(bytes, dev->threads) : NULL;
     if (data == NULL) {
         free(block);
-        return gb_fail(&dev->error, GB_ERR_OOM, "out of memory: %.1f MiB for %s",
-                       (double)bytes / (1 << 20), gb_memory_group_name(group));
+        return refuse(&dev->error, bytes, gb_memory_group_name(group));
     }
     block->data = data;
     block->next = dev->blocks;
