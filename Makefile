@@ -172,9 +172,9 @@ bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak,
 	@$(BUILD)/tests/bench_step
 
 PYTHON ?= python3
-bench-peers: ## the same small model in PyTorch, where PYTHON has it
-	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo 'bench-peers: $(PYTHON) has no PyTorch; set PYTHON=...' >&2; exit 3; }
-	@for dtype in fp32 bf16; do $(PYTHON) bench/peers/pytorch_step.py --dtype $$dtype || exit 1; done
+bench-peers: ## the same small model in gptbench and in PyTorch, in turn, where PYTHON has it
+	@$(SUBMAKE) $(BUILD)/tests/bench_step
+	@scripts/bench_peers.sh $(BUILD) $(PYTHON)
 
 # ---- fuzzing: tests/fuzz/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
 FUZZ_SECONDS ?= 60
