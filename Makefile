@@ -38,7 +38,7 @@ BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
 REF_SRC    := $(wildcard tests/ref/*.c)
 TEST_SRC   := $(wildcard tests/test_*.c)
 CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
-OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h))
+OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
@@ -50,7 +50,16 @@ isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC
 
 # CUDA registers here: with nvcc and sources the backend is compiled in, else it is left out and
 # the program says why.
-ifeq ($(CUDA_SRC),)
+ifneq ($(SIMT),)
+# The CUDA backend as host C++ on the emulator in tests/simt; only `make test-simt` asks for that.
+CPPFLAGS   += -DGPTBENCH_CUDA
+SIMT_SRC   := $(wildcard tests/simt/simt_*.cpp)
+SIMT_OBJ   := $(patsubst %.cpp,$(BUILD)/obj/%.o,$(SIMT_SRC))
+CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(SIMT_OBJ)
+SIMT_FLAGS := -std=c++17 -DGB_SIMT -Itests/simt/include -Wall -Wextra -Werror -Wno-unknown-pragmas -fno-strict-aliasing
+SIMT_CHECK := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize=vptr -fno-omit-frame-pointer -fno-sanitize-recover=all)
+LDLIBS     += -lstdc++
+else ifeq ($(CUDA_SRC),)
 CUDA_OFF := this version has no CUDA kernels
 else ifeq ($(NVCC),)
 CUDA_OFF := nvcc was not found when the program was built
@@ -94,10 +103,28 @@ $(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c $(BUILD)/gen/flags
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 
+ifneq ($(SIMT),)
+$(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,CXX )
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -x c++ -c -o $@ $<
+
+# The emulator checks others and is not itself instrumented: that would double its time.
+$(SIMT_OBJ): $(BUILD)/obj/%.o: %.cpp $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,CXX )
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) -O2 -g -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/test_simt: tests/simt/test_simt.cpp $(SIMT_OBJ)
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) -lcmocka
+else
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 	@mkdir -p $(@D)
 	$(call say,NVCC)
 	$(Q)$(NVCC) $(CPPFLAGS) $(NVFLAGS) -MMD -MP -c -o $@ $<
+endif
 
 # The schema travels inside the program; the text of bench/schema.sql is the only copy.
 $(BUILD)/obj/bench/store.o: $(BUILD)/gen/schema_sql.h
@@ -132,7 +159,7 @@ $(BUILD)/gen/version.h: FORCE
 # Other compiler, other flags: everything is compiled again.
 $(BUILD)/gen/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS)' > $@.new
+	@echo '$(CC) $(CXX) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS) | $(SIMT_FLAGS)' > $@.new
 	@$(replace_if_changed)
 .PHONY: FORCE
 FORCE:
@@ -163,6 +190,18 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 	@scripts/deps.sh build test
 	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD)-asan
+
+# The CUDA backend without a GPU: its sources as host C++ on the emulator in tests/simt.
+SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
+SIMT_TESTS := test_simt $(if $(CUDA_SRC),test_conformance test_parity test_trainer)
+
+.PHONY: test-simt simt-tests
+simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS))
+
+test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
+	@scripts/deps.sh build test
+	@$(SUBMAKE) $(SIMT_BUILD) simt-tests
+	@tests/run_tests.sh --simt $(BUILD)-simt
 
 # ---- speed ----
 .PHONY: bench bench-peers
@@ -234,7 +273,7 @@ uninstall: ## remove what install put there
 
 .PHONY: clean help
 clean: ## remove what was built; results stay
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-simt $(BUILD)-fuzz $(BUILD)-clang
 
 help: ## show this list
 	@echo 'targets:'

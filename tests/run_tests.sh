@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
 # Runs the whole test suite and ends with one line: `N passed, N failed, N skipped`.
-#   tests/run_tests.sh BUILD_DIR [SANITIZED_BUILD_DIR]
+#   tests/run_tests.sh [--simt SIMT_BUILD_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]
 # Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e_*.sh on
-# BUILD_DIR/gptbench, both once more as built with sanitizers, and the formatting check.
+# BUILD_DIR/gptbench, both once more as built with sanitizers, and the formatting check. With --simt
+# also the tests of the CUDA backend on the emulator, from a build with SIMT=1.
 # One line per program or script; whatever failed is shown in full. GPTBENCH_TEST_ONLY=GLOB picks
 # programs by name.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-build=$(realpath "${1:?usage: tests/run_tests.sh BUILD_DIR [SANITIZED_BUILD_DIR]}")
+simt=""
+if [ "${1:-}" = --simt ]; then
+    simt=$(realpath "$2")
+    shift 2
+fi
+if [ -z "$simt${1:-}" ]; then
+    echo "usage: tests/run_tests.sh [--simt SIMT_BUILD_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]" >&2
+    exit 2
+fi
+build=${1:+$(realpath "$1")}
 sanitized=${2:+$(realpath "$2")}
 only=${GPTBENCH_TEST_ONLY:-*}
 limit_s=600
@@ -74,14 +84,16 @@ run_one() {
     fi
 }
 
-for source in tests/test_*.c; do
-    name=$(basename "$source" .c)
-    [[ $name == $only ]] && run_one "$name" count_cmocka "$build/tests/$name"
-done
-for script in tests/e2e_*.sh; do
-    name=$(basename "$script" .sh)
-    [[ $name == $only ]] && run_one "$name" count_script bash "$script" "$build/gptbench"
-done
+if [ -n "$build" ]; then
+    for source in tests/test_*.c; do
+        name=$(basename "$source" .c)
+        [[ $name == $only ]] && run_one "$name" count_cmocka "$build/tests/$name"
+    done
+    for script in tests/e2e_*.sh; do
+        name=$(basename "$script" .sh)
+        [[ $name == $only ]] && run_one "$name" count_script bash "$script" "$build/gptbench"
+    done
+fi
 if [ -n "$sanitized" ]; then
     for source in tests/test_*.c; do
         name=$(basename "$source" .c)
@@ -91,6 +103,14 @@ if [ -n "$sanitized" ]; then
         name=$(basename "$script" .sh)
         [[ $name == $only ]] &&
             run_one "$name (sanitized)" count_script bash "$script" "$sanitized/gptbench"
+    done
+fi
+
+if [ -n "$simt" ]; then
+    for name in test_simt test_conformance test_parity test_trainer; do
+        [ "$name" = test_simt ] || [ -x "$simt/tests/$name" ] || continue
+        [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda run_one "$name (emulated GPU)" \
+            count_cmocka "$simt/tests/$name"
     done
 fi
 
@@ -105,7 +125,7 @@ check_format() {
     fi
 }
 export -f check_format
-[[ format == $only ]] && run_one "format-check" count_script bash -c check_format
+[ -n "$build" ] && [[ format == $only ]] && run_one "format-check" count_script bash -c check_format
 
 echo "$passed passed, $failed failed$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
 [ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]

@@ -1,0 +1,32 @@
+/* simt_ptx.h: the emulator's side of kernels/cuda/ptx.cuh; same names, same meaning.
+ *
+ * mma and ldmatrix are operations of a whole warp: all 32 lanes must come. Shared addresses must
+ * be multiples of 16 inside the block's shared memory. A cp.async leaves garbage in its target
+ * until the wait that covers it, in which the data arrive. */
+#ifndef GPTBENCH_TESTS_SIMT_PTX_H
+#define GPTBENCH_TESTS_SIMT_PTX_H
+
+#include "simt.h"
+
+void ptx_mma_m16n8k16_bf16(float d[4], const uint32_t a[4], const uint32_t b[2]);
+void ptx_ldmatrix_x4(uint32_t r[4], const void *smem_row);
+void ptx_ldmatrix_x4_trans(uint32_t r[4], const void *smem_row);
+void ptx_ldmatrix_x2(uint32_t r[2], const void *smem_row);
+void ptx_ldmatrix_x2_trans(uint32_t r[2], const void *smem_row);
+
+inline void ptx_cp_async_16(void *smem, const void *gmem, bool valid)
+{
+    simt::async_copy(smem, gmem, valid);
+}
+
+inline void ptx_cp_async_commit()
+{
+    simt::async_commit();
+}
+
+template <int n> inline void ptx_cp_async_wait()
+{
+    simt::async_wait(n);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* simt_internal.h: between the files of the emulator. */
+#ifndef GPTBENCH_TESTS_SIMT_INTERNAL_H
+#define GPTBENCH_TESTS_SIMT_INTERNAL_H
+
+#include <vector>
+
+#include "simt.h"
+
+namespace simt
+{
+
+struct span {
+    void *start;
+    size_t bytes;
+};
+
+/* The static __shared__ variables of a kernel, from the program's own symbol table. */
+const std::vector<span> &static_shared(const void *entry);
+/* Those of the running kernel. */
+const std::vector<span> &running_statics();
+/* The dynamic shared memory of the running block. */
+void *dynamic_shared(size_t *bytes);
+
+/* ---- cp.async: a copy's target is garbage from its issue to the wait that covers it ---- */
+
+struct async_item {
+    void *shared;
+    unsigned char data[16];
+    int group;
+};
+
+struct async_queue {
+    std::vector<async_item> items; /* in order of issue */
+    int group = 0;                 /* number of the group that is open */
+};
+
+void async_add(async_queue *queue, void *shared, const void *global, bool valid);
+void async_close_group(async_queue *queue);
+void async_complete(async_queue *queue, int pending_groups);
+void async_forget(async_queue *queue);
+
+} // namespace simt
+
+#endif
