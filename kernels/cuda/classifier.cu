@@ -1,0 +1,203 @@
+/* Output map and cross-entropy, chunked over tokens. The logits of one chunk live in act; the loss
+ * kernel turns them into their own gradient in place. */
+#include <math.h>
+
+#include "kernels/cuda/cuda_ops.cuh"
+#include "kernels/cuda/launch.cuh"
+
+enum { THREADS = 512, WARPS = THREADS / 32, VOCABULARY_STEP = 128 };
+
+/* Bounded memory, yet so many rows that reading and writing the (V, C) gradient once per chunk
+ * costs little beside the chunk's products. */
+static const int64_t CHUNK_BYTES = (int64_t)512 << 20;
+
+int64_t cuda_classifier_stride(int64_t V)
+{
+    return (V + VOCABULARY_STEP - 1) / VOCABULARY_STEP * VOCABULARY_STEP;
+}
+
+int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes)
+{
+    int64_t rows = CHUNK_BYTES / (cuda_classifier_stride(V) * act_bytes) / 128 * 128;
+    rows = rows < 128 ? 128 : rows > 8192 ? 8192 : rows;
+    return rows < N ? rows : N;
+}
+
+struct loss_args {
+    void *logits;   /* (rows, stride) */
+    double *losses; /* (rows) */
+    const int32_t *targets;
+    float grad_scale;
+    bool grad;
+    int64_t V, stride;
+};
+
+/* A maximum and the sum of exp(x - maximum) seen so far. */
+struct softmax_state {
+    float max, sum;
+};
+
+static __device__ __forceinline__ softmax_state softmax_join(softmax_state a, softmax_state b)
+{
+    softmax_state s;
+    s.max = fmaxf(a.max, b.max);
+    /* Empty states have max = -inf; two of them must not give NaN. */
+    s.sum = (a.sum > 0 ? a.sum * expf(a.max - s.max) : 0.0f) +
+            (b.sum > 0 ? b.sum * expf(b.max - s.max) : 0.0f);
+    return s;
+}
+
+/* The state of the whole row, in every thread. */
+static __device__ softmax_state softmax_reduce(softmax_state s)
+{
+    __shared__ softmax_state shared[WARPS];
+    for (int offset = 16; offset > 0; offset /= 2) {
+        softmax_state other;
+        other.max = __shfl_xor_sync(0xffffffffu, s.max, offset);
+        other.sum = __shfl_xor_sync(0xffffffffu, s.sum, offset);
+        s = softmax_join(s, other);
+    }
+    if (threadIdx.x % 32 == 0) {
+        shared[threadIdx.x / 32] = s;
+    }
+    __syncthreads();
+    s = shared[0];
+    for (int i = 1; i < WARPS; i++) {
+        s = softmax_join(s, shared[i]);
+    }
+    return s;
+}
+
+/* A block per row: about 5 N V FLOPs; 3 N V A bytes (read, read again from cache, written), 1 N V A
+ * without gradient. Columns [V, stride) are neither read nor written. */
+template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(loss_args a)
+{
+    constexpr int W = wide_access<Act>();
+    const int64_t n = blockIdx.x, V = a.V, whole = V / W * W;
+    Act *row = (Act *)a.logits + n * a.stride;
+    const int32_t target = a.targets[n];
+    softmax_state s = {-INFINITY, 0};
+    float x[W];
+    for (int64_t v = (int64_t)threadIdx.x * W; v < whole; v += THREADS * W) {
+        load<Act, W>(x, row + v);
+        softmax_state here = {x[0], 0};
+#pragma unroll
+        for (int j = 1; j < W; j++) {
+            here.max = fmaxf(here.max, x[j]);
+        }
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            here.sum += expf(x[j] - here.max);
+        }
+        s = softmax_join(s, here);
+    }
+    for (int64_t v = whole + threadIdx.x; v < V; v += THREADS) {
+        softmax_state here = {to_float(row[v]), 1};
+        s = softmax_join(s, here);
+    }
+    s = softmax_reduce(s);
+    if (threadIdx.x == 0) {
+        a.losses[n] = (double)(s.max - to_float(row[target])) + log((double)s.sum);
+    }
+    if (!a.grad) {
+        return;
+    }
+    __syncthreads(); /* the target's logit is read before it is overwritten */
+    const float scale = a.grad_scale / s.sum;
+    for (int64_t v = (int64_t)threadIdx.x * W; v < whole; v += THREADS * W) {
+        load<Act, W>(x, row + v);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            x[j] = scale * expf(x[j] - s.max) - (v + j == target ? a.grad_scale : 0.0f);
+        }
+        store<Act, W>(row + v, x);
+    }
+    for (int64_t v = whole + threadIdx.x; v < V; v += THREADS) {
+        const float d = scale * expf(to_float(row[v]) - s.max);
+        row[v] = from_float<Act>(d - (v == target ? a.grad_scale : 0.0f));
+    }
+}
+
+/* One chunk of n tokens; everything in it points at the chunk's first row. */
+struct classifier_chunk {
+    loss_args loss;
+    const void *h, *wte;
+    void *dh, *dwte;
+    bool first;
+    int64_t n, C;
+};
+
+static gb_status chunk_run(gb_device *dev, const classifier_chunk &k)
+{
+    cuda_gemm logits = {}; /* (n, V) = h (n, C) . wte (V, C)^T */
+    logits.M = k.n;
+    logits.N = k.loss.V;
+    logits.K = k.C;
+    logits.ldc = k.loss.stride;
+    logits.b_transposed = true;
+    logits.a = k.h;
+    logits.b = k.wte;
+    logits.c = k.loss.logits;
+    GB_TRY(cuda_gemm_run(dev, &logits));
+    const cuda_grid grid = cuda_grid_of(k.n, THREADS);
+    GB_TRY(dev->bf16 ? CUDA_LAUNCH(dev, "classifier", loss_kernel<bf16>, grid, k.loss)
+                     : CUDA_LAUNCH(dev, "classifier", loss_kernel<float>, grid, k.loss));
+    if (!k.loss.grad) {
+        return GB_OK;
+    }
+    cuda_gemm dh = {}; /* (n, C) = dlogits (n, V) . wte (V, C) */
+    dh.M = k.n;
+    dh.N = k.C;
+    dh.K = k.loss.V;
+    dh.lda = k.loss.stride;
+    dh.a = k.loss.logits;
+    dh.b = k.wte;
+    dh.c = k.dh;
+    GB_TRY(cuda_gemm_run(dev, &dh));
+    cuda_gemm dwte = {}; /* (V, C) += dlogits (n, V)^T . h (n, C) */
+    dwte.M = k.loss.V;
+    dwte.N = k.C;
+    dwte.K = k.n;
+    dwte.lda = k.loss.stride;
+    dwte.a_transposed = true;
+    dwte.c_float = true;
+    dwte.accumulate = !k.first;
+    dwte.a = k.loss.logits;
+    dwte.b = k.h;
+    dwte.c = k.dwte;
+    return cuda_gemm_run(dev, &dwte);
+}
+
+gb_status cuda_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+                          const void *wte, const int32_t *targets, double grad_scale, bool first,
+                          int64_t N, int64_t C, int64_t V)
+{
+    const int act = dev->bf16 ? 2 : 4;
+    const int64_t rows = cuda_classifier_rows(N, V, act), stride = cuda_classifier_stride(V);
+    void *logits, *losses;
+    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_slot_get(dev, CUDA_SLOT_LOGITS, rows * stride * act, &logits));
+    GB_TRY(cuda_slot_get(dev, CUDA_SLOT_LOSSES, N * (int64_t)sizeof(double), &losses));
+    for (int64_t n = 0; n < N; n += rows) {
+        classifier_chunk k = {};
+        k.loss.logits = logits;
+        k.loss.losses = (double *)losses + n;
+        k.loss.targets = targets + n;
+        k.loss.grad_scale = (float)grad_scale;
+        k.loss.grad = dh != nullptr;
+        k.loss.V = V;
+        k.loss.stride = stride;
+        k.h = (const char *)h + n * C * act;
+        k.wte = wte;
+        k.dh = dh != nullptr ? (char *)dh + n * C * act : nullptr;
+        k.dwte = dwte;
+        k.first = first && n == 0;
+        k.n = N - n < rows ? N - n : rows;
+        k.C = C;
+        GB_TRY(chunk_run(dev, k));
+    }
+    GB_TRY(cuda_sum_double(dev, loss_sum, (const double *)losses, N));
+    const double products = dh != nullptr ? 3.0 : 1.0;
+    return cuda_op_end(dev, GB_OP_CLASSIFIER,
+                       products * 2.0 * (double)N * (double)V * (double)C);
+}

@@ -1,0 +1,217 @@
+/* Ops whose elements do not depend on each other: activations of the MLP, and the compute copy of
+ * the weights. All are bound by memory; A is sizeof(act). */
+#include "kernels/cuda/cuda_ops.cuh"
+#include "kernels/cuda/launch.cuh"
+
+enum { THREADS = 256 };
+
+/* ---- GELU ---- */
+
+static __device__ __forceinline__ float gelu(float x)
+{
+    return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+}
+
+static __device__ __forceinline__ float gelu_slope(float x)
+{
+    const float cdf = 0.5f * (1.0f + erff(x * 0.70710678118654752f));
+    const float pdf = 0.39894228040143268f * expf(-0.5f * x * x);
+    return cdf + x * pdf;
+}
+
+/* About 20 n FLOPs; 2 n A bytes. W elements per access; n is a multiple of W. */
+template <typename Act, int W>
+__global__ void __launch_bounds__(THREADS) gelu_forward_kernel(Act *out, const Act *in, int64_t n)
+{
+    for (int64_t i = grid_index() * W; i < n; i += grid_size() * W) {
+        float x[W];
+        load<Act, W>(x, in + i);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            x[j] = gelu(x[j]);
+        }
+        store<Act, W>(out + i, x);
+    }
+}
+
+/* About 30 n FLOPs; 3 n A bytes. din may be dout. */
+template <typename Act, int W>
+__global__ void __launch_bounds__(THREADS)
+    gelu_backward_kernel(Act *din, const Act *dout, const Act *in, int64_t n)
+{
+    for (int64_t i = grid_index() * W; i < n; i += grid_size() * W) {
+        float d[W], x[W];
+        load<Act, W>(d, dout + i);
+        load<Act, W>(x, in + i);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            d[j] *= gelu_slope(x[j]);
+        }
+        store<Act, W>(din + i, d);
+    }
+}
+
+template <typename Act>
+static gb_status gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
+{
+    constexpr int W = wide_access<Act>();
+    if (cuda_aligned(n * (int64_t)sizeof(Act), out, in)) {
+        return CUDA_LAUNCH(dev, "gelu_forward", (gelu_forward_kernel<Act, W>),
+                           cuda_grid_stride(dev, n / W, THREADS), (Act *)out, (const Act *)in, n);
+    }
+    return CUDA_LAUNCH(dev, "gelu_forward", (gelu_forward_kernel<Act, 1>),
+                       cuda_grid_stride(dev, n, THREADS), (Act *)out, (const Act *)in, n);
+}
+
+template <typename Act>
+static gb_status gelu_backward(gb_device *dev, void *din, const void *dout, const void *in,
+                               int64_t n)
+{
+    constexpr int W = wide_access<Act>();
+    if (cuda_aligned(n * (int64_t)sizeof(Act), din, dout, in)) {
+        return CUDA_LAUNCH(dev, "gelu_backward", (gelu_backward_kernel<Act, W>),
+                           cuda_grid_stride(dev, n / W, THREADS), (Act *)din, (const Act *)dout,
+                           (const Act *)in, n);
+    }
+    return CUDA_LAUNCH(dev, "gelu_backward", (gelu_backward_kernel<Act, 1>),
+                       cuda_grid_stride(dev, n, THREADS), (Act *)din, (const Act *)dout,
+                       (const Act *)in, n);
+}
+
+gb_status cuda_gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
+{
+    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(dev->bf16 ? gelu_forward<bf16>(dev, out, in, n) : gelu_forward<float>(dev, out, in, n));
+    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+}
+
+gb_status cuda_gelu_backward(gb_device *dev, void *din, const void *dout, const void *in, int64_t n)
+{
+    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(dev->bf16 ? gelu_backward<bf16>(dev, din, dout, in, n)
+                     : gelu_backward<float>(dev, din, dout, in, n));
+    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+}
+
+/* ---- SwiGLU ---- */
+
+static __device__ __forceinline__ float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x)); /* expf may be infinite: then 0 */
+}
+
+/* About 10 N F FLOPs; 3 N F A bytes. F is a multiple of W. */
+template <typename Act, int W>
+__global__ void __launch_bounds__(THREADS)
+    swiglu_forward_kernel(Act *out, const Act *gv, int64_t N, int64_t F)
+{
+    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {
+        const int64_t n = i / F, at = n * 2 * F + (i - n * F);
+        float gate[W], value[W];
+        load<Act, W>(gate, gv + at);
+        load<Act, W>(value, gv + at + F);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            value[j] *= gate[j] * sigmoid(gate[j]);
+        }
+        store<Act, W>(out + i, value);
+    }
+}
+
+/* About 15 N F FLOPs; 5 N F A bytes. dgv may be gv. */
+template <typename Act, int W>
+__global__ void __launch_bounds__(THREADS)
+    swiglu_backward_kernel(Act *dgv, const Act *dout, const Act *gv, int64_t N, int64_t F)
+{
+    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {
+        const int64_t n = i / F, at = n * 2 * F + (i - n * F);
+        float d[W], gate[W], value[W];
+        load<Act, W>(d, dout + i);
+        load<Act, W>(gate, gv + at);
+        load<Act, W>(value, gv + at + F);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            const float s = sigmoid(gate[j]), g = gate[j];
+            gate[j] = d[j] * value[j] * s * (1.0f + g * (1.0f - s));
+            value[j] = d[j] * g * s;
+        }
+        store<Act, W>(dgv + at, gate);
+        store<Act, W>(dgv + at + F, value);
+    }
+}
+
+template <typename Act>
+static gb_status swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
+{
+    constexpr int W = wide_access<Act>();
+    if (cuda_aligned(F * (int64_t)sizeof(Act), out, gv)) {
+        return CUDA_LAUNCH(dev, "swiglu_forward", (swiglu_forward_kernel<Act, W>),
+                           cuda_grid_stride(dev, N * F / W, THREADS), (Act *)out, (const Act *)gv,
+                           N, F);
+    }
+    return CUDA_LAUNCH(dev, "swiglu_forward", (swiglu_forward_kernel<Act, 1>),
+                       cuda_grid_stride(dev, N * F, THREADS), (Act *)out, (const Act *)gv, N, F);
+}
+
+template <typename Act>
+static gb_status swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
+                                 int64_t N, int64_t F)
+{
+    constexpr int W = wide_access<Act>();
+    if (cuda_aligned(F * (int64_t)sizeof(Act), dgv, dout, gv)) {
+        return CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, W>),
+                           cuda_grid_stride(dev, N * F / W, THREADS), (Act *)dgv,
+                           (const Act *)dout, (const Act *)gv, N, F);
+    }
+    return CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, 1>),
+                       cuda_grid_stride(dev, N * F, THREADS), (Act *)dgv, (const Act *)dout,
+                       (const Act *)gv, N, F);
+}
+
+gb_status cuda_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
+{
+    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(dev->bf16 ? swiglu_forward<bf16>(dev, out, gv, N, F)
+                     : swiglu_forward<float>(dev, out, gv, N, F));
+    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+}
+
+gb_status cuda_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
+                               int64_t N, int64_t F)
+{
+    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(dev->bf16 ? swiglu_backward<bf16>(dev, dgv, dout, gv, N, F)
+                     : swiglu_backward<float>(dev, dgv, dout, gv, N, F));
+    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+}
+
+/* ---- compute copy of the weights ---- */
+
+/* No FLOPs; 6 n bytes. The last n % 4 elements are taken one by one. */
+__global__ void __launch_bounds__(THREADS) narrow_kernel(bf16 *out, const float *in, int64_t n)
+{
+    const int64_t whole = n / 4 * 4;
+    for (int64_t i = grid_index() * 4; i < whole; i += grid_size() * 4) {
+        float x[4];
+        load<float, 4>(x, in + i);
+        store<bf16, 4>(out + i, x);
+    }
+    for (int64_t i = whole + grid_index(); i < n; i += grid_size()) {
+        out[i] = from_float<bf16>(in[i]);
+    }
+}
+
+gb_status cuda_weights_refresh(gb_device *dev, void *weights, const void *master, int64_t n)
+{
+    GB_TRY(cuda_op_begin(dev));
+    if (dev->bf16) {
+        GB_TRY(CUDA_LAUNCH(dev, "weights_refresh", narrow_kernel,
+                           cuda_grid_stride(dev, (n + 3) / 4, THREADS), (bf16 *)weights,
+                           (const float *)master, n));
+    } else if (weights != master) {
+        CUDA_TRY(dev, "weights_refresh",
+                 cudaMemcpyAsync(weights, master, (size_t)n * sizeof(float),
+                                 cudaMemcpyDeviceToDevice, dev->stream));
+    }
+    return cuda_op_end(dev, GB_OP_COPY, 0);
+}
