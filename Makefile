@@ -38,7 +38,11 @@ BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
 REF_SRC    := $(wildcard tests/ref/*.c)
 TEST_SRC   := $(wildcard tests/test_*.c)
 CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
-OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
+# The table needs all of its ops.
+ifeq ($(and $(wildcard kernels/cuda/cuda_backend.cu),$(wildcard kernels/cuda/attention_dispatch.cu)),)
+CUDA_SRC   :=
+endif
+OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa kernels/cuda model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
@@ -64,11 +68,19 @@ CUDA_OFF := this version has no CUDA kernels
 else ifeq ($(NVCC),)
 CUDA_OFF := nvcc was not found when the program was built
 else
-CPPFLAGS  += -DGPTBENCH_CUDA
-CUDA_OBJ  := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC))
-NVFLAGS   ?= -O3 -g -lineinfo
-LDFLAGS   += -L$(dir $(NVCC))../lib64
-LDLIBS    += -lcublasLt -lcudart -lstdc++
+CPPFLAGS   += -DGPTBENCH_CUDA
+CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kernels/cuda/cublaslt_loader.o
+CUDA_HOME  := $(realpath $(dir $(NVCC))..)
+# Machine code for each of CUDA_ARCHS, and portable code (PTX) for every GPU from sm_80 on.
+CUDA_ARCHS ?= 80 90a
+CUDA_LIST  := $(if $(filter all,$(CUDA_ARCHS)),75 80 86 89 90a 100 120,$(CUDA_ARCHS))
+NVFLAGS    ?= -O3 -lineinfo
+NVFLAGS    += -std=c++17 -Werror all-warnings -Xcompiler -Wall,-Wextra \
+              $(foreach a,$(CUDA_LIST),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
+LDFLAGS    += -L$(CUDA_HOME)/lib64
+LDLIBS     += -lcudart_static -ldl -lrt -lpthread -lstdc++
+# cuBLASLt is loaded when a GPU is used, not linked.
+$(BUILD)/obj/kernels/cuda/cublaslt_loader.o: CPPFLAGS += -isystem $(CUDA_HOME)/include -DGB_CUDA_LIBRARY_DIR='"$(CUDA_HOME)/lib64"'
 endif
 
 LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)
@@ -278,6 +290,6 @@ clean: ## remove what was built; results stay
 help: ## show this list
 	@echo 'targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  PREFIX=/usr/local  DESTDIR=  V=1'
+	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  CUDA_ARCHS="80 90a"|all  NVCC=  PREFIX=/usr/local  DESTDIR=  V=1'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -198,6 +198,5 @@ gb_status cuda_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte
     }
     GB_TRY(cuda_sum_double(dev, loss_sum, (const double *)losses, N));
     const double products = dh != nullptr ? 3.0 : 1.0;
-    return cuda_op_end(dev, GB_OP_CLASSIFIER,
-                       products * 2.0 * (double)N * (double)V * (double)C);
+    return cuda_op_end(dev, GB_OP_CLASSIFIER, products * 2.0 * (double)N * (double)V * (double)C);
 }

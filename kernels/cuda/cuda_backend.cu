@@ -109,8 +109,7 @@ static gb_status check_options(const gb_options *options, gb_error *err)
     }
     const int ordinal = options->device_index > 0 ? options->device_index : 0;
     reason = device_unfit(ordinal, options->precision);
-    return reason == NULL ? GB_OK
-                          : gb_fail(err, GB_ERR_ENV, "cuda device %d: %s", ordinal, reason);
+    return reason == NULL ? GB_OK : gb_fail(err, GB_ERR_ENV, "cuda device %d: %s", ordinal, reason);
 }
 
 static void backend_close(gb_device *dev)

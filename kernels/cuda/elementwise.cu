@@ -160,8 +160,8 @@ static gb_status swiglu_backward(gb_device *dev, void *dgv, const void *dout, co
     constexpr int W = wide_access<Act>();
     if (cuda_aligned(F * (int64_t)sizeof(Act), dgv, dout, gv)) {
         return CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, W>),
-                           cuda_grid_stride(dev, N * F / W, THREADS), (Act *)dgv,
-                           (const Act *)dout, (const Act *)gv, N, F);
+                           cuda_grid_stride(dev, N * F / W, THREADS), (Act *)dgv, (const Act *)dout,
+                           (const Act *)gv, N, F);
     }
     return CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, 1>),
                        cuda_grid_stride(dev, N * F, THREADS), (Act *)dgv, (const Act *)dout,

@@ -30,8 +30,8 @@ static gb_status embed_forward(gb_device *dev, void *out, const int32_t *tokens,
                            (const Act *)wte, N, C);
     }
     return CUDA_LAUNCH(dev, "embed_forward", (embed_forward_kernel<Act, 1>),
-                       cuda_grid_stride(dev, N * C, THREADS), (Act *)out, tokens,
-                       (const Act *)wte, N, C);
+                       cuda_grid_stride(dev, N * C, THREADS), (Act *)out, tokens, (const Act *)wte,
+                       N, C);
 }
 
 gb_status cuda_embed_forward(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
@@ -206,8 +206,8 @@ static gb_status embed_backward(gb_device *dev, void *dwte, const void *dout, co
                                 int64_t C)
 {
     static_assert(32 * W <= THREADS, "a thread per column of the block");
-    cuda_grid grid = cuda_grid_of((s.V + WARPS - 1) / WARPS, THREADS,
-                                  (unsigned)((C + 32 * W - 1) / (32 * W)));
+    cuda_grid grid =
+        cuda_grid_of((s.V + WARPS - 1) / WARPS, THREADS, (unsigned)((C + 32 * W - 1) / (32 * W)));
     return CUDA_LAUNCH(dev, "embed_backward", (embed_backward_kernel<Act, W>), grid, (float *)dwte,
                        (const Act *)dout, (const int32_t *)s.starts, (const int32_t *)s.ordered, C,
                        s.V);
@@ -223,12 +223,14 @@ gb_status cuda_embed_backward(gb_device *dev, void *dwte, const void *dout, cons
     GB_TRY(cuda_op_begin(dev));
     GB_TRY(embed_sort_run(dev, &s));
     const bool wide = cuda_aligned(C % 4 * 4, dwte, dout);
+    gb_status status = GB_OK;
     if (dev->bf16) {
-        GB_TRY(wide ? embed_backward<bf16, 4>(dev, dwte, dout, s, C)
-                    : embed_backward<bf16, 1>(dev, dwte, dout, s, C));
+        status = wide ? embed_backward<bf16, 4>(dev, dwte, dout, s, C)
+                      : embed_backward<bf16, 1>(dev, dwte, dout, s, C);
     } else {
-        GB_TRY(wide ? embed_backward<float, 4>(dev, dwte, dout, s, C)
-                    : embed_backward<float, 1>(dev, dwte, dout, s, C));
+        status = wide ? embed_backward<float, 4>(dev, dwte, dout, s, C)
+                      : embed_backward<float, 1>(dev, dwte, dout, s, C);
     }
+    GB_TRY(status);
     return cuda_op_end(dev, GB_OP_EMBED, 0);
 }

@@ -90,8 +90,7 @@ static gb_status plan_describe(gb_device *dev, cuda_gemm_plan *plan)
     const cublasOperation_t op_b = k->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t op_a = k->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     /* fp32 stays fp32: no TF32 products. */
-    CUBLAS_TRY(dev, "gemm",
-               cublasLtMatmulDescCreate(&plan->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    CUBLAS_TRY(dev, "gemm", cublasLtMatmulDescCreate(&plan->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     CUBLAS_TRY(dev, "gemm",
                cublasLtMatmulDescSetAttribute(plan->desc, CUBLASLT_MATMUL_DESC_TRANSA, &op_b,
                                               sizeof op_b));
@@ -371,8 +370,8 @@ static gb_status fill_random(gb_device *dev, char *buffer, int64_t bytes)
     cudaError_t code = cudaSuccess;
     for (int64_t at = 0; at < bytes && code == cudaSuccess; at += BLOCK) {
         const int64_t count = bytes - at < BLOCK ? bytes - at : BLOCK;
-        code = cudaMemcpyAsync(buffer + at, host, (size_t)count, cudaMemcpyHostToDevice,
-                               dev->stream);
+        code =
+            cudaMemcpyAsync(buffer + at, host, (size_t)count, cudaMemcpyHostToDevice, dev->stream);
     }
     if (code == cudaSuccess) {
         code = cudaStreamSynchronize(dev->stream);
@@ -414,8 +413,7 @@ static gb_status linear(gb_device *dev, const cuda_gemm &gemm)
 {
     GB_TRY(cuda_op_begin(dev));
     GB_TRY(cuda_gemm_run(dev, &gemm));
-    return cuda_op_end(dev, GB_OP_COUNT,
-                       2.0 * (double)gemm.M * (double)gemm.N * (double)gemm.K);
+    return cuda_op_end(dev, GB_OP_COUNT, 2.0 * (double)gemm.M * (double)gemm.N * (double)gemm.K);
 }
 
 gb_status cuda_linear_forward(gb_device *dev, void *y, const void *x, const void *w, int64_t N,

@@ -41,9 +41,9 @@ gb_status cuda_launch(gb_device *dev, const char *op, const char *file, int line
         return cuda_fail(dev, cudaErrorInvalidConfiguration, op, "grid", file, line);
     }
     if (grid.shared_bytes > (48 << 10)) {
-        cudaError_t code = cudaFuncSetAttribute(
-            (const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-            (int)grid.shared_bytes);
+        cudaError_t code =
+            cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 (int)grid.shared_bytes);
         if (code != cudaSuccess) {
             return cuda_fail(dev, code, op, "dynamic shared memory", file, line);
         }
@@ -88,7 +88,7 @@ template <typename T, int W> struct alignas(sizeof(T) * W) pack {
 };
 
 /* Elements of one 16-byte access. */
-template <typename T> constexpr int wide_access()
+template <typename T> __host__ __device__ constexpr int wide_access()
 {
     return (int)(16 / sizeof(T));
 }

@@ -75,8 +75,8 @@ template <int W, int CHUNKS> struct norm_row {
     float v[CHUNKS > 0 ? CHUNKS : 1][W];
 };
 
-/* About 6 N C FLOPs (4 N C more with post_norm); with A = sizeof(act) (2 + [y] + [h] - [no y]) N C A
- * bytes: x and y read once, x_out and h written once; 4 N bytes per statistic. */
+/* About 6 N C FLOPs (4 N C more with post_norm); with A = sizeof(act) (2 + [y] + [h] - [no y]) N C
+ * A bytes: x and y read once, x_out and h written once; 4 N bytes per statistic. */
 template <typename Act, int W, int CHUNKS>
 __global__ void __launch_bounds__(THREADS) add_norm_forward_kernel(norm_args a)
 {
@@ -140,8 +140,8 @@ __global__ void __launch_bounds__(THREADS) add_norm_forward_kernel(norm_args a)
 /* The gradient of x_out of one access: dx (unless `first`) plus what comes through h. */
 template <typename Act, int W>
 static __device__ __forceinline__ void norm_grad_sum(float *g, const norm_grad_args &a,
-                                                     const Act *dx, const float *dh,
-                                                     const float *h, float inv_h, float mean_h)
+                                                     const Act *dx, const float *dh, const float *h,
+                                                     float inv_h, float mean_h)
 {
     if (a.first) {
 #pragma unroll

@@ -45,8 +45,9 @@ template <typename T, bool squares>
 static gb_status sum(gb_device *dev, const char *op, double *out, const T *x, int64_t n)
 {
     void *slot;
+    const int64_t most = CUDA_SUM_MAX_BLOCKS;
     int64_t blocks = (n + SUM_ITEMS_PER_BLOCK - 1) / SUM_ITEMS_PER_BLOCK;
-    blocks = blocks < 1 ? 1 : blocks > CUDA_SUM_MAX_BLOCKS ? CUDA_SUM_MAX_BLOCKS : blocks;
+    blocks = blocks < 1 ? 1 : blocks > most ? most : blocks;
     GB_TRY(cuda_slot_get(dev, CUDA_SLOT_PARTIALS,
                          (CUDA_SUM_MAX_BLOCKS + 1) * (int64_t)sizeof(double), &slot));
     double *partials = (double *)slot, *result = partials + CUDA_SUM_MAX_BLOCKS;
@@ -76,8 +77,8 @@ gb_status cuda_sum_squares(gb_device *dev, double *out, const void *x, int64_t n
 /* ---- AdamW ---- */
 
 struct adamw_args {
-    bf16 *narrow;  /* compute copy in bf16, or NULL */
-    float *copy;   /* compute copy in float where it is another buffer, or NULL */
+    bf16 *narrow; /* compute copy in bf16, or NULL */
+    float *copy;  /* compute copy in float where it is another buffer, or NULL */
     float *master, *m, *v;
     const float *grad;
     int64_t n;

@@ -17,9 +17,9 @@ struct rope_args {
     const float *table; /* (T, D): D/2 cosines, D/2 sines */
     int64_t heads;      /* N (H + K) */
     int64_t T, D;
-    int normed;         /* H + K */
-    int64_t stride;     /* (H + 2K) D */
-    int lanes;          /* of a head: a power of two, at most 32 */
+    int normed;     /* H + K */
+    int64_t stride; /* (H + 2K) D */
+    int lanes;      /* of a head: a power of two, at most 32 */
 };
 
 /* What one lane works on. Lanes behind the last head repeat it without writing, so that every

@@ -77,17 +77,25 @@ static void multiply(const product &p)
     check_extent("D", p.d, p.D);
     std::vector<float> a = dense(p.a, p.A, p.transposed_a), b = dense(p.b, p.B, p.transposed_b);
     int64_t M = (int64_t)p.d.rows, N = (int64_t)p.d.cols, K = (int64_t)a.size() / M;
-    std::vector<float> sums((size_t)N);
+    /* Sums of sums, as the library's tiles give: one long sum loses digits that it keeps. */
+    const int64_t tile = 256;
+    std::vector<float> sums((size_t)N), part((size_t)N);
     if (p.beta != 0) {
         check_extent("C", p.c, p.C);
     }
     for (int64_t m = 0; m < M; m++) {
         float *row = sums.data();
         std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int64_t k = 0; k < K; k++) {
-            const float x = a[(size_t)(m * K + k)], *y = &b[(size_t)(k * N)];
+        for (int64_t k0 = 0; k0 < K; k0 += tile) {
+            std::fill(part.begin(), part.end(), 0.0f);
+            for (int64_t k = k0; k < K && k < k0 + tile; k++) {
+                const float x = a[(size_t)(m * K + k)], *y = &b[(size_t)(k * N)];
+                for (int64_t n = 0; n < N; n++) {
+                    part[(size_t)n] += x * y[n];
+                }
+            }
             for (int64_t n = 0; n < N; n++) {
-                row[n] += x * y[n];
+                row[n] += part[(size_t)n];
             }
         }
         for (int64_t n = 0; n < N; n++) {
