@@ -135,9 +135,9 @@ static cf_case attention_case(const cf_subject *subject, uint64_t seed, heads_sh
     /* Scores of size s = scale^2 are off by s * 2^-24 in fp32 whatever the order of their sum, and
      * so is log p; one order above that is allowed where s is not small. */
     c.tolerance_factor = scale > 3 ? scale * scale / 9 : 1;
-    /* One key: dq and dk cancel to zero, and what rounding leaves is held against the scale of dv.
-     */
-    c.tolerance_factor *= s.T == 1 ? 5 : 1;
+    /* A query with one key: its dq and dk cancel to zero, and what rounding leaves of them is held
+     * against the scale of dv (T = 1) or against the one other query (T = 2; 1.08e-5 was seen). */
+    c.tolerance_factor *= s.T <= 2 ? 5 : 1;
     return c;
 }
 
