@@ -69,6 +69,8 @@ SIMT_CHECK := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize=vptr -fno-om
 LDLIBS     += -lstdc++
 else ifeq ($(CUDA_SRC),)
 CUDA_OFF := this version has no CUDA kernels
+else ifneq ($(SANITIZE),)
+CUDA_OFF := sanitized builds leave it out; make test-simt sanitizes its sources
 else ifeq ($(NVCC),)
 CUDA_OFF := nvcc was not found when the program was built
 else
