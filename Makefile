@@ -64,7 +64,7 @@ CPPFLAGS   += -DGPTBENCH_CUDA
 SIMT_SRC   := $(wildcard tests/simt/simt_*.cpp)
 SIMT_OBJ   := $(patsubst %.cpp,$(BUILD)/obj/%.o,$(SIMT_SRC))
 CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(SIMT_OBJ)
-SIMT_FLAGS := -std=c++17 -DGB_SIMT -Itests/simt/include -Wall -Wextra -Werror -Wno-unknown-pragmas -fno-strict-aliasing
+SIMT_FLAGS := -std=c++17 -DGB_SIMT -Itests/simt/include -Wall -Werror -Wno-unknown-pragmas -fno-strict-aliasing
 SIMT_CHECK := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize=vptr -fno-omit-frame-pointer -fno-sanitize-recover=all)
 LDLIBS     += -lstdc++
 else ifeq ($(CUDA_SRC),)

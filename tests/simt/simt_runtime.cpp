@@ -15,6 +15,8 @@ namespace simt
 {
 
 static const size_t MEMORY_BYTES = (size_t)16 << 30;
+/* Of large allocations the beginning is poisoned while no work runs: all of it would take long. */
+static const size_t POISON_LIMIT = 64 << 10;
 static const size_t SHARED_DEFAULT = 48 << 10, SHARED_LIMIT = 227 << 10;
 
 static struct {
@@ -59,7 +61,7 @@ void begin_work()
 {
     if (s.working++ == 0 && __asan_unpoison_memory_region) {
         for (const auto &block : s.device) {
-            __asan_unpoison_memory_region(block.first, block.second);
+            __asan_unpoison_memory_region(block.first, min(block.second, POISON_LIMIT));
         }
     }
 }
@@ -68,7 +70,7 @@ void end_work()
 {
     if (--s.working == 0 && __asan_poison_memory_region) {
         for (const auto &block : s.device) {
-            __asan_poison_memory_region(block.first, block.second);
+            __asan_poison_memory_region(block.first, min(block.second, POISON_LIMIT));
         }
     }
 }
@@ -288,7 +290,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     s.device[(char *)*out] = bytes;
     s.used += bytes;
     if (!s.working && __asan_poison_memory_region) {
-        __asan_poison_memory_region(*out, bytes);
+        __asan_poison_memory_region(*out, min(bytes, simt::POISON_LIMIT));
     }
     return cudaSuccess;
 }
