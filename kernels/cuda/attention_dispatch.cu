@@ -1,0 +1,94 @@
+/* Which attention path runs, and its workspace. */
+#include "kernels/cuda/attention_common.cuh"
+
+enum { MAX_D = 256 };
+
+static gb_status check(gb_device *dev, int64_t B, int64_t T, int64_t H, int64_t K, int64_t D,
+                       int64_t window)
+{
+    const int64_t max = INT32_MAX / 4;
+    if (B < 1 || T < 1 || T > max || H < 1 || K < 1 || H % K != 0 || H + 2 * K > max || D < 2 ||
+        D % 2 != 0 || D > MAX_D || window < 0 || B > INT32_MAX) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL,
+                       "attention: B = %lld, T = %lld, H = %lld, K = %lld, D = %lld, window = "
+                       "%lld; the CUDA kernels need an even D of at most %d and H mod K = 0",
+                       (long long)B, (long long)T, (long long)H, (long long)K, (long long)D,
+                       (long long)window, (int)MAX_D);
+    }
+    return GB_OK;
+}
+
+template <class act>
+static attention_args<act> shape_args(int64_t B, int64_t T, int64_t H, int64_t K, int64_t D,
+                                      int64_t window)
+{
+    attention_args<act> a = {};
+    a.B = (int)B;
+    a.T = (int)T;
+    a.H = (int)H;
+    a.K = (int)K;
+    a.D = (int)D;
+    a.window = (int)(window < T ? window : T);
+    return a;
+}
+
+static int64_t delta_bytes(int64_t B, int64_t T, int64_t H)
+{
+    return (int64_t)sizeof(float) * B * T * H;
+}
+
+int64_t cuda_attention_workspace_bytes(const gb_options *options)
+{
+    const gb_shape *s = &options->shape;
+    return delta_bytes(s->batch_size, s->sequence_length, s->n_head);
+}
+
+gb_status cuda_attention_forward(gb_device *dev, void *out, float *lse, const void *qkv, int64_t B,
+                                 int64_t T, int64_t H, int64_t K, int64_t D, int64_t window)
+{
+    GB_TRY(check(dev, B, T, H, K, D, window));
+    if (!dev->bf16) {
+        attention_args<float> a = shape_args<float>(B, T, H, K, D, window);
+        a.qkv = (const float *)qkv;
+        a.out = (float *)out;
+        a.lse = lse;
+        return cuda_attention_simple_forward(dev, a);
+    }
+    attention_args<bf16> a = shape_args<bf16>(B, T, H, K, D, window);
+    a.qkv = (const bf16 *)qkv;
+    a.out = (bf16 *)out;
+    a.lse = lse;
+    return cuda_aligned(D * (int64_t)sizeof(bf16), qkv, out)
+               ? cuda_attention_flash_forward(dev, a)
+               : cuda_attention_simple_forward(dev, a);
+}
+
+/* lse and out are only read, and only forward writes them; one struct serves both directions. */
+gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, const void *qkv,
+                                  const void *out, const float *lse, int64_t B, int64_t T,
+                                  int64_t H, int64_t K, int64_t D, int64_t window)
+{
+    void *delta = NULL;
+    GB_TRY(check(dev, B, T, H, K, D, window));
+    GB_TRY(cuda_slot_get(dev, CUDA_SLOT_ATTENTION, delta_bytes(B, T, H), &delta));
+    if (!dev->bf16) {
+        attention_args<float> a = shape_args<float>(B, T, H, K, D, window);
+        a.qkv = (const float *)qkv;
+        a.out = (float *)const_cast<void *>(out);
+        a.lse = const_cast<float *>(lse);
+        a.dout = (const float *)dout;
+        a.dqkv = (float *)dqkv;
+        a.delta = (float *)delta;
+        return cuda_attention_simple_backward(dev, a);
+    }
+    attention_args<bf16> a = shape_args<bf16>(B, T, H, K, D, window);
+    a.qkv = (const bf16 *)qkv;
+    a.out = (bf16 *)const_cast<void *>(out);
+    a.lse = const_cast<float *>(lse);
+    a.dout = (const bf16 *)dout;
+    a.dqkv = (bf16 *)dqkv;
+    a.delta = (float *)delta;
+    return cuda_aligned(D * (int64_t)sizeof(bf16), qkv, out, dout, dqkv)
+               ? cuda_attention_flash_backward(dev, a)
+               : cuda_attention_simple_backward(dev, a);
+}
