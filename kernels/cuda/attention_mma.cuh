@@ -125,7 +125,7 @@ product_rows(float s[m][n / 8][4], const row_fragments<dp, m, in_registers> &row
             s[i][j][0] = s[i][j][1] = s[i][j][2] = s[i][j][3] = 0;
         }
     }
-#pragma unroll
+#pragma unroll(in_registers ? dp / 16 : 2)
     for (int k = 0; k < dp / 16; k++) {
         uint32_t a[m][4];
 #pragma unroll
