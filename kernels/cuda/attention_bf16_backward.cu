@@ -134,9 +134,10 @@ static __global__ void __launch_bounds__(tiles::threads)
                 const int row = q0 + 16 * warp + lane / 4 + e / 2 * 8;
                 const int key = k0 + 8 * j + lane % 4 * 2 + e % 2;
                 const float p = ptx_exp2(fmaf(s[0][j][e], scale2, -lse2[e / 2]));
-                ds[0][j][e] = cut && !attention_sees(row, key, a.window)
-                                  ? 0
-                                  : p * (ds[0][j][e] - delta[e / 2]);
+                /* Query 0 lies in cut tiles only: no comparison is spent on the others. */
+                ds[0][j][e] = cut && !attention_sees(row, key, a.window) ? 0
+                              : cut ? attention_score_gradient(row, p, ds[0][j][e], delta[e / 2])
+                                    : p * (ds[0][j][e] - delta[e / 2]);
             }
         }
         product_columns<dp, 1, bn, dp>(dq, ds, k_tile, 0);
@@ -229,7 +230,8 @@ static __global__ void __launch_bounds__(tiles::threads)
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 const int column = 8 * j + lane % 4 * 2 + e % 2;
-                ds[0][j][e] = p[0][j][e] * (ds[0][j][e] - values[bm + column]);
+                ds[0][j][e] =
+                    cut && q0 + column == 0 ? 0 : p[0][j][e] * (ds[0][j][e] - values[bm + column]);
             }
         }
         product_columns<dp, 1, bm, width>(dk, ds, q_tile, part * width);

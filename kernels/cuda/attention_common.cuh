@@ -68,6 +68,14 @@ static __device__ __forceinline__ bool attention_sees(int i, int j, int window)
     return j <= i && (window == 0 || i - j <= window);
 }
 
+/* dS of one score. The softmax over query 0's one key does not depend on its score: exactly 0,
+ * where dp - delta leaves rounding noise, which AdamW would turn into steps of full length. */
+static __device__ __forceinline__ float attention_score_gradient(int row, float p, float dp,
+                                                                 float delta)
+{
+    return row == 0 ? 0 : p * (dp - delta);
+}
+
 /* Whether any of queries [q0, q0 + n_q) does not see one of keys [k0, k0 + n_k). */
 static __device__ __forceinline__ bool attention_cuts(int q0, int n_q, int k0, int n_k, int window)
 {

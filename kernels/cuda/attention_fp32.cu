@@ -165,7 +165,7 @@ static __global__ void __launch_bounds__(THREADS)
         float p = attention_sees(q0 + r, k0 + c, a.window)
                       ? expf(scale * dot_rows(q + r * ld, kv + c * ld, D) - lse)
                       : 0;
-        ds[r * (TILE + 1) + c] = p * (dp - delta);
+        ds[r * (TILE + 1) + c] = attention_score_gradient(q0 + r, p, dp, delta);
         __syncwarp();
         add_weighted(acc, ds + r * (TILE + 1), kv, c, D);
     }
@@ -209,7 +209,7 @@ static __global__ void __launch_bounds__(THREADS)
         load_rows(rows, a.dout + head.out_at, out_stride, q0, a.T, D);
         w[r * (TILE + 1) + c] = p;
         __syncthreads();
-        float ds = p * (dot_rows(v + r * ld, rows + c * ld, D) - delta);
+        float ds = attention_score_gradient(row, p, dot_rows(v + r * ld, rows + c * ld, D), delta);
         add_weighted(dv, w + r * (TILE + 1), rows, c, D);
         __syncthreads();
         load_rows(rows, head.q, head.stride, q0, a.T, D);
