@@ -191,16 +191,53 @@ static void same_identity_gives_bit_equal_losses(void **state)
     }
 }
 
-/* float32 against float64 over six steps of the same model on the same data. */
-static void cpu_backend_follows_the_reference(void **state)
+/* Every switch of the model at once, and attention of each type. */
+static void set_switches(train_job *job, gpt_attention attention)
+{
+    job->config.n_embd = 32;
+    job->config.n_head = 4;
+    job->config.attention_type = attention;
+    job->config.n_kv_head = 2;
+    job->config.window_size = 3;
+    job->config.n_latent = 16;
+    job->config.use_swiglu_mlp = job->config.post_norm = job->config.qk_norm = true;
+}
+
+static void compare_with_reference(const gb_backend *backend, gb_precision precision, int attention)
+{
+    train_job ref = tiny_job(&gb_backend_ref), job = tiny_job(backend);
+    if (attention >= 0) {
+        set_switches(&ref, (gpt_attention)attention);
+        set_switches(&job, (gpt_attention)attention);
+    }
+    job.spec.precision = precision;
+    record a = run_job(&ref, GB_OK), b = run_job(&job, GB_OK), c = run_job(&job, GB_OK);
+    for (int i = 0; i < 6; i++) {
+        double bound = (precision == GB_BF16 ? 2e-2 : 1e-5) * a.step[i].train_loss;
+        if (!(fabs(a.step[i].train_loss - b.step[i].train_loss) < bound)) {
+            fail_msg("%s %s, attention %d, step %d: loss %.9g, expected %.9g", backend->name,
+                     gb_precision_name(precision), attention, i, b.step[i].train_loss,
+                     a.step[i].train_loss);
+        }
+        assert_true(b.step[i].flops_issued == a.step[i].flops_issued);
+        assert_memory_equal(&b.step[i].train_loss, &c.step[i].train_loss, sizeof(double));
+    }
+}
+
+/* fp32 (1e-5) and bf16 (2e-2) against float64 over six steps of the same model on the same data,
+ * and twice the same bits, on every backend that runs here. */
+static void backends_follow_the_reference(void **state)
 {
     (void)state;
-    train_job ref = tiny_job(&gb_backend_ref), cpu = tiny_job(&gb_backend_cpu);
-    record a = run_job(&ref, GB_OK), b = run_job(&cpu, GB_OK);
-    for (int i = 0; i < 6; i++) {
-        assert_true(fabs(a.step[i].train_loss - b.step[i].train_loss) <
-                    1e-5 * a.step[i].train_loss);
-        assert_true(b.step[i].flops_issued == a.step[i].flops_issued);
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        for (int p = GB_FP32; p <= GB_BF16; p++) {
+            if ((*b)->unavailable((gb_precision)p)) {
+                continue;
+            }
+            for (int attention = -1; attention < GPT_ATTENTION_COUNT; attention++) {
+                compare_with_reference(*b, (gb_precision)p, attention);
+            }
+        }
     }
 }
 
@@ -317,7 +354,7 @@ int main(void)
         cmocka_unit_test(accumulation_equals_a_larger_batch),
         cmocka_unit_test(clipping_acts_only_above_its_norm),
         cmocka_unit_test(same_identity_gives_bit_equal_losses),
-        cmocka_unit_test(cpu_backend_follows_the_reference),
+        cmocka_unit_test(backends_follow_the_reference),
         cmocka_unit_test(replicates_are_paired),
         cmocka_unit_test(an_observer_can_stop_the_run),
         cmocka_unit_test(a_diverging_run_ends_as_nan),
