@@ -197,11 +197,12 @@ tests: $(TESTS) $(PROGRAM) ## build the tests
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
 
 .PHONY: test
-test: ## install what is missing, build, run every test, also under sanitizers
+test: ## install what is missing, build, run every test, also under sanitizers and emulated CUDA
 	@scripts/deps.sh build test
 	@$(SUBMAKE) tests
 	@$(SUBMAKE) $(ASAN_BUILD) tests
-	@tests/run_tests.sh $(BUILD) $(BUILD)-asan
+	@$(SUBMAKE) $(SIMT_BUILD) simt-tests
+	@tests/run_tests.sh --simt $(BUILD)-simt $(BUILD) $(BUILD)-asan
 
 .PHONY: test-asan
 test-asan: ## the unit and end-to-end tests under address and undefined-behaviour sanitizers

@@ -12,7 +12,7 @@ declare -A packages=(
 # Commands that several packages can bring: command=package.
 declare -A commands=(
     [build]="${CC:-gcc}=gcc make=make gnuplot=gnuplot-nox"
-    [test]="clang-format=clang-format"
+    [test]="clang-format=clang-format g++=g++"
     [lint]="clang-format=clang-format"
 )
 
