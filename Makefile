@@ -215,7 +215,7 @@ SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
 SIMT_TESTS := test_simt $(if $(CUDA_SRC),test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
-simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS))
+simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS)) $(PROGRAM)
 
 test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@scripts/deps.sh build test

@@ -6,6 +6,7 @@
 #include "bench/cli.h"
 #include "bench/commands.h"
 #include "bench/doctor.h"
+#include "bench/settings.h"
 #include "version.h"
 
 /* Names of needed things that are missing, "a, b"; empty when the main job can run. */
@@ -66,6 +67,7 @@ static gb_status print_json(const doctor_report *report, bool ready, gb_error *e
 gb_status cmd_doctor(int argc, char **argv, gb_error *err)
 {
     bool json = false, quick = false, help_shown = false;
+    int64_t device = -1;
     const char *results_dir = "results";
     const cli_option options[] = {
         {.name = "--json", .type = CLI_FLAG, .target = &json, .help = "print JSON"},
@@ -73,6 +75,13 @@ gb_status cmd_doctor(int argc, char **argv, gb_error *err)
          .type = CLI_FLAG,
          .target = &quick,
          .help = "do not measure the GEMM rate (saves some seconds)"},
+        {.name = "--device",
+         .type = CLI_INT,
+         .target = &device,
+         .value_name = "N",
+         .help = "which of the visible GPUs to open and measure (default: the first)",
+         .min = 0,
+         .max = 1023},
         {.name = "--results",
          .type = CLI_TEXT,
          .target = &results_dir,
@@ -92,9 +101,13 @@ gb_status cmd_doctor(int argc, char **argv, gb_error *err)
     if (help_shown) {
         return GB_OK;
     }
+    if (device >= 0) {
+        const gb_backend *chosen;
+        GB_TRY(settings_backend(&chosen, "auto", GB_FP32, device, err));
+    }
     doctor_report report = {.count = 0};
     doctor_check_host(&report);
-    doctor_check_backends(&report, !quick);
+    doctor_check_backends(&report, !quick, (int)device);
     doctor_check_gpu(&report);
     doctor_check_tools(&report, results_dir);
 

@@ -99,7 +99,8 @@ gb_status cmd_parity(int argc, char **argv, gb_error *err)
          "a model or train key (batch_size, sequence_length, precision); may be repeated", 0, 0},
         {"--backend", NULL, CLI_TEXT, &backend, "NAME", "auto, cuda or cpu", 0, 0},
         {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &device, "N", "GPU to use (first visible)", -1, 1024},
+        {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
+         1023},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     const cli_command command = {
         .usage = "gptbench parity --weights W.safetensors --tokens B.bin [--set KEY=VALUE ...] "
@@ -121,7 +122,7 @@ gb_status cmd_parity(int argc, char **argv, gb_error *err)
     snprintf(job.spec.train_data, sizeof job.spec.train_data, "%s", job.tokens);
     snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", job.tokens);
     GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
-    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, err));
+    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
     job.threads = (int)threads;
     job.device_index = (int)device;
     return parity_run(&job, err);

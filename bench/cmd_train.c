@@ -108,7 +108,8 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
         {"--val", NULL, CLI_TEXT, &val, "GLOB", "validation tokens, or synth:...", 0, 0},
         {"--backend", NULL, CLI_TEXT, &backend, "NAME", "auto, cuda or cpu", 0, 0},
         {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &device, "N", "GPU to use (first visible)", -1, 1024},
+        {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
+         1023},
         {"--save", NULL, CLI_TEXT, &job.save_weights, "FILE", "write the weights (safetensors)", 0,
          0},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
@@ -129,7 +130,7 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
     snprintf(job.spec.train_data, sizeof job.spec.train_data, "%s", train ? train : "");
     snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", val ? val : "");
     GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
-    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, err));
+    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
     job.threads = (int)threads;
     job.device_index = (int)device;
     job.stop = &train_stop;

@@ -21,6 +21,7 @@
 #include "bench/commands.h"
 #include "bench/event_pipe.h"
 #include "bench/job.h"
+#include "bench/settings.h"
 #include "model/trainer.h"
 
 #define JOB_MAX_BYTES (1 << 20)
@@ -118,14 +119,8 @@ static int event_report(void *user, const train_event *event)
 
 static gb_status backend_get(const worker_job *job, const gb_backend **out, gb_error *err)
 {
-    gb_precision precision = (gb_precision)job->spec.precision;
-    *out = gb_backend_find(job->backend, precision);
-    if (!*out) {
-        return gb_fail(err, GB_ERR_ENV, "no backend `%s` can run %s on this machine", job->backend,
-                       gb_precision_name(precision));
-    }
-    const char *reason = (*out)->unavailable(precision);
-    return reason ? gb_fail(err, GB_ERR_ENV, "backend %s: %s", (*out)->name, reason) : GB_OK;
+    return settings_backend(out, job->backend, (gb_precision)job->spec.precision, job->device_index,
+                            err);
 }
 
 static gb_status train(const worker_job *job, gb_error *err)

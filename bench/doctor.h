@@ -54,9 +54,10 @@ doctor_cpu_ticks doctor_read_cpu_ticks(void);
 
 /* Processor, cores, memory, load, clock, environment variables. About 0.2 s. */
 void doctor_check_host(doctor_report *report);
-/* Every backend of this binary at fp32 and bf16: whether it can run, on what, and with `measure`
- * its large-GEMM rate (about a second each). Needs a working CPU backend. */
-void doctor_check_backends(doctor_report *report, bool measure);
+/* Every backend of this binary at fp32 and bf16: whether it can run, on what (GPU `device_index`
+ * of the visible ones, -1 the first), and with `measure` its large-GEMM rate (about a second each).
+ * Needs a working CPU backend. */
+void doctor_check_backends(doctor_report *report, bool measure, int device_index);
 /* CUDA in this binary, driver, GPUs, profiling permission. */
 void doctor_check_gpu(doctor_report *report);
 /* gnuplot, SQLite, room in the directory for results. */

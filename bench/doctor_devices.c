@@ -11,10 +11,10 @@
 /* ---- backends ---- */
 
 /* A workspace of a few MiB: the doctor looks at the device, it does not train. */
-static gb_options options_smallest(gb_precision precision)
+static gb_options options_smallest(gb_precision precision, int device_index)
 {
     return (gb_options){.precision = precision,
-                        .device_index = -1,
+                        .device_index = device_index,
                         .shape = {.batch_size = 1,
                                   .sequence_length = 16,
                                   .n_embd = 64,
@@ -42,18 +42,19 @@ static void add_peak(doctor_report *report, const gb_backend *backend, gb_device
 }
 
 static void check_backend(doctor_report *report, const gb_backend *backend, gb_precision precision,
-                          bool measure)
+                          bool measure, int device_index)
 {
     char name[32];
     snprintf(name, sizeof name, "%s_%s", backend->name, gb_precision_name(precision));
     bool needed = strcmp(backend->name, "cpu") == 0;
-    const char *reason = backend->unavailable(precision);
+    bool chosen = device_index >= 0 && backend->list_devices;
+    const char *reason = chosen ? NULL : backend->unavailable(precision); /* that is of the first */
     if (reason) {
         doctor_finding *f = doctor_add(report, DOCTOR_MISSING, name, "%s", reason);
         f->needed = needed;
         return;
     }
-    gb_options options = options_smallest(precision);
+    gb_options options = options_smallest(precision, device_index);
     gb_device *dev = NULL;
     gb_error err = {GB_OK, ""};
     if (backend->open(&options, &dev, &err) != GB_OK) {
@@ -96,13 +97,13 @@ static void add_steal(doctor_report *report, doctor_cpu_ticks before)
     }
 }
 
-void doctor_check_backends(doctor_report *report, bool measure)
+void doctor_check_backends(doctor_report *report, bool measure, int device_index)
 {
     static const gb_precision precisions[] = {GB_FP32, GB_BF16};
     doctor_cpu_ticks before = doctor_read_cpu_ticks();
     for (const gb_backend *const *backend = gb_backends(); *backend; backend++) {
         for (int i = 0; i < 2; i++) {
-            check_backend(report, *backend, precisions[i], measure);
+            check_backend(report, *backend, precisions[i], measure, device_index);
         }
     }
     add_steal(report, before);
@@ -132,7 +133,34 @@ static bool driver_field(const char *path, const char *key, char *out, size_t si
     return found;
 }
 
-static void check_gpus(doctor_report *report)
+/* One line per GPU that the program can see, with the number that --device takes. */
+static int add_visible_gpus(doctor_report *report, const gb_backend *backend)
+{
+    enum { SHOWN = 16 };
+    gb_device_entry rows[SHOWN];
+    int count = backend->list_devices(rows, SHOWN);
+    for (int i = 0; i < count && i < SHOWN; i++) {
+        const gb_device_entry *d = &rows[i];
+        char name[32];
+        const char *fp32 = d->unavailable[GB_FP32], *bf16 = d->unavailable[GB_BF16];
+        snprintf(name, sizeof name, "gpu_%d", i);
+        doctor_finding *f =
+            doctor_add(report, bf16 ? DOCTOR_WARN : DOCTOR_OK, name, "%s, %s, %.1f GiB, %s",
+                       d->name, d->isa, (double)d->memory_bytes / (1 << 30),
+                       fp32   ? "cannot be used"
+                       : bf16 ? "fp32 only"
+                              : "fits this program: fp32 and bf16");
+        if (bf16) {
+            doctor_advise(f, "%s", fp32 ? fp32 : bf16);
+        }
+        f->number = (double)d->memory_bytes;
+        f->unit = "bytes";
+    }
+    return count;
+}
+
+/* What the driver says of the GPUs, for a program that cannot ask them. */
+static void add_driver_gpus(doctor_report *report)
 {
     glob_t found = {0};
     if (glob("/proc/driver/nvidia/gpus/*/information", 0, NULL, &found) == 0) {
@@ -162,21 +190,36 @@ static void check_profiling_permission(doctor_report *report)
                   "in /etc/modprobe.d, then reload the driver; timelines do not need it");
 }
 
-void doctor_check_gpu(doctor_report *report)
+/* Whether CUDA is built in and on, and its GPUs; returns how many can be seen. */
+static int check_cuda(doctor_report *report)
 {
-#ifdef GPTBENCH_CUDA
-    doctor_add(report, DOCTOR_OK, "cuda", "built in");
-#else
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        if ((*b)->list_devices) {
+            const char *off = (*b)->unavailable(GB_FP32);
+            doctor_add(report, DOCTOR_OK, "cuda", "built in%s%s", off ? ", off here: " : "",
+                       off ? off : "");
+            return add_visible_gpus(report, *b);
+        }
+    }
     doctor_finding *off =
         doctor_add(report, DOCTOR_WARN, "cuda", "not built in: %s", GPTBENCH_CUDA_OFF_REASON);
     doctor_advise(off, "the CPU backend does everything that this version can do");
-#endif
+    return 0;
+}
+
+void doctor_check_gpu(doctor_report *report)
+{
+    int visible = check_cuda(report);
     char driver[256];
     if (!driver_field("/proc/driver/nvidia/version", "NVRM version", driver, sizeof driver)) {
-        doctor_add(report, DOCTOR_OK, "gpu", "no NVIDIA driver is loaded; none is needed");
+        if (visible == 0) {
+            doctor_add(report, DOCTOR_OK, "gpu", "no NVIDIA driver is loaded; none is needed");
+        }
         return;
     }
     doctor_add(report, DOCTOR_OK, "gpu_driver", "%s", driver);
-    check_gpus(report);
+    if (visible == 0) {
+        add_driver_gpus(report);
+    }
     check_profiling_permission(report);
 }

@@ -12,9 +12,11 @@
 gb_status settings_read(gpt_config *config, train_spec *spec, const char *preset,
                         const cli_list *settings, gb_error *err);
 
-/* The backend by name ("auto", "cpu", ...) that can run `precision` here. GB_ERR_USAGE when there
- * is no such backend, GB_ERR_ENV with the reason when it cannot run here. */
+/* The backend by name ("auto", "cpu", ...) that can run `precision` here, on GPU `device_index` of
+ * the visible ones where that is not negative: then "auto" means the backend that has GPUs.
+ * GB_ERR_USAGE when there is no such backend or device, GB_ERR_ENV with the reason when it cannot
+ * run here. */
 gb_status settings_backend(const gb_backend **out, const char *name, gb_precision precision,
-                           gb_error *err);
+                           int64_t device_index, gb_error *err);
 
 #endif

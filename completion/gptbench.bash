@@ -35,7 +35,7 @@ _gptbench_options() { # COMMAND
     "data pack") echo -o --output --bytes --bpe --document-separator --shard-tokens ;;
     "data info") echo --vocab ;;
     "data synth") echo -o --output --tokens --spec ;;
-    doctor) echo --json --quick --results ;;
+    doctor) echo --json --quick --device --results ;;
     esac
 }
 

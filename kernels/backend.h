@@ -76,6 +76,14 @@ typedef struct gb_description {
     int64_t memory_bytes; /* memory of the device, 0 if unknown */
 } gb_description;
 
+/* One of the devices that gb_options.device_index counts. */
+typedef struct gb_device_entry {
+    char name[128];
+    char isa[64];               /* "sm_90" */
+    int64_t memory_bytes;       /* 0 if unknown */
+    const char *unavailable[2]; /* for GB_FP32, GB_BF16: NULL, or why the device cannot be used */
+} gb_device_entry;
+
 /* What a buffer is for; shown by the memory plan. */
 typedef enum gb_memory_group {
     GB_MEM_WEIGHTS,     /* compute copy, act */
@@ -159,6 +167,10 @@ typedef struct gb_backend {
     /* NULL when this machine can run the backend at this precision, else a reason to print
      * ("no NVIDIA driver: ..."); static storage. Cheap; may be called without open. */
     const char *(*unavailable)(gb_precision precision);
+
+    /* Writes the first `capacity` visible devices to rows and returns how many there are. NULL for
+     * a backend to which device_index means nothing. Cheap; may be called without open. */
+    int (*list_devices)(gb_device_entry *rows, int capacity);
 
     /* Bytes that `open` will allocate for workspace with these options. Pure; for plans. */
     int64_t (*workspace_bytes)(const gb_options *options);

@@ -83,6 +83,13 @@ expect_error 2 'nowhere\.ini' plan nowhere.ini
 printf '[suite]\nname = x\n\n[trian]\n' >broken.ini
 expect_error 2 '^broken\.ini:4: ' plan broken.ini
 
+expect_error 2 "^gptbench: --device 0: chooses a GPU, and backend cpu has none; " train \
+    --backend cpu --device 0 --train synth:vocab=8,seed=1 --val synth:vocab=8,seed=1
+expect_error 2 'train: --device -1: must be between 0 and 1023' train --device -1
+if ! "$gptbench" --version | grep -q '^backends .*cuda'; then
+    expect_error 2 '^gptbench: --device: .*built without CUDA; leave it out' doctor --device 0
+fi
+
 expect_output '^ready: ' doctor --quick
 expect_output '^ok +sqlite +SQLite [0-9.]+$' doctor --quick
 expect_output '"ready": true' doctor --quick --json

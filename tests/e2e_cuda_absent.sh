@@ -64,4 +64,16 @@ rc=$?
 [ "$rc" -eq 3 ] && grep -qE "$reason" err
 check "run --backend cuda exits 3 and says why (exit status $rc)" $?
 
+# A device was asked for: falling back to the CPU would not be what was asked.
+for backend in auto cuda; do
+    "$gptbench" run tiny.ini --backend $backend --device 0 --db device.db >out 2>err
+    rc=$?
+    [ "$rc" -eq 3 ] && grep -qE "$reason" err
+    check "run --backend $backend --device 0 exits 3 and says why (exit status $rc)" $?
+done
+"$gptbench" doctor --quick --device 0 >out 2>err
+rc=$?
+[ "$rc" -eq 3 ] && grep -qE "$reason" err
+check "doctor --device 0 exits 3 and says why (exit status $rc)" $?
+
 exit $((failures > 0))

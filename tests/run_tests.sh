@@ -3,7 +3,8 @@
 #   tests/run_tests.sh [--simt SIMT_BUILD_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]
 # Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e_*.sh on
 # BUILD_DIR/gptbench, both once more as built with sanitizers, and the formatting check. With --simt
-# also the tests of the CUDA backend on the emulator, from a build with SIMT=1.
+# also the tests of the CUDA backend on the emulator, from a build with SIMT=1, and the scripts
+# tests/simt/e2e_*.sh on its program.
 # One line per program or script; whatever failed is shown in full. GPTBENCH_TEST_ONLY=GLOB picks
 # programs by name.
 set -uo pipefail
@@ -111,6 +112,11 @@ if [ -n "$simt" ]; then
         [ "$name" = test_simt ] || [ -x "$simt/tests/$name" ] || continue
         [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda run_one "$name (emulated GPU)" \
             count_cmocka "$simt/tests/$name"
+    done
+    for script in tests/simt/e2e_*.sh; do
+        name=$(basename "$script" .sh)
+        [[ $name == $only ]] &&
+            run_one "$name (emulated GPU)" count_script bash "$script" "$simt/gptbench"
     done
 fi
 

@@ -81,6 +81,28 @@ static const char *backend_unavailable(gb_precision precision)
     return reason != NULL ? reason : device_unfit(0, precision);
 }
 
+static int backend_list_devices(gb_device_entry *rows, int capacity)
+{
+    int count;
+    if (no_device(&count) != NULL) {
+        return 0;
+    }
+    for (int i = 0; i < count && i < capacity; i++) {
+        cudaDeviceProp properties;
+        memset(&rows[i], 0, sizeof rows[i]);
+        snprintf(rows[i].name, sizeof rows[i].name, "CUDA device %d", i);
+        if (cudaGetDeviceProperties(&properties, i) == cudaSuccess) {
+            snprintf(rows[i].name, sizeof rows[i].name, "%.120s", properties.name);
+            rows[i].memory_bytes = (int64_t)properties.totalGlobalMem;
+        }
+        (void)cudaGetLastError();
+        snprintf(rows[i].isa, sizeof rows[i].isa, "sm_%d", capability_of(i));
+        rows[i].unavailable[GB_FP32] = device_unfit(i, GB_FP32);
+        rows[i].unavailable[GB_BF16] = device_unfit(i, GB_BF16);
+    }
+    return count;
+}
+
 /* ---- life ---- */
 
 static gb_status check_options(const gb_options *options, gb_error *err)
@@ -243,6 +265,7 @@ extern "C" const gb_backend gb_backend_cuda;
 extern "C" const gb_backend gb_backend_cuda = {
     "cuda",
     backend_unavailable,
+    backend_list_devices,
     cuda_backend_workspace_bytes,
     backend_open,
     backend_close,

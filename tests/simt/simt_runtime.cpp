@@ -146,10 +146,33 @@ const char *cudaGetErrorString(cudaError_t code)
 
 /* ---- device ---- */
 
+/* SIMT_DEVICES="90 75" pretends that there are devices of these compute capabilities. They share
+ * one memory. Returns how many there are, and the capability of `device`. */
+static int pretended_devices(int device, int *capability)
+{
+    const char *text = getenv("SIMT_DEVICES");
+    char *after;
+    int count = 0;
+    for (text = text ? text : "90";; text = after) {
+        long value = strtol(text, &after, 10);
+        if (after == text) {
+            return count;
+        }
+        if (count++ == device && capability) {
+            *capability = (int)value;
+        }
+    }
+}
+
+static bool is_device_number(int device)
+{
+    return device >= 0 && device < pretended_devices(-1, NULL);
+}
+
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    *count = 1;
-    return cudaSuccess;
+    *count = pretended_devices(-1, NULL);
+    return *count > 0 ? cudaSuccess : error(cudaErrorNoDevice);
 }
 
 cudaError_t cudaGetDevice(int *device)
@@ -160,7 +183,7 @@ cudaError_t cudaGetDevice(int *device)
 
 cudaError_t cudaSetDevice(int device)
 {
-    return error(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+    return error(is_device_number(device) ? cudaSuccess : cudaErrorInvalidDevice);
 }
 
 cudaError_t cudaSetDeviceFlags(unsigned)
@@ -176,11 +199,14 @@ cudaError_t cudaInitDevice(int device, unsigned, unsigned)
 /* As sm_90, but with few multiprocessors, so that grids sized by them stay small. */
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 {
-    if (device != 0) {
+    int capability = 0;
+    if (!is_device_number(device)) {
         return error(cudaErrorInvalidDevice);
     }
+    pretended_devices(device, &capability);
     *p = cudaDeviceProp();
-    snprintf(p->name, sizeof p->name, "SIMT emulator");
+    snprintf(p->name, sizeof p->name, capability == 90 ? "SIMT emulator" : "SIMT emulator %d",
+             capability);
     p->totalGlobalMem = simt::MEMORY_BYTES;
     p->sharedMemPerBlock = simt::SHARED_DEFAULT;
     p->sharedMemPerBlockOptin = simt::SHARED_LIMIT;
@@ -193,7 +219,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
     p->maxThreadsDim[2] = 64;
     p->maxGridSize[0] = 0x7fffffff;
     p->maxGridSize[1] = p->maxGridSize[2] = 65535;
-    p->major = 9;
+    p->major = capability / 10;
+    p->minor = capability % 10;
     p->multiProcessorCount = 2;
     p->l2CacheSize = 50 << 20;
     p->maxThreadsPerMultiProcessor = 2048;
