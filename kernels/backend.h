@@ -19,7 +19,9 @@
  * Contract. Buffers of one call do not overlap unless its comment says "in place". Outputs are
  * overwritten whatever they held, unless the call says "accumulates". Ops may be asynchronous:
  * an error may surface at a later call; results on the host are valid after `sync` or a
- * blocking call. All ops are deterministic: the same inputs, shapes and thread count give
+ * blocking call. Numbers that change from step to step (learning rate, loss, gradient norm) live
+ * in device memory, so that a step can be issued, or recorded and replayed, without waiting for any
+ * of them. All ops are deterministic: the same inputs, shapes and thread count give
  * bit-equal outputs. Every op returns GB_OK or an error whose text is in `last_error(dev)`.
  *
  * Sizes are int64_t; every implementation supports any positive size that its comment allows.
@@ -74,6 +76,9 @@ typedef struct gb_description {
     int act_bytes;        /* sizeof(act) */
     int wide_bytes;       /* sizeof(wide) */
     int64_t memory_bytes; /* memory of the device, 0 if unknown */
+    int steps_ahead;      /* steps worth issuing before the results of the first are taken: 0 where
+                           * every op has finished when it returns; below GB_RESULTS_UNDER_WAY */
+    bool records;         /* record_begin and its fellows are there and wanted */
 } gb_description;
 
 /* One of the devices that gb_options.device_index counts. */
@@ -148,16 +153,26 @@ typedef struct gb_op_time {
     double flops; /* as issued: 2*M*N*K per GEMM; attention counts the (query, key) pairs it must */
 } gb_op_time;
 
-/* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch:
- *   g  = grad * grad_scale
+/* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch, with the
+ * gradient clipped by its global norm as torch.nn.utils.clip_grad_norm_ does:
+ *   g  = grad * (grad_clip > 0 and norm > grad_clip ? grad_clip / norm : 1)
  *   p -= lr * weight_decay * p
  *   m  = beta1*m + (1-beta1)*g          v = beta2*v + (1-beta2)*g*g
- *   p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps)      step counts from 1 */
+ *   p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps)      step counts from 1
+ * All doubles: it is uploaded as it stands and read on the device. */
 typedef struct gb_adamw {
     double learning_rate, beta1, beta2, eps, weight_decay;
-    double grad_scale; /* clipping factor, 1 for none */
-    int64_t step;
+    double grad_clip; /* 0: none */
+    double step;
 } gb_adamw;
+
+enum {
+    GB_RESULTS_MAX = 4,       /* doubles of one results_post */
+    GB_RESULTS_UNDER_WAY = 4, /* posted and not yet taken, at most */
+    GB_STAGE_MIN_BYTES = 256  /* stage overlaps with other work up to the shape's tokens and this */
+};
+
+typedef struct gb_recording gb_recording; /* opaque; owned by the backend */
 
 typedef struct gb_backend {
     const char *name; /* "cpu", "cuda", "ref" */
@@ -191,9 +206,16 @@ typedef struct gb_backend {
      * size. Freed by free, or all at once by close. */
     gb_status (*alloc)(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
     void (*free)(gb_device *dev, void *ptr);
+    /* Bytes that are allocated now, by group; workspace as workspace_bytes said, or more after a
+     * call that needed more than the shape given at open. */
+    void (*memory_used)(gb_device *dev, int64_t bytes[GB_MEM_GROUPS]);
     /* Blocking copies of raw bytes. */
     gb_status (*upload)(gb_device *dev, void *dst, const void *host_src, int64_t bytes);
     gb_status (*download)(gb_device *dev, void *host_dst, const void *src, int64_t bytes);
+    /* An upload that does not block: host_src may be used again at once; dst changes after the ops
+     * called before and before those called after, while the transfer itself may overlap with the
+     * former. For what every step brings: its tokens and numbers. */
+    gb_status (*stage)(gb_device *dev, void *dst, const void *host_src, int64_t bytes);
     gb_status (*zero)(gb_device *dev, void *dst, int64_t bytes);
     /* wide (n) from/to host double (n); blocking. */
     gb_status (*upload_wide)(gb_device *dev, void *dst, const double *host_src, int64_t n);
@@ -206,6 +228,27 @@ typedef struct gb_backend {
     /* ---- step and timers ---- */
 
     gb_status (*sync)(gb_device *dev);
+
+    /* Results that come back while the device goes on. clock_start marks a moment behind all ops so
+     * far. results_post marks another and sends `count` <= GB_RESULTS_MAX doubles at src (device)
+     * to the host, without waiting; results_take waits for the oldest that was posted and not
+     * taken yet, and gives the values and the time from the mark before it: on the device's own
+     * clock where it has one. So the times of steps posted one after another add up to all the
+     * time that passed, the device's idle time included. */
+    gb_status (*clock_start)(gb_device *dev);
+    gb_status (*results_post)(gb_device *dev, const void *src, int count);
+    gb_status (*results_take)(gb_device *dev, double *values, double *elapsed_ms);
+
+    /* Recording (CUDA graphs); NULL unless gb_description.records. Ops called between the two are
+     * recorded with their arguments instead of run, and counted in the ledger at each replay.
+     * The same calls must have run before, so that nothing is left to allocate or to choose; not
+     * among them: alloc, free, upload, download, stage, results_*, sync, and timers are off.
+     * A recording is freed by recording_free, at the latest before close. */
+    gb_status (*record_begin)(gb_device *dev);
+    gb_status (*record_end)(gb_device *dev, gb_recording **out);
+    gb_status (*replay)(gb_device *dev, gb_recording *recording);
+    void (*recording_free)(gb_device *dev, gb_recording *recording); /* NULL is fine */
+
     /* Tells what the following ops belong to, for timers and NVTX. `which` names a linear op's
      * role (LINEAR_*), and is ignored by other ops. Cheap. */
     void (*set_scope)(gb_device *dev, gb_phase phase, int layer, gb_op which);
@@ -290,20 +333,25 @@ typedef struct gb_backend {
 
     /* Output map and cross-entropy, chunked over tokens so that no (N, V) array of a whole step
      * exists: logits = h . wte^T, loss = sum over n of -log softmax(logits[n])[targets[n]].
-     * *loss_sum (host double) receives the sum in nats over the N rows; may block.
+     * loss_sum (1) double, on the device: the sum in nats over the N rows is added to it, or
+     * overwrites it with `first`.
      * With dh not NULL also, for the loss multiplied by grad_scale:
      *   dh (N, C) act is written; dwte (V, C) wide accumulates, or is overwritten with `first`.
      * h (N, C) act, wte (V, C) act, targets (N) int32 in [0, V). */
-    gb_status (*classifier)(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+    gb_status (*classifier)(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                             const void *wte, const int32_t *targets, double grad_scale, bool first,
                             int64_t N, int64_t C, int64_t V);
 
-    /* sum of squares of x (n) wide, accumulated in double, to host; blocks. */
-    gb_status (*sum_squares)(gb_device *dev, double *out, const void *x, int64_t n);
+    /* out (1) double, on the device: sum of squares of x (n) wide, accumulated in double. */
+    gb_status (*sum_squares)(gb_device *dev, void *out, const void *x, int64_t n);
     /* One pass over the slab: master, m, v, grad (n) wide; weights (n) act receives the new
-     * compute copy (weights == master where the types agree). */
+     * compute copy (weights == master where the types agree). params: a gb_adamw on the device.
+     * loss, grad_squares (1) double, on the device: where *loss is not finite nothing changes;
+     * sqrt(*grad_squares) is the norm that grad_clip is held against. Either may be NULL: then
+     * there is no such guard, no clipping. */
     gb_status (*adamw)(gb_device *dev, void *weights, void *master, void *m, void *v,
-                       const void *grad, int64_t n, const gb_adamw *params);
+                       const void *grad, int64_t n, const void *params, const void *loss,
+                       const void *grad_squares);
 } gb_backend;
 
 /* The registry: every backend that this binary was built with, in order of preference, NULL at

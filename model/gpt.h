@@ -36,18 +36,54 @@ gb_status gpt_read_weight(gpt *model, int tensor, double *values, gb_error *err)
 gb_status gpt_read_grad(gpt *model, int tensor, double *values, gb_error *err);
 gb_status gpt_refresh_weights(gpt *model, gb_error *err);
 
+/* ---- one batch, waited for: for checks ---- */
+
 /* inputs, targets: host, (B*T). *loss_sum: sum of cross-entropies in nats over the B*T positions.
  */
 gb_status gpt_loss(gpt *model, const int32_t *inputs, const int32_t *targets, double *loss_sum,
                    gb_error *err);
-/* The same, and the gradient of loss_sum * grad_scale: overwrites all weight gradients with
- * `first`, else adds to them. */
+/* The same, and the gradient of the batch's loss * grad_scale: overwrites all weight gradients with
+ * `first`, else adds to them; *loss_sum is over all batches since the last `first`. */
 gb_status gpt_loss_and_grad(gpt *model, const int32_t *inputs, const int32_t *targets,
                             double grad_scale, bool first, double *loss_sum, gb_error *err);
-/* Global L2 norm of all weight gradients. */
-gb_status gpt_grad_norm(gpt *model, double *norm, gb_error *err);
-/* One AdamW step (beta 0.9, 0.95, eps 1e-8); step counts from 1. */
-gb_status gpt_update(gpt *model, double learning_rate, double weight_decay, double grad_scale,
-                     int64_t step, gb_error *err);
+
+/* ---- a training step, which waits for nothing ----
+ *   gpt_stage_batch, gpt_accumulate   for each micro-batch, the first with `first`
+ *   gpt_update, gpt_results_post
+ *   gpt_results_take                  now, or some steps later (gb_description.steps_ahead)
+ * Where the backend records, each of accumulate and update is recorded after two plain runs, and
+ * replayed from then on, with the same bits as result. */
+
+/* inputs, targets: host, (B*T); may be used again at once. */
+gb_status gpt_stage_batch(gpt *model, const int32_t *inputs, const int32_t *targets, gb_error *err);
+/* Gradient of the staged batch's loss * grad_scale, overwriting or added as above, and its loss,
+ * likewise. */
+gb_status gpt_accumulate(gpt *model, double grad_scale, bool first, gb_error *err);
+/* Loss of the staged batch alone; after gpt_results_post loss_sum is over all since `first`. */
+gb_status gpt_evaluate(gpt *model, bool first, gb_error *err);
+
+typedef struct gpt_update_options {
+    double learning_rate, weight_decay;
+    double grad_clip; /* global norm that the gradient is scaled down to; 0: none, nor a norm */
+    int64_t step;     /* counts from 1 */
+} gpt_update_options;
+
+/* One AdamW step (beta 0.9, 0.95, eps 1e-8). Changes nothing where the loss is not finite. */
+gb_status gpt_update(gpt *model, const gpt_update_options *options, gb_error *err);
+
+typedef struct gpt_results {
+    double loss_sum;   /* nats, since the last `first` */
+    double grad_norm;  /* global L2 norm before clipping; NAN without grad_clip */
+    double elapsed_ms; /* since the post before, or gpt_clock_start */
+} gpt_results;
+
+/* As clock_start, results_post and results_take of kernels/backend.h. */
+gb_status gpt_clock_start(gpt *model, gb_error *err);
+gb_status gpt_results_post(gpt *model, gb_error *err);
+gb_status gpt_results_take(gpt *model, gpt_results *out, gb_error *err);
+
+/* Off: ops run one by one, so that the backend's timers see each. On again: as the backend likes
+ * it. */
+void gpt_set_recording(gpt *model, bool on);
 
 #endif

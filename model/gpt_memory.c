@@ -10,6 +10,11 @@ static int64_t align_up(int64_t bytes)
     return (bytes + GPT_BUFFER_ALIGN_BYTES - 1) / GPT_BUFFER_ALIGN_BYTES * GPT_BUFFER_ALIGN_BYTES;
 }
 
+int64_t gpt_data_token_bytes(int64_t N)
+{
+    return align_up(N * (int64_t)sizeof(int32_t));
+}
+
 int64_t gpt_dattn_offset(int64_t dqkv_elements)
 {
     return align_up(dqkv_elements);
@@ -56,5 +61,6 @@ void gpt_plan_memory(const gpt_config *config, const gpt_options *options, int a
     bytes[GB_MEM_OPTIMIZER] = options->training ? 2 * wide_slab : 0;
     bytes[GB_MEM_ACTIVATIONS] =
         gpt_buffers_carve(&buffers, NULL, config, options, act_bytes, wide_bytes);
-    bytes[GB_MEM_DATA] = 2 * options->batch_size * options->sequence_length * 4;
+    bytes[GB_MEM_DATA] =
+        GPT_DATA_TOKENS + 2 * gpt_data_token_bytes(options->batch_size * options->sequence_length);
 }

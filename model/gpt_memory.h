@@ -46,6 +46,12 @@ typedef struct gpt_buffers {
 #undef X
 } gpt_buffers;
 
+/* The data block: offsets of the optimiser's numbers (gb_adamw), of the results (double) and of the
+ * inputs, behind which the targets lie. */
+enum { GPT_DATA_ADAMW = 0, GPT_DATA_RESULTS = 128, GPT_DATA_TOKENS = 256 };
+/* Bytes from the inputs to the targets; N tokens each. */
+int64_t gpt_data_token_bytes(int64_t N);
+
 /* Elements from the start of `dwide`, where dqkv lies, to dattn behind it: aligned for any type. */
 int64_t gpt_dattn_offset(int64_t dqkv_elements);
 

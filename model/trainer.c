@@ -13,6 +13,13 @@
 #include "model/warmup.h"
 #include "model/weights.h"
 
+/* A step whose results are not taken yet. */
+typedef struct step_under_way {
+    train_step step; /* what is known when it is issued */
+    bool profiled, after_eval;
+    double data_ms;
+} step_under_way;
+
 typedef struct trainer {
     const train_job *job;
     const train_spec *spec;
@@ -27,7 +34,10 @@ typedef struct trainer {
     bool stop_asked; /* by the observer */
     bool after_eval; /* the next step follows a validation */
     bool may_time;   /* warm */
-    int64_t steps_done;
+    int64_t steps_issued, steps_done;
+    int steps_ahead; /* issued before the results of the first are taken */
+    step_under_way under_way[GB_RESULTS_UNDER_WAY];
+    int first_under_way, n_under_way;
     double train_time_ms;
     double data_ms; /* of the profiled steps */
     double profiled_ms;
@@ -136,6 +146,7 @@ static void emit_start(trainer *t)
     snprintf(start->val_data_hash, sizeof start->val_data_hash, "%s",
              token_source_hash(t->val_source));
     t->be->describe(t->dev, &start->device);
+    t->steps_ahead = start->device.steps_ahead;
     emit(t, &event);
 }
 
@@ -145,17 +156,19 @@ static gb_status validate(trainer *t, gb_error *err)
 {
     int64_t batch = t->spec->batch_size * t->spec->sequence_length;
     int64_t batches = t->spec->val_tokens / batch;
-    double sum = 0, started_ms = now_ms();
+    double started_ms = now_ms();
+    gpt_results results;
     token_loader_rewind(&t->val);
     for (int64_t i = 0; i < batches; i++) {
-        double loss;
         GB_TRY(token_loader_next(&t->val, t->inputs, t->targets, err));
-        GB_TRY(gpt_loss(t->model, t->inputs, t->targets, &loss, err));
-        sum += loss;
+        GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
+        GB_TRY(gpt_evaluate(t->model, i == 0, err));
     }
+    GB_TRY(gpt_results_post(t->model, err));
+    GB_TRY(gpt_results_take(t->model, &results, err));
     train_event event = {.type = TRAIN_EVENT_EVAL};
     event.u.eval = (train_eval){.step = t->steps_done,
-                                .val_loss = sum / (double)(batches * batch),
+                                .val_loss = results.loss_sum / (double)(batches * batch),
                                 .val_tokens = batches * batch,
                                 .eval_ms = now_ms() - started_ms,
                                 .train_time_ms = t->train_time_ms};
@@ -186,81 +199,94 @@ static double ledger_flops(trainer *t)
     return total;
 }
 
-static gb_status micro_batches(trainer *t, double *loss, double *data_ms, gb_error *err)
+static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
 {
-    int64_t count = t->spec->grad_accumulation_steps;
-    double tokens = (double)train_spec_tokens_per_step(t->spec), sum = 0;
+    const int64_t count = t->spec->grad_accumulation_steps;
+    const double grad_scale = 1.0 / (double)train_spec_tokens_per_step(t->spec);
     *data_ms = 0;
     for (int64_t i = 0; i < count; i++) {
-        double micro, started_ms = now_ms();
+        double started_ms = now_ms();
         GB_TRY(token_loader_next(&t->train, t->inputs, t->targets, err));
         *data_ms += now_ms() - started_ms;
-        GB_TRY(
-            gpt_loss_and_grad(t->model, t->inputs, t->targets, 1.0 / tokens, i == 0, &micro, err));
-        sum += micro;
+        GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
+        GB_TRY(gpt_accumulate(t->model, grad_scale, i == 0, err));
     }
-    *loss = sum / tokens;
     return GB_OK;
 }
 
-static gb_status update(trainer *t, train_step *step, gb_error *err)
+/* Everything of one step but waiting for its results. */
+static gb_status issue_step(trainer *t, bool profiled, gb_error *err)
 {
-    double scale = 1;
-    step->grad_norm = NAN;
-    if (t->spec->grad_clip > 0) {
-        GB_TRY(gpt_grad_norm(t->model, &step->grad_norm, err));
-        if (step->grad_norm > t->spec->grad_clip) {
-            scale = t->spec->grad_clip / step->grad_norm;
-        }
+    step_under_way *s =
+        &t->under_way[(t->first_under_way + t->n_under_way) % GB_RESULTS_UNDER_WAY];
+    *s = (step_under_way){.profiled = profiled, .after_eval = t->after_eval};
+    s->step.step = t->steps_issued;
+    s->step.learning_rate = train_spec_learning_rate(t->spec, t->steps_issued);
+    if (t->n_under_way == 0) {
+        GB_TRY(gpt_clock_start(t->model, err));
     }
-    return gpt_update(t->model, step->learning_rate, t->spec->weight_decay, scale, step->step + 1,
-                      err);
+    GB_TRY(issue_micro_batches(t, &s->data_ms, err));
+    const gpt_update_options update = {.learning_rate = s->step.learning_rate,
+                                       .weight_decay = t->spec->weight_decay,
+                                       .grad_clip = t->spec->grad_clip,
+                                       .step = t->steps_issued + 1};
+    GB_TRY(gpt_update(t->model, &update, err));
+    GB_TRY(gpt_results_post(t->model, err));
+    double flops = ledger_flops(t);
+    s->step.flops_issued = flops - t->flops_before;
+    t->flops_before = flops;
+    t->after_eval = false;
+    t->steps_issued++;
+    t->n_under_way++;
+    return GB_OK;
 }
 
-static train_step_tag tag_of_step(const trainer *t, bool profiled)
+static train_step_tag tag_of_step(const trainer *t, const step_under_way *s)
 {
-    return profiled        ? TRAIN_STEP_PROFILED
+    return s->profiled     ? TRAIN_STEP_PROFILED
            : !t->may_time  ? TRAIN_STEP_WARMUP
-           : t->after_eval ? TRAIN_STEP_EVAL
+           : s->after_eval ? TRAIN_STEP_EVAL
                            : TRAIN_STEP_TIMED;
 }
 
-static gb_status run_step(trainer *t, bool profiled, gb_error *err)
+/* Waits for the oldest step under way and tells of it. */
+static gb_status take_step(trainer *t, gb_error *err)
 {
+    const step_under_way *s = &t->under_way[t->first_under_way];
     train_event event = {.type = TRAIN_EVENT_STEP};
     train_step *step = &event.u.step;
-    double data_ms = 0;
-    step->step = t->steps_done;
-    step->learning_rate = train_spec_learning_rate(t->spec, t->steps_done);
-    step->tag = tag_of_step(t, profiled);
-    double started_ms = now_ms();
-    GB_TRY(micro_batches(t, &step->train_loss, &data_ms, err));
-    bool finite = isfinite(step->train_loss);
-    if (finite) {
-        GB_TRY(update(t, step, err));
-    }
-    if (t->be->sync(t->dev) != GB_OK) {
-        return gb_fail(err, GB_ERR_INTERNAL, "%s", t->be->last_error(t->dev));
-    }
-    step->step_ms = now_ms() - started_ms;
-    double flops = ledger_flops(t);
-    step->flops_issued = flops - t->flops_before;
-    t->flops_before = flops;
+    gpt_results results;
+    GB_TRY(gpt_results_take(t->model, &results, err));
+    t->first_under_way = (t->first_under_way + 1) % GB_RESULTS_UNDER_WAY;
+    t->n_under_way--;
+    *step = s->step;
+    step->tag = tag_of_step(t, s);
+    step->train_loss = results.loss_sum / (double)train_spec_tokens_per_step(t->spec);
+    step->grad_norm = results.grad_norm;
+    step->step_ms = results.elapsed_ms;
     t->train_time_ms += step->step_ms;
-    t->after_eval = false;
-    if (profiled) {
+    if (s->profiled) {
         t->profiled_steps++;
         t->profiled_ms += step->step_ms;
-        t->data_ms += data_ms;
+        t->data_ms += s->data_ms;
         t->data_calls += t->spec->grad_accumulation_steps;
     } else {
         t->may_time = warmup_add_step(&t->warmup, step->step_ms);
     }
     t->steps_done++;
     emit(t, &event);
-    if (!finite) {
+    if (!isfinite(step->train_loss)) {
         return gb_fail(err, GB_ERR_NAN, "training loss is not finite at step %lld",
                        (long long)step->step);
+    }
+    return GB_OK;
+}
+
+/* Until no more than `count` steps are under way. */
+static gb_status take_steps(trainer *t, int count, gb_error *err)
+{
+    while (t->n_under_way > count) {
+        GB_TRY(take_step(t, err));
     }
     return GB_OK;
 }
@@ -302,6 +328,7 @@ static gb_status emit_ledger(trainer *t, gb_error *err)
 
 static void profile_begin(trainer *t)
 {
+    gpt_set_recording(t->model, false);
     t->be->timers_reset(t->dev);
     t->be->timers_enable(t->dev, true);
     t->flops_before = 0;
@@ -310,6 +337,7 @@ static void profile_begin(trainer *t)
 static gb_status profile_end(trainer *t, gb_error *err)
 {
     t->be->timers_enable(t->dev, false);
+    gpt_set_recording(t->model, true);
     return emit_ledger(t, err);
 }
 
@@ -328,27 +356,46 @@ static int64_t first_profiled_step(const trainer *t)
     return wanted > 0 && n > wanted + 1 ? n - wanted : n;
 }
 
+/* Whether something is to be done once `steps` are done, so that none may be under way: a
+ * validation, the profiled steps one by one, the end. */
+static bool pauses_after(const trainer *t, int64_t steps, int64_t profile_from)
+{
+    return steps >= profile_from || steps % t->spec->val_loss_every == 0;
+}
+
+static gb_status between_steps(trainer *t, int64_t profile_from, gb_error *err)
+{
+    const int64_t n = t->spec->num_iterations;
+    const bool last = t->steps_done == n;
+    if (last && profile_from < n) {
+        GB_TRY(profile_end(t, err));
+    }
+    /* A validation inside the profiled window would be in its ledger; the last one is after. */
+    bool in_window = t->steps_done > profile_from && !last;
+    if (last || (t->steps_done % t->spec->val_loss_every == 0 && !in_window)) {
+        GB_TRY(validate(t, err));
+    }
+    if (t->steps_done == profile_from && !last) {
+        profile_begin(t);
+    }
+    return GB_OK;
+}
+
 static gb_status train_loop(trainer *t, gb_error *err)
 {
-    int64_t n = t->spec->num_iterations, profile_from = first_profiled_step(t);
+    const int64_t n = t->spec->num_iterations, profile_from = first_profiled_step(t);
     GB_TRY(validate(t, err));
     while (t->steps_done < n) {
         if (stop_wanted(t)) {
+            GB_TRY(take_steps(t, 0, err));
             return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after %lld of %lld steps",
                            (long long)t->steps_done, (long long)n);
         }
-        if (t->steps_done == profile_from) {
-            profile_begin(t);
-        }
-        GB_TRY(run_step(t, t->steps_done >= profile_from, err));
-        bool last = t->steps_done == n;
-        if (last && profile_from < n) {
-            GB_TRY(profile_end(t, err));
-        }
-        /* A validation inside the profiled window would be in its ledger; the last one is after. */
-        bool in_window = t->steps_done > profile_from && !last;
-        if (last || (t->steps_done % t->spec->val_loss_every == 0 && !in_window)) {
-            GB_TRY(validate(t, err));
+        GB_TRY(issue_step(t, t->steps_issued >= profile_from, err));
+        bool pause = pauses_after(t, t->steps_issued, profile_from);
+        GB_TRY(take_steps(t, pause ? 0 : t->steps_ahead, err));
+        if (pause) {
+            GB_TRY(between_steps(t, profile_from, err));
         }
     }
     return t->job->save_weights ? gpt_save_weights(t->model, t->job->save_weights, err) : GB_OK;
@@ -356,15 +403,18 @@ static gb_status train_loop(trainer *t, gb_error *err)
 
 static int64_t peak_memory_bytes(const trainer *t)
 {
-    int64_t plan[GB_MEM_GROUPS], total = 0;
+    int64_t used[GB_MEM_GROUPS], total = 0;
     if (strcmp(t->be->name, "cuda") != 0) {
         struct rusage usage;
         getrusage(RUSAGE_SELF, &usage);
         return (int64_t)usage.ru_maxrss * 1024;
     }
-    trainer_plan_memory(t->job, plan);
+    if (!t->dev) {
+        return 0;
+    }
+    t->be->memory_used(t->dev, used);
     for (int group = 0; group < GB_MEM_GROUPS; group++) {
-        total += plan[group];
+        total += used[group];
     }
     return total;
 }

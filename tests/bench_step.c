@@ -55,7 +55,8 @@ static gb_status run_step(bench_run *run, const bench_case *c, double *ms, gb_er
     double start = now_ms(), loss = 0;
     GB_TRY(gpt_loss_and_grad(run->model, run->tokens, run->tokens + 1, 1.0 / (double)(c->B * c->T),
                              true, &loss, err));
-    GB_TRY(gpt_update(run->model, 1e-4, 0.1, 1.0, ++run->step, err));
+    const gpt_update_options update = {1e-4, 0.1, .grad_clip = 0, .step = ++run->step};
+    GB_TRY(gpt_update(run->model, &update, err));
     *ms = now_ms() - start;
     return GB_OK;
 }

@@ -141,7 +141,7 @@ static gb_status wrong_attention(gb_device *dev, void *out, void *lse, const voi
     return status;
 }
 
-static gb_status wrong_sum(gb_device *dev, double *out, const void *x, int64_t n)
+static gb_status wrong_sum(gb_device *dev, void *out, const void *x, int64_t n)
 {
     gb_backend_ref.sum_squares(dev, out, x, n);
     gb_backend_ref.sum_squares(dev, out, x, n); /* counted twice in the ledger */

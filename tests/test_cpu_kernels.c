@@ -398,13 +398,13 @@ static void check_classifier(fixture *f, int64_t N, int64_t C, int64_t V)
     }
     double loss = 0;
     assert_int_equal(
-        cpu->classifier(f->dev, &loss, NULL, NULL, dev_h, dev_w, targets, scale, false, N, C, V),
+        cpu->classifier(f->dev, &loss, NULL, NULL, dev_h, dev_w, targets, scale, true, N, C, V),
         GB_OK);
     assert_true(fabs(loss - want) <= 2e-6 * want);
     assert_int_equal(cpu->classifier(f->dev, &loss, dev_dh, dev_dw, dev_h, dev_w, targets, scale,
                                      false, N, C, V),
                      GB_OK);
-    assert_true(fabs(loss - want) <= 2e-6 * want);
+    assert_true(fabs(loss - 2 * want) <= 2e-6 * 2 * want); /* added to the first */
     check(f, "classifier dh", dev_dh, false, dh, N * C);
     check(f, "classifier dwte", dev_dw, true, dw, V * C);
     free(h), free(w), free(dw), free(dh), free(e), free(targets);
@@ -435,7 +435,7 @@ static void check_update(fixture *f, int64_t n)
 {
     double *p = random_array(f, n), *m = random_array(f, n), *v = random_array(f, n);
     double *g = random_array(f, n), sum = 0, got = 0;
-    gb_adamw a = {0.01, 0.9, 0.95, 1e-8, 0.1, 0.5, 3};
+    gb_adamw a = {0.01, 0.9, 0.95, 1e-8, 0.1, .grad_clip = 0, .step = 3};
     for (int64_t i = 0; i < n; i++) {
         v[i] = fabs(v[i]) + 0.125;
     }
@@ -443,8 +443,11 @@ static void check_update(fixture *f, int64_t n)
          *dev_v = device_wide(f, v, n);
     void *dev_g = device_wide(f, g, n), *weights = f->bf16 ? device_act(f, NULL, n) : dev_p;
     for (int64_t i = 0; i < n; i++) {
-        double gi = g[i] * a.grad_scale;
         sum += g[i] * g[i];
+    }
+    a.grad_clip = sqrt(sum) / 2; /* halves the gradient */
+    for (int64_t i = 0; i < n; i++) {
+        double gi = g[i] / 2;
         p[i] -= a.learning_rate * a.weight_decay * p[i];
         m[i] = a.beta1 * m[i] + (1 - a.beta1) * gi;
         v[i] = a.beta2 * v[i] + (1 - a.beta2) * gi * gi;
@@ -453,7 +456,7 @@ static void check_update(fixture *f, int64_t n)
     }
     assert_int_equal(cpu->sum_squares(f->dev, &got, dev_g, n), GB_OK);
     assert_true(fabs(got - sum) <= 1e-12 * sum);
-    assert_int_equal(cpu->adamw(f->dev, weights, dev_p, dev_m, dev_v, dev_g, n, &a), GB_OK);
+    assert_int_equal(cpu->adamw(f->dev, weights, dev_p, dev_m, dev_v, dev_g, n, &a, NULL, &got), GB_OK);
     check(f, "adamw master", dev_p, true, p, n);
     check(f, "adamw m", dev_m, true, m, n);
     check(f, "adamw v", dev_v, true, v, n);
@@ -591,7 +594,7 @@ static void test_nan_reaches_the_loss(void **state)
     int32_t targets[2] = {1, 0};
     void *dev_h = device_act(&f, h, 64), *dev_w = device_act(&f, w, 64);
     double loss = 0;
-    cpu->classifier(f.dev, &loss, NULL, NULL, dev_h, dev_w, targets, 1, false, 2, 4, 16);
+    cpu->classifier(f.dev, &loss, NULL, NULL, dev_h, dev_w, targets, 1, true, 2, 4, 16);
     assert_true(isnan(loss));
     cpu->close(f.dev);
 }

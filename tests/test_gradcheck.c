@@ -324,13 +324,13 @@ static double classifier_loss(problem *p)
 {
     double sum = NAN;
     expect_ok(p, p->backend->classifier(p->dev, &sum, NULL, NULL, p->x[0], p->x[1], p->tokens, 1,
-                                        false, p->N, p->C, p->V));
+                                        true, p->N, p->C, p->V));
     return sum * p->scale;
 }
 
 static void classifier_gradient(problem *p)
 {
-    double sum = NAN, plain = classifier_loss(p);
+    double sum = p->first ? NAN : 0, plain = classifier_loss(p);
     if (!p->first) {
         accumulate_begin(p->grad[1], p->n[1]);
     }
@@ -519,7 +519,7 @@ static gb_status wrong_linear(gb_device *dev, void *dw, const void *dy, const vo
 }
 
 /* Overwrites where it should accumulate. */
-static gb_status wrong_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte,
+static gb_status wrong_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte,
                                   const void *h, const void *wte, const int32_t *targets,
                                   double grad_scale, bool first, int64_t N, int64_t C, int64_t V)
 {

@@ -168,6 +168,22 @@ static gb_status backend_sync(gb_device *dev)
     return GB_OK;
 }
 
+static gb_status backend_clock_start(gb_device *dev)
+{
+    gb_results_queue_start(&dev->results);
+    return GB_OK;
+}
+
+static gb_status backend_results_post(gb_device *dev, const void *src, int count)
+{
+    return gb_results_queue_post(&dev->results, src, count, &dev->error);
+}
+
+static gb_status backend_results_take(gb_device *dev, double *values, double *elapsed_ms)
+{
+    return gb_results_queue_take(&dev->results, values, elapsed_ms, &dev->error);
+}
+
 const gb_backend gb_backend_cpu = {
     .name = "cpu",
     .unavailable = backend_unavailable,
@@ -179,13 +195,18 @@ const gb_backend gb_backend_cpu = {
     .measure_gemm_peak = cpu_backend_measure_gemm_peak,
     .alloc = cpu_backend_alloc,
     .free = cpu_backend_free,
+    .memory_used = cpu_backend_memory_used,
     .upload = backend_copy,
     .download = backend_copy,
+    .stage = backend_copy,
     .zero = backend_zero,
     .upload_wide = backend_upload_wide,
     .download_wide = backend_download_wide,
     .weights_refresh = backend_weights_refresh,
     .sync = backend_sync,
+    .clock_start = backend_clock_start,
+    .results_post = backend_results_post,
+    .results_take = backend_results_take,
     .set_scope = cpu_backend_set_scope,
     .timers_enable = cpu_backend_timers_enable,
     .timers_reset = cpu_backend_timers_reset,

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/results_queue.h"
 
 typedef enum cpu_isa { CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_COUNT } cpu_isa;
 
@@ -41,6 +42,8 @@ struct gb_device {
     cpu_gemm_cache *gemm;
     cpu_ledger *ledger;
     cpu_block *blocks; /* what alloc gave out */
+    int64_t used[GB_MEM_GROUPS];
+    gb_results_queue results;
     void *arena;
     struct {
         void *data;
@@ -83,6 +86,7 @@ void *cpu_slot_get(gb_device *dev, cpu_slot slot, int64_t bytes);
 int64_t cpu_backend_workspace_bytes(const gb_options *options);
 gb_status cpu_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
 void cpu_backend_free(gb_device *dev, void *ptr);
+void cpu_backend_memory_used(gb_device *dev, int64_t bytes[GB_MEM_GROUPS]);
 void cpu_blocks_close(gb_device *dev);
 
 /* ---- cpu_ledger.c ---- */

@@ -91,7 +91,7 @@ typedef struct cpu_kernels {
     double (*sum_squares)(const float *x, int64_t n, double *partials);
     /* weights is bfloat16 or NULL (nothing to copy). */
     void (*adamw)(uint16_t *weights, float *master, float *m, float *v, const float *grad,
-                  int64_t n, const gb_adamw *params);
+                  int64_t n, const gb_adamw *params, double grad_scale);
     void (*to_bf16)(uint16_t *out, const float *in, int64_t n);
     void (*to_float)(float *out, const uint16_t *in, int64_t n);
 } cpu_kernels;

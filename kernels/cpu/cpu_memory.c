@@ -11,6 +11,8 @@ enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 struct cpu_block {
     cpu_block *next;
     void *data;
+    gb_memory_group group;
+    int64_t bytes;
 };
 
 static int64_t round_up(int64_t n, int64_t multiple)
@@ -150,6 +152,7 @@ gb_status cpu_arena_open(gb_device *dev, gb_error *err)
     if (dev->arena == NULL) {
         return refuse(err, total, "workspace");
     }
+    dev->used[GB_MEM_WORKSPACE] = total;
     char *at = dev->arena;
     for (int i = 0; i < CPU_SLOT_COUNT; i++) {
         dev->slots[i].data = at;
@@ -182,6 +185,7 @@ void *cpu_slot_get(gb_device *dev, cpu_slot slot, int64_t bytes)
     if (dev->slots[slot].own) {
         free(dev->slots[slot].data);
     }
+    dev->used[GB_MEM_WORKSPACE] += bytes - (dev->slots[slot].own ? dev->slots[slot].bytes : 0);
     dev->slots[slot].data = data;
     dev->slots[slot].bytes = bytes;
     dev->slots[slot].own = true;
@@ -200,7 +204,8 @@ gb_status cpu_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes
         free(block);
         return refuse(&dev->error, bytes, gb_memory_group_name(group));
     }
-    block->data = data;
+    dev->used[group] += bytes;
+    *block = (cpu_block){.data = data, .group = group, .bytes = bytes};
     block->next = dev->blocks;
     dev->blocks = block;
     *out = data;
@@ -213,11 +218,17 @@ void cpu_backend_free(gb_device *dev, void *ptr)
         cpu_block *block = *link;
         if (block->data == ptr) {
             *link = block->next;
+            dev->used[block->group] -= block->bytes;
             free(block->data);
             free(block);
             return;
         }
     }
+}
+
+void cpu_backend_memory_used(gb_device *dev, int64_t bytes[GB_MEM_GROUPS])
+{
+    memcpy(bytes, dev->used, sizeof dev->used);
 }
 
 void cpu_blocks_close(gb_device *dev)

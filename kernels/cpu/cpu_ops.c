@@ -325,7 +325,7 @@ static gb_status classifier_buffers(gb_device *dev, classifier_chunk *k, int64_t
     return have ? GB_OK : GB_ERR_OOM;
 }
 
-gb_status cpu_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+gb_status cpu_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                          const void *wte, const int32_t *targets, double grad_scale, bool first,
                          int64_t N, int64_t C, int64_t V)
 {
@@ -345,27 +345,36 @@ gb_status cpu_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte,
             sum += k.losses[i];
         }
     }
-    *loss_sum = sum;
+    *(double *)loss_sum = first ? sum : *(double *)loss_sum + sum;
     double products = dh != NULL ? 3.0 : 1.0;
     cpu_op_end(dev, GB_OP_CLASSIFIER, start, products * 2.0 * (double)N * (double)V * (double)C);
     return GB_OK;
 }
 
-gb_status cpu_sum_squares(gb_device *dev, double *out, const void *x, int64_t n)
+gb_status cpu_sum_squares(gb_device *dev, void *out, const void *x, int64_t n)
 {
     double start = cpu_op_begin(dev);
     double *partials =
         cpu_slot_get(dev, CPU_SLOT_PARTIALS, CPU_SUM_MAX_BLOCKS * (int64_t)sizeof *partials);
-    *out = dev->kernels.sum_squares(x, n, partials);
+    *(double *)out = dev->kernels.sum_squares(x, n, partials);
     cpu_op_end(dev, GB_OP_GRAD_NORM, start, 0);
     return GB_OK;
 }
 
 gb_status cpu_adamw(gb_device *dev, void *weights, void *master, void *m, void *v, const void *grad,
-                    int64_t n, const gb_adamw *params)
+                    int64_t n, const void *params, const void *loss, const void *grad_squares)
 {
-    double start = cpu_op_begin(dev);
-    dev->kernels.adamw(dev->bf16 ? weights : NULL, master, m, v, grad, n, params);
+    const gb_adamw *p = params;
+    double start = cpu_op_begin(dev), scale = 1;
+    if (loss != NULL && !isfinite(*(const double *)loss)) {
+        cpu_op_end(dev, GB_OP_ADAMW, start, 0);
+        return GB_OK;
+    }
+    if (grad_squares != NULL && p->grad_clip > 0) {
+        double norm = sqrt(*(const double *)grad_squares);
+        scale = norm > p->grad_clip ? p->grad_clip / norm : 1;
+    }
+    dev->kernels.adamw(dev->bf16 ? weights : NULL, master, m, v, grad, n, p, scale);
     if (!dev->bf16 && weights != master) {
         memcpy(weights, master, (size_t)n * sizeof(float));
     }

@@ -35,11 +35,11 @@ gb_status cpu_gelu_backward(gb_device *dev, void *din, const void *dout, const v
 gb_status cpu_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F);
 gb_status cpu_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
                               int64_t N, int64_t F);
-gb_status cpu_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+gb_status cpu_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                          const void *wte, const int32_t *targets, double grad_scale, bool first,
                          int64_t N, int64_t C, int64_t V);
-gb_status cpu_sum_squares(gb_device *dev, double *out, const void *x, int64_t n);
+gb_status cpu_sum_squares(gb_device *dev, void *out, const void *x, int64_t n);
 gb_status cpu_adamw(gb_device *dev, void *weights, void *master, void *m, void *v, const void *grad,
-                    int64_t n, const gb_adamw *params);
+                    int64_t n, const void *params, const void *loss, const void *grad_squares);
 
 #endif

@@ -58,7 +58,7 @@ typedef enum cf_role {
     CF_COPY    /* act copy of `alias`: the same buffer where act and wide are one type */
 } cf_role;
 
-typedef enum cf_type { CF_ACT, CF_WIDE, CF_TOKENS } cf_type;
+typedef enum cf_type { CF_ACT, CF_WIDE, CF_TOKENS, CF_DOUBLE } cf_type;
 
 typedef struct cf_tensor {
     const char *name;
@@ -77,16 +77,14 @@ enum { CF_MAX_TENSORS = 9 };
 typedef struct cf_case cf_case;
 struct cf_case {
     char label[160];
-    gb_status (*call)(const cf_case *c, const gb_backend *backend, gb_device *dev, void **t,
-                      double *host);
+    gb_status (*call)(const cf_case *c, const gb_backend *backend, gb_device *dev, void **t);
     gb_precision precision; /* of the subject; values are rounded to its types */
     test_random rng;
     double tolerance_factor; /* 0 means 1; a case that sets it says why */
     int64_t B, T, N, C, I, O, F, V, H, K, D, window;
     double scale;
     bool post_norm, qk_norm, first, eval;
-    gb_adamw adamw;
-    double host_floor; /* a host result may also differ by tolerance * host_floor */
+    double double_floor; /* doubles may also differ by tolerance * double_floor */
     int n_tensors;
     cf_tensor tensors[CF_MAX_TENSORS];
 };

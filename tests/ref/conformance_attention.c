@@ -49,16 +49,14 @@ static gb_device *open_reference(void)
 /* ---- qk_rope ---- */
 
 static gb_status call_qk_rope_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                      void **t, double *host)
+                                      void **t)
 {
-    (void)host;
     return backend->qk_rope_forward(dev, t[0], t[1], c->qk_norm, c->B, c->T, c->H, c->K, c->D);
 }
 
 static gb_status call_qk_rope_backward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                       void **t, double *host)
+                                       void **t)
 {
-    (void)host;
     return backend->qk_rope_backward(dev, t[0], t[1], t[2], c->qk_norm, c->B, c->T, c->H, c->K,
                                      c->D);
 }
@@ -107,17 +105,15 @@ int conformance_qk_rope(const cf_subject *subject)
 /* ---- attention ---- */
 
 static gb_status call_attention_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                        void **t, double *host)
+                                        void **t)
 {
-    (void)host;
     return backend->attention_forward(dev, t[0], t[1], t[2], c->B, c->T, c->H, c->K, c->D,
                                       c->window);
 }
 
 static gb_status call_attention_backward(const cf_case *c, const gb_backend *backend,
-                                         gb_device *dev, void **t, double *host)
+                                         gb_device *dev, void **t)
 {
-    (void)host;
     return backend->attention_backward(dev, t[0], t[1], t[2], t[3], t[4], c->B, c->T, c->H, c->K,
                                        c->D, c->window);
 }

@@ -10,6 +10,7 @@ typedef struct check {
     const cf_subject *subject;
     const gb_backend *backend;
     gb_device *dev;
+    gb_options options;
     gb_description about;
     int failed;
 } check;
@@ -55,8 +56,15 @@ static void check_memory(check *t)
     expect_ok(t, t->backend->download(t->dev, in, a, BYTES), "download");
     memset(out + 100, 0, 33);
     expect(t, memcmp(in, out, BYTES) == 0, "bytes come back as they went, the zeroed ones as 0");
+    int64_t before[GB_MEM_GROUPS], after[GB_MEM_GROUPS];
+    t->backend->memory_used(t->dev, before);
     t->backend->free(t->dev, a);
     t->backend->free(t->dev, NULL);
+    t->backend->memory_used(t->dev, after);
+    expect(t, before[GB_MEM_ACTIVATIONS] == BYTES + 1 && after[GB_MEM_ACTIVATIONS] == 1,
+           "memory_used follows alloc and free");
+    expect(t, after[GB_MEM_WORKSPACE] == t->backend->workspace_bytes(&t->options),
+           "workspace_bytes is what open allocates");
 
     void *huge = NULL;
     gb_status status = t->backend->alloc(t->dev, GB_MEM_OPTIMIZER, INT64_MAX / 4, &huge);
@@ -130,11 +138,31 @@ static void check_stale_weights(check *t)
     expect_ok(t, t->backend->upload_wide(t->dev, master, two, N), "upload_wide");
     expect_ok(t, t->backend->weights_refresh(t->dev, weights, master, N), "weights_refresh");
     expect(t, one_product(t, y, x, weights, N) == 2 * N, "weights are stale after refresh");
-    gb_adamw step = {
-        .learning_rate = 1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .grad_scale = 1, .step = 1};
-    expect_ok(t, t->backend->adamw(t->dev, weights, master, m, v, grad, N, &step), "adamw");
+    const gb_adamw step = {
+        .learning_rate = 1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = 1};
+    void *params = new_buffer(t, sizeof step);
+    expect_ok(t, t->backend->upload(t->dev, params, &step, sizeof step), "upload");
+    expect_ok(t, t->backend->adamw(t->dev, weights, master, m, v, grad, N, params, NULL, NULL),
+              "adamw");
     double product = one_product(t, y, x, weights, N);
     expect(t, fabs(product - N) < 1e-3, "weights are stale after adamw");
+
+    /* A loss that is not finite stops the update, wherever in the slabs one looks. */
+    static const double bad[] = {NAN, INFINITY, -INFINITY};
+    void *loss = new_buffer(t, sizeof bad[0]);
+    double before[3][N], after[3][N];
+    for (int i = 0; i < 3; i++) {
+        expect_ok(t, t->backend->download_wide(t->dev, before[i], wide[i], N), "download_wide");
+    }
+    for (int i = 0; i < 3; i++) {
+        expect_ok(t, t->backend->upload(t->dev, loss, &bad[i], sizeof bad[i]), "upload");
+        expect_ok(t,
+                  t->backend->adamw(t->dev, weights, master, m, v, grad, N, params, loss, NULL),
+                  "adamw");
+        expect_ok(t, t->backend->download_wide(t->dev, after[i], wide[i], N), "download_wide");
+    }
+    expect(t, memcmp(before, after, sizeof before) == 0 && one_product(t, y, x, weights, N) == product,
+           "adamw changed something though the loss is not finite");
 }
 
 static int read_rows(check *t, gb_op_time *rows, int capacity)
@@ -178,6 +206,155 @@ static void check_timers(check *t)
     }
 }
 
+/* ---- what every step brings and takes back ---- */
+
+/* Every one of many stagings reaches its own place, whatever becomes of the host's buffer, and in
+ * order with the ops around it. BYTES is more than stage can hold ready for this shape. */
+static void check_stage(check *t)
+{
+    enum { TIMES = 20, BYTES = 100000 };
+    static const int64_t sizes[] = {1, 40, GB_STAGE_MIN_BYTES, BYTES};
+    unsigned char *host = malloc(BYTES), *back = malloc(BYTES);
+    if (!host || !back) {
+        abort();
+    }
+    char *a = new_buffer(t, TIMES * (int64_t)BYTES);
+    bool same = true;
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        for (int i = 0; i < TIMES; i++) {
+            memset(host, i + 1, (size_t)sizes[s]);
+            char *at = a + i * (int64_t)BYTES;
+            expect_ok(t, t->backend->zero(t->dev, at, BYTES), "zero");
+            expect_ok(t, t->backend->stage(t->dev, at, host, sizes[s]), "stage");
+            if (i % 3 == 0) {
+                expect_ok(t, t->backend->zero(t->dev, at, 1), "zero");
+            }
+        }
+        for (int i = 0; i < TIMES; i++) {
+            char *at = a + i * (int64_t)BYTES;
+            expect_ok(t, t->backend->download(t->dev, back, at, sizes[s]), "download");
+            for (int64_t b = 0; b < sizes[s]; b++) {
+                same = same && back[b] == (b == 0 && i % 3 == 0 ? 0 : i + 1);
+            }
+        }
+    }
+    expect(t, same, "staged bytes arrive, in order with the ops around them");
+    free(host);
+    free(back);
+}
+
+static void check_results(check *t)
+{
+    double values[GB_RESULTS_MAX] = {0}, got[GB_RESULTS_MAX], elapsed_ms;
+    double *a = new_buffer(t, sizeof values);
+    expect(t, t->backend->results_take(t->dev, got, &elapsed_ms) != GB_OK,
+           "nothing can be taken before it is posted");
+    expect_ok(t, t->backend->clock_start(t->dev), "clock_start");
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < GB_RESULTS_UNDER_WAY; i++) {
+            values[0] = i + 0.5;
+            values[GB_RESULTS_MAX - 1] = -1.0 / (i + 1);
+            expect_ok(t, t->backend->stage(t->dev, a, values, sizeof values), "stage");
+            expect_ok(t, t->backend->results_post(t->dev, a, GB_RESULTS_MAX), "results_post");
+        }
+        expect(t, t->backend->results_post(t->dev, a, 1) != GB_OK, "one post too many is refused");
+        for (int i = 0; i < GB_RESULTS_UNDER_WAY; i++) {
+            expect_ok(t, t->backend->results_take(t->dev, got, &elapsed_ms), "results_take");
+            expect(t, got[0] == i + 0.5 && got[GB_RESULTS_MAX - 1] == -1.0 / (i + 1),
+                   "results come in the order of their posts");
+            expect(t, elapsed_ms >= 0 && elapsed_ms < 60e3, "time between two posts");
+        }
+    }
+    expect(t, t->backend->results_post(t->dev, a, GB_RESULTS_MAX + 1) != GB_OK,
+           "too many values are refused");
+}
+
+/* ---- recording ---- */
+
+enum { RECORDED = 64 };
+
+typedef struct recorded {
+    void *weights, *master, *m, *v, *grad, *x, *y, *params, *squares;
+} recorded;
+
+static gb_status recorded_ops(check *t, const recorded *r)
+{
+    t->backend->set_scope(t->dev, GB_PHASE_FORWARD, 0, GB_OP_LINEAR_QKV);
+    GB_TRY(t->backend->linear_forward(t->dev, r->y, r->x, r->weights, 1, RECORDED, 1));
+    GB_TRY(t->backend->sum_squares(t->dev, r->squares, r->grad, RECORDED));
+    return t->backend->adamw(t->dev, r->weights, r->master, r->m, r->v, r->grad, RECORDED,
+                             r->params, NULL, r->squares);
+}
+
+/* The state after `steps` steps of recorded_ops with another learning rate each: run plainly, or
+ * replayed from the third on. */
+static void run_recorded(check *t, bool replay, int steps, double state[4 * RECORDED])
+{
+    recorded r;
+    gb_recording *recording = NULL;
+    double values[RECORDED];
+    void **wide[] = {&r.master, &r.m, &r.v, &r.grad};
+    test_random rng = {8100};
+    for (int i = 0; i < 4; i++) {
+        *wide[i] = new_buffer(t, RECORDED * t->about.wide_bytes);
+        test_random_fill(&rng, values, RECORDED, 1);
+        for (int j = 0; j < RECORDED; j++) {
+            values[j] = fabs(values[j]); /* second moments are not negative */
+        }
+        expect_ok(t, t->backend->upload_wide(t->dev, *wide[i], values, RECORDED), "upload_wide");
+    }
+    bool one_type = t->about.act_bytes == t->about.wide_bytes;
+    r.weights = one_type ? r.master : new_buffer(t, RECORDED * t->about.act_bytes);
+    r.x = one_type ? r.grad : r.weights;
+    r.y = new_buffer(t, 8);
+    r.params = new_buffer(t, sizeof(gb_adamw));
+    r.squares = new_buffer(t, sizeof(double));
+    expect_ok(t, t->backend->weights_refresh(t->dev, r.weights, r.master, RECORDED), "refresh");
+    for (int step = 1; step <= steps; step++) {
+        const gb_adamw params = {0.01 * step, 0.9, 0.95, 1e-8, 0.1, step % 2 ? 3 : 0, step};
+        expect_ok(t, t->backend->stage(t->dev, r.params, &params, sizeof params), "stage");
+        if (!replay || step < 3) {
+            expect_ok(t, recorded_ops(t, &r), "ops");
+            continue;
+        }
+        if (!recording) {
+            expect_ok(t, t->backend->record_begin(t->dev), "record_begin");
+            expect_ok(t, recorded_ops(t, &r), "ops while recording");
+            expect_ok(t, t->backend->record_end(t->dev, &recording), "record_end");
+        }
+        expect_ok(t, t->backend->replay(t->dev, recording), "replay");
+    }
+    for (int i = 0; i < 4; i++) {
+        expect_ok(t, t->backend->download_wide(t->dev, state + i * RECORDED, *wide[i], RECORDED),
+                  "download_wide");
+    }
+    if (recording) {
+        t->backend->recording_free(t->dev, recording);
+    }
+}
+
+/* Replayed steps do what plain ones do, to the last bit, and are counted like them. */
+static void check_recording(check *t)
+{
+    enum { STEPS = 7 };
+    static double plain[4 * RECORDED], replayed[4 * RECORDED];
+    gb_op_time rows[8];
+    if (!t->about.records) {
+        return;
+    }
+    run_recorded(t, false, STEPS, plain);
+    t->backend->timers_reset(t->dev);
+    run_recorded(t, true, STEPS, replayed);
+    expect(t, memcmp(plain, replayed, sizeof plain) == 0, "replayed ops differ from plain ones");
+    int n = read_rows(t, rows, 8);
+    bool counted = false;
+    for (int i = 0; i < n && i < 8; i++) {
+        counted |= rows[i].op == GB_OP_LINEAR_QKV && rows[i].calls == STEPS &&
+                   rows[i].flops == STEPS * 2.0 * RECORDED;
+    }
+    expect(t, counted, "a replay counts calls and FLOPs, a recording none");
+}
+
 int conformance_device(const cf_subject *subject)
 {
     check t = {.subject = subject, .backend = subject->backend};
@@ -192,6 +369,7 @@ int conformance_device(const cf_subject *subject)
                                     .head_dim = 16,
                                     .mlp_hidden = 64,
                                     .vocab_size = 64}};
+    t.options = options;
     gb_error error = {0};
     if (t.backend->workspace_bytes(&options) < 0 ||
         t.backend->open(&options, &t.dev, &error) != GB_OK) {
@@ -208,6 +386,9 @@ int conformance_device(const cf_subject *subject)
     check_wide(&t);
     check_stale_weights(&t);
     check_timers(&t);
+    check_stage(&t);
+    check_results(&t);
+    check_recording(&t);
     t.backend->close(t.dev);
     t.backend->close(NULL);
     return t.failed;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/ref/ref_internal.h"
 
@@ -16,16 +17,14 @@ static cf_case new_case(const cf_subject *subject, uint64_t seed)
 /* ---- embedding ---- */
 
 static gb_status call_embed_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                    void **t, double *host)
+                                    void **t)
 {
-    (void)host;
     return backend->embed_forward(dev, t[0], t[1], t[2], c->N, c->C);
 }
 
 static gb_status call_embed_backward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                     void **t, double *host)
+                                     void **t)
 {
-    (void)host;
     return backend->embed_backward(dev, t[0], t[1], t[2], c->N, c->C, c->V);
 }
 
@@ -61,17 +60,15 @@ int conformance_embed(const cf_subject *subject)
 /* ---- residual and norms ---- */
 
 static gb_status call_add_norm_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                       void **t, double *host)
+                                       void **t)
 {
-    (void)host;
     return backend->add_norm_forward(dev, t[0], t[1], t[2], t[3], t[4], t[5], c->scale,
                                      c->post_norm, c->N, c->C);
 }
 
 static gb_status call_add_norm_backward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                        void **t, double *host)
+                                        void **t)
 {
-    (void)host;
     return backend->add_norm_backward(dev, t[0], t[1], t[2], t[3], t[4], t[5], t[6], c->scale,
                                       c->post_norm, c->first, c->N, c->C);
 }
@@ -182,23 +179,20 @@ int conformance_add_norm(const cf_subject *subject)
 /* ---- linear maps ---- */
 
 static gb_status call_linear_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                     void **t, double *host)
+                                     void **t)
 {
-    (void)host;
     return backend->linear_forward(dev, t[0], t[1], t[2], c->N, c->I, c->O);
 }
 
 static gb_status call_linear_backward_input(const cf_case *c, const gb_backend *backend,
-                                            gb_device *dev, void **t, double *host)
+                                            gb_device *dev, void **t)
 {
-    (void)host;
     return backend->linear_backward_input(dev, t[0], t[1], t[2], c->N, c->I, c->O);
 }
 
 static gb_status call_linear_backward_weight(const cf_case *c, const gb_backend *backend,
-                                             gb_device *dev, void **t, double *host)
+                                             gb_device *dev, void **t)
 {
-    (void)host;
     return backend->linear_backward_weight(dev, t[0], t[1], t[2], c->first, c->N, c->I, c->O);
 }
 
@@ -251,30 +245,26 @@ int conformance_linear(const cf_subject *subject)
 /* ---- activations of the MLP ---- */
 
 static gb_status call_gelu_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                   void **t, double *host)
+                                   void **t)
 {
-    (void)host;
     return backend->gelu_forward(dev, t[0], t[1], c->N * c->F);
 }
 
 static gb_status call_gelu_backward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                    void **t, double *host)
+                                    void **t)
 {
-    (void)host;
     return backend->gelu_backward(dev, t[0], t[1], t[2], c->N * c->F);
 }
 
 static gb_status call_swiglu_forward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                     void **t, double *host)
+                                     void **t)
 {
-    (void)host;
     return backend->swiglu_forward(dev, t[0], t[1], c->N, c->F);
 }
 
 static gb_status call_swiglu_backward(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                      void **t, double *host)
+                                      void **t)
 {
-    (void)host;
     return backend->swiglu_backward(dev, t[0], t[1], t[2], c->N, c->F);
 }
 
@@ -338,35 +328,36 @@ int conformance_mlp(const cf_subject *subject)
 /* ---- output map and loss ---- */
 
 static gb_status call_classifier(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                 void **t, double *host)
+                                 void **t)
 {
-    return backend->classifier(dev, host, t[0], t[1], t[2], t[3], t[4], c->scale, c->first, c->N,
+    return backend->classifier(dev, t[5], t[0], t[1], t[2], t[3], t[4], c->scale, c->first, c->N,
                                c->C, c->V);
 }
 
-typedef enum classifier_mode { EVALUATE, ACCUMULATE, OVERWRITE } classifier_mode;
+typedef enum classifier_mode { EVALUATE, EVALUATE_MORE, ACCUMULATE, OVERWRITE } classifier_mode;
 
 static int check_classifier(const cf_subject *subject, uint64_t seed, const int64_t shape[3],
                             classifier_mode mode, double logit_scale)
 {
-    static const char *const names[] = {"evaluate", "accumulate", "first"};
+    static const char *const names[] = {"evaluate", "evaluate more", "accumulate", "first"};
     cf_case c = new_case(subject, seed);
     int64_t N = shape[0], C = shape[1], V = shape[2];
     c.N = N, c.C = C, c.V = V;
     c.scale = 1 / (double)(3 * N); /* three micro-batches */
-    c.first = mode == OVERWRITE;
-    c.host_floor = (double)N; /* a loss near 0 per token has no relative error to speak of */
+    c.first = mode == OVERWRITE || mode == EVALUATE;
+    c.double_floor = (double)N; /* a loss near 0 per token has no relative error to speak of */
     /* A logit of size s is off by s * 2^-24 * sqrt(C) in fp32, and so is log p. */
     c.tolerance_factor = logit_scale > 10 ? logit_scale / 10 : 1;
     c.call = call_classifier;
     snprintf(c.label, sizeof c.label, "classifier %s N=%d C=%d V=%d logits=%g", names[mode], (int)N,
              (int)C, (int)V, logit_scale);
-    bool gradient = mode != EVALUATE;
+    bool gradient = mode >= ACCUMULATE;
     cf_add(&c, "dh", CF_OUT, CF_ACT, gradient ? N * C : 0, 1);
     cf_add(&c, "dwte", mode == OVERWRITE ? CF_OUT : CF_INOUT, CF_WIDE, gradient ? V * C : 0, 1e-2);
     cf_add(&c, "h", CF_IN, CF_ACT, N * C, 1);
     cf_add(&c, "wte", CF_WEIGHT, CF_ACT, V * C, logit_scale / sqrt((double)C));
     cf_add_tokens(&c, "targets", N, V);
+    cf_add(&c, "loss_sum", c.first ? CF_OUT : CF_INOUT, CF_DOUBLE, 1, (double)N);
     return conformance_check(subject, &c);
 }
 
@@ -391,56 +382,85 @@ int conformance_classifier(const cf_subject *subject)
 /* ---- optimiser ---- */
 
 static gb_status call_sum_squares(const cf_case *c, const gb_backend *backend, gb_device *dev,
-                                  void **t, double *host)
+                                  void **t)
 {
-    return backend->sum_squares(dev, host, t[0], c->N);
+    return backend->sum_squares(dev, t[1], t[0], c->N);
 }
 
-static gb_status call_adamw(const cf_case *c, const gb_backend *backend, gb_device *dev, void **t,
-                            double *host)
+static gb_status call_adamw(const cf_case *c, const gb_backend *backend, gb_device *dev, void **t)
 {
-    (void)host;
-    return backend->adamw(dev, t[4], t[0], t[1], t[2], t[3], c->N, &c->adamw);
+    return backend->adamw(dev, t[4], t[0], t[1], t[2], t[3], c->N, t[5], t[6], t[7]);
+}
+
+static int check_sum_squares(const cf_subject *subject, uint64_t seed, int64_t n)
+{
+    cf_case c = new_case(subject, seed);
+    c.N = n;
+    c.call = call_sum_squares;
+    /* Accumulated in double: nothing of the subject's own precision may show. */
+    c.tolerance_factor = 1e-12 / conformance_tolerance(subject->precision);
+    snprintf(c.label, sizeof c.label, "sum_squares n=%d", (int)n);
+    cf_add(&c, "x", CF_IN, CF_WIDE, n, 1);
+    cf_add(&c, "out", CF_OUT, CF_DOUBLE, 1, 1);
+    return conformance_check(subject, &c);
+}
+
+/* What stands beside the slabs in a call of adamw; NULL pointers where the flag says no. */
+typedef struct adamw_case {
+    int step;
+    double weight_decay, grad_clip;
+    bool has_loss, has_squares;
+    double loss, squares;
+} adamw_case;
+
+static int check_adamw(const cf_subject *subject, uint64_t seed, int64_t n, const adamw_case *a)
+{
+    cf_case c = new_case(subject, seed);
+    c.N = n;
+    c.call = call_adamw;
+    snprintf(c.label, sizeof c.label, "adamw n=%d step=%d clip=%g squares=%g loss=%g", (int)n,
+             a->step, a->grad_clip, a->squares, a->loss);
+    cf_add(&c, "master", CF_INOUT, CF_WIDE, n, 1);
+    cf_add(&c, "m", CF_INOUT, CF_WIDE, n, 0.1);
+    double *v = cf_add(&c, "v", CF_INOUT, CF_WIDE, n, 0.1);
+    for (int64_t k = 0; k < n; k++) {
+        v[k] *= v[k] * 0.1;
+    }
+    cf_round(&c, 2);
+    cf_add(&c, "grad", CF_IN, CF_WIDE, n, 0.1);
+    cf_add(&c, "weights", CF_COPY, CF_ACT, n, 1);
+    c.tensors[4].alias = 0;
+    const gb_adamw params = {.learning_rate = 1e-2,
+                             .beta1 = 0.9,
+                             .beta2 = 0.95,
+                             .eps = 1e-8,
+                             .weight_decay = a->weight_decay,
+                             .grad_clip = a->grad_clip,
+                             .step = a->step};
+    memcpy(cf_add(&c, "params", CF_IN, CF_DOUBLE, sizeof params / sizeof(double), 0), &params,
+           sizeof params);
+    *cf_add(&c, "loss", CF_IN, CF_DOUBLE, a->has_loss, 0) = a->loss;
+    *cf_add(&c, "squares", CF_IN, CF_DOUBLE, a->has_squares, 0) = a->squares;
+    return conformance_check(subject, &c);
 }
 
 int conformance_optimizer(const cf_subject *subject)
 {
     static const int64_t sizes[] = {1, 2, 15, 64, 1000, 4099, 70001};
-    static const int64_t steps[] = {1, 2, 10, 5000};
+    static const adamw_case cases[] = {
+        {.step = 1},
+        {.step = 2, .weight_decay = 0.1},
+        {.step = 3, .grad_clip = 2}, /* no norm is given: no clipping */
+        {.step = 10, .grad_clip = 2, .has_squares = true, .squares = 3.99}, /* below */
+        {.step = 10, .grad_clip = 2, .has_squares = true, .squares = 29, .weight_decay = 0.1},
+        {.step = 11, .has_squares = true, .squares = 29, .has_loss = true, .loss = 3},
+        {.step = 5000, .weight_decay = 0.1, .has_loss = true, .loss = 1e300},
+    };
     int failed = 0;
     for (size_t i = 0; i < COUNT(sizes); i++) {
-        cf_case c = new_case(subject, 5000 + i);
-        c.N = sizes[i];
-        c.call = call_sum_squares;
-        /* Accumulated in double: nothing of the subject's own precision may show. */
-        c.tolerance_factor = 1e-12 / conformance_tolerance(subject->precision);
-        snprintf(c.label, sizeof c.label, "sum_squares n=%d", (int)c.N);
-        cf_add(&c, "x", CF_IN, CF_WIDE, c.N, 1);
-        failed += conformance_check(subject, &c);
-
-        for (size_t j = 0; j < COUNT(steps); j++) {
-            c = new_case(subject, 5100 + i * 8 + j);
-            c.N = sizes[i];
-            c.call = call_adamw;
-            c.adamw = (gb_adamw){.learning_rate = 1e-2,
-                                 .beta1 = 0.9,
-                                 .beta2 = 0.95,
-                                 .eps = 1e-8,
-                                 .weight_decay = j % 2 ? 0.1 : 0,
-                                 .grad_scale = j < 2 ? 1 : 0.37,
-                                 .step = steps[j]};
-            snprintf(c.label, sizeof c.label, "adamw n=%d step=%d", (int)c.N, (int)steps[j]);
-            cf_add(&c, "master", CF_INOUT, CF_WIDE, c.N, 1);
-            cf_add(&c, "m", CF_INOUT, CF_WIDE, c.N, 0.1);
-            double *v = cf_add(&c, "v", CF_INOUT, CF_WIDE, c.N, 0.1);
-            for (int64_t k = 0; k < c.N; k++) {
-                v[k] *= v[k] * 0.1;
-            }
-            cf_round(&c, 2);
-            cf_add(&c, "grad", CF_IN, CF_WIDE, c.N, 0.1);
-            cf_add(&c, "weights", CF_COPY, CF_ACT, c.N, 1);
-            c.tensors[4].alias = 0;
-            failed += conformance_check(subject, &c);
+        failed += check_sum_squares(subject, 5000 + i, sizes[i]);
+        for (size_t j = 0; j < COUNT(cases); j++) {
+            failed += check_adamw(subject, 5100 + i * 8 + j, sizes[i], &cases[j]);
         }
     }
     return failed;

@@ -13,6 +13,8 @@ enum { ALIGNMENT_BYTES = 64 };
 /* The header of an allocation; the caller's bytes follow, so it keeps their alignment. */
 struct ref_block {
     _Alignas(ALIGNMENT_BYTES) ref_block *next;
+    gb_memory_group group;
+    int64_t bytes;
 };
 
 static double clock_ms(void)
@@ -130,7 +132,8 @@ static gb_status ref_alloc(gb_device *dev, gb_memory_group group, int64_t bytes,
                  gb_memory_group_name(group));
         return dev->error.status = GB_ERR_OOM;
     }
-    block->next = dev->blocks;
+    dev->used[group] += bytes;
+    *block = (ref_block){.next = dev->blocks, .group = group, .bytes = bytes};
     dev->blocks = block;
     *out = block + 1;
     return GB_OK;
@@ -145,10 +148,16 @@ static void ref_free(gb_device *dev, void *ptr)
     for (ref_block **link = &dev->blocks; *link; link = &(*link)->next) {
         if (*link == block) {
             *link = block->next;
+            dev->used[block->group] -= block->bytes;
             free(block);
             return;
         }
     }
+}
+
+static void ref_memory_used(gb_device *dev, int64_t bytes[GB_MEM_GROUPS])
+{
+    memcpy(bytes, dev->used, sizeof dev->used);
 }
 
 static gb_status ref_upload(gb_device *dev, void *dst, const void *host_src, int64_t bytes)
@@ -190,6 +199,22 @@ static gb_status ref_sync(gb_device *dev)
 {
     (void)dev;
     return GB_OK;
+}
+
+static gb_status ref_clock_start(gb_device *dev)
+{
+    gb_results_queue_start(&dev->results);
+    return GB_OK;
+}
+
+static gb_status ref_results_post(gb_device *dev, const void *src, int count)
+{
+    return gb_results_queue_post(&dev->results, src, count, &dev->error);
+}
+
+static gb_status ref_results_take(gb_device *dev, double *values, double *elapsed_ms)
+{
+    return gb_results_queue_take(&dev->results, values, elapsed_ms, &dev->error);
 }
 
 static void ref_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which)
@@ -271,13 +296,18 @@ const gb_backend gb_backend_ref = {
     .measure_gemm_peak = ref_measure_gemm_peak,
     .alloc = ref_alloc,
     .free = ref_free,
+    .memory_used = ref_memory_used,
     .upload = ref_upload,
     .download = ref_upload,
+    .stage = ref_upload,
     .zero = ref_zero,
     .upload_wide = ref_upload_wide,
     .download_wide = ref_download_wide,
     .weights_refresh = ref_weights_refresh,
     .sync = ref_sync,
+    .clock_start = ref_clock_start,
+    .results_post = ref_results_post,
+    .results_take = ref_results_take,
     .set_scope = ref_set_scope,
     .timers_enable = ref_timers_enable,
     .timers_reset = ref_timers_reset,

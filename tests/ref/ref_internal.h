@@ -2,6 +2,7 @@
 #ifndef GPTBENCH_TESTS_REF_REF_INTERNAL_H
 #define GPTBENCH_TESTS_REF_REF_INTERNAL_H
 
+#include "kernels/results_queue.h"
 #include "tests/ref/ref_backend.h"
 
 typedef struct ref_block ref_block; /* one allocation */
@@ -16,6 +17,8 @@ struct gb_device {
     double op_start_ms;
     gb_op_time *rows; /* sorted by (phase, layer, op) */
     int n_rows, capacity;
+    gb_results_queue results;
+    int64_t used[GB_MEM_GROUPS];
 };
 
 /* Every op starts with ref_begin and ends with ref_end, which adds one call, `flops` and the time
@@ -55,12 +58,12 @@ gb_status ref_gelu_backward(gb_device *dev, void *din, const void *dout, const v
 gb_status ref_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F);
 gb_status ref_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
                               int64_t N, int64_t F);
-gb_status ref_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+gb_status ref_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                          const void *wte, const int32_t *targets, double grad_scale, bool first,
                          int64_t N, int64_t C, int64_t V);
-gb_status ref_sum_squares(gb_device *dev, double *out, const void *x, int64_t n);
+gb_status ref_sum_squares(gb_device *dev, void *out, const void *x, int64_t n);
 gb_status ref_adamw(gb_device *dev, void *weights, void *master, void *m, void *v, const void *grad,
-                    int64_t n, const gb_adamw *params);
+                    int64_t n, const void *params, const void *loss, const void *grad_squares);
 
 gb_status ref_qk_rope_forward(gb_device *dev, void *qkv, void *inv_rms, bool qk_norm, int64_t B,
                               int64_t T, int64_t H, int64_t K, int64_t D);

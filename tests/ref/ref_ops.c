@@ -272,7 +272,7 @@ static double softmax_row(double *logits, const double *h, const double *wte, in
     return loss;
 }
 
-gb_status ref_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+gb_status ref_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                          const void *wte, const int32_t *targets, double grad_scale, bool first,
                          int64_t N, int64_t C, int64_t V)
 {
@@ -283,7 +283,7 @@ gb_status ref_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte,
     if (!p) {
         return ref_fail(dev, "classifier: no memory");
     }
-    *loss_sum = 0;
+    double sum = 0;
     for (int64_t i = 0; dh && first && i < V * C; i++) {
         dw[i] = 0;
     }
@@ -293,7 +293,7 @@ gb_status ref_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte,
             free(p);
             return ref_fail(dev, "classifier: target %d, V = %lld", targets[n], (long long)V);
         }
-        *loss_sum += softmax_row(p, h_row, w, targets[n], C, V);
+        sum += softmax_row(p, h_row, w, targets[n], C, V);
         if (!dh) {
             continue;
         }
@@ -310,35 +310,42 @@ gb_status ref_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte,
         }
     }
     free(p);
+    *(double *)loss_sum = first ? sum : *(double *)loss_sum + sum;
     return ref_end(dev, GB_OP_CLASSIFIER, (dh ? 6.0 : 2.0) * (double)N * (double)V * (double)C);
 }
 
 /* ---- optimiser ---- */
 
-gb_status ref_sum_squares(gb_device *dev, double *out, const void *x, int64_t n)
+gb_status ref_sum_squares(gb_device *dev, void *out, const void *x, int64_t n)
 {
+    double sum = 0;
     ref_begin(dev);
-    *out = 0;
     for (int64_t i = 0; i < n; i++) {
-        *out += ((const double *)x)[i] * ((const double *)x)[i];
+        sum += ((const double *)x)[i] * ((const double *)x)[i];
     }
+    *(double *)out = sum;
     return ref_end(dev, GB_OP_GRAD_NORM, 0);
 }
 
 gb_status ref_adamw(gb_device *dev, void *weights, void *master, void *m, void *v, const void *grad,
-                    int64_t n, const gb_adamw *params)
+                    int64_t n, const void *params, const void *loss, const void *grad_squares)
 {
+    const gb_adamw *a = params;
     double *p = master, *mean = m, *square = v; /* (n) each */
-    double mean_bias = 1 - pow(params->beta1, (double)params->step);
-    double square_bias = 1 - pow(params->beta2, (double)params->step);
+    double mean_bias = 1 - pow(a->beta1, a->step);
+    double square_bias = 1 - pow(a->beta2, a->step);
+    double scale = 1, norm = grad_squares ? sqrt(*(const double *)grad_squares) : 0;
     ref_begin(dev);
-    for (int64_t i = 0; i < n; i++) {
-        double g = ((const double *)grad)[i] * params->grad_scale;
-        p[i] -= params->learning_rate * params->weight_decay * p[i];
-        mean[i] = params->beta1 * mean[i] + (1 - params->beta1) * g;
-        square[i] = params->beta2 * square[i] + (1 - params->beta2) * g * g;
-        p[i] -= params->learning_rate * (mean[i] / mean_bias) /
-                (sqrt(square[i] / square_bias) + params->eps);
+    if (a->grad_clip > 0 && norm > a->grad_clip) {
+        scale = a->grad_clip / norm;
+    }
+    bool update = !loss || isfinite(*(const double *)loss);
+    for (int64_t i = 0; update && i < n; i++) {
+        double g = ((const double *)grad)[i] * scale;
+        p[i] -= a->learning_rate * a->weight_decay * p[i];
+        mean[i] = a->beta1 * mean[i] + (1 - a->beta1) * g;
+        square[i] = a->beta2 * square[i] + (1 - a->beta2) * g * g;
+        p[i] -= a->learning_rate * (mean[i] / mean_bias) / (sqrt(square[i] / square_bias) + a->eps);
         ((double *)weights)[i] = p[i];
     }
     return ref_end(dev, GB_OP_ADAMW, 0);

@@ -195,10 +195,10 @@ ISA_INLINE void adamw_block(uint16_t *weights, float *master, float *m, float *v
 }
 
 static void adamw(uint16_t *weights, float *master, float *m, float *v, const float *grad,
-                  int64_t n, const gb_adamw *params)
+                  int64_t n, const gb_adamw *params, double grad_scale)
 {
-    double correction1 = 1.0 - pow(params->beta1, (double)params->step);
-    double correction2 = 1.0 - pow(params->beta2, (double)params->step);
+    double correction1 = 1.0 - pow(params->beta1, params->step);
+    double correction2 = 1.0 - pow(params->beta2, params->step);
     adamw_factors f = {
         .beta1 = (float)params->beta1,
         .beta2 = (float)params->beta2,
@@ -208,7 +208,7 @@ static void adamw(uint16_t *weights, float *master, float *m, float *v, const fl
         .decay = (float)(1.0 - params->learning_rate * params->weight_decay),
         .step_size = (float)(params->learning_rate / correction1),
         .v_scale = (float)(1.0 / sqrt(correction2)),
-        .grad_scale = (float)params->grad_scale,
+        .grad_scale = (float)grad_scale,
     };
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i += BLOCK) {
