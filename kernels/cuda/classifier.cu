@@ -168,7 +168,7 @@ static gb_status chunk_run(gb_device *dev, const classifier_chunk &k)
     return cuda_gemm_run(dev, &dwte);
 }
 
-gb_status cuda_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                           const void *wte, const int32_t *targets, double grad_scale, bool first,
                           int64_t N, int64_t C, int64_t V)
 {
@@ -196,7 +196,7 @@ gb_status cuda_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte
         k.C = C;
         GB_TRY(chunk_run(dev, k));
     }
-    GB_TRY(cuda_sum_double(dev, loss_sum, (const double *)losses, N));
+    GB_TRY(cuda_sum_double(dev, (double *)loss_sum, (const double *)losses, N, !first));
     const double products = dh != nullptr ? 3.0 : 1.0;
     return cuda_op_end(dev, GB_OP_CLASSIFIER, products * 2.0 * (double)N * (double)V * (double)C);
 }

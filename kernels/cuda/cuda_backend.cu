@@ -143,6 +143,7 @@ static void backend_close(gb_device *dev)
         cudaStreamSynchronize(dev->stream);
     }
     cuda_gemm_close(dev);
+    cuda_step_close(dev->step);
     cuda_blocks_close(dev);
     cuda_arena_close(dev);
     cuda_ledger_close(dev->ledger);
@@ -165,6 +166,7 @@ static gb_status device_open(gb_device *dev)
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory");
     }
     GB_TRY(cuda_arena_open(dev));
+    GB_TRY(cuda_step_open(dev));
     return cuda_gemm_open(dev);
 }
 
@@ -199,6 +201,8 @@ static void backend_describe(gb_device *dev, gb_description *out)
     out->threads = 1;
     out->act_bytes = dev->bf16 ? 2 : 4;
     out->wide_bytes = 4;
+    out->steps_ahead = 1;
+    out->records = cuda_step_records(dev);
     snprintf(out->device, sizeof out->device, "CUDA device %d", dev->ordinal);
     if (cudaGetDeviceProperties(&properties, dev->ordinal) == cudaSuccess) {
         snprintf(out->device, sizeof out->device, "%.120s", properties.name);
@@ -274,13 +278,22 @@ extern "C" const gb_backend gb_backend_cuda = {
     cuda_backend_measure_gemm_peak,
     cuda_backend_alloc,
     cuda_backend_free,
+    cuda_backend_memory_used,
     cuda_backend_upload,
     cuda_backend_download,
+    cuda_backend_stage,
     cuda_backend_zero,
     cuda_backend_upload_wide,
     cuda_backend_download_wide,
     cuda_weights_refresh,
     backend_sync,
+    cuda_backend_clock_start,
+    cuda_backend_results_post,
+    cuda_backend_results_take,
+    cuda_backend_record_begin,
+    cuda_backend_record_end,
+    cuda_backend_replay,
+    cuda_backend_recording_free,
     cuda_backend_set_scope,
     cuda_backend_timers_enable,
     cuda_backend_timers_reset,

@@ -17,15 +17,19 @@ enum cuda_slot {
     CUDA_SLOT_LOGITS,    /* act (chunk, V padded) */
     CUDA_SLOT_LOSSES,    /* double (N) */
     CUDA_SLOT_ROPE,      /* float (T, D): cosines, then sines, of each position */
-    CUDA_SLOT_PARTIALS,  /* double (CUDA_SUM_MAX_BLOCKS + 1): partial sums, then the result */
+    CUDA_SLOT_PARTIALS,  /* double (CUDA_SUM_MAX_BLOCKS): partial sums */
     CUDA_SLOT_EMBED,     /* int32 (2 V + 1 + 2 N): token positions by vocabulary row */
     CUDA_SLOT_ATTENTION, /* cuda_attention_workspace_bytes */
+    CUDA_SLOT_ADAMW,     /* the optimiser's factors of this step */
+    CUDA_SLOT_STAGE,     /* (CUDA_STAGE_ENTRIES, cuda_stage_entry_bytes): uploads on their way */
     CUDA_SLOT_COUNT
 };
 
-enum { CUDA_SUM_MAX_BLOCKS = 1024 };
+enum { CUDA_SUM_MAX_BLOCKS = 1024, CUDA_STAGE_ENTRIES = 8, CUDA_ADAMW_BYTES = 64 };
 
 struct cuda_ledger;
+struct cuda_ledger_rows;
+struct cuda_step;
 struct cuda_gemm_plan;
 struct cuda_block;
 
@@ -40,7 +44,9 @@ struct gb_device {
     bool tune_gemms; /* GPTBENCH_CUDA_TUNE=1 */
     cuda_gemm_plan *plans;
     cuda_ledger *ledger;
+    cuda_step *step;
     cuda_block *blocks; /* what alloc gave out */
+    int64_t used[GB_MEM_GROUPS];
     char *arena;
     struct {
         void *data;
@@ -89,6 +95,7 @@ gb_status cuda_slot_get(gb_device *dev, cuda_slot slot, int64_t bytes, void **ou
 
 gb_status cuda_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
 void cuda_backend_free(gb_device *dev, void *ptr);
+void cuda_backend_memory_used(gb_device *dev, int64_t bytes[GB_MEM_GROUPS]);
 void cuda_blocks_close(gb_device *dev);
 gb_status cuda_backend_upload(gb_device *dev, void *dst, const void *host_src, int64_t bytes);
 gb_status cuda_backend_download(gb_device *dev, void *host_dst, const void *src, int64_t bytes);
@@ -108,6 +115,28 @@ void cuda_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op whi
 void cuda_backend_timers_enable(gb_device *dev, bool on);
 void cuda_backend_timers_reset(gb_device *dev);
 int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
+/* Calls and FLOPs of the ops between the two go to rows of their own, NULL when memory was short;
+ * cuda_ledger_add counts those once more. Timers must be off. */
+gb_status cuda_ledger_record_begin(gb_device *dev);
+cuda_ledger_rows *cuda_ledger_record_end(gb_device *dev);
+gb_status cuda_ledger_add(gb_device *dev, const cuda_ledger_rows *rows);
+void cuda_ledger_rows_free(cuda_ledger_rows *rows); /* NULL is fine */
+
+/* ---- cuda_step.cu ---- */
+
+/* What one staged upload may hold at most to overlap with other work. */
+int64_t cuda_stage_entry_bytes(const gb_options *options);
+gb_status cuda_step_open(gb_device *dev);
+void cuda_step_close(cuda_step *step); /* NULL is fine */
+bool cuda_step_records(const gb_device *dev);
+gb_status cuda_backend_stage(gb_device *dev, void *dst, const void *host_src, int64_t bytes);
+gb_status cuda_backend_clock_start(gb_device *dev);
+gb_status cuda_backend_results_post(gb_device *dev, const void *src, int count);
+gb_status cuda_backend_results_take(gb_device *dev, double *values, double *elapsed_ms);
+gb_status cuda_backend_record_begin(gb_device *dev);
+gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out);
+gb_status cuda_backend_replay(gb_device *dev, gb_recording *recording);
+void cuda_backend_recording_free(gb_device *dev, gb_recording *recording);
 
 /* ---- gemm.cu ---- */
 

@@ -24,9 +24,15 @@ struct ledger_pending {
     gb_op op;
 };
 
-struct cuda_ledger {
+struct cuda_ledger_rows {
     ledger_layer *layers; /* layer -1 first */
     int n_layers;
+};
+
+struct cuda_ledger {
+    cuda_ledger_rows rows;
+    cuda_ledger_rows *recorded; /* while recording: where calls and FLOPs go */
+    bool record_failed;         /* memory was short */
     bool timing;
     bool begun; /* the next pending entry holds its begin event */
     gb_phase phase;
@@ -55,26 +61,27 @@ void cuda_ledger_close(cuda_ledger *ledger)
         cudaEventDestroy(ledger->pending[i].begin);
         cudaEventDestroy(ledger->pending[i].end);
     }
-    free(ledger->layers);
+    cuda_ledger_rows_free(ledger->recorded);
+    free(ledger->rows.layers);
     free(ledger);
 }
 
 /* The cell of (phase, layer, op); NULL when memory is short: the row is lost then. */
-static ledger_cell *ledger_find(cuda_ledger *ledger, gb_phase phase, int layer, gb_op op)
+static ledger_cell *rows_find(cuda_ledger_rows *rows, gb_phase phase, int layer, gb_op op)
 {
     const int index = layer + 1;
-    if (index >= ledger->n_layers) {
+    if (index >= rows->n_layers) {
         ledger_layer *grown =
-            (ledger_layer *)realloc(ledger->layers, ((size_t)index + 1) * sizeof *grown);
+            (ledger_layer *)realloc(rows->layers, ((size_t)index + 1) * sizeof *grown);
         if (grown == NULL) {
             return NULL;
         }
-        memset(grown + ledger->n_layers, 0,
-               ((size_t)index + 1 - (size_t)ledger->n_layers) * sizeof *grown);
-        ledger->layers = grown;
-        ledger->n_layers = index + 1;
+        memset(grown + rows->n_layers, 0,
+               ((size_t)index + 1 - (size_t)rows->n_layers) * sizeof *grown);
+        rows->layers = grown;
+        rows->n_layers = index + 1;
     }
-    return &ledger->layers[index].cells[phase][op];
+    return &rows->layers[index].cells[phase][op];
 }
 
 /* Reads all pending events; waits for the last. */
@@ -88,7 +95,7 @@ static gb_status ledger_drain(gb_device *dev)
     }
     for (int i = 0; i < count; i++) {
         const ledger_pending *p = &ledger->pending[i];
-        ledger_cell *cell = ledger_find(ledger, p->phase, p->layer, p->op);
+        ledger_cell *cell = rows_find(&ledger->rows, p->phase, p->layer, p->op);
         float time_ms = 0;
         CUDA_TRY(dev, "timers", cudaEventElapsedTime(&time_ms, p->begin, p->end));
         if (cell != NULL) {
@@ -128,8 +135,11 @@ gb_status cuda_op_end(gb_device *dev, gb_op op, double flops)
 {
     cuda_ledger *ledger = dev->ledger;
     const gb_op row = op == GB_OP_COUNT ? ledger->which : op;
-    ledger_cell *cell = ledger_find(ledger, ledger->phase, ledger->layer, row);
-    if (cell != NULL) {
+    cuda_ledger_rows *rows = ledger->recorded != NULL ? ledger->recorded : &ledger->rows;
+    ledger_cell *cell = rows_find(rows, ledger->phase, ledger->layer, row);
+    if (cell == NULL) {
+        ledger->record_failed = true;
+    } else {
         cell->calls++;
         cell->flops += flops;
     }
@@ -161,8 +171,9 @@ void cuda_backend_timers_reset(gb_device *dev)
 {
     cuda_ledger *ledger = dev->ledger;
     ledger->n_pending = 0; /* an event that is recorded again forgets what it was */
-    if (ledger->n_layers > 0) {
-        memset(ledger->layers, 0, (size_t)ledger->n_layers * sizeof *ledger->layers);
+    cuda_ledger_rows *rows = &ledger->rows;
+    if (rows->n_layers > 0) {
+        memset(rows->layers, 0, (size_t)rows->n_layers * sizeof *rows->layers);
     }
 }
 
@@ -172,9 +183,9 @@ int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
     int count = 0;
     (void)ledger_drain(dev); /* a failure is in last_error; its times are missing */
     for (int phase = 0; phase < GB_PHASE_COUNT; phase++) {
-        for (int layer = 0; layer < ledger->n_layers; layer++) {
+        for (int layer = 0; layer < ledger->rows.n_layers; layer++) {
             for (int op = 0; op < GB_OP_COUNT; op++) {
-                const ledger_cell *c = &ledger->layers[layer].cells[phase][op];
+                const ledger_cell *c = &ledger->rows.layers[layer].cells[phase][op];
                 if (c->calls == 0) {
                     continue;
                 }
@@ -193,4 +204,62 @@ int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
         }
     }
     return count;
+}
+
+/* ---- recordings ---- */
+
+gb_status cuda_ledger_record_begin(gb_device *dev)
+{
+    cuda_ledger *ledger = dev->ledger;
+    if (ledger->timing || ledger->recorded != NULL) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL, "record: %s",
+                       ledger->timing ? "timers are on" : "another recording is under way");
+    }
+    ledger->record_failed = false;
+    ledger->recorded = (cuda_ledger_rows *)calloc(1, sizeof *ledger->recorded);
+    return ledger->recorded != NULL
+               ? GB_OK
+               : gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory");
+}
+
+cuda_ledger_rows *cuda_ledger_record_end(gb_device *dev)
+{
+    cuda_ledger *ledger = dev->ledger;
+    cuda_ledger_rows *rows = ledger->recorded;
+    ledger->recorded = NULL;
+    if (ledger->record_failed) {
+        cuda_ledger_rows_free(rows);
+        return NULL;
+    }
+    return rows;
+}
+
+gb_status cuda_ledger_add(gb_device *dev, const cuda_ledger_rows *rows)
+{
+    for (int layer = 0; layer < rows->n_layers; layer++) {
+        for (int phase = 0; phase < GB_PHASE_COUNT; phase++) {
+            for (int op = 0; op < GB_OP_COUNT; op++) {
+                const ledger_cell *from = &rows->layers[layer].cells[phase][op];
+                if (from->calls == 0) {
+                    continue;
+                }
+                ledger_cell *to =
+                    rows_find(&dev->ledger->rows, (gb_phase)phase, layer - 1, (gb_op)op);
+                if (to == NULL) {
+                    return gb_fail(&dev->error, GB_ERR_OOM, "replay: out of host memory");
+                }
+                to->calls += from->calls;
+                to->flops += from->flops;
+            }
+        }
+    }
+    return GB_OK;
+}
+
+void cuda_ledger_rows_free(cuda_ledger_rows *rows)
+{
+    if (rows != NULL) {
+        free(rows->layers);
+        free(rows);
+    }
 }

@@ -11,6 +11,8 @@ static const int64_t SLOT_ALIGN = 256, STAGING_ITEMS = 1 << 18;
 struct cuda_block {
     cuda_block *next;
     void *data;
+    gb_memory_group group;
+    int64_t bytes;
 };
 
 /* ---- errors ---- */
@@ -69,9 +71,11 @@ int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT
     bytes[CUDA_SLOT_LOGITS] = cuda_classifier_rows(N, V, act) * cuda_classifier_stride(V) * act;
     bytes[CUDA_SLOT_LOSSES] = N * (int64_t)sizeof(double);
     bytes[CUDA_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
-    bytes[CUDA_SLOT_PARTIALS] = (CUDA_SUM_MAX_BLOCKS + 1) * (int64_t)sizeof(double);
+    bytes[CUDA_SLOT_PARTIALS] = CUDA_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
     bytes[CUDA_SLOT_EMBED] = (2 * V + 1 + 2 * N) * (int64_t)sizeof(int32_t);
     bytes[CUDA_SLOT_ATTENTION] = cuda_attention_workspace_bytes(options);
+    bytes[CUDA_SLOT_ADAMW] = CUDA_ADAMW_BYTES;
+    bytes[CUDA_SLOT_STAGE] = CUDA_STAGE_ENTRIES * cuda_stage_entry_bytes(options);
     int64_t total = 0;
     for (int i = 0; i < CUDA_SLOT_COUNT; i++) {
         bytes[i] = round_up(bytes[i], SLOT_ALIGN);
@@ -123,8 +127,9 @@ gb_status cuda_arena_open(gb_device *dev)
     if (dev->staging == NULL) {
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for staging copies");
     }
-    GB_TRY(device_malloc(dev, cuda_plan_slots(&dev->options, bytes),
-                         gb_memory_group_name(GB_MEM_WORKSPACE), &data));
+    const int64_t total = cuda_plan_slots(&dev->options, bytes);
+    GB_TRY(device_malloc(dev, total, gb_memory_group_name(GB_MEM_WORKSPACE), &data));
+    dev->used[GB_MEM_WORKSPACE] = total;
     dev->arena = (char *)data;
     char *at = dev->arena;
     for (int i = 0; i < CUDA_SLOT_COUNT; i++) {
@@ -158,6 +163,7 @@ gb_status cuda_slot_get(gb_device *dev, cuda_slot slot, int64_t bytes, void **ou
     if (dev->slots[slot].own) {
         cudaFree(dev->slots[slot].data); /* waits for kernels that still use it */
     }
+    dev->used[GB_MEM_WORKSPACE] += bytes - (dev->slots[slot].own ? dev->slots[slot].bytes : 0);
     dev->slots[slot].data = *out;
     dev->slots[slot].bytes = bytes;
     dev->slots[slot].own = true;
@@ -185,7 +191,10 @@ gb_status cuda_backend_alloc(gb_device *dev, gb_memory_group group, int64_t byte
         free(block);
         return status;
     }
+    dev->used[group] += bytes;
     block->data = *out;
+    block->group = group;
+    block->bytes = bytes;
     block->next = dev->blocks;
     dev->blocks = block;
     return GB_OK;
@@ -197,11 +206,17 @@ void cuda_backend_free(gb_device *dev, void *ptr)
         cuda_block *block = *link;
         if (block->data == ptr) {
             *link = block->next;
+            dev->used[block->group] -= block->bytes;
             cudaFree(block->data);
             free(block);
             return;
         }
     }
+}
+
+void cuda_backend_memory_used(gb_device *dev, int64_t bytes[GB_MEM_GROUPS])
+{
+    memcpy(bytes, dev->used, sizeof dev->used);
 }
 
 void cuda_blocks_close(gb_device *dev)

@@ -45,15 +45,16 @@ gb_status cuda_linear_backward_weight(gb_device *dev, void *dw, const void *dy, 
                                       bool first, int64_t N, int64_t I, int64_t O);
 
 /* classifier.cu */
-gb_status cuda_classifier(gb_device *dev, double *loss_sum, void *dh, void *dwte, const void *h,
+gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                           const void *wte, const int32_t *targets, double grad_scale, bool first,
                           int64_t N, int64_t C, int64_t V);
 
 /* optimizer.cu */
-/* Sum of x (n), or with `squares` of x^2, in double and in a fixed order, on the host; blocks. */
-gb_status cuda_sum_double(gb_device *dev, double *out, const double *x, int64_t n);
-gb_status cuda_sum_squares(gb_device *dev, double *out, const void *x, int64_t n);
+/* out (1), on the device: the sum of x (n) in a fixed order, or that added with `accumulate`. */
+gb_status cuda_sum_double(gb_device *dev, double *out, const double *x, int64_t n, bool accumulate);
+gb_status cuda_sum_squares(gb_device *dev, void *out, const void *x, int64_t n);
 gb_status cuda_adamw(gb_device *dev, void *weights, void *master, void *m, void *v,
-                     const void *grad, int64_t n, const gb_adamw *params);
+                     const void *grad, int64_t n, const void *params, const void *loss,
+                     const void *grad_squares);
 
 #endif

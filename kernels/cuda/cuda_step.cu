@@ -1,0 +1,275 @@
+/* What a step brings and takes back without waiting: staged uploads on a stream of their own,
+ * results with the time between them, and recordings (CUDA graphs). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/cuda_device.cuh"
+
+/* One more than can be under way, so that the event before the oldest is still that event. */
+enum { RESULT_SLOTS = GB_RESULTS_UNDER_WAY + 1 };
+
+struct stage_entry {
+    cudaEvent_t arrived; /* on the copy stream: the bytes are in device memory */
+    cudaEvent_t used;    /* on the main stream: they are where they belong */
+    bool busy;           /* `used` was recorded */
+};
+
+struct result_slot {
+    cudaEvent_t mark;
+    cudaEvent_t before; /* the mark to count from; not owned; NULL for none */
+    int count;
+};
+
+struct cuda_step {
+    cudaStream_t copies;
+    char *pinned; /* CUDA_STAGE_ENTRIES entries, then (RESULT_SLOTS, GB_RESULTS_MAX) doubles */
+    int64_t entry_bytes;
+    int next_entry;
+    stage_entry entries[CUDA_STAGE_ENTRIES];
+    cudaEvent_t start, last_mark; /* last_mark: start, or of a slot; NULL before any */
+    result_slot slots[RESULT_SLOTS];
+    int first, under_way;
+    bool graphs; /* wanted */
+};
+
+struct gb_recording {
+    cudaGraphExec_t graph;
+    cuda_ledger_rows *rows;
+};
+
+/* ---- life ---- */
+
+int64_t cuda_stage_entry_bytes(const gb_options *options)
+{
+    const int64_t tokens =
+        options->shape.batch_size * options->shape.sequence_length * (int64_t)sizeof(int32_t);
+    const int64_t bytes = tokens > GB_STAGE_MIN_BYTES ? tokens : GB_STAGE_MIN_BYTES;
+    return (bytes + 255) / 256 * 256;
+}
+
+static gb_status events_create(gb_device *dev, cuda_step *step)
+{
+    for (stage_entry &entry : step->entries) {
+        CUDA_TRY(dev, "open", cudaEventCreateWithFlags(&entry.arrived, cudaEventDisableTiming));
+        CUDA_TRY(dev, "open", cudaEventCreateWithFlags(&entry.used, cudaEventDisableTiming));
+    }
+    for (result_slot &slot : step->slots) {
+        CUDA_TRY(dev, "open", cudaEventCreate(&slot.mark));
+    }
+    CUDA_TRY(dev, "open", cudaEventCreate(&step->start));
+    return GB_OK;
+}
+
+gb_status cuda_step_open(gb_device *dev)
+{
+    const char *graphs = getenv("GPTBENCH_CUDA_GRAPHS");
+    cuda_step *step = (cuda_step *)calloc(1, sizeof *step);
+    if (step == NULL) {
+        return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory");
+    }
+    dev->step = step;
+    step->graphs = graphs == NULL || strcmp(graphs, "0") != 0;
+    step->entry_bytes = cuda_stage_entry_bytes(&dev->options);
+    CUDA_TRY(dev, "open", cudaStreamCreateWithFlags(&step->copies, cudaStreamNonBlocking));
+    CUDA_TRY(dev, "open",
+             cudaMallocHost((void **)&step->pinned,
+                            (size_t)(CUDA_STAGE_ENTRIES * step->entry_bytes) +
+                                sizeof(double) * RESULT_SLOTS * GB_RESULTS_MAX));
+    return events_create(dev, step);
+}
+
+static void event_destroy(cudaEvent_t event)
+{
+    if (event != NULL) {
+        cudaEventDestroy(event);
+    }
+}
+
+void cuda_step_close(cuda_step *step)
+{
+    if (step == NULL) {
+        return;
+    }
+    if (step->copies != NULL) {
+        cudaStreamSynchronize(step->copies);
+        cudaStreamDestroy(step->copies);
+    }
+    for (const stage_entry &entry : step->entries) {
+        event_destroy(entry.arrived);
+        event_destroy(entry.used);
+    }
+    for (const result_slot &slot : step->slots) {
+        event_destroy(slot.mark);
+    }
+    event_destroy(step->start);
+    if (step->pinned != NULL) {
+        cudaFreeHost(step->pinned);
+    }
+    free(step);
+}
+
+bool cuda_step_records(const gb_device *dev)
+{
+    return dev->step->graphs;
+}
+
+/* ---- staged uploads ---- */
+
+/* The bytes go to pinned memory, from there to a buffer of their own while the device computes,
+ * and then to dst in the order of the main stream: that last copy takes no longer than a kernel's
+ * launch. */
+gb_status cuda_backend_stage(gb_device *dev, void *dst, const void *host_src, int64_t bytes)
+{
+    cuda_step *step = dev->step;
+    void *ring;
+    if (bytes > step->entry_bytes) {
+        return cuda_backend_upload(dev, dst, host_src, bytes);
+    }
+    const int at = step->next_entry;
+    stage_entry *entry = &step->entries[at];
+    char *pinned = step->pinned + at * step->entry_bytes;
+    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_slot_get(dev, CUDA_SLOT_STAGE, CUDA_STAGE_ENTRIES * step->entry_bytes, &ring));
+    char *arrival = (char *)ring + at * step->entry_bytes;
+    if (entry->busy) {
+        CUDA_TRY(dev, "stage", cudaEventSynchronize(entry->used));
+    }
+    memcpy(pinned, host_src, (size_t)bytes);
+    CUDA_TRY(dev, "stage",
+             cudaMemcpyAsync(arrival, pinned, (size_t)bytes, cudaMemcpyHostToDevice, step->copies));
+    CUDA_TRY(dev, "stage", cudaEventRecord(entry->arrived, step->copies));
+    CUDA_TRY(dev, "stage", cudaStreamWaitEvent(dev->stream, entry->arrived, 0));
+    CUDA_TRY(dev, "stage",
+             cudaMemcpyAsync(dst, arrival, (size_t)bytes, cudaMemcpyDeviceToDevice, dev->stream));
+    CUDA_TRY(dev, "stage", cudaEventRecord(entry->used, dev->stream));
+    entry->busy = true;
+    step->next_entry = (at + 1) % CUDA_STAGE_ENTRIES;
+    return cuda_op_end(dev, GB_OP_COPY, 0);
+}
+
+/* ---- results ---- */
+
+static double *slot_values(const cuda_step *step, int slot)
+{
+    char *results = step->pinned + CUDA_STAGE_ENTRIES * step->entry_bytes;
+    return (double *)results + slot * GB_RESULTS_MAX;
+}
+
+gb_status cuda_backend_clock_start(gb_device *dev)
+{
+    cuda_step *step = dev->step;
+    if (step->under_way > 0) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL, "clock_start: %d results are under way",
+                       step->under_way);
+    }
+    CUDA_TRY(dev, "clock_start", cudaSetDevice(dev->ordinal));
+    CUDA_TRY(dev, "clock_start", cudaEventRecord(step->start, dev->stream));
+    step->last_mark = step->start;
+    return GB_OK;
+}
+
+gb_status cuda_backend_results_post(gb_device *dev, const void *src, int count)
+{
+    cuda_step *step = dev->step;
+    if (count < 0 || count > GB_RESULTS_MAX || step->under_way == GB_RESULTS_UNDER_WAY) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL, "results_post: %d values, %d posts under way",
+                       count, step->under_way);
+    }
+    const int at = (step->first + step->under_way) % RESULT_SLOTS;
+    result_slot *slot = &step->slots[at];
+    CUDA_TRY(dev, "results_post", cudaSetDevice(dev->ordinal));
+    CUDA_TRY(dev, "results_post",
+             cudaMemcpyAsync(slot_values(step, at), src, (size_t)count * sizeof(double),
+                             cudaMemcpyDeviceToHost, dev->stream));
+    CUDA_TRY(dev, "results_post", cudaEventRecord(slot->mark, dev->stream));
+    slot->count = count;
+    slot->before = step->last_mark;
+    step->last_mark = slot->mark;
+    step->under_way++;
+    return GB_OK;
+}
+
+gb_status cuda_backend_results_take(gb_device *dev, double *values, double *elapsed_ms)
+{
+    cuda_step *step = dev->step;
+    const result_slot *slot = &step->slots[step->first];
+    float ms = 0;
+    if (step->under_way == 0) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL, "results_take: nothing was posted");
+    }
+    CUDA_TRY(dev, "results_take", cudaSetDevice(dev->ordinal));
+    CUDA_TRY(dev, "results_take", cudaEventSynchronize(slot->mark));
+    if (slot->before != NULL) {
+        CUDA_TRY(dev, "results_take", cudaEventElapsedTime(&ms, slot->before, slot->mark));
+    }
+    memcpy(values, slot_values(step, step->first), (size_t)slot->count * sizeof *values);
+    *elapsed_ms = (double)ms;
+    step->first = (step->first + 1) % RESULT_SLOTS;
+    step->under_way--;
+    return GB_OK;
+}
+
+/* ---- recordings ---- */
+
+gb_status cuda_backend_record_begin(gb_device *dev)
+{
+    CUDA_TRY(dev, "record", cudaSetDevice(dev->ordinal));
+    GB_TRY(cuda_ledger_record_begin(dev));
+    cudaError_t code = cudaStreamBeginCapture(dev->stream, cudaStreamCaptureModeThreadLocal);
+    if (code != cudaSuccess) {
+        cuda_ledger_rows_free(cuda_ledger_record_end(dev));
+    }
+    CUDA_TRY(dev, "record", code);
+    return GB_OK;
+}
+
+gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out)
+{
+    cudaGraph_t graph = NULL;
+    *out = NULL;
+    cuda_ledger_rows *rows = cuda_ledger_record_end(dev);
+    gb_recording *recording = (gb_recording *)calloc(1, sizeof *recording);
+    cudaError_t code = cudaStreamEndCapture(dev->stream, &graph);
+    if (code == cudaSuccess && recording != NULL) {
+        code = cudaGraphInstantiate(&recording->graph, graph, 0);
+    }
+    if (graph != NULL) {
+        cudaGraphDestroy(graph);
+    }
+    if (code != cudaSuccess || recording == NULL || rows == NULL) {
+        if (recording != NULL && recording->graph != NULL) {
+            cudaGraphExecDestroy(recording->graph);
+        }
+        free(recording);
+        cuda_ledger_rows_free(rows);
+        return code == cudaSuccess
+                   ? gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory")
+                   : cuda_fail(dev, code, "record",
+                               "the step cannot be captured as a CUDA graph; "
+                               "GPTBENCH_CUDA_GRAPHS=0 does without",
+                               __FILE__, __LINE__);
+    }
+    recording->rows = rows;
+    *out = recording;
+    return GB_OK;
+}
+
+gb_status cuda_backend_replay(gb_device *dev, gb_recording *recording)
+{
+    CUDA_TRY(dev, "replay", cudaSetDevice(dev->ordinal));
+    CUDA_TRY(dev, "replay", cudaGraphLaunch(recording->graph, dev->stream));
+    return cuda_ledger_add(dev, recording->rows);
+}
+
+void cuda_backend_recording_free(gb_device *dev, gb_recording *recording)
+{
+    if (recording == NULL) {
+        return;
+    }
+    /* A graph that still runs keeps what it needs; its memory is freed when it has ended. */
+    if (cudaSetDevice(dev->ordinal) == cudaSuccess) {
+        cudaGraphExecDestroy(recording->graph);
+    }
+    cuda_ledger_rows_free(recording->rows);
+    free(recording);
+}
