@@ -68,7 +68,10 @@ static gb_status parity_run(const parity_job *job, gb_error *err)
                          .device_index = job->device_index,
                          .shape =
                              gpt_config_shape(&job->config, s->batch_size, s->sequence_length)};
-    gpt_options options = {s->batch_size, s->sequence_length, true};
+    gpt_options options = {.batch_size = s->batch_size,
+                           .sequence_length = s->sequence_length,
+                           .training = true,
+                           .recompute = s->recompute_activations};
     gb_status status = job->backend->open(&device, &dev, err);
     if (status == GB_OK) {
         status = gpt_create(&model, &job->config, &options, job->backend, dev, err);

@@ -30,6 +30,7 @@ static const struct {
                        {"warmdown_iters", "warmdown", NULL},
                        {"weight_decay", "decay", NULL},
                        {"grad_clip", "clip", NULL},
+                       {"recompute_activations", "recompute", "keep"},
                        {"seed", "seed", NULL}};
 
 typedef struct name_buffer {

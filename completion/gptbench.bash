@@ -17,7 +17,7 @@ _gptbench_keys="vocab_size= n_layer= n_head= n_embd= attention_type= n_kv_head= 
     n_latent= mlp_expansion_factor= mlp_hidden_multiple_of= use_swiglu_mlp= post_norm= qk_norm=
     batch_size= sequence_length= grad_accumulation_steps= num_iterations= val_loss_every=
     val_tokens= learning_rate= warmup_iters= warmdown_iters= weight_decay= grad_clip= precision=
-    seed="
+    recompute_activations= seed="
 _gptbench_presets="d12 d24 d36 d48 d12_mlp3x d12_mlp3x_gqa d12_mlp3x_swiglu custom_mlp2x
     d12_post_norm d12_post_norm_qk_norm d12_gqa d12_mqa d12_swiglu d12_window d12_mla"
 

@@ -10,7 +10,8 @@ typedef struct gpt gpt;
 
 typedef struct gpt_options {
     int64_t batch_size, sequence_length; /* B, T of every call */
-    bool training; /* false: no gradients and no optimiser state; gpt_loss only */
+    bool training;  /* false: no gradients and no optimiser state; gpt_loss only */
+    bool recompute; /* the output of GELU or SwiGLU is not kept but computed again: bit-equal */
 } gpt_options;
 
 /* Bytes per group that gpt_create allocates, from the same table, workspace left at 0 (that is

@@ -27,8 +27,8 @@ typedef enum gpt_element { GPT_ACT, GPT_WIDE, GPT_INT32 } gpt_element;
     X(inv_rms_attn, GPT_WIDE, N, true, config->post_norm)                                          \
     X(h2, GPT_ACT, N *C, true, true) /* input of the MLP (N, C) */                                 \
     X(inv_rms2, GPT_WIDE, N, true, true)                                                           \
-    X(up, GPT_ACT, N *U, true, true)  /* before the activation (N, U) */                           \
-    X(act, GPT_ACT, N *F, true, true) /* after it (N, F) */                                        \
+    X(up, GPT_ACT, N *U, true, true)                 /* before the activation (N, U) */            \
+    X(act, GPT_ACT, N *F, !options->recompute, true) /* after it (N, F) */                         \
     X(mlp_out, GPT_ACT, N *C, true, config->post_norm)                                             \
     X(inv_rms_mlp, GPT_WIDE, N, true, config->post_norm)                                           \
     X(dx, GPT_ACT, N *C, false, training)            /* gradient of the residual stream */         \

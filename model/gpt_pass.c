@@ -61,17 +61,23 @@ static gb_status forward_attention(gpt *g, gb_phase phase, int l, gb_error *err)
     return GB_OK;
 }
 
+static gb_status mlp_activation(gpt *g, int l, gb_error *err)
+{
+    if (g->config.use_swiglu_mlp) {
+        OP(g, swiglu_forward(g->dev, AT(act, l), AT(up, l), g->N, g->F));
+    } else {
+        OP(g, gelu_forward(g->dev, AT(act, l), AT(up, l), g->N * g->F));
+    }
+    return GB_OK;
+}
+
 static gb_status forward_mlp(gpt *g, gb_phase phase, int l, gb_error *err)
 {
     void *y = g->config.post_norm ? AT(mlp_out, l) : g->buf.y;
     g->be->set_scope(g->dev, phase, l, GB_OP_LINEAR_MLP_UP);
     OP(g, linear_forward(g->dev, AT(up, l), AT(h2, l), weight_of(g, GPT_ROLE_MLP_UP, l), g->N, g->C,
                          up_width(g)));
-    if (g->config.use_swiglu_mlp) {
-        OP(g, swiglu_forward(g->dev, AT(act, l), AT(up, l), g->N, g->F));
-    } else {
-        OP(g, gelu_forward(g->dev, AT(act, l), AT(up, l), g->N * g->F));
-    }
+    GB_TRY(mlp_activation(g, l, err));
     g->be->set_scope(g->dev, phase, l, GB_OP_LINEAR_MLP_DOWN);
     OP(g,
        linear_forward(g->dev, y, AT(act, l), weight_of(g, GPT_ROLE_MLP_DOWN, l), g->N, g->F, g->C));
@@ -130,6 +136,10 @@ static gb_status backward_mlp(gpt *g, int l, bool first, void *dy, gb_error *err
     bool swiglu = g->config.use_swiglu_mlp;
     char *dact = g->buf.dwide;
     char *dup = swiglu ? AT(up, l) : dact;
+    if (g->options.recompute && l < g->config.n_layer - 1) { /* the last layer's is still there */
+        g->be->set_scope(g->dev, GB_PHASE_BACKWARD, l, GB_OP_MLP_ACT);
+        GB_TRY(mlp_activation(g, l, err));
+    }
     GB_TRY(backward_linear(g, GPT_ROLE_MLP_DOWN, l, GB_OP_LINEAR_MLP_DOWN, dact, dy, AT(act, l),
                            first, g->F, g->C, err));
     if (swiglu) {

@@ -1,5 +1,5 @@
-/* A training step: its batch and numbers go to the device without waiting, its ops are recorded once
- * they have run a few times where the backend records, its results come back later. */
+/* A training step: its batch and numbers go to the device without waiting, its ops are recorded
+ * once they have run a few times where the backend records, its results come back later. */
 #include <math.h>
 
 #include "model/gpt_internal.h"
@@ -124,9 +124,8 @@ gb_status gpt_results_take(gpt *g, gpt_results *out, gb_error *err)
     double values[GB_RESULTS_MAX];
     OP(g, results_take(g->dev, values, &out->elapsed_ms));
     out->loss_sum = values[GPT_RESULT_LOSS];
-    out->grad_norm = g->units[GPT_UNIT_UPDATE].constant > 0
-                         ? sqrt(values[GPT_RESULT_GRAD_SQUARES])
-                         : NAN;
+    out->grad_norm =
+        g->units[GPT_UNIT_UPDATE].constant > 0 ? sqrt(values[GPT_RESULT_GRAD_SQUARES]) : NAN;
     return GB_OK;
 }
 

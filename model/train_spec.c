@@ -27,6 +27,8 @@ static const gb_key spec_keys[] = {
      "largest global gradient norm; 0 = no clipping"},
     {"precision", GB_KEY_ENUM, FIELD(precision), 0, 0, precision_names,
      "type of activations and GEMM operands"},
+    {"recompute_activations", GB_KEY_BOOL, FIELD(recompute_activations), 0, 0, NULL,
+     "compute the MLP's activation again in the backward pass instead of keeping it"},
     {"seed", GB_KEY_INT, FIELD(seed), 0, 9e15, NULL, "seed of the initial weights"},
     {NULL, GB_KEY_INT, 0, 0, 0, NULL, NULL}};
 

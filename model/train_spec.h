@@ -16,8 +16,9 @@ typedef struct train_spec {
     int64_t warmup_iters;   /* auto: num_iterations / 8, at most 256 */
     int64_t warmdown_iters; /* auto: num_iterations / 2 */
     double weight_decay;
-    double grad_clip;  /* global norm; 0 = no clipping */
-    int64_t precision; /* gb_precision: fp32, bf16 */
+    double grad_clip;           /* global norm; 0 = no clipping */
+    int64_t precision;          /* gb_precision: fp32, bf16 */
+    bool recompute_activations; /* less memory, the same numbers, a little more time */
     int64_t seed;
     char train_data[256]; /* glob of .bin shards, or synth:vocab=256,seed=1 */
     char val_data[256];

@@ -62,7 +62,10 @@ train_job train_job_default(void)
 
 static gpt_options model_options(const train_spec *spec)
 {
-    return (gpt_options){spec->batch_size, spec->sequence_length, true};
+    return (gpt_options){.batch_size = spec->batch_size,
+                         .sequence_length = spec->sequence_length,
+                         .training = true,
+                         .recompute = spec->recompute_activations};
 }
 
 static gb_options device_options(const train_job *job)
@@ -217,8 +220,7 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
 /* Everything of one step but waiting for its results. */
 static gb_status issue_step(trainer *t, bool profiled, gb_error *err)
 {
-    step_under_way *s =
-        &t->under_way[(t->first_under_way + t->n_under_way) % GB_RESULTS_UNDER_WAY];
+    step_under_way *s = &t->under_way[(t->first_under_way + t->n_under_way) % GB_RESULTS_UNDER_WAY];
     *s = (step_under_way){.profiled = profiled, .after_eval = t->after_eval};
     s->step.step = t->steps_issued;
     s->step.learning_rate = train_spec_learning_rate(t->spec, t->steps_issued);

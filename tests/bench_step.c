@@ -69,7 +69,7 @@ static gb_status run_open(bench_run *run, const bench_case *c, int threads, gb_e
                           .device_index = -1,
                           .shape = gpt_config_shape(&c->config, c->B, c->T)};
     GB_TRY(run->be->open(&options, &run->dev, err));
-    gpt_options model = {c->B, c->T, true};
+    gpt_options model = {.batch_size = c->B, .sequence_length = c->T, .training = true};
     GB_TRY(gpt_create(&run->model, &c->config, &model, run->be, run->dev, err));
     GB_TRY(gpt_init_weights(run->model, 1, 0, err));
     run->tokens = malloc((size_t)(c->B * c->T + 1) * sizeof *run->tokens);

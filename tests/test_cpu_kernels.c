@@ -456,7 +456,8 @@ static void check_update(fixture *f, int64_t n)
     }
     assert_int_equal(cpu->sum_squares(f->dev, &got, dev_g, n), GB_OK);
     assert_true(fabs(got - sum) <= 1e-12 * sum);
-    assert_int_equal(cpu->adamw(f->dev, weights, dev_p, dev_m, dev_v, dev_g, n, &a, NULL, &got), GB_OK);
+    assert_int_equal(cpu->adamw(f->dev, weights, dev_p, dev_m, dev_v, dev_g, n, &a, NULL, &got),
+                     GB_OK);
     check(f, "adamw master", dev_p, true, p, n);
     check(f, "adamw m", dev_m, true, m, n);
     check(f, "adamw v", dev_v, true, v, n);

@@ -312,35 +312,136 @@ static void the_ledger_adds_up(void **state)
     assert_true(fabs(steps_ms - 2 * r.optime_step_ms) < 1e-6 * steps_ms);
 }
 
-/* ---- the memory plan against what is asked of the backend ---- */
+/* ---- the memory plan against what the backend has given out ---- */
 
-static int64_t asked_bytes[GB_MEM_GROUPS];
+static const gb_backend *counted;
+static int64_t used_bytes[GB_MEM_GROUPS];
 
-static gb_status counting_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out)
+/* At the end of a run the model is gone: its memory is counted when its first part is freed. */
+static void counting_free(gb_device *dev, void *ptr)
 {
-    asked_bytes[group] += bytes;
-    return gb_backend_cpu.alloc(dev, group, bytes, out);
+    int64_t now[GB_MEM_GROUPS];
+    counted->memory_used(dev, now);
+    for (int group = 0; group < GB_MEM_GROUPS; group++) {
+        used_bytes[group] = now[group] > used_bytes[group] ? now[group] : used_bytes[group];
+    }
+    counted->free(dev, ptr);
+}
+
+static void check_memory_plan(const gb_backend *backend, int precision, bool recompute)
+{
+    int64_t plan[GB_MEM_GROUPS];
+    gb_backend counting = *backend;
+    counted = backend;
+    counting.free = counting_free;
+    train_job job = tiny_job(backend);
+    job.backend = &counting;
+    set_switches(&job, GPT_ATTENTION_GQA);
+    job.spec.precision = precision;
+    job.spec.recompute_activations = recompute;
+    memset(used_bytes, 0, sizeof used_bytes);
+    record r = run_job(&job, GB_OK);
+    trainer_plan_memory(&job, plan);
+    for (int group = 0; group < GB_MEM_GROUPS; group++) {
+        assert_int_equal(r.start.memory_plan_bytes[group], plan[group]);
+        assert_int_equal(used_bytes[group], plan[group]);
+    }
 }
 
 static void the_memory_plan_is_what_is_allocated(void **state)
 {
     (void)state;
-    gb_backend counting = gb_backend_cpu;
-    counting.alloc = counting_alloc;
-    const int64_t precisions[] = {GB_FP32, GB_BF16};
-    for (int p = 0; p < 2; p++) {
-        int64_t plan[GB_MEM_GROUPS];
-        train_job job = tiny_job(&gb_backend_cpu);
-        job.backend = &counting;
-        job.config.post_norm = job.config.qk_norm = job.config.use_swiglu_mlp = true;
-        job.spec.precision = precisions[p];
-        memset(asked_bytes, 0, sizeof asked_bytes);
-        record r = run_job(&job, GB_OK);
-        trainer_plan_memory(&job, plan);
-        for (int group = 0; group < GB_MEM_GROUPS; group++) {
-            assert_int_equal(r.start.memory_plan_bytes[group], plan[group]);
-            if (group != GB_MEM_WORKSPACE) { /* the backend's own, inside open */
-                assert_int_equal(asked_bytes[group], plan[group]);
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        for (int i = 0; i < 4; i++) {
+            if (!(*b)->unavailable((gb_precision)(i / 2))) {
+                check_memory_plan(*b, i / 2, i % 2);
+            }
+        }
+    }
+}
+
+/* ---- the same step by other ways ---- */
+
+static void expect_same_losses(const train_job *a, const train_job *b)
+{
+    record x = run_job(a, GB_OK), y = run_job(b, GB_OK);
+    assert_int_equal(x.steps, y.steps);
+    for (int i = 0; i < x.steps; i++) {
+        assert_memory_equal(&x.step[i].train_loss, &y.step[i].train_loss, sizeof(double));
+        assert_memory_equal(&x.step[i].grad_norm, &y.step[i].grad_norm, sizeof(double));
+    }
+    assert_memory_equal(&x.eval[2].val_loss, &y.eval[2].val_loss, sizeof(double));
+}
+
+/* The activation is a function of what is kept: computed again it has the same bits. */
+static void recomputation_changes_memory_and_nothing_else(void **state)
+{
+    (void)state;
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        for (int i = 0; i < 4; i++) {
+            int64_t keeps[GB_MEM_GROUPS], saves[GB_MEM_GROUPS];
+            train_job job = tiny_job(*b);
+            job.spec.precision = i / 2;
+            if ((*b)->unavailable((gb_precision)job.spec.precision)) {
+                continue;
+            }
+            job.config.n_layer = 3;
+            job.config.use_swiglu_mlp = i % 2;
+            job.spec.grad_accumulation_steps = 2;
+            train_job again = job;
+            again.spec.recompute_activations = true;
+            expect_same_losses(&job, &again);
+            trainer_plan_memory(&job, keeps);
+            trainer_plan_memory(&again, saves);
+            /* All layers but one: (N, F) = (16, 64) act each, rounded up to 128 bytes. */
+            int64_t act_bytes = job.spec.precision == GB_BF16 ? 2 : 4;
+            assert_int_equal(keeps[GB_MEM_ACTIVATIONS] - saves[GB_MEM_ACTIVATIONS],
+                             2 * 16 * 64 * act_bytes);
+        }
+    }
+}
+
+static int replays;
+
+static gb_status counting_replay(gb_device *dev, gb_recording *recording)
+{
+    replays++;
+    return counted->replay(dev, recording);
+}
+
+/* A backend that records replays whole steps: with accumulation and clipping, and across
+ * validations, the same bits as without. Those that do not have nothing to show. */
+static void recorded_steps_are_the_plain_ones(void **state)
+{
+    (void)state;
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        for (int p = GB_FP32; p <= GB_BF16 && strcmp((*b)->name, "cuda") == 0; p++) {
+            if ((*b)->unavailable((gb_precision)p)) {
+                continue;
+            }
+            gb_backend counting = **b;
+            counted = *b;
+            counting.replay = counting_replay;
+            train_job job = tiny_job(*b);
+            job.backend = &counting;
+            job.spec.precision = p;
+            job.spec.grad_accumulation_steps = 3;
+            job.spec.grad_clip = 0.5;
+            job.spec.num_iterations = 12;
+            replays = 0;
+            setenv("GPTBENCH_CUDA_GRAPHS", "0", 1);
+            record plain = run_job(&job, GB_OK);
+            unsetenv("GPTBENCH_CUDA_GRAPHS");
+            assert_int_equal(replays, 0);
+            record replayed = run_job(&job, GB_OK);
+            /* first micro-batches, further ones, updates; each but for its two plain runs */
+            assert_int_equal(replays, (12 - 2) + (24 - 2) + (12 - 2));
+            for (int i = 0; i < 12; i++) {
+                assert_memory_equal(&plain.step[i].train_loss, &replayed.step[i].train_loss,
+                                    sizeof(double));
+                assert_memory_equal(&plain.step[i].grad_norm, &replayed.step[i].grad_norm,
+                                    sizeof(double));
+                assert_true(plain.step[i].flops_issued == replayed.step[i].flops_issued);
             }
         }
     }
@@ -361,6 +462,8 @@ int main(void)
         cmocka_unit_test(broken_jobs_end_with_a_reason),
         cmocka_unit_test(the_ledger_adds_up),
         cmocka_unit_test(the_memory_plan_is_what_is_allocated),
+        cmocka_unit_test(recomputation_changes_memory_and_nothing_else),
+        cmocka_unit_test(recorded_steps_are_the_plain_ones),
     };
     return cmocka_run_group_tests_name("trainer", tests, NULL, NULL);
 }

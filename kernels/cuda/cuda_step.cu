@@ -43,7 +43,7 @@ int64_t cuda_stage_entry_bytes(const gb_options *options)
 {
     const int64_t tokens =
         options->shape.batch_size * options->shape.sequence_length * (int64_t)sizeof(int32_t);
-    const int64_t bytes = tokens > GB_STAGE_MIN_BYTES ? tokens : GB_STAGE_MIN_BYTES;
+    const int64_t least = GB_STAGE_MIN_BYTES, bytes = tokens > least ? tokens : least;
     return (bytes + 255) / 256 * 256;
 }
 
@@ -71,10 +71,10 @@ gb_status cuda_step_open(gb_device *dev)
     step->graphs = graphs == NULL || strcmp(graphs, "0") != 0;
     step->entry_bytes = cuda_stage_entry_bytes(&dev->options);
     CUDA_TRY(dev, "open", cudaStreamCreateWithFlags(&step->copies, cudaStreamNonBlocking));
-    CUDA_TRY(dev, "open",
-             cudaMallocHost((void **)&step->pinned,
-                            (size_t)(CUDA_STAGE_ENTRIES * step->entry_bytes) +
-                                sizeof(double) * RESULT_SLOTS * GB_RESULTS_MAX));
+    CUDA_TRY(
+        dev, "open",
+        cudaMallocHost((void **)&step->pinned, (size_t)(CUDA_STAGE_ENTRIES * step->entry_bytes) +
+                                                   sizeof(double) * RESULT_SLOTS * GB_RESULTS_MAX));
     return events_create(dev, step);
 }
 
@@ -242,12 +242,11 @@ gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out)
         }
         free(recording);
         cuda_ledger_rows_free(rows);
-        return code == cudaSuccess
-                   ? gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory")
-                   : cuda_fail(dev, code, "record",
-                               "the step cannot be captured as a CUDA graph; "
-                               "GPTBENCH_CUDA_GRAPHS=0 does without",
-                               __FILE__, __LINE__);
+        return code == cudaSuccess ? gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory")
+                                   : cuda_fail(dev, code, "record",
+                                               "the step cannot be captured as a CUDA graph; "
+                                               "GPTBENCH_CUDA_GRAPHS=0 does without",
+                                               __FILE__, __LINE__);
     }
     recording->rows = rows;
     *out = recording;

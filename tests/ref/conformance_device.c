@@ -138,8 +138,7 @@ static void check_stale_weights(check *t)
     expect_ok(t, t->backend->upload_wide(t->dev, master, two, N), "upload_wide");
     expect_ok(t, t->backend->weights_refresh(t->dev, weights, master, N), "weights_refresh");
     expect(t, one_product(t, y, x, weights, N) == 2 * N, "weights are stale after refresh");
-    const gb_adamw step = {
-        .learning_rate = 1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = 1};
+    const gb_adamw step = {.learning_rate = 1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .step = 1};
     void *params = new_buffer(t, sizeof step);
     expect_ok(t, t->backend->upload(t->dev, params, &step, sizeof step), "upload");
     expect_ok(t, t->backend->adamw(t->dev, weights, master, m, v, grad, N, params, NULL, NULL),
@@ -156,12 +155,12 @@ static void check_stale_weights(check *t)
     }
     for (int i = 0; i < 3; i++) {
         expect_ok(t, t->backend->upload(t->dev, loss, &bad[i], sizeof bad[i]), "upload");
-        expect_ok(t,
-                  t->backend->adamw(t->dev, weights, master, m, v, grad, N, params, loss, NULL),
+        expect_ok(t, t->backend->adamw(t->dev, weights, master, m, v, grad, N, params, loss, NULL),
                   "adamw");
         expect_ok(t, t->backend->download_wide(t->dev, after[i], wide[i], N), "download_wide");
     }
-    expect(t, memcmp(before, after, sizeof before) == 0 && one_product(t, y, x, weights, N) == product,
+    expect(t,
+           memcmp(before, after, sizeof before) == 0 && one_product(t, y, x, weights, N) == product,
            "adamw changed something though the loss is not finite");
 }
 
