@@ -66,6 +66,70 @@ static __device__ __forceinline__ float quad_dot(const bf16 *x, const bf16 *y, i
     return quad_sum(sum);
 }
 
+/* In each of the three that follow, the pairs of a tile that lies off the diagonal and the window's
+ * edge (not `cut`) cost no comparison. */
+
+/* ds: from dP to dS = P * (dP - delta) of 16 queries from row0 and n keys from k0. */
+template <bool cut, int n>
+static __device__ __forceinline__ void query_gradients(float ds[n / 8][4], const float s[n / 8][4],
+                                                       const float lse2[2], const float delta[2],
+                                                       float scale2, int row0, int k0, int window)
+{
+    const int lane = (int)threadIdx.x % 32;
+#pragma unroll
+    for (int j = 0; j < n / 8; j++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const float p = ptx_exp2(fmaf(s[j][e], scale2, -lse2[e / 2]));
+            const int row = row0 + lane / 4 + e / 2 * 8;
+            const int key = k0 + 8 * j + lane % 4 * 2 + e % 2;
+            /* Query 0 lies in cut tiles only. */
+            const float gradient = cut ? attention_score_gradient(row, p, ds[j][e], delta[e / 2])
+                                       : p * (ds[j][e] - delta[e / 2]);
+            ds[j][e] = cut && !attention_sees(row, key, window) ? 0 : gradient;
+        }
+    }
+}
+
+/* p: from S to P of 16 keys from key0 and n queries from q0, whose lse is given. */
+template <bool cut, int n>
+static __device__ __forceinline__ void key_weights(float p[n / 8][4], const float *lse,
+                                                   float scale2, int key0, int q0, int window)
+{
+    const int lane = (int)threadIdx.x % 32;
+#pragma unroll
+    for (int j = 0; j < n / 8; j++) {
+        const float2 shift = *reinterpret_cast<const float2 *>(lse + 8 * j + lane % 4 * 2);
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const float x = ptx_exp2(fmaf(p[j][e], scale2, -LOG2_E * (e % 2 ? shift.y : shift.x)));
+            const int query = q0 + 8 * j + lane % 4 * 2 + e % 2;
+            const int key = key0 + lane / 4 + e / 2 * 8;
+            p[j][e] = cut && !attention_sees(query, key, window) ? 0 : x;
+        }
+    }
+}
+
+/* ds: from dP to dS = P * (dP - delta), whose queries are the columns; with `first` the first of
+ * them is query 0. */
+template <bool first, int n>
+static __device__ __forceinline__ void key_gradients(float ds[n / 8][4], const float p[n / 8][4],
+                                                     const float *delta)
+{
+    const int lane = (int)threadIdx.x % 32;
+#pragma unroll
+    for (int j = 0; j < n / 8; j++) {
+        const float2 d = *reinterpret_cast<const float2 *>(delta + 8 * j + lane % 4 * 2);
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const int query = 8 * j + lane % 4 * 2 + e % 2;
+            const float of = e % 2 ? d.y : d.x;
+            ds[j][e] = first ? attention_score_gradient(query, p[j][e], ds[j][e], of)
+                             : p[j][e] * (ds[j][e] - of);
+        }
+    }
+}
+
 template <class tiles>
 static __global__ void __launch_bounds__(tiles::threads)
     flash_backward_queries(attention_args<bf16> a, float scale)
@@ -126,19 +190,12 @@ static __global__ void __launch_bounds__(tiles::threads)
         float s[1][bn / 8][4], ds[1][bn / 8][4];
         product_rows<dp, 1, bn>(s, q, k_tile);
         product_rows<dp, 1, bn>(ds, dout, k_tile + tile_elements);
-        const bool cut = attention_cuts(q0 + 16 * warp, 16, k0, bn, a.window);
-#pragma unroll
-        for (int j = 0; j < bn / 8; j++) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int row = q0 + 16 * warp + lane / 4 + e / 2 * 8;
-                const int key = k0 + 8 * j + lane % 4 * 2 + e % 2;
-                const float p = ptx_exp2(fmaf(s[0][j][e], scale2, -lse2[e / 2]));
-                /* Query 0 lies in cut tiles only: no comparison is spent on the others. */
-                ds[0][j][e] = cut && !attention_sees(row, key, a.window) ? 0
-                              : cut ? attention_score_gradient(row, p, ds[0][j][e], delta[e / 2])
-                                    : p * (ds[0][j][e] - delta[e / 2]);
-            }
+        if (attention_cuts(q0 + 16 * warp, 16, k0, bn, a.window)) {
+            query_gradients<true, bn>(ds[0], s[0], lse2, delta, scale2, q0 + 16 * warp, k0,
+                                      a.window);
+        } else {
+            query_gradients<false, bn>(ds[0], s[0], lse2, delta, scale2, q0 + 16 * warp, k0,
+                                       a.window);
         }
         product_columns<dp, 1, bn, dp>(dq, ds, k_tile, 0);
         __syncthreads();
@@ -162,7 +219,7 @@ static __global__ void __launch_bounds__(tiles::threads)
     const int k0 = (int)(blockIdx.x / tiles::parts % n_tiles) * bn;
     const int bk = (int)(blockIdx.x / tiles::parts / n_tiles);
     const int b = bk / a.K, h0 = bk % a.K * group;
-    const int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    const int warp = (int)threadIdx.x / 32;
     const attention_head<bf16> first_head = attention_head_at(a, b, h0);
     const float scale2 = scale * LOG2_E;
     bf16 *k_tile = reinterpret_cast<bf16 *>(gb_dynamic_shared()); /* (bn, dp + PAD) */
@@ -173,19 +230,26 @@ static __global__ void __launch_bounds__(tiles::threads)
     attention_query_tiles(k0, bn, bm, a.T, a.window, &first, &last);
     const int per_head = last - first + 1, steps = group * per_head;
 
-    /* Step i: query head i / per_head of the group, its query tile i % per_head. */
+    /* Step i: query head i / per_head of the group, its query tile i % per_head, which the loads
+     * and the products each count along. */
+    int load_head = 0, load_tile = first;
     const auto load_step = [&](int i) {
-        const attention_head<bf16> head = attention_head_at(a, b, h0 + i / per_head);
-        const int q0 = (first + i % per_head) * bm;
+        const attention_head<bf16> head = attention_head_at(a, b, h0 + load_head);
+        const int q0 = load_tile * bm;
+        load_head += load_tile == last;
+        load_tile = load_tile == last ? first : load_tile + 1;
         bf16 *stage = q_tiles + i % stages * 2 * tile_elements;
         tile_load<dp, bm, tiles::threads>(stage, head.q, head.stride, q0, a.T, a.D);
         tile_load<dp, bm, tiles::threads>(stage + tile_elements, a.dout + head.out_at,
                                           (int64_t)a.H * a.D, q0, a.T, a.D);
-        float *values = row_values + i % stages * 2 * bm; /* lse in bits (bm), delta (bm) */
-        for (int r = (int)threadIdx.x; r < bm; r += tiles::threads) {
-            const bool valid = q0 + r < a.T;
-            values[r] = valid ? a.lse[head.row_at + q0 + r] * LOG2_E : INFINITY;
-            values[bm + r] = valid ? a.delta[head.row_at + q0 + r] : 0;
+        /* lse (bm), delta (bm). Queries behind T get zeros, as in Q and dout: they add nothing. */
+        float *values = row_values + i % stages * 2 * bm;
+        const int r = (int)threadIdx.x;
+        static_assert(2 * bm <= tiles::threads, "one value each");
+        if (r < 2 * bm) {
+            const int query = q0 + r % bm;
+            const float *from = (r < bm ? a.lse : a.delta) + head.row_at + query;
+            ptx_cp_async_4(values + r, from, query < a.T);
         }
     };
     tile_load<dp, bn, tiles::threads>(k_tile, first_head.k, first_head.stride, k0, a.T, a.D);
@@ -200,8 +264,8 @@ static __global__ void __launch_bounds__(tiles::threads)
     k.init(k_tile, 16 * warp);
     v.init(v_tile, 16 * warp);
     float dk[1][width / 8][4] = {}, dv[1][width / 8][4] = {};
-    for (int i = 0; i < steps; i++) {
-        const int q0 = (first + i % per_head) * bm;
+    for (int i = 0, tile = first; i < steps; i++, tile = tile == last ? first : tile + 1) {
+        const int q0 = tile * bm;
         const bf16 *q_tile = q_tiles + i % stages * 2 * tile_elements;
         const float *values = row_values + i % stages * 2 * bm;
         if (stages == 2 && i + 1 < steps) {
@@ -213,26 +277,17 @@ static __global__ void __launch_bounds__(tiles::threads)
         float p[1][bm / 8][4], ds[1][bm / 8][4]; /* keys are the rows, queries the columns */
         product_rows<dp, 1, bm>(p, k, q_tile);
         const bool cut = attention_cuts(q0, bm, k0 + 16 * warp, 16, a.window);
-#pragma unroll
-        for (int j = 0; j < bm / 8; j++) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int column = 8 * j + lane % 4 * 2 + e % 2;
-                const int key = k0 + 16 * warp + lane / 4 + e / 2 * 8;
-                const float x = ptx_exp2(fmaf(p[0][j][e], scale2, -values[column]));
-                p[0][j][e] = cut && !attention_sees(q0 + column, key, a.window) ? 0 : x;
-            }
+        if (cut) {
+            key_weights<true, bm>(p[0], values, scale2, k0 + 16 * warp, q0, a.window);
+        } else {
+            key_weights<false, bm>(p[0], values, scale2, k0 + 16 * warp, q0, a.window);
         }
         product_columns<dp, 1, bm, width>(dv, p, q_tile + tile_elements, part * width);
         product_rows<dp, 1, bm>(ds, v, q_tile + tile_elements);
-#pragma unroll
-        for (int j = 0; j < bm / 8; j++) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int column = 8 * j + lane % 4 * 2 + e % 2;
-                ds[0][j][e] =
-                    cut && q0 + column == 0 ? 0 : p[0][j][e] * (ds[0][j][e] - values[bm + column]);
-            }
+        if (q0 == 0) {
+            key_gradients<true, bm>(ds[0], p[0], values + bm);
+        } else {
+            key_gradients<false, bm>(ds[0], p[0], values + bm);
         }
         product_columns<dp, 1, bm, width>(dk, ds, q_tile, part * width);
         __syncthreads();

@@ -27,18 +27,38 @@ constexpr int tile_bytes(int rows, int dp)
     return rows * (dp + PAD) * (int)sizeof(bf16);
 }
 
-/* Starts copying rows [row0, row0 + rows) of a head; zero behind row T and column D. */
+/* The least power of two that is not below n. */
+__host__ __device__ constexpr int power_of_two(int n)
+{
+    return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2);
+}
+
+/* Starts copying rows [row0, row0 + rows) of a head; zero behind row T and column D.
+ *
+ * A thread keeps its 16-byte column and goes down the rows by a constant step, so that a copy
+ * costs one addition to the address and one comparison of rows: what a tile costs in instructions
+ * stands against those of its products. A row is served by a power of two of threads, of which
+ * those behind its end do nothing. */
 template <int dp, int rows, int threads>
 static __device__ __forceinline__ void tile_load(bf16 *tile, const bf16 *head, int64_t stride,
                                                  int row0, int T, int D)
 {
-    constexpr int chunks = dp / 8;
-#pragma unroll 4
-    for (int i = (int)threadIdx.x; i < rows * chunks; i += threads) {
-        const int r = i / chunks, c = i % chunks * 8;
-        const bool valid = row0 + r < T && c < D;
-        ptx_cp_async_16(tile + r * (dp + PAD) + c, valid ? head + (row0 + r) * stride + c : head,
-                        valid);
+    constexpr int chunks = dp / 8, per_row = power_of_two(chunks), step = threads / per_row;
+    static_assert(threads % per_row == 0, "whole rows at a time");
+    const int first = (int)(threadIdx.x / (unsigned)per_row);
+    const int column = (int)(threadIdx.x % (unsigned)per_row) * 8;
+    const int rows_left = column < D ? T - row0 - first : 0; /* that are there to be read */
+    const bf16 *from = head + (row0 + first) * stride + column;
+    bf16 *to = tile + first * (dp + PAD) + column;
+    if (chunks < per_row && column >= dp) {
+        return;
+    }
+#pragma unroll
+    for (int r = 0; r < rows; r += step) {
+        if (rows % step == 0 || first + r < rows) {
+            ptx_cp_async_16(to + r * (dp + PAD), from, r < rows_left);
+        }
+        from += step * stride;
     }
 }
 

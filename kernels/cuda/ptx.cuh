@@ -90,6 +90,16 @@ static __device__ __forceinline__ void ptx_cp_async_16(void *smem, const void *g
              : "memory");
 }
 
+/* The same for 4 bytes, aligned to 4, through the L1 cache. */
+static __device__ __forceinline__ void ptx_cp_async_4(void *smem, const void *gmem, bool valid)
+{
+    PTX_SM80("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+             :
+             : "r"(ptx_shared_address(smem)), "l"(__cvta_generic_to_global(gmem)),
+               "r"(valid ? 4 : 0)
+             : "memory");
+}
+
 /* The copies that this thread started since the last commit become one group. */
 static __device__ __forceinline__ void ptx_cp_async_commit()
 {

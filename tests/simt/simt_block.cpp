@@ -359,9 +359,9 @@ uint32_t live_lanes()
     return w->exist & ~w->ended;
 }
 
-void async_copy(void *shared, const void *global, bool valid)
+void async_copy(void *shared, const void *global, size_t bytes, bool valid)
 {
-    async_add(&s.threads[s.current].copies, shared, global, valid);
+    async_add(&s.threads[s.current].copies, shared, global, bytes, valid);
 }
 
 void async_commit()

@@ -26,6 +26,7 @@ void *dynamic_shared(size_t *bytes);
 struct async_item {
     void *shared;
     unsigned char data[16];
+    size_t bytes; /* 4 or 16 */
     int group;
 };
 
@@ -34,7 +35,7 @@ struct async_queue {
     int group = 0;                 /* number of the group that is open */
 };
 
-void async_add(async_queue *queue, void *shared, const void *global, bool valid);
+void async_add(async_queue *queue, void *shared, const void *global, size_t bytes, bool valid);
 void async_close_group(async_queue *queue);
 void async_complete(async_queue *queue, int pending_groups);
 void async_forget(async_queue *queue);

@@ -105,13 +105,13 @@ static bool in_shared(const void *ptr)
     return false;
 }
 
-/* Sixteen aligned bytes of shared memory. */
-static void check_row(const char *what, const void *ptr)
+/* So many aligned bytes of shared memory. */
+static void check_row(const char *what, const void *ptr, size_t bytes)
 {
-    if ((uintptr_t)ptr % 16 != 0) {
-        die("%s: the shared address %p is not a multiple of 16", what, ptr);
+    if ((uintptr_t)ptr % bytes != 0) {
+        die("%s: the shared address %p is not a multiple of %zu", what, ptr, bytes);
     }
-    if (!in_shared(ptr) || !readable(ptr, 16)) {
+    if (!in_shared(ptr) || !readable(ptr, bytes)) {
         die("%s: the address %p lies outside of shared memory", what, ptr);
     }
 }
@@ -119,7 +119,7 @@ static void check_row(const char *what, const void *ptr)
 template <int matrices, bool transposed> static void load(uint32_t *r, const void *row)
 {
     if (lane_id() < matrices * 8) {
-        check_row("ldmatrix", row);
+        check_row("ldmatrix", row, 16);
     }
     load_args args = {r, row};
     warp(~0u, complete_load<matrices, transposed>, &args);
@@ -127,18 +127,18 @@ template <int matrices, bool transposed> static void load(uint32_t *r, const voi
 
 /* ---- cp.async ---- */
 
-void async_add(async_queue *queue, void *shared, const void *global, bool valid)
+void async_add(async_queue *queue, void *shared, const void *global, size_t bytes, bool valid)
 {
-    check_row("cp.async", shared);
-    if (valid && ((uintptr_t)global % 16 != 0 || !readable(global, 16))) {
-        die("cp.async: the global address %p is invalid or not a multiple of 16", global);
+    check_row("cp.async", shared, bytes);
+    if (valid && ((uintptr_t)global % bytes != 0 || !readable(global, bytes))) {
+        die("cp.async: the global address %p is invalid or not a multiple of %zu", global, bytes);
     }
-    async_item item = {shared, {0}, queue->group};
+    async_item item = {shared, {0}, bytes, queue->group};
     if (valid) {
-        memcpy(item.data, global, 16);
+        memcpy(item.data, global, bytes);
     }
     /* The copy may land at any time from now on: nobody may still read what was there. */
-    memset(shared, 0xff, 16);
+    memset(shared, 0xff, bytes);
     queue->items.push_back(item);
 }
 
@@ -155,7 +155,7 @@ void async_complete(async_queue *queue, int pending_groups)
         if (item.group >= queue->group - pending_groups) {
             break;
         }
-        memcpy(item.shared, item.data, 16);
+        memcpy(item.shared, item.data, item.bytes);
     }
     queue->items.erase(queue->items.begin(), queue->items.begin() + (long)done);
 }

@@ -68,7 +68,7 @@ uint32_t live_lanes();
 bool readable(const void *ptr, size_t bytes);
 
 /* Asynchronous copies of the running thread, see simt_ptx.h. */
-void async_copy(void *shared, const void *global, bool valid);
+void async_copy(void *shared, const void *global, size_t bytes, bool valid);
 void async_commit();
 void async_wait(int pending_groups);
 

@@ -1,8 +1,8 @@
 /* simt_ptx.h: the emulator's side of kernels/cuda/ptx.cuh; same names, same meaning.
  *
  * mma and ldmatrix are operations of a whole warp: all 32 lanes must come. Shared addresses must
- * be multiples of 16 inside the block's shared memory. A cp.async leaves garbage in its target
- * until the wait that covers it, in which the data arrive. */
+ * be multiples of 16 (of 4 for a copy of 4 bytes) inside the block's shared memory. A cp.async
+ * leaves garbage in its target until the wait that covers it, in which the data arrive. */
 #ifndef GPTBENCH_TESTS_SIMT_PTX_H
 #define GPTBENCH_TESTS_SIMT_PTX_H
 
@@ -16,7 +16,12 @@ void ptx_ldmatrix_x2_trans(uint32_t r[2], const void *smem_row);
 
 inline void ptx_cp_async_16(void *smem, const void *gmem, bool valid)
 {
-    simt::async_copy(smem, gmem, valid);
+    simt::async_copy(smem, gmem, 16, valid);
+}
+
+inline void ptx_cp_async_4(void *smem, const void *gmem, bool valid)
+{
+    simt::async_copy(smem, gmem, 4, valid);
 }
 
 inline void ptx_cp_async_commit()
