@@ -153,6 +153,14 @@ typedef struct gb_op_time {
     double flops; /* as issued: 2*M*N*K per GEMM; attention counts the (query, key) pairs it must */
 } gb_op_time;
 
+/* One op that ran while timers were on; times since the last timers_reset. */
+typedef struct gb_op_span {
+    gb_phase phase;
+    int layer;
+    gb_op op;
+    double begin_ms, end_ms;
+} gb_op_span;
+
 /* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch, with the
  * gradient clipped by its global norm as torch.nn.utils.clip_grad_norm_ does:
  *   g  = grad * (grad_clip > 0 and norm > grad_clip ? grad_clip / norm : 1)
@@ -257,6 +265,9 @@ typedef struct gb_backend {
     void (*timers_enable)(gb_device *dev, bool on);
     void (*timers_reset)(gb_device *dev);
     int (*timers_read)(gb_device *dev, gb_op_time *rows, int capacity);
+    /* The single ops behind those times, in the order in which they ran; at most `capacity`, the
+     * return value is the number there are. */
+    int (*timers_spans)(gb_device *dev, gb_op_span *spans, int capacity);
 
     /* ---- ops ---- */
 

@@ -22,7 +22,7 @@ static void backend_close(gb_device *dev)
     cpu_gemm_close(dev);
     cpu_blocks_close(dev);
     cpu_arena_close(dev);
-    cpu_ledger_close(dev->ledger);
+    gb_ledger_close(dev->ledger);
     free(dev);
 }
 
@@ -60,7 +60,7 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
         goto fail;
     }
     cpu_isa_fill(dev->isa, &dev->kernels);
-    dev->ledger = cpu_ledger_open();
+    dev->ledger = gb_ledger_open();
     if (dev->ledger == NULL) {
         status = gb_fail(err, GB_ERR_OOM, "out of memory");
         goto fail;
@@ -211,6 +211,7 @@ const gb_backend gb_backend_cpu = {
     .timers_enable = cpu_backend_timers_enable,
     .timers_reset = cpu_backend_timers_reset,
     .timers_read = cpu_backend_timers_read,
+    .timers_spans = cpu_backend_timers_spans,
     .embed_forward = cpu_embed_forward,
     .embed_backward = cpu_embed_backward,
     .add_norm_forward = cpu_add_norm_forward,

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/ledger.h"
 #include "kernels/results_queue.h"
 
 typedef enum cpu_isa { CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_COUNT } cpu_isa;
@@ -28,7 +29,6 @@ typedef enum cpu_slot {
 } cpu_slot;
 
 typedef struct cpu_gemm_cache cpu_gemm_cache;
-typedef struct cpu_ledger cpu_ledger;
 typedef struct cpu_block cpu_block;
 
 struct gb_device {
@@ -40,7 +40,9 @@ struct gb_device {
     cpu_isa isa;
     cpu_kernels kernels;
     cpu_gemm_cache *gemm;
-    cpu_ledger *ledger;
+    gb_ledger *ledger;
+    bool timing; /* of each op */
+    double timers_start_ms;
     cpu_block *blocks; /* what alloc gave out */
     int64_t used[GB_MEM_GROUPS];
     gb_results_queue results;
@@ -91,8 +93,6 @@ void cpu_blocks_close(gb_device *dev);
 
 /* ---- cpu_ledger.c ---- */
 
-cpu_ledger *cpu_ledger_open(void);
-void cpu_ledger_close(cpu_ledger *ledger);
 /* An op starts: sets the OpenMP team and returns the start time (0 with timers off). */
 double cpu_op_begin(gb_device *dev);
 /* The op of cpu_op_begin ended. GB_OP_COUNT attributes to the `which` of set_scope. */
@@ -101,6 +101,7 @@ void cpu_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op whic
 void cpu_backend_timers_enable(gb_device *dev, bool on);
 void cpu_backend_timers_reset(gb_device *dev);
 int cpu_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
+int cpu_backend_timers_spans(gb_device *dev, gb_op_span *spans, int capacity);
 
 /* ---- cpu_gemm.c ---- */
 

@@ -146,7 +146,7 @@ static void backend_close(gb_device *dev)
     cuda_step_close(dev->step);
     cuda_blocks_close(dev);
     cuda_arena_close(dev);
-    cuda_ledger_close(dev->ledger);
+    cuda_timers_close(dev);
     if (dev->stream != NULL) {
         cudaStreamDestroy(dev->stream);
     }
@@ -161,10 +161,7 @@ static gb_status device_open(gb_device *dev)
              cudaDeviceGetAttribute(&dev->multiprocessors, cudaDevAttrMultiProcessorCount,
                                     dev->ordinal));
     CUDA_TRY(dev, "open", cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking));
-    dev->ledger = cuda_ledger_open();
-    if (dev->ledger == NULL) {
-        return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory");
-    }
+    GB_TRY(cuda_timers_open(dev));
     GB_TRY(cuda_arena_open(dev));
     GB_TRY(cuda_step_open(dev));
     return cuda_gemm_open(dev);
@@ -298,6 +295,7 @@ extern "C" const gb_backend gb_backend_cuda = {
     cuda_backend_timers_enable,
     cuda_backend_timers_reset,
     cuda_backend_timers_read,
+    cuda_backend_timers_spans,
     cuda_embed_forward,
     cuda_embed_backward,
     cuda_add_norm_forward,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "kernels/backend.h"
+#include "kernels/ledger.h"
 
 /* Parts of the workspace; each is a slice of the arena, or memory of its own once a call needs
  * more than the shape given at open. */
@@ -27,8 +28,7 @@ enum cuda_slot {
 
 enum { CUDA_SUM_MAX_BLOCKS = 1024, CUDA_STAGE_ENTRIES = 8, CUDA_ADAMW_BYTES = 64 };
 
-struct cuda_ledger;
-struct cuda_ledger_rows;
+struct cuda_timers;
 struct cuda_step;
 struct cuda_gemm_plan;
 struct cuda_block;
@@ -43,7 +43,9 @@ struct gb_device {
     cublasLtHandle_t blas;
     bool tune_gemms; /* GPTBENCH_CUDA_TUNE=1 */
     cuda_gemm_plan *plans;
-    cuda_ledger *ledger;
+    cuda_timers *timers;
+    gb_ledger *ledger;
+    gb_ledger *recorded; /* while recording: where calls and FLOPs go instead */
     cuda_step *step;
     cuda_block *blocks; /* what alloc gave out */
     int64_t used[GB_MEM_GROUPS];
@@ -105,8 +107,9 @@ gb_status cuda_backend_download_wide(gb_device *dev, double *host_dst, const voi
 
 /* ---- cuda_ledger.cu ---- */
 
-cuda_ledger *cuda_ledger_open(void);
-void cuda_ledger_close(cuda_ledger *ledger);
+/* The ledger and its timers. */
+gb_status cuda_timers_open(gb_device *dev);
+void cuda_timers_close(gb_device *dev);
 /* An op starts: makes the device current and, with timers on, records an event. */
 gb_status cuda_op_begin(gb_device *dev);
 /* The op of cuda_op_begin is issued. GB_OP_COUNT attributes to the `which` of set_scope. */
@@ -115,12 +118,8 @@ void cuda_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op whi
 void cuda_backend_timers_enable(gb_device *dev, bool on);
 void cuda_backend_timers_reset(gb_device *dev);
 int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
-/* Calls and FLOPs of the ops between the two go to rows of their own, NULL when memory was short;
- * cuda_ledger_add counts those once more. Timers must be off. */
-gb_status cuda_ledger_record_begin(gb_device *dev);
-cuda_ledger_rows *cuda_ledger_record_end(gb_device *dev);
-gb_status cuda_ledger_add(gb_device *dev, const cuda_ledger_rows *rows);
-void cuda_ledger_rows_free(cuda_ledger_rows *rows); /* NULL is fine */
+int cuda_backend_timers_spans(gb_device *dev, gb_op_span *spans, int capacity);
+bool cuda_timers_on(const gb_device *dev);
 
 /* ---- cuda_step.cu ---- */
 

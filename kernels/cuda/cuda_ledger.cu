@@ -1,5 +1,5 @@
-/* Time and FLOPs by phase, layer and op. Times are between two events on the stream; they are read
- * when the ledger is, or when all events are in use. */
+/* Timers of the ops, between two events on the stream; they are read when the ledger is, or when
+ * all events are in use. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,259 +7,150 @@
 
 enum { MAX_PENDING = 2048 };
 
-struct ledger_cell {
-    int64_t calls;
-    double time_ms, flops;
-};
-
-struct ledger_layer {
-    ledger_cell cells[GB_PHASE_COUNT][GB_OP_COUNT];
-};
-
 /* One op whose events were recorded and not read yet. */
 struct ledger_pending {
     cudaEvent_t begin, end;
-    int layer;
-    gb_phase phase;
-    gb_op op;
+    gb_scope scope;
 };
 
-struct cuda_ledger_rows {
-    ledger_layer *layers; /* layer -1 first */
-    int n_layers;
-};
-
-struct cuda_ledger {
-    cuda_ledger_rows rows;
-    cuda_ledger_rows *recorded; /* while recording: where calls and FLOPs go */
-    bool record_failed;         /* memory was short */
+struct cuda_timers {
     bool timing;
     bool begun; /* the next pending entry holds its begin event */
-    gb_phase phase;
-    int layer;
-    gb_op which;
+    bool started;
+    cudaEvent_t start; /* of the last reset with timers on, or of the first op after it */
     int n_events, n_pending;
     ledger_pending pending[MAX_PENDING];
 };
 
-cuda_ledger *cuda_ledger_open(void)
+gb_status cuda_timers_open(gb_device *dev)
 {
-    cuda_ledger *ledger = (cuda_ledger *)calloc(1, sizeof *ledger);
-    if (ledger != NULL) {
-        ledger->layer = -1;
-        ledger->which = GB_OP_LINEAR_QKV;
+    dev->timers = (cuda_timers *)calloc(1, sizeof *dev->timers);
+    dev->ledger = gb_ledger_open();
+    if (dev->timers == NULL || dev->ledger == NULL) {
+        return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory");
     }
-    return ledger;
+    CUDA_TRY(dev, "open", cudaEventCreate(&dev->timers->start));
+    return GB_OK;
 }
 
-void cuda_ledger_close(cuda_ledger *ledger)
+void cuda_timers_close(gb_device *dev)
 {
-    if (ledger == NULL) {
+    cuda_timers *timers = dev->timers;
+    gb_ledger_close(dev->recorded);
+    gb_ledger_close(dev->ledger);
+    if (timers == NULL) {
         return;
     }
-    for (int i = 0; i < ledger->n_events; i++) {
-        cudaEventDestroy(ledger->pending[i].begin);
-        cudaEventDestroy(ledger->pending[i].end);
+    for (int i = 0; i < timers->n_events; i++) {
+        cudaEventDestroy(timers->pending[i].begin);
+        cudaEventDestroy(timers->pending[i].end);
     }
-    cuda_ledger_rows_free(ledger->recorded);
-    free(ledger->rows.layers);
-    free(ledger);
-}
-
-/* The cell of (phase, layer, op); NULL when memory is short: the row is lost then. */
-static ledger_cell *rows_find(cuda_ledger_rows *rows, gb_phase phase, int layer, gb_op op)
-{
-    const int index = layer + 1;
-    if (index >= rows->n_layers) {
-        ledger_layer *grown =
-            (ledger_layer *)realloc(rows->layers, ((size_t)index + 1) * sizeof *grown);
-        if (grown == NULL) {
-            return NULL;
-        }
-        memset(grown + rows->n_layers, 0,
-               ((size_t)index + 1 - (size_t)rows->n_layers) * sizeof *grown);
-        rows->layers = grown;
-        rows->n_layers = index + 1;
+    if (timers->start != NULL) {
+        cudaEventDestroy(timers->start);
     }
-    return &rows->layers[index].cells[phase][op];
+    free(timers);
 }
 
 /* Reads all pending events; waits for the last. */
-static gb_status ledger_drain(gb_device *dev)
+static gb_status timers_drain(gb_device *dev)
 {
-    cuda_ledger *ledger = dev->ledger;
-    const int count = ledger->n_pending;
-    ledger->n_pending = 0;
+    cuda_timers *timers = dev->timers;
+    const int count = timers->n_pending;
+    timers->n_pending = 0;
     if (count > 0) {
-        CUDA_TRY(dev, "timers", cudaEventSynchronize(ledger->pending[count - 1].end));
+        CUDA_TRY(dev, "timers", cudaEventSynchronize(timers->pending[count - 1].end));
     }
     for (int i = 0; i < count; i++) {
-        const ledger_pending *p = &ledger->pending[i];
-        ledger_cell *cell = rows_find(&ledger->rows, p->phase, p->layer, p->op);
-        float time_ms = 0;
+        const ledger_pending *p = &timers->pending[i];
+        float begin_ms = 0, time_ms = 0;
+        CUDA_TRY(dev, "timers", cudaEventElapsedTime(&begin_ms, timers->start, p->begin));
         CUDA_TRY(dev, "timers", cudaEventElapsedTime(&time_ms, p->begin, p->end));
-        if (cell != NULL) {
-            cell->time_ms += (double)time_ms;
-        }
+        (void)gb_ledger_add_span(dev->ledger, p->scope, (double)begin_ms,
+                                 (double)begin_ms + (double)time_ms);
     }
     return GB_OK;
 }
 
-gb_status cuda_op_begin(gb_device *dev)
+static gb_status pending_begin(gb_device *dev)
 {
-    cuda_ledger *ledger = dev->ledger;
-    CUDA_TRY(dev, "device", cudaSetDevice(dev->ordinal)); /* a property of the calling thread */
-    ledger->begun = false;
-    if (!ledger->timing) {
-        return GB_OK;
+    cuda_timers *timers = dev->timers;
+    if (timers->n_pending == MAX_PENDING) {
+        GB_TRY(timers_drain(dev));
     }
-    if (ledger->n_pending == MAX_PENDING) {
-        GB_TRY(ledger_drain(dev));
+    if (!timers->started) {
+        CUDA_TRY(dev, "timers", cudaEventRecord(timers->start, dev->stream));
+        timers->started = true;
     }
-    ledger_pending *p = &ledger->pending[ledger->n_pending];
-    if (ledger->n_pending == ledger->n_events) {
+    ledger_pending *p = &timers->pending[timers->n_pending];
+    if (timers->n_pending == timers->n_events) {
         CUDA_TRY(dev, "timers", cudaEventCreate(&p->begin));
         cudaError_t code = cudaEventCreate(&p->end);
         if (code != cudaSuccess) {
             cudaEventDestroy(p->begin);
             CUDA_TRY(dev, "timers", code);
         }
-        ledger->n_events++;
+        timers->n_events++;
     }
     CUDA_TRY(dev, "timers", cudaEventRecord(p->begin, dev->stream));
-    ledger->begun = true;
+    timers->begun = true;
     return GB_OK;
+}
+
+gb_status cuda_op_begin(gb_device *dev)
+{
+    CUDA_TRY(dev, "device", cudaSetDevice(dev->ordinal)); /* a property of the calling thread */
+    dev->timers->begun = false;
+    return dev->timers->timing ? pending_begin(dev) : GB_OK;
 }
 
 gb_status cuda_op_end(gb_device *dev, gb_op op, double flops)
 {
-    cuda_ledger *ledger = dev->ledger;
-    const gb_op row = op == GB_OP_COUNT ? ledger->which : op;
-    cuda_ledger_rows *rows = ledger->recorded != NULL ? ledger->recorded : &ledger->rows;
-    ledger_cell *cell = rows_find(rows, ledger->phase, ledger->layer, row);
-    if (cell == NULL) {
-        ledger->record_failed = true;
-    } else {
-        cell->calls++;
-        cell->flops += flops;
+    cuda_timers *timers = dev->timers;
+    const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
+    gb_ledger *ledger = dev->recorded != NULL ? dev->recorded : dev->ledger;
+    if (!gb_ledger_add(ledger, scope, 1, 0, flops)) {
+        return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for the ledger of ops");
     }
-    if (ledger->begun) {
-        ledger_pending *p = &ledger->pending[ledger->n_pending];
-        ledger->begun = false;
+    if (timers->begun) {
+        ledger_pending *p = &timers->pending[timers->n_pending];
+        timers->begun = false;
         CUDA_TRY(dev, "timers", cudaEventRecord(p->end, dev->stream));
-        p->phase = ledger->phase;
-        p->layer = ledger->layer;
-        p->op = row;
-        ledger->n_pending++;
+        p->scope = scope;
+        timers->n_pending++;
     }
     return GB_OK;
 }
 
 void cuda_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which)
 {
-    dev->ledger->phase = phase;
-    dev->ledger->layer = layer < -1 ? -1 : layer;
-    dev->ledger->which = which;
+    gb_ledger_set_scope(dev->ledger, phase, layer, which);
 }
 
 void cuda_backend_timers_enable(gb_device *dev, bool on)
 {
-    dev->ledger->timing = on;
+    dev->timers->timing = on;
+}
+
+bool cuda_timers_on(const gb_device *dev)
+{
+    return dev->timers->timing;
 }
 
 void cuda_backend_timers_reset(gb_device *dev)
 {
-    cuda_ledger *ledger = dev->ledger;
-    ledger->n_pending = 0; /* an event that is recorded again forgets what it was */
-    cuda_ledger_rows *rows = &ledger->rows;
-    if (rows->n_layers > 0) {
-        memset(rows->layers, 0, (size_t)rows->n_layers * sizeof *rows->layers);
-    }
+    dev->timers->n_pending = 0; /* an event that is recorded again forgets what it was */
+    dev->timers->started = false;
+    gb_ledger_reset(dev->ledger);
 }
 
 int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
 {
-    const cuda_ledger *ledger = dev->ledger;
-    int count = 0;
-    (void)ledger_drain(dev); /* a failure is in last_error; its times are missing */
-    for (int phase = 0; phase < GB_PHASE_COUNT; phase++) {
-        for (int layer = 0; layer < ledger->rows.n_layers; layer++) {
-            for (int op = 0; op < GB_OP_COUNT; op++) {
-                const ledger_cell *c = &ledger->rows.layers[layer].cells[phase][op];
-                if (c->calls == 0) {
-                    continue;
-                }
-                if (count < capacity) {
-                    gb_op_time row = {};
-                    row.phase = (gb_phase)phase;
-                    row.layer = layer - 1;
-                    row.op = (gb_op)op;
-                    row.calls = c->calls;
-                    row.time_ms = c->time_ms;
-                    row.flops = c->flops;
-                    rows[count] = row;
-                }
-                count++;
-            }
-        }
-    }
-    return count;
+    (void)timers_drain(dev); /* a failure is in last_error; its times are missing */
+    return gb_ledger_read(dev->ledger, rows, capacity);
 }
 
-/* ---- recordings ---- */
-
-gb_status cuda_ledger_record_begin(gb_device *dev)
+int cuda_backend_timers_spans(gb_device *dev, gb_op_span *spans, int capacity)
 {
-    cuda_ledger *ledger = dev->ledger;
-    if (ledger->timing || ledger->recorded != NULL) {
-        return gb_fail(&dev->error, GB_ERR_INTERNAL, "record: %s",
-                       ledger->timing ? "timers are on" : "another recording is under way");
-    }
-    ledger->record_failed = false;
-    ledger->recorded = (cuda_ledger_rows *)calloc(1, sizeof *ledger->recorded);
-    return ledger->recorded != NULL
-               ? GB_OK
-               : gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory");
-}
-
-cuda_ledger_rows *cuda_ledger_record_end(gb_device *dev)
-{
-    cuda_ledger *ledger = dev->ledger;
-    cuda_ledger_rows *rows = ledger->recorded;
-    ledger->recorded = NULL;
-    if (ledger->record_failed) {
-        cuda_ledger_rows_free(rows);
-        return NULL;
-    }
-    return rows;
-}
-
-gb_status cuda_ledger_add(gb_device *dev, const cuda_ledger_rows *rows)
-{
-    for (int layer = 0; layer < rows->n_layers; layer++) {
-        for (int phase = 0; phase < GB_PHASE_COUNT; phase++) {
-            for (int op = 0; op < GB_OP_COUNT; op++) {
-                const ledger_cell *from = &rows->layers[layer].cells[phase][op];
-                if (from->calls == 0) {
-                    continue;
-                }
-                ledger_cell *to =
-                    rows_find(&dev->ledger->rows, (gb_phase)phase, layer - 1, (gb_op)op);
-                if (to == NULL) {
-                    return gb_fail(&dev->error, GB_ERR_OOM, "replay: out of host memory");
-                }
-                to->calls += from->calls;
-                to->flops += from->flops;
-            }
-        }
-    }
-    return GB_OK;
-}
-
-void cuda_ledger_rows_free(cuda_ledger_rows *rows)
-{
-    if (rows != NULL) {
-        free(rows->layers);
-        free(rows);
-    }
+    (void)timers_drain(dev);
+    return gb_ledger_spans(dev->ledger, spans, capacity);
 }

@@ -34,7 +34,7 @@ struct cuda_step {
 
 struct gb_recording {
     cudaGraphExec_t graph;
-    cuda_ledger_rows *rows;
+    gb_ledger *rows; /* calls and FLOPs of one replay */
 };
 
 /* ---- life ---- */
@@ -213,11 +213,19 @@ gb_status cuda_backend_results_take(gb_device *dev, double *values, double *elap
 
 gb_status cuda_backend_record_begin(gb_device *dev)
 {
+    if (cuda_timers_on(dev) || dev->recorded != NULL) {
+        return gb_fail(&dev->error, GB_ERR_INTERNAL, "record: %s",
+                       cuda_timers_on(dev) ? "timers are on" : "another recording is under way");
+    }
     CUDA_TRY(dev, "record", cudaSetDevice(dev->ordinal));
-    GB_TRY(cuda_ledger_record_begin(dev));
+    dev->recorded = gb_ledger_open();
+    if (dev->recorded == NULL) {
+        return gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory");
+    }
     cudaError_t code = cudaStreamBeginCapture(dev->stream, cudaStreamCaptureModeThreadLocal);
     if (code != cudaSuccess) {
-        cuda_ledger_rows_free(cuda_ledger_record_end(dev));
+        gb_ledger_close(dev->recorded);
+        dev->recorded = NULL;
     }
     CUDA_TRY(dev, "record", code);
     return GB_OK;
@@ -226,38 +234,38 @@ gb_status cuda_backend_record_begin(gb_device *dev)
 gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out)
 {
     cudaGraph_t graph = NULL;
-    *out = NULL;
-    cuda_ledger_rows *rows = cuda_ledger_record_end(dev);
     gb_recording *recording = (gb_recording *)calloc(1, sizeof *recording);
     cudaError_t code = cudaStreamEndCapture(dev->stream, &graph);
+    gb_ledger *rows = dev->recorded;
+    dev->recorded = NULL;
+    *out = NULL;
     if (code == cudaSuccess && recording != NULL) {
+        recording->rows = rows;
         code = cudaGraphInstantiate(&recording->graph, graph, 0);
     }
     if (graph != NULL) {
         cudaGraphDestroy(graph);
     }
-    if (code != cudaSuccess || recording == NULL || rows == NULL) {
-        if (recording != NULL && recording->graph != NULL) {
-            cudaGraphExecDestroy(recording->graph);
-        }
-        free(recording);
-        cuda_ledger_rows_free(rows);
-        return code == cudaSuccess ? gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory")
-                                   : cuda_fail(dev, code, "record",
-                                               "the step cannot be captured as a CUDA graph; "
-                                               "GPTBENCH_CUDA_GRAPHS=0 does without",
-                                               __FILE__, __LINE__);
+    if (code == cudaSuccess && recording != NULL) {
+        *out = recording;
+        return GB_OK;
     }
-    recording->rows = rows;
-    *out = recording;
-    return GB_OK;
+    gb_ledger_close(rows);
+    free(recording);
+    return code == cudaSuccess ? gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory")
+                               : cuda_fail(dev, code, "record",
+                                           "the step cannot be captured as a CUDA graph; "
+                                           "GPTBENCH_CUDA_GRAPHS=0 does without",
+                                           __FILE__, __LINE__);
 }
 
 gb_status cuda_backend_replay(gb_device *dev, gb_recording *recording)
 {
     CUDA_TRY(dev, "replay", cudaSetDevice(dev->ordinal));
     CUDA_TRY(dev, "replay", cudaGraphLaunch(recording->graph, dev->stream));
-    return cuda_ledger_add(dev, recording->rows);
+    return gb_ledger_add_all(dev->ledger, recording->rows)
+               ? GB_OK
+               : gb_fail(&dev->error, GB_ERR_OOM, "replay: out of host memory");
 }
 
 void cuda_backend_recording_free(gb_device *dev, gb_recording *recording)
@@ -269,6 +277,6 @@ void cuda_backend_recording_free(gb_device *dev, gb_recording *recording)
     if (cudaSetDevice(dev->ordinal) == cudaSuccess) {
         cudaGraphExecDestroy(recording->graph);
     }
-    cuda_ledger_rows_free(recording->rows);
+    gb_ledger_close(recording->rows);
     free(recording);
 }

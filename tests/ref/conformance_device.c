@@ -169,6 +169,31 @@ static int read_rows(check *t, gb_op_time *rows, int capacity)
     return t->backend->timers_read(t->dev, rows, capacity);
 }
 
+/* The spans are in order, do not overlap, and add up to the rows' times. */
+static void check_spans(check *t, const gb_op_time rows[3], int wanted)
+{
+    gb_op_span spans[8];
+    int n = t->backend->timers_spans(t->dev, spans, 8);
+    double sum_ms = 0, rows_ms = 0, before_ms = 0;
+    expect(t, n == wanted, "a span per op that was timed");
+    for (int i = 0; i < n && i < 8; i++) {
+        expect(t, spans[i].begin_ms >= before_ms - 1e-6 && spans[i].end_ms >= spans[i].begin_ms,
+               "spans come in order");
+        expect(t,
+               spans[i].op == GB_OP_LINEAR_QKV && spans[i].layer == (i < 1   ? 0
+                                                                     : i < 3 ? 2
+                                                                             : -1),
+               "spans know their scope");
+        before_ms = spans[i].end_ms;
+        sum_ms += spans[i].end_ms - spans[i].begin_ms;
+    }
+    for (int i = 0; i < 3; i++) {
+        rows_ms += rows[i].time_ms;
+    }
+    expect(t, fabs(sum_ms - rows_ms) <= 1e-9 + 1e-9 * rows_ms, "spans add up to the rows");
+    expect(t, t->backend->timers_spans(t->dev, NULL, 0) == wanted, "how many spans there are");
+}
+
 /* Three scopes, out of order: rows come in (phase, layer, op) order, FLOPs with timers off too. */
 static void check_timers(check *t)
 {
@@ -202,6 +227,7 @@ static void check_timers(check *t)
             expect(t, !timed || rows[i].time_ms > 0, "time is taken");
         }
         expect(t, read_rows(t, rows, 1) == 3, "timers_read returns how many rows there are");
+        check_spans(t, rows, timed ? 6 : 0);
     }
     t->backend->timers_enable(t->dev, false);
 }

@@ -58,9 +58,12 @@ static gb_status ref_open(const gb_options *options, gb_device **out, gb_error *
     if (!dev) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the reference device");
     }
-    dev->layer = -1;
-    dev->phase = GB_PHASE_FORWARD;
-    dev->which = GB_OP_LINEAR_QKV;
+    dev->ledger = gb_ledger_open();
+    if (!dev->ledger) {
+        free(dev);
+        return gb_fail(err, GB_ERR_OOM, "no memory for the reference device's ledger");
+    }
+    gb_ledger_set_scope(dev->ledger, GB_PHASE_FORWARD, -1, GB_OP_LINEAR_QKV);
     *out = dev;
     return GB_OK;
 }
@@ -75,7 +78,7 @@ static void ref_close(gb_device *dev)
         free(dev->blocks);
         dev->blocks = next;
     }
-    free(dev->rows);
+    gb_ledger_close(dev->ledger);
     free(dev);
 }
 
@@ -219,9 +222,7 @@ static gb_status ref_results_take(gb_device *dev, double *values, double *elapse
 
 static void ref_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which)
 {
-    dev->phase = phase;
-    dev->layer = layer;
-    dev->which = which;
+    gb_ledger_set_scope(dev->ledger, phase, layer, which);
 }
 
 static void ref_timers_enable(gb_device *dev, bool on)
@@ -231,16 +232,18 @@ static void ref_timers_enable(gb_device *dev, bool on)
 
 static void ref_timers_reset(gb_device *dev)
 {
-    dev->n_rows = 0;
+    gb_ledger_reset(dev->ledger);
+    dev->timers_start_ms = clock_ms();
 }
 
 static int ref_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
 {
-    int n = dev->n_rows < capacity ? dev->n_rows : capacity;
-    if (n > 0) {
-        memcpy(rows, dev->rows, (size_t)n * sizeof *rows);
-    }
-    return dev->n_rows;
+    return gb_ledger_read(dev->ledger, rows, capacity);
+}
+
+static int ref_timers_spans(gb_device *dev, gb_op_span *spans, int capacity)
+{
+    return gb_ledger_spans(dev->ledger, spans, capacity);
 }
 
 void ref_begin(gb_device *dev)
@@ -248,41 +251,16 @@ void ref_begin(gb_device *dev)
     dev->op_start_ms = dev->timers_on ? clock_ms() : 0;
 }
 
-/* < 0, 0, > 0 as `row` comes before, is, or comes after (phase, layer, op). */
-static int compare_row(const gb_op_time *row, gb_phase phase, int layer, gb_op op)
-{
-    if (row->phase != phase) {
-        return (int)row->phase - (int)phase;
-    }
-    return row->layer != layer ? row->layer - layer : (int)row->op - (int)op;
-}
-
 gb_status ref_end(gb_device *dev, gb_op op, double flops)
 {
-    int at = 0;
-    while (at < dev->n_rows && compare_row(&dev->rows[at], dev->phase, dev->layer, op) < 0) {
-        at++;
-    }
-    if (at == dev->n_rows || compare_row(&dev->rows[at], dev->phase, dev->layer, op) != 0) {
-        if (dev->n_rows == dev->capacity) {
-            int capacity = 2 * dev->capacity + 16;
-            gb_op_time *rows = realloc(dev->rows, (size_t)capacity * sizeof *rows);
-            if (!rows) {
-                return ref_fail(dev, "no memory for the ledger of ops");
-            }
-            dev->rows = rows;
-            dev->capacity = capacity;
-        }
-        memmove(dev->rows + at + 1, dev->rows + at, (size_t)(dev->n_rows - at) * sizeof *dev->rows);
-        dev->rows[at] = (gb_op_time){.phase = dev->phase, .layer = dev->layer, .op = op};
-        dev->n_rows++;
-    }
-    dev->rows[at].calls++;
-    dev->rows[at].flops += flops;
+    const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
+    bool ok = gb_ledger_add(dev->ledger, scope, 1, 0, flops);
     if (dev->timers_on) {
-        dev->rows[at].time_ms += clock_ms() - dev->op_start_ms;
+        ok = gb_ledger_add_span(dev->ledger, scope, dev->op_start_ms - dev->timers_start_ms,
+                                clock_ms() - dev->timers_start_ms) &&
+             ok;
     }
-    return GB_OK;
+    return ok ? GB_OK : ref_fail(dev, "no memory for the ledger of ops");
 }
 
 const gb_backend gb_backend_ref = {
@@ -312,6 +290,7 @@ const gb_backend gb_backend_ref = {
     .timers_enable = ref_timers_enable,
     .timers_reset = ref_timers_reset,
     .timers_read = ref_timers_read,
+    .timers_spans = ref_timers_spans,
     .embed_forward = ref_embed_forward,
     .embed_backward = ref_embed_backward,
     .add_norm_forward = ref_add_norm_forward,

@@ -2,6 +2,7 @@
 #ifndef GPTBENCH_TESTS_REF_REF_INTERNAL_H
 #define GPTBENCH_TESTS_REF_REF_INTERNAL_H
 
+#include "kernels/ledger.h"
 #include "kernels/results_queue.h"
 #include "tests/ref/ref_backend.h"
 
@@ -10,13 +11,9 @@ typedef struct ref_block ref_block; /* one allocation */
 struct gb_device {
     ref_block *blocks;
     gb_error error;
-    gb_phase phase; /* scope of the ops that follow */
-    int layer;
-    gb_op which;
+    gb_ledger *ledger;
     bool timers_on;
-    double op_start_ms;
-    gb_op_time *rows; /* sorted by (phase, layer, op) */
-    int n_rows, capacity;
+    double op_start_ms, timers_start_ms;
     gb_results_queue results;
     int64_t used[GB_MEM_GROUPS];
 };

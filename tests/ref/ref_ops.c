@@ -148,7 +148,7 @@ gb_status ref_linear_forward(gb_device *dev, void *y, const void *x, const void 
             ((double *)y)[n * O + o] = sum;
         }
     }
-    return ref_end(dev, dev->which, 2.0 * (double)N * (double)I * (double)O);
+    return ref_end(dev, GB_OP_COUNT, 2.0 * (double)N * (double)I * (double)O);
 }
 
 gb_status ref_linear_backward_input(gb_device *dev, void *dx, const void *dy, const void *w,
@@ -167,7 +167,7 @@ gb_status ref_linear_backward_input(gb_device *dev, void *dx, const void *dy, co
             }
         }
     }
-    return ref_end(dev, dev->which, 2.0 * (double)N * (double)I * (double)O);
+    return ref_end(dev, GB_OP_COUNT, 2.0 * (double)N * (double)I * (double)O);
 }
 
 gb_status ref_linear_backward_weight(gb_device *dev, void *dw, const void *dy, const void *x,
@@ -186,7 +186,7 @@ gb_status ref_linear_backward_weight(gb_device *dev, void *dw, const void *dy, c
             }
         }
     }
-    return ref_end(dev, dev->which, 2.0 * (double)N * (double)I * (double)O);
+    return ref_end(dev, GB_OP_COUNT, 2.0 * (double)N * (double)I * (double)O);
 }
 
 /* ---- activations of the MLP ---- */
