@@ -1,7 +1,8 @@
--- The results database of gptbench, version 1. Public: scripts query the views.
+-- The results database of gptbench, version 2. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
--- (bench/migrations.c), each of which ends by inserting its row into schema_version.
+-- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
+-- changes tables; the views, which stand last here, are dropped and created from this text again.
 
 -- 'gptb': tells a database of ours from any other SQLite file.
 PRAGMA application_id = 1735423074;
@@ -125,6 +126,7 @@ CREATE TABLE run (
   created_at           TEXT NOT NULL,
   started_at           TEXT,
   ended_at             TEXT,
+  profile_note         TEXT,                   -- why the per-op times are not complete; NULL: they are
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);
@@ -164,6 +166,18 @@ CREATE TABLE op_time (
   time_ms  REAL NOT NULL,
   flops    REAL NOT NULL,
   PRIMARY KEY (run_id, phase, layer, op)
+) STRICT, WITHOUT ROWID;
+
+-- The last profiled step of replicate 0, op by op in the order in which they ran.
+CREATE TABLE op_span (
+  run_id   INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  position INTEGER NOT NULL,                   -- from 0
+  phase    TEXT NOT NULL,
+  layer    INTEGER NOT NULL,
+  op       TEXT NOT NULL,
+  begin_ms REAL NOT NULL,                      -- since the first op of the step
+  end_ms   REAL NOT NULL,
+  PRIMARY KEY (run_id, position)
 ) STRICT, WITHOUT ROWID;
 
 -- GPU kernels of the profiled steps by name (CUPTI); empty on the CPU.
@@ -222,7 +236,10 @@ CREATE VIEW run_summary AS
          c.position, c.is_baseline, r.started_at, r.ended_at, r.threads,
          NOT EXISTS (SELECT 1 FROM run n WHERE n.config_id = r.config_id
                      AND n.replicate = r.replicate AND n.identity = r.identity
-                     AND n.attempt > r.attempt) AS is_latest
+                     AND n.attempt > r.attempt) AS is_latest,
+         (SELECT avg(o.step_ms) FROM step o WHERE o.run_id = r.run_id AND o.tag = 'profiled')
+           / t.step_avg_ms - 1 AS profiling_overhead,
+         r.profile_note
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)

@@ -347,29 +347,83 @@ static void test_corrupt_file_is_refused(void **state)
 static void test_migrations(void **state)
 {
     (void)state;
+    enum { NOW = STORE_SCHEMA_VERSION };
     static const migration good[] = {
-        {2, "ALTER TABLE run ADD COLUMN note TEXT; UPDATE run SET note = 'old';"},
-        {3, "CREATE TABLE extra (a INTEGER) STRICT;"},
+        {NOW + 1, "ALTER TABLE run ADD COLUMN note TEXT; UPDATE run SET note = 'old';"},
+        {NOW + 2, "CREATE TABLE extra (a INTEGER) STRICT;"},
         {0, NULL}};
-    static const migration bad[] = {{4, "CREATE TABLE half (a INTEGER) STRICT;"},
-                                    {5, "CREATE TABLE extra (a INTEGER) STRICT;"}, /* is there */
-                                    {0, NULL}};
+    static const migration bad[] = {
+        {NOW + 3, "CREATE TABLE half (a INTEGER) STRICT;"},
+        {NOW + 4, "CREATE TABLE extra (a INTEGER) STRICT;"}, /* is there */
+        {0, NULL}};
+    char failing[64];
     store *s = NULL;
     gb_error err_bad = {0};
     OK(store_open(&s, in_dir("migrate.db"), STORE_WRITE, err));
     plan_one(s, "base", "{}", "i", false, NULL);
     assert_int_equal(migrations_version(store_sqlite(s)), STORE_SCHEMA_VERSION);
-    OK(migrations_apply(store_sqlite(s), good, err));
-    assert_int_equal(migrations_version(store_sqlite(s)), 3);
+    OK(migrations_apply(store_sqlite(s), good, NULL, err));
+    assert_int_equal(migrations_version(store_sqlite(s)), NOW + 2);
     assert_near(number_of(s, "SELECT count(*) FROM run WHERE note = 'old'"), 1, 0);
-    OK(migrations_apply(store_sqlite(s), good, err)); /* nothing left to do */
+    OK(migrations_apply(store_sqlite(s), good, NULL, err)); /* nothing left to do */
     assert_near(number_of(s, "SELECT count(*) FROM schema_version"), 3, 0);
     /* The second fails: the first is undone with it. */
-    assert_int_equal(migrations_apply(store_sqlite(s), bad, &err_bad), GB_ERR_FORMAT);
-    assert_non_null(strstr(err_bad.message, "from schema version 3 to 5"));
-    assert_int_equal(migrations_version(store_sqlite(s)), 3);
+    assert_int_equal(migrations_apply(store_sqlite(s), bad, NULL, &err_bad), GB_ERR_FORMAT);
+    snprintf(failing, sizeof failing, "from schema version %d to %d", NOW + 2, NOW + 4);
+    assert_non_null(strstr(err_bad.message, failing));
+    assert_int_equal(migrations_version(store_sqlite(s)), NOW + 2);
     assert_near(number_of(s, "SELECT count(*) FROM sqlite_master WHERE name = 'half'"), 0, 0);
     store_close(s);
+}
+
+/* The first column of the first row; freed by the caller. */
+static char *text_of(store *s, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(sqlite3_prepare_v2(store_sqlite(s), sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    char *text = strdup((const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    assert_non_null(text);
+    return text;
+}
+
+/* Names, types, order of all columns of all tables and views, and the text of the views. */
+static char *schema_of(const char *path)
+{
+    store *s = NULL;
+    OK(store_open(&s, path, STORE_READ, err));
+    char *text = text_of(
+        s, "SELECT group_concat(m.name || '.' || p.cid || '.' || p.name || '.' || p.type || "
+           "'.' || p.\"notnull\" || '.' || p.pk, x'0a') FROM (SELECT * FROM sqlite_master "
+           "WHERE type IN ('table', 'view') ORDER BY name) m, pragma_table_info(m.name) p");
+    store_close(s);
+    return text;
+}
+
+/* A file of version 1, made by the schema of then, becomes what a new file is. */
+static void test_old_file_becomes_a_new_one(void **state)
+{
+    (void)state;
+    size_t n;
+    char *schema = read_file("tests/fixtures/store/schema_v1.sql", &n);
+    schema[n] = 0;
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(in_dir("old.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, schema, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "INSERT INTO schema_version VALUES (1, 'then', '0.1.0')",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    free(schema);
+    store *s = NULL;
+    OK(store_open(&s, in_dir("new.db"), STORE_WRITE, err));
+    store_close(s);
+    char *old_file = schema_of(in_dir("old.db")), *new_file = schema_of(in_dir("new.db"));
+    assert_non_null(strstr(new_file, "run_summary.0.suite"));
+    assert_string_equal(old_file, new_file);
+    free(old_file);
+    free(new_file);
 }
 
 static void test_what_is_done_again(void **state)
@@ -549,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_newer_version_is_refused),
         cmocka_unit_test(test_corrupt_file_is_refused),
         cmocka_unit_test(test_migrations),
+        cmocka_unit_test(test_old_file_becomes_a_new_one),
         cmocka_unit_test(test_what_is_done_again),
         cmocka_unit_test(test_dead_runs_become_interrupted),
         cmocka_unit_test(test_changed_suite),
