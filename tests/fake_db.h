@@ -144,7 +144,16 @@ static void fake_run(store *s, const fake_db *fake, int run, int config_id, int 
     }
     bool ok = strcmp(status, "ok") == 0;
     fake_exec(s,
-              "INSERT INTO run VALUES (%d,%d,%d,1,'id%d',1,%Q,%Q,'cpu','fp32',2,'avx512',"
+              "INSERT INTO run ("
+              "run_id, config_id, replicate, attempt, identity, in_plan, status, "
+              "message, backend, precision, threads, isa, precision_note, libraries, "
+              "machine_id, program_version, program_commit, compiler, seed, "
+              "batch_size, sequence_length, grad_accumulation_steps, tokens_per_step, "
+              "num_iterations, steps_done, learning_rate, train_data, val_data, "
+              "train_data_hash, val_data_hash, entropy_rate_nats, peak_memory_bytes, "
+              "planned_memory_bytes, warmup_steps, pid, created_at, started_at, "
+              "ended_at)"
+              " VALUES (%d,%d,%d,1,'id%d',1,%Q,%Q,'cpu','fp32',2,'avx512',"
               "NULL,'OpenBLAS 0.3.21, oneDNN 2.6.0',1,'0.1.0','abc123','gcc 12',1337,8,256,1,2048,"
               "%d,%d,0.0018,'books_*.bin','val.bin','%016x','%016x',%s,%d,%d,10,4242,"
               "'2026-01-01T00:00:00Z','2026-01-01T00:00:01Z','2026-01-01T00:10:00Z')",
