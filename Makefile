@@ -79,7 +79,13 @@ CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kern
 CUDA_HOME  := $(realpath $(dir $(NVCC))..)
 # Machine code for each of CUDA_ARCHS, and portable code (PTX) for every GPU from sm_80 on.
 CUDA_ARCHS ?= 80 90a
+# `native` is the GPUs of this machine, or the default where none is.
+CUDA_NATIVE = $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -u | sed 's/^90$$/90a/')
+ifeq ($(CUDA_ARCHS),native)
+CUDA_LIST  := $(or $(CUDA_NATIVE),80 90a)
+else
 CUDA_LIST  := $(if $(filter all,$(CUDA_ARCHS)),75 80 86 89 90a 100 120,$(CUDA_ARCHS))
+endif
 NVFLAGS    ?= -O3 -lineinfo
 NVFLAGS    += -std=c++17 -Werror all-warnings -Xcompiler -Wall,-Wextra \
               $(foreach a,$(CUDA_LIST),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_80,code=compute_80
@@ -222,6 +228,36 @@ test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@$(SUBMAKE) $(SIMT_BUILD) simt-tests
 	@tests/run_tests.sh --simt $(BUILD)-simt
 
+# One mutant: the CUDA sources below MUTANT instead of ours; tests/mutations.sh makes them.
+absolute = $(foreach word,$(1),$(if $(filter -I%,$(word)),-I$(abspath $(patsubst -I%,%,$(word))),$(word)))
+.PHONY: mutant mutations
+mutant:
+	$(Q)cd $(MUTANT) && for f in $$(find . -name '*.cu'); do \
+	    $(CXX) -I. $(call absolute,$(CPPFLAGS) $(SIMT_FLAGS)) \
+	        -w -I$(CURDIR) $(OPT) $(SIMT_CHECK) -x c++ -c -o $$f.o $$f || exit; done
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $(MUTANT)/test_conformance tests/test_conformance.c \
+	    $(call obj,$(REF_SRC)) $$(find $(MUTANT) -name '*.cu.o') $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
+
+mutations: ## put mistakes into the CUDA kernels, one at a time: do the tests catch each?
+	@scripts/deps.sh build test
+	@$(SUBMAKE) $(SIMT_BUILD) simt-tests
+	@tests/mutations.sh $(BUILD)-simt $(MUTANTS)
+
+# ---- on a machine with a GPU ----
+GPU_BUILD = $(SUBMAKE) CUDA_ARCHS=$(if $(filter command environment,$(origin CUDA_ARCHS)),"$(CUDA_ARCHS)",native)
+GPU_PROGRAMS = $(PROGRAM) $(addprefix $(BUILD)/tests/,test_conformance test_parity)
+
+.PHONY: gpu-check gpu-bundle
+gpu-check: ## on a machine with a GPU: hold the CUDA backend against all that can be checked there
+	@scripts/deps.sh build test
+	@$(GPU_BUILD) $(GPU_PROGRAMS)
+	@scripts/gpu_check.sh $(BUILD)
+
+gpu-bundle: ## pack the programs and libraries for gpu-check on another machine
+	@scripts/deps.sh build test
+	@$(SUBMAKE) $(GPU_PROGRAMS)
+	@scripts/gpu_bundle.sh $(BUILD)
+
 # ---- speed ----
 .PHONY: bench bench-peers
 bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table
@@ -297,6 +333,6 @@ clean: ## remove what was built; results stay
 help: ## show this list
 	@echo 'targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  CUDA_ARCHS="80 90a"|all  NVCC=  PREFIX=/usr/local  DESTDIR=  V=1'
+	@echo 'variables: CC=gcc|clang  BUILD=build  OPT="-O3 -g"  SANITIZE=address,undefined  CUDA_ARCHS="80 90a"|all|native  NVCC=  PREFIX=/usr/local  DESTDIR=  V=1'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

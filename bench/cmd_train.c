@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/cli.h"
 #include "bench/commands.h"
@@ -20,6 +22,7 @@ typedef struct train_printer {
     int64_t num_iterations, timed_steps;
     double timed_ms, last_step_ms;
     int64_t tokens_per_step;
+    FILE *losses; /* every step's loss with all its digits; NULL: not wanted */
 } train_printer;
 
 static double printer_step_avg(const train_printer *p)
@@ -72,6 +75,9 @@ static int train_on_event(void *user, const train_event *event)
             p->timed_ms += s->step_ms;
             p->timed_steps++;
         }
+        if (p->losses) {
+            fprintf(p->losses, "%lld,%.17g\n", (long long)s->step + 1, s->train_loss);
+        }
         printf("step:%lld/%lld train_loss:%.6f lr:%.3g step_time:%.2fms tag:%s\n",
                (long long)s->step + 1, (long long)p->num_iterations, s->train_loss,
                s->learning_rate, s->step_ms, train_step_tag_name((train_step_tag)s->tag));
@@ -94,10 +100,33 @@ static int train_on_event(void *user, const train_event *event)
     return 0;
 }
 
+/* Runs the job; `losses` is the name of a CSV file of the steps' losses, or NULL. */
+static gb_status train_run(const train_job *job, const char *losses, gb_error *err)
+{
+    train_printer printer = {.num_iterations = job->spec.num_iterations};
+    train_observer observer = {train_on_event, &printer};
+    if (losses) {
+        printer.losses = fopen(losses, "w");
+        if (!printer.losses) {
+            return gb_fail(err, GB_ERR_IO, "%s: %s", losses, strerror(errno));
+        }
+        fprintf(printer.losses, "step,train_loss\n");
+    }
+    gb_status status = trainer_run(job, &observer, err);
+    if (printer.losses) {
+        bool failed = ferror(printer.losses) != 0;
+        failed |= fclose(printer.losses) != 0;
+        if (failed && status == GB_OK) {
+            status = gb_fail(err, GB_ERR_IO, "%s: could not be written whole", losses);
+        }
+    }
+    return status;
+}
+
 gb_status cmd_train(int argc, char **argv, gb_error *err)
 {
     train_job job = train_job_default();
-    const char *preset = NULL, *backend = "auto", *train = NULL, *val = NULL;
+    const char *preset = NULL, *backend = "auto", *train = NULL, *val = NULL, *losses = NULL;
     int64_t threads = 0, device = -1;
     cli_list settings = {.count = 0};
     const cli_option options[] = {
@@ -110,6 +139,8 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
         {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
         {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
          1023},
+        {"--losses", NULL, CLI_TEXT, &losses, "FILE",
+         "write every step's loss, with all its digits (CSV)", 0, 0},
         {"--save", NULL, CLI_TEXT, &job.save_weights, "FILE", "write the weights (safetensors)", 0,
          0},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
@@ -138,7 +169,5 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
                                .sa_flags = SA_RESTART | SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    train_printer printer = {.num_iterations = job.spec.num_iterations};
-    train_observer observer = {train_on_event, &printer};
-    return trainer_run(&job, &observer, err);
+    return train_run(&job, losses, err);
 }

@@ -29,7 +29,8 @@ _gptbench_options() { # COMMAND
     report) echo --db --suite -o --output ;;
     compare) echo --db --suite --metric --fail-on ;;
     list | show) echo --db ;;
-    train) echo --model --set --train --val --backend --threads --device --save ;;
+    train) echo --model --set --train --val --backend --threads --device \
+        --losses --save ;;
     parity) echo --weights --tokens -o --out --model --set --backend --threads --device ;;
     data) ;;
     "data pack") echo -o --output --bytes --bpe --document-separator --shard-tokens ;;
@@ -52,6 +53,7 @@ _gptbench() {
     --backend) _gptbench_words auto cpu cuda; return ;;
     --model) _gptbench_words $_gptbench_presets; return ;;
     --set) compopt -o nospace; _gptbench_words $_gptbench_keys; return ;;
+    --losses) _gptbench_files csv; return ;;
     --weights | --save | --out) _gptbench_files safetensors; return ;;
     --train | --val | --output) _gptbench_files bin; return ;;
     --tokens) [ "$command" = parity ] && _gptbench_files bin; return ;;

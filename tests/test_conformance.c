@@ -1,7 +1,8 @@
 /* Every backend of this binary, in fp32 and bf16 and on every instruction set that the machine
  * has, held op by op against the float64 reference. What is compared, and how: conformance.h.
  *
- * GPTBENCH_CONFORMANCE=NAME (cpu, cuda, ref) restricts it to one backend. */
+ * GPTBENCH_CONFORMANCE=NAME (cpu, cuda, ref) restricts it to one backend,
+ * GPTBENCH_CONFORMANCE_TESTS=GLOB to the tests of such names ("cuda bf16 - attention"). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -193,6 +194,7 @@ int main(void)
                 .name = trials[n].name, .test_func = run_trial, .initial_state = &trials[n]};
         }
     }
+    cmocka_set_test_filter(getenv("GPTBENCH_CONFORMANCE_TESTS")); /* NULL: no filter */
     tests[n++] = (struct CMUnitTest){.name = "wrong backends are found", .test_func = test_bites};
     return _cmocka_run_group_tests("conformance", tests, (size_t)n, NULL, NULL);
 }

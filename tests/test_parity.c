@@ -10,7 +10,9 @@
  * In ref and fp32 the q, k and v rows of a fused matrix are also compared each on their own, as
  * the gradients of q and k are small beside those of v.
  * And on the reference: the whole model's gradient against finite differences, and the FLOPs that
- * the ops count against the formula. Run from the root of the repository. */
+ * the ops count against the formula. Run from the root of the repository.
+ *
+ * GPTBENCH_PARITY_TESTS=GLOB restricts it to the tests of such names ("parity, cpu fp32*"). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -474,6 +476,7 @@ int main(void)
                 n_fixtures);
         return 1;
     }
+    cmocka_set_test_filter(getenv("GPTBENCH_PARITY_TESTS")); /* NULL: no filter */
     tests[n++] = (struct CMUnitTest){.name = "wrong models are found", .test_func = test_bites};
     return _cmocka_run_group_tests("parity", tests, (size_t)n, NULL, NULL);
 }

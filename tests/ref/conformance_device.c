@@ -89,21 +89,62 @@ static void check_wide(check *t)
     expect(t, same, "upload_wide and download_wide keep the values, rounded to wide");
 }
 
-/* y = x . w^T for one row and one output, read back as double. */
-static double one_product(check *t, void *y, void *x, void *w, int64_t n)
+/* Value `index` of an act buffer. */
+static double act_value(check *t, const void *buffer, int64_t index)
 {
-    expect_ok(t, t->backend->linear_forward(t->dev, y, x, w, 1, n, 1), "linear_forward");
     unsigned char raw[8] = {0};
-    expect_ok(t, t->backend->download(t->dev, raw, y, t->about.act_bytes), "download");
-    if (t->about.act_bytes == 8) {
+    const int bytes = t->about.act_bytes;
+    const char *at = (const char *)buffer + index * bytes;
+    expect_ok(t, t->backend->download(t->dev, raw, at, bytes), "download");
+    if (bytes == 8) {
         double value;
         memcpy(&value, raw, 8);
         return value;
     }
     float single;
     unsigned char shifted[4] = {0, 0, raw[0], raw[1]};
-    memcpy(&single, t->about.act_bytes == 4 ? raw : shifted, 4);
+    memcpy(&single, bytes == 4 ? raw : shifted, 4);
     return (double)single;
+}
+
+/* n ones into an act buffer; `wide` is room for as many wide values. */
+static void fill_ones(check *t, void *act, void *wide, int64_t n)
+{
+    double ones[256];
+    for (int64_t i = 0; i < n && i < 256; i++) {
+        ones[i] = 1;
+    }
+    bool one_type = t->about.act_bytes == t->about.wide_bytes;
+    expect_ok(t, t->backend->upload_wide(t->dev, one_type ? act : wide, ones, n), "upload_wide");
+    if (!one_type) {
+        expect_ok(t, t->backend->weights_refresh(t->dev, act, wide, n), "weights_refresh");
+    }
+}
+
+/* y = x . w^T for one row and one output, read back as double. */
+static double one_product(check *t, void *y, void *x, void *w, int64_t n)
+{
+    expect_ok(t, t->backend->linear_forward(t->dev, y, x, w, 1, n, 1), "linear_forward");
+    return act_value(t, y, 0);
+}
+
+/* What a backend keeps of its rotations must follow T and D. Of ones the query head at position t
+ * becomes cos + sin of t * 10000^(-2i/D) in element i: D = 8 after 4, D = 4 after 8, T = 5 after 3.
+ */
+static void check_stale_rotations(check *t)
+{
+    static const int64_t shapes[][2] = {{3, 4}, {3, 8}, {2, 4}, {5, 4}};
+    void *qkv = new_buffer(t, 256 * 8), *wide = new_buffer(t, 256 * 8);
+    for (int i = 0; i < 4; i++) {
+        const int64_t T = shapes[i][0], D = shapes[i][1];
+        fill_ones(t, qkv, wide, T * 3 * D);
+        expect_ok(t, t->backend->qk_rope_forward(t->dev, qkv, NULL, false, 1, T, 1, 1, D),
+                  "qk_rope_forward");
+        const double angle = (double)(T - 1) * pow(10000, -2.0 / (double)D);
+        const double got = act_value(t, qkv, (T - 1) * 3 * D + 1), want = cos(angle) + sin(angle);
+        expect(t, fabs(got - want) <= conformance_tolerance(t->subject->precision) * want,
+               "the rotation is that of another shape");
+    }
 }
 
 /* Whatever a backend keeps of its weights (packed copies) must follow weights_refresh and adamw.
@@ -127,11 +168,7 @@ static void check_stale_weights(check *t)
     expect_ok(t, t->backend->upload_wide(t->dev, grad, one, N), "upload_wide");
     expect_ok(t, t->backend->upload_wide(t->dev, m, zero, N), "upload_wide");
     expect_ok(t, t->backend->upload_wide(t->dev, v, zero, N), "upload_wide");
-    if (one_type) {
-        expect_ok(t, t->backend->upload_wide(t->dev, x, one, N), "upload_wide");
-    } else {
-        expect_ok(t, t->backend->weights_refresh(t->dev, x, grad, N), "weights_refresh");
-    }
+    fill_ones(t, x, grad, N);
     expect_ok(t, t->backend->upload_wide(t->dev, master, one, N), "upload_wide");
     expect_ok(t, t->backend->weights_refresh(t->dev, weights, master, N), "weights_refresh");
     expect(t, one_product(t, y, x, weights, N) == N, "sum of ones");
@@ -414,6 +451,7 @@ int conformance_device(const cf_subject *subject)
     check_memory(&t);
     check_wide(&t);
     check_stale_weights(&t);
+    check_stale_rotations(&t);
     check_timers(&t);
     check_stage(&t);
     check_results(&t);

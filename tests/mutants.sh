@@ -1,0 +1,175 @@
+# The mistakes that tests/mutations.sh puts into the CUDA kernels, one at a time.
+#
+# Not among them, because no test of an op can or should tell them from the original: the order of
+# sums (query heads of a group taken in another order), roundings that the bounds of bf16 allow (h
+# made from the sum before instead of after it was rounded), and the exact zero that attention's
+# backward gives for query 0, of which rounding noise remains without the special case.
+cuda=kernels/cuda
+fp32="$cuda/attention_fp32.cu"
+forward="$cuda/attention_bf16_forward.cu"
+backward="$cuda/attention_bf16_backward.cu"
+
+# ---- embedding ----
+mutant embed-scan-barrier $cuda/embed.cu 'fp32 - embed' 'a barrier of the prefix sum is dropped' \
+    $'        __syncthreads();\n        sums[threadIdx.x] += before;' \
+    $'        sums[threadIdx.x] += before;'
+mutant embed-scan-last $cuda/embed.cu 'fp32 - embed' 'the prefix sum stops one round early' \
+    'offset < SCAN_THREADS; offset *= 2' 'offset < SCAN_THREADS / 2; offset *= 2'
+mutant embed-heavy-barrier $cuda/embed.cu 'fp32 - embed' 'frequent tokens: sums read before they are there' \
+    $'        __syncthreads();\n        const int64_t column' $'        const int64_t column'
+mutant embed-heavy-step $cuda/embed.cu 'bf16 - embed' 'frequent tokens: every warp takes the same positions' \
+    'begin + warp, end, WARPS, C, c' 'begin, end, WARPS, C, c'
+mutant embed-rank $cuda/embed.cu 'fp32 - embed' 'positions are summed in the wrong order of equals' \
+    's.bucket[j] < n' 's.bucket[j] <= n'
+mutant embed-accumulate $cuda/embed.cu 'fp32 - embed' 'what the gradient held is dropped' \
+    'sum[j] += old[j]' 'sum[j] += 0 * old[j]'
+mutant embed-gather $cuda/embed.cu 'bf16 - embed' 'the column of a gathered row is shifted' \
+    'tokens[n] * C + (i - n * C)' 'tokens[n] * C + (i - n * C) / (2 * W) * W'
+
+# ---- norms ----
+mutant norm-eps $cuda/norm.cu 'fp32 - add_norm' 'eps is ten times too large' \
+    '#define NORM_EPS 1e-6f' '#define NORM_EPS 1e-5f'
+mutant norm-rows $cuda/norm.cu 'fp32 - add_norm' 'the last row of an odd number is skipped' \
+    $'(norm_args a)\n{\n    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32, C = a.C;\n    if (n >= a.N) {' \
+    $'(norm_args a)\n{\n    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32, C = a.C;\n    if (n >= a.N - 1 && n > 0) {'
+mutant norm-scale $cuda/norm.cu 'fp32 - add_norm' 'the gradient of y misses the scale' \
+    'sum[j] *= a.scale;' 'sum[j] *= 1;'
+mutant norm-post-scale $cuda/norm.cu 'bf16 - add_norm' 'with post_norm: the mean is not taken off' \
+    'ny * mean_y' '0 * mean_y'
+mutant norm-first $cuda/norm.cu 'fp32 - add_norm' 'dx is taken as zero where it is not' \
+    'load<Act, W>(g, dx);' 'for (int j = 0; j < W; j++) { g[j] = 0 * inv_h; }'
+mutant norm-mean $cuda/norm.cu 'fp32 - add_norm' 'the mean is over one value too many' \
+    'mean_h = warp_sum(product) / (float)C;' 'mean_h = warp_sum(product) / (float)(C + 1);'
+mutant warp-sum "$cuda/launch.cuh $cuda/norm.cu" 'fp32 - add_norm' 'a warp sum leaves out half of the lanes' \
+    $'int offset = 16; offset > 0; offset /= 2) {\n        x += __shfl' \
+    $'int offset = 8; offset > 0; offset /= 2) {\n        x += __shfl'
+
+# ---- matrix products ----
+mutant gemm-transpose $cuda/gemm.cu 'fp32 - linear' 'the other operand is transposed' \
+    'op_b = k->b_transposed ?' 'op_b = k->a_transposed ?'
+mutant gemm-beta $cuda/gemm.cu 'fp32 - linear' 'accumulation is dropped' \
+    'plan->key.accumulate ? 1.0f : 0.0f' '0.0f'
+mutant gemm-first $cuda/gemm.cu 'bf16 - linear' 'what should be overwritten is added to' \
+    'g.accumulate = !first;' 'g.accumulate = true;'
+mutant gemm-stride $cuda/gemm.cu 'fp32 - classifier' 'the padded stride of the logits is ignored' \
+    'g->ldc > 0 ? g->ldc : g->N' 'g->N'
+mutant gemm-key $cuda/gemm.cu 'fp32 - linear' 'plans of products that accumulate serve those that do not' \
+    'k.accumulate = g->accumulate;' 'k.accumulate = 0 * g->accumulate;'
+
+# ---- activations ----
+mutant gelu-slope $cuda/elementwise.cu 'fp32 - mlp' 'the slope of GELU misses a term' \
+    'return cdf + x * pdf;' 'return cdf + pdf;'
+mutant gelu-tanh $cuda/elementwise.cu 'fp32 - mlp' 'GELU by the tanh approximation' \
+    'return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));' \
+    'return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));'
+mutant swiglu-swap $cuda/elementwise.cu 'bf16 - mlp' 'gate and value change places' \
+    'value[j] *= gate[j] * sigmoid(gate[j]);' 'value[j] = gate[j] * value[j] * sigmoid(value[j]);'
+mutant swiglu-slope $cuda/elementwise.cu 'fp32 - mlp' 'the slope of SwiGLU has a wrong sign' \
+    's * (1.0f + g * (1.0f - s))' 's * (1.0f - g * (1.0f - s))'
+mutant swiglu-row $cuda/elementwise.cu 'fp32 - mlp' 'the rows of the gradient are half as far apart' \
+    $'    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {\n        const int64_t n = i / F, at = n * 2 * F + (i - n * F);\n        float d[W]' \
+    $'    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {\n        const int64_t n = i / F, at = n * F + (i - n * F);\n        float d[W]'
+
+# ---- classifier ----
+mutant loss-target $cuda/classifier.cu 'fp32 - classifier' 'the target is off by one' \
+    'v + j == target ?' 'v + j == target + 1 ?'
+mutant loss-barrier $cuda/classifier.cu 'fp32 - classifier' 'the target is overwritten before it is read' \
+    '__syncthreads(); /* the target' '/* the target'
+mutant loss-reduce-barrier $cuda/classifier.cu 'bf16 - classifier' 'sums of warps are read before they are there' \
+    $'    __syncthreads();\n    s = shared[0];' $'    s = shared[0];'
+mutant loss-tail $cuda/classifier.cu 'fp32 - classifier' 'the tail of an odd vocabulary is left out' \
+    $'v = whole + threadIdx.x; v < V; v += THREADS) {\n        softmax_state' \
+    $'v = whole + threadIdx.x; v < V - 1; v += THREADS) {\n        softmax_state'
+mutant loss-first $cuda/classifier.cu 'bf16 - classifier' 'each chunk overwrites the gradient' \
+    'dwte.accumulate = !k.first;' 'dwte.accumulate = false;'
+mutant loss-stride $cuda/classifier.cu 'fp32 - classifier' 'the gradient is read with the wrong stride' \
+    'dh.lda = k.loss.stride;' 'dh.lda = k.loss.V;'
+
+# ---- optimiser ----
+mutant adamw-tail $cuda/optimizer.cu 'fp32 - optimizer' 'the last elements are left out' \
+    'i = whole + grid_index(); i < a.n; i += grid_size()) {' \
+    'i = whole + grid_index(); i < a.n - 1; i += grid_size()) {'
+mutant adamw-square $cuda/optimizer.cu 'fp32 - optimizer' 'v sums gradients, not their squares' \
+    'a.rest2 * g * g' 'a.rest2 * g'
+mutant adamw-eps $cuda/optimizer.cu 'fp32 - optimizer' 'eps inside the root' \
+    'sqrtf(v * a.square_scale) + a.eps' 'sqrtf(v * a.square_scale + a.eps)'
+mutant adamw-narrow $cuda/optimizer.cu 'bf16 - optimizer' 'the compute copy is one step behind' \
+    'store<bf16, W>(a.narrow + i, p);' 'store<bf16, W>(a.narrow + i, m);'
+mutant sum-barrier $cuda/optimizer.cu 'fp32 - optimizer' 'sums of warps are read before they are there' \
+    $'    __syncthreads();\n    double total = 0;' $'    double total = 0;'
+mutant sum-partials $cuda/optimizer.cu 'fp32 - optimizer' 'a partial sum is dropped' \
+    'i < THREADS / 32; i++) {' 'i < THREADS / 32 - 1; i++) {'
+
+# ---- rotary positions ----
+mutant rope-sign $cuda/rope.cu 'fp32 - qk_rope' 'the rotation turns the other way' \
+    'u1[j] = x1 * cosine[j] + x2 * sine[j];' 'u1[j] = x1 * cosine[j] - x2 * sine[j];'
+mutant rope-back-sign $cuda/rope.cu 'bf16 - qk_rope' 'the gradient turns the other way' \
+    'd2[j] = e1 * sine + e2 * cosine;' 'd2[j] = e2 * cosine - e1 * sine;'
+mutant rope-position $cuda/rope.cu 'fp32 - qk_rope' 'positions go on over the sequences of a batch' \
+    'a.table + n % a.T * a.D' 'a.table + (n / a.T + n) % a.T * a.D'
+mutant rope-table $cuda/rope.cu 'fp32 - device' 'a table of another width is used again' \
+    'if (dev->rope_D == D && dev->rope_T >= T)' 'if (dev->rope_D > 0 && dev->rope_T >= T)'
+mutant rope-heads $cuda/rope.cu 'fp32 - qk_rope' 'two heads are swapped' \
+    '(p.head - n * a.normed) * a.D;' \
+    '((p.head - n * a.normed) < 2 && a.normed > 1 ? 1 - (p.head - n * a.normed) : p.head - n * a.normed) * a.D;'
+mutant rope-norm-mean $cuda/rope.cu 'fp32 - qk_rope' "the norm's gradient misses the mean" \
+    'inv * (d1[j] - y1[j] * mean)' 'inv * d1[j]'
+mutant rope-lanes $cuda/rope.cu 'bf16 - qk_rope' 'the sum over a head leaves out half of its lanes' \
+    'int offset = lanes / 2; offset > 0;' 'int offset = lanes / 4; offset > 0;'
+
+# ---- attention, fp32 ----
+common="$cuda/attention_common.cuh"
+mutant attention-mask "$common $fp32" 'fp32 - attention' 'a query sees the key behind it' \
+    'return j <= i &&' 'return j <= i + 1 &&'
+mutant attention-window "$common $fp32" 'fp32 - attention' 'the window is one key short' \
+    '(window == 0 || i - j <= window)' '(window == 0 || i - j < window)'
+mutant attention-heads "$common $fp32" 'fp32 - attention' 'query heads take the wrong key head' \
+    'int kv = h / (a.H / a.K);' 'int kv = h % a.K;'
+mutant attention-scale "$common $fp32" 'fp32 - attention' 'scores are scaled by 1/D' \
+    '1 / sqrt((double)D)' '1 / (double)D'
+mutant attention-first-tile "$common $fp32" 'fp32 - attention' 'the first tile of a window is left out' \
+    'q0 > window ? q0 - window : 0) / tile;' 'q0 > window ? q0 - window + tile : 0) / tile;'
+mutant attention-barrier $fp32 'fp32 - attention' 'V overwrites K while it is read' \
+    $'        __syncthreads(); /* K has been used, p is there */\n' ''
+mutant attention-correction $fp32 'fp32 - attention' 'earlier sums are not rescaled' \
+    'acc[i] *= correction;' 'acc[i] *= 1;'
+mutant attention-lse $fp32 'fp32 - attention' 'log-sum-exp misses the maximum' \
+    '= top + logf(total);' '= logf(total);'
+mutant attention-group $fp32 'fp32 - attention' "a key's gradient comes from one query head of its group" \
+    'i < group * (last - first + 1); i++' 'i < (last - first + 1); i++'
+mutant attention-delta $fp32 'fp32 - attention' 'delta is not summed over the row' \
+    'delta = row_sum(delta);' ''
+
+# ---- attention, bf16 on tensor cores ----
+mutant flash-mask $forward 'bf16 - attention' 'columns of a fragment are masked as their neighbours' \
+    'k0 + 8 * j + lane % 4 * 2 + e % 2,' 'k0 + 8 * j + lane % 4 * 2 + e / 2,'
+mutant flash-stage $forward 'bf16 - attention' 'a stage is overwritten while it is read' \
+    $'        __syncthreads(); /* the next step overwrites this stage */\n' ''
+mutant flash-wait $forward 'bf16 - attention' 'a tile is read before it has arrived' \
+    $'        ptx_cp_async_commit();\n        ptx_cp_async_wait<1>();' \
+    $'        ptx_cp_async_commit();\n        ptx_cp_async_wait<2>();'
+mutant flash-correction $forward 'bf16 - attention' 'the two rows of a lane change factors' \
+    'acc[i][n][e] *= correction[e / 2];' 'acc[i][n][e] *= correction[e % 2];'
+mutant flash-total $forward 'bf16 - attention' 'the sum of a row forgets earlier tiles' \
+    'total[half] = total[half] * correction[half] + sum;' 'total[half] = sum;'
+mutant flash-fragment "$cuda/attention_mma.cuh $forward" 'bf16 - attention' 'halves of an operand change places' \
+    $'a[i][1] = ptx_pack_bf16x2(p[i][2 * k][2], p[i][2 * k][3]);' \
+    $'a[i][1] = ptx_pack_bf16x2(p[i][2 * k][3], p[i][2 * k][2]);'
+mutant flash-tail "$cuda/attention_mma.cuh $forward" 'bf16 - attention' 'rows behind the end are written' \
+    'if (row0 + r < T && col0 + c < D) {' 'if (row0 + r < T + 1 && col0 + c < D) {'
+mutant flash-quad "$cuda/attention_mma.cuh $forward" 'bf16 - attention' 'a row sum leaves out two lanes of four' \
+    'return x + __shfl_xor_sync(0xffffffffu, x, 2);' 'return x;'
+mutant flash-dq-scale $backward 'bf16 - attention' "the queries' gradient misses the scale" \
+    'a.D, dq[0], scale, scale);' 'a.D, dq[0], 1, 1);'
+mutant flash-part $backward 'bf16 - attention' 'both halves of wide heads go to the first' \
+    'part * width, a.D, dk[0], scale,' '0, a.D, dk[0], scale,'
+mutant flash-delta $backward 'bf16 - attention' 'delta of another row is subtracted' \
+    'values[bm + column]);' 'values[bm + (column ^ 1)]);'
+mutant flash-keys-mask $backward 'bf16 - attention' 'the mask of keys is transposed' \
+    '!attention_sees(q0 + column, key, a.window) ? 0 : x;' \
+    '!attention_sees(key, q0 + column, a.window) ? 0 : x;'
+mutant flash-keys-head $backward 'bf16 - attention' "a head of a group meets another one's gradient" \
+    $'a.dout + head.out_at,\n                                          (int64_t)a.H * a.D, q0' \
+    $'a.dout + first_head.out_at,\n                                          (int64_t)a.H * a.D, q0'
+mutant flash-lse-bits $backward 'bf16 - attention' 'log-sum-exp is taken in the wrong base' \
+    'a.lse[head.row_at + q0 + r] * LOG2_E : INFINITY;' 'a.lse[head.row_at + q0 + r] : INFINITY;'
