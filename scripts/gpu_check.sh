@@ -26,17 +26,18 @@ logs=${GPU_CHECK_LOGS:-$work/logs}
 only=${GPU_CHECK_ONLY:-*}
 mkdir -p "$logs"
 
-# Bounds on the largest relative difference of a step's training loss over a whole curve.
+# Bounds on the largest relative difference of a step's training loss over a whole curve, from what
+# the CPU backend differs from itself on these two models (the plain one; the variant with grouped
+# heads, SwiGLU and both norms):
 #
-# fp32, CUDA against CPU: 1e-5, what conformance allows a single op. The CPU backend's own curves of
-# this model differ by 3.9e-8 between its AVX-512 and its generic code (one sums with fused
-# multiply-adds in another order), and by 0 between 1 and 2 threads; a GPU sums in yet another
-# order and has other exp and erf, but a mistake in an op shows as 1e-3 and more within a few steps.
+# fp32, CUDA against CPU: 1e-5, what conformance allows a single op. The CPU's AVX-512 and generic
+# code, which sum in different orders, differ by 3.9e-8 and 2.7e-7 (1 and 2 threads: 0). A GPU has
+# another order again, and other exp and erf; a mistake in an op shows as 1e-3 and more.
 #
-# bf16 against the fp32 curve of the same GPU: 2e-3. The CPU backend's bf16 curve differs from its
-# fp32 curve by 2.2e-4 at most; ten times that leaves room for other places of rounding.
+# bf16 against the fp32 curve of the same GPU: 5e-3. On the CPU the two curves differ by 2.2e-4 and
+# 1.1e-3; five times that leaves room for other places of rounding.
 fp32_bound=${GPU_CHECK_FP32_BOUND:-1e-5}
-bf16_bound=${GPU_CHECK_BF16_BOUND:-2e-3}
+bf16_bound=${GPU_CHECK_BF16_BOUND:-5e-3}
 
 steps=200
 model=(--set vocab_size=256 --set n_layer=4 --set n_head=4 --set n_embd=128 --set batch_size=8

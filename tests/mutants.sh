@@ -90,9 +90,9 @@ mutant adamw-tail $cuda/optimizer.cu 'fp32 - optimizer' 'the last elements are l
     'i = whole + grid_index(); i < a.n; i += grid_size()) {' \
     'i = whole + grid_index(); i < a.n - 1; i += grid_size()) {'
 mutant adamw-square $cuda/optimizer.cu 'fp32 - optimizer' 'v sums gradients, not their squares' \
-    'a.rest2 * g * g' 'a.rest2 * g'
+    'f.rest2 * g * g' 'f.rest2 * g'
 mutant adamw-eps $cuda/optimizer.cu 'fp32 - optimizer' 'eps inside the root' \
-    'sqrtf(v * a.square_scale) + a.eps' 'sqrtf(v * a.square_scale + a.eps)'
+    'sqrtf(v * f.square_scale) + f.eps' 'sqrtf(v * f.square_scale + f.eps)'
 mutant adamw-narrow $cuda/optimizer.cu 'bf16 - optimizer' 'the compute copy is one step behind' \
     'store<bf16, W>(a.narrow + i, p);' 'store<bf16, W>(a.narrow + i, m);'
 mutant sum-barrier $cuda/optimizer.cu 'fp32 - optimizer' 'sums of warps are read before they are there' \
@@ -163,13 +163,12 @@ mutant flash-dq-scale $backward 'bf16 - attention' "the queries' gradient misses
     'a.D, dq[0], scale, scale);' 'a.D, dq[0], 1, 1);'
 mutant flash-part $backward 'bf16 - attention' 'both halves of wide heads go to the first' \
     'part * width, a.D, dk[0], scale,' '0, a.D, dk[0], scale,'
-mutant flash-delta $backward 'bf16 - attention' 'delta of another row is subtracted' \
-    'values[bm + column]);' 'values[bm + (column ^ 1)]);'
+mutant flash-delta $backward 'bf16 - attention' 'delta of the neighbour is subtracted' \
+    'const float of = e % 2 ? d.y : d.x;' 'const float of = e % 2 ? d.x : d.y;'
 mutant flash-keys-mask $backward 'bf16 - attention' 'the mask of keys is transposed' \
-    '!attention_sees(q0 + column, key, a.window) ? 0 : x;' \
-    '!attention_sees(key, q0 + column, a.window) ? 0 : x;'
+    '!attention_sees(query, key, window) ? 0 : x;' '!attention_sees(key, query, window) ? 0 : x;'
 mutant flash-keys-head $backward 'bf16 - attention' "a head of a group meets another one's gradient" \
     $'a.dout + head.out_at,\n                                          (int64_t)a.H * a.D, q0' \
     $'a.dout + first_head.out_at,\n                                          (int64_t)a.H * a.D, q0'
 mutant flash-lse-bits $backward 'bf16 - attention' 'log-sum-exp is taken in the wrong base' \
-    'a.lse[head.row_at + q0 + r] * LOG2_E : INFINITY;' 'a.lse[head.row_at + q0 + r] : INFINITY;'
+    '-LOG2_E * (e % 2 ? shift.y : shift.x)' '-1.0f * (e % 2 ? shift.y : shift.x)'

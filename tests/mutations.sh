@@ -5,7 +5,7 @@
 # BUILD_DIR is a build with SIMT=1 (`make test-simt` leaves build-simt). Prints `caught` or
 # `SURVIVED` per mutant and ends with a count. Exit status: 0 all caught, 1 not all, 2 a mutant that
 # can no longer be made (its text is gone, or is there twice, or it does not compile) or a test that
-# fails without any.
+# fails without any. MUTATIONS_TABLE=FILE is read instead of tests/mutants.sh.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 if [ $# -eq 0 ] || [ ! -e "$1/libgptbench.a" ]; then
@@ -83,7 +83,7 @@ mutant() {
     printf ' %-26s %-18s %s (%d s)\n' "$name" "$tests" "$what" $((SECONDS - start))
 }
 
-. tests/mutants.sh
+. "${MUTATIONS_TABLE:-tests/mutants.sh}"
 echo "$caught of $made mutants caught"
 [ $made -gt 0 ] || stop "no mutant has such a name"
 [ "$caught" -eq "$made" ]
