@@ -9,6 +9,7 @@
 #include "bench/commands.h"
 #include "bench/comparison.h"
 #include "bench/dbfile.h"
+#include "bench/entry_pair.h"
 #include "bench/numbers.h"
 #include "bench/table.h"
 #include "model/config.h"
@@ -90,50 +91,6 @@ static gb_status condition_parse(condition *out, const char *text, metric_id ask
         out->metric = METRIC_STEP_MEDIAN;
     }
     return GB_OK;
-}
-
-/* ---- entries ---- */
-
-static gb_status entry_unknown(const report_data *data, const char *name, gb_error *err)
-{
-    const char **names = calloc((size_t)data->n_configs + 1, sizeof *names);
-    if (!names) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d names", data->n_configs);
-    }
-    bool known = false;
-    char list[512] = "";
-    for (int i = 0, used = 0; i < data->n_configs; i++) {
-        names[i] = data->configs[i].name;
-        known |= strcmp(names[i], name) == 0;
-        if (used < (int)sizeof list) {
-            used +=
-                snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", names[i]);
-        }
-    }
-    const char *nearest = gb_nearest_name(name, names);
-    free(names);
-    if (known) {
-        return gb_fail(err, GB_ERR_FAILED, "%s: `%s` has no finished run in suite `%s` yet",
-                       data->db_path, name, data->suite_name);
-    }
-    return gb_fail(err, GB_ERR_USAGE, "%s: suite `%s` has no config `%s`%s%s%s It has: %s",
-                   data->db_path, data->suite_name, name, nearest ? "; did you mean `" : "",
-                   nearest ? nearest : "", nearest ? "`?" : ".", list);
-}
-
-/* The base entry that ran where the new one did, where there is one. */
-static int entry_beside(const report_data *data, int base, int other)
-{
-    const report_entry *e = &data->entries[base], *like = &data->entries[other];
-    for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *candidate = &data->entries[i];
-        if (candidate->config == e->config && candidate->machine == like->machine &&
-            strcmp(candidate->backend, like->backend) == 0 &&
-            strcmp(candidate->precision, like->precision) == 0) {
-            return i;
-        }
-    }
-    return base;
 }
 
 /* ---- output ---- */
@@ -236,24 +193,15 @@ static gb_status condition_check(const condition *cond, const report_data *data,
 static gb_status compare(const report_data *data, const char *const names[2], metric_id only,
                          const condition *conditions, int n_conditions, gb_error *err)
 {
-    int found[2];
-    for (int i = 0; i < 2; i++) {
-        found[i] = report_data_find_entry(data, names[i]);
-        if (found[i] < 0) {
-            return entry_unknown(data, names[i], err);
-        }
-    }
-    if (strcmp(data->entries[found[0]].label, names[0]) != 0) {
-        found[0] = entry_beside(data, found[0], found[1]);
-    }
-    const report_entry *base = &data->entries[found[0]], *e = &data->entries[found[1]];
+    const report_entry *base = NULL, *e = NULL;
+    GB_TRY(entry_pair_find(data, names, &base, &e, err));
     GB_TRY(print_table(data, base, e, only, err));
     comparison c;
     metric_id headline = only == METRIC_COUNT ? METRIC_STEP_AVG : only;
     GB_TRY(comparison_make(&c, data, base, e, headline, err));
     printf("\n");
     print_sentence(base, e, &c);
-    if (base->machine != e->machine || strcmp(base->backend, e->backend) != 0) {
+    if (!entry_pair_same_platform(base, e)) {
         printf("The two ran on different machines or backends: times do not compare.\n");
     }
     bool failed = false;

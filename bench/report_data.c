@@ -201,7 +201,8 @@ static gb_status configs_read(reader *r)
     report_data *data = r->data;
     bool row;
     GB_TRY(reader_open(r, "SELECT config_id, c.name, is_baseline, attention_type, n_layer, n_head,"
-                          " n_embd, n_params, flops_per_token"
+                          " n_embd, n_params, flops_per_token, vocab_size, head_dim, n_kv_head,"
+                          " mlp_hidden, window_size, use_swiglu_mlp, post_norm, qk_norm"
                           " FROM config c JOIN suite s USING (suite_id)"
                           " WHERE s.name = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
     sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
@@ -224,6 +225,14 @@ static gb_status configs_read(reader *r)
         c->n_embd = read_int(r);
         c->n_params = read_int(r);
         c->flops_per_token = read_double(r);
+        c->vocab_size = read_int(r);
+        c->head_dim = read_int(r);
+        c->n_kv_head = read_int(r);
+        c->mlp_hidden = read_int(r);
+        c->window_size = read_int(r);
+        c->use_swiglu_mlp = read_int(r) != 0;
+        c->post_norm = read_int(r) != 0;
+        c->qk_norm = read_int(r) != 0;
     }
 }
 
@@ -370,9 +379,9 @@ static gb_status ops_read(reader *r, report_run *run)
 {
     bool row;
     /* Rows are sums over `steps` steps; evaluation is not part of a training step. */
-    GB_TRY(reader_open(r, "SELECT phase, op, sum(time_ms / steps) FROM op_time"
-                          " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"
-                          " GROUP BY phase, op ORDER BY phase, op"));
+    GB_TRY(reader_open(r, "SELECT phase, op, layer, calls * 1.0 / steps, time_ms / steps,"
+                          " flops / steps FROM op_time WHERE run_id = ?1 AND phase <> 'eval'"
+                          " AND steps > 0 ORDER BY phase, op, layer"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
         GB_TRY(reader_next(r, &row));
@@ -386,7 +395,10 @@ static gb_status ops_read(reader *r, report_run *run)
         report_op *op = &run->ops[run->n_ops++];
         op->phase = read_text(r);
         op->op = read_text(r);
+        op->layer = read_int(r);
+        op->calls = read_double(r);
         op->time_ms = read_double(r);
+        op->flops = read_double(r);
     }
 }
 

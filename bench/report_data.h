@@ -25,6 +25,9 @@ typedef struct report_config {
     const char *attention_type;
     int64_t n_layer, n_head, n_embd, n_params;
     double flops_per_token; /* exact */
+    int64_t vocab_size, head_dim, n_kv_head, mlp_hidden;
+    int64_t window_size; /* 0: full causal */
+    bool use_swiglu_mlp, post_norm, qk_norm;
 } report_config;
 
 typedef struct report_step {
@@ -37,9 +40,11 @@ typedef struct report_eval {
     double val_loss, train_time_ms;
 } report_eval;
 
+/* One row of the ledger of profiled steps, per step; never of phase `eval`. */
 typedef struct report_op {
     const char *phase, *op;
-    double time_ms; /* per step, summed over the layers */
+    int64_t layer; /* -1 outside the blocks */
+    double calls, time_ms, flops;
 } report_op;
 
 typedef struct report_run {

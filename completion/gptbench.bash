@@ -28,6 +28,7 @@ _gptbench_options() { # COMMAND
     plan) echo --backend --only --train --val --gflops --threads ;;
     report) echo --db --suite -o --output ;;
     compare) echo --db --suite --metric --fail-on ;;
+    why) echo --db --suite --by --json --force ;;
     list | show) echo --db ;;
     train) echo --model --set --train --val --backend --threads --device \
         --losses --save ;;
@@ -44,7 +45,7 @@ _gptbench() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        _gptbench_words run plan report compare list show train parity data doctor help \
+        _gptbench_words run plan report compare why list show train parity data doctor help \
             --help --version
         return
     fi
@@ -62,6 +63,7 @@ _gptbench() {
     --metric) _gptbench_words step_avg step_median tokens_per_s val_loss best_val_loss \
         peak_memory flops n_params
         return ;;
+    --by) _gptbench_words op,phase op layer; return ;;
     -o) _gptbench_files safetensors bin; return ;;
     esac
     if [[ $cur == -* ]]; then
@@ -78,7 +80,7 @@ _gptbench() {
             _gptbench_files txt bin bpe
         fi
         ;;
-    help) _gptbench_words run plan report compare list show train parity data doctor ;;
+    help) _gptbench_words run plan report compare why list show train parity data doctor ;;
     esac
 }
 complete -F _gptbench gptbench
