@@ -281,6 +281,7 @@ static void run_read(reader *r, report_run *run)
     run->val_data = read_text(r);
     run->train_data_hash = read_text(r);
     run->val_data_hash = read_text(r);
+    run->profile_note = read_text(r);
     run->threads = read_int(r);
     run->seed = read_int(r);
     run->batch_size = read_int(r);
@@ -303,8 +304,9 @@ static gb_status runs_read(reader *r)
         r,
         "SELECT r.run_id, config_id, replicate, attempt, r.machine_id, status, message, r.backend,"
         " r.precision, isa, precision_note, libraries, program_version, program_commit, compiler,"
-        " train_data, val_data, train_data_hash, val_data_hash, r.threads, seed, batch_size,"
-        " sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, steps_done,"
+        " train_data, val_data, train_data_hash, val_data_hash, profile_note, r.threads, seed,"
+        " batch_size, sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, "
+        "steps_done,"
         " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s"
         " FROM run r JOIN config c USING (config_id) JOIN suite s USING (suite_id)"
         " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"

@@ -154,7 +154,7 @@ refused "another precision" "--force shows it all the same" --db one.db d12 d12_
 sqlite3 one.db "UPDATE run SET precision = 'fp32', backend = 'cuda' WHERE config_id = 2"
 refused "another backend" "(cuda, fp32)" --db one.db d12 d12_mlp3x
 sqlite3 one.db "UPDATE run SET backend = 'cpu' WHERE config_id = 2;
-    INSERT INTO machine SELECT 2, 'g', 'other', os, cpu, 4, memory_bytes, 'another CPU', driver FROM machine;
+    INSERT INTO machine (machine_id, fingerprint, hostname, os, cpu, cpu_count, memory_bytes, device, driver) SELECT 2, 'g', 'other', os, cpu, 4, memory_bytes, 'another CPU', driver FROM machine;
     UPDATE run SET machine_id = 2 WHERE config_id = 2"
 refused "another machine" "another CPU" --db one.db d12 d12_mlp3x
 bench why --db one.db d12 d12_mlp3x --force

@@ -42,8 +42,10 @@ static void sql(const char *db, const char *text)
 static void hand_made_row(store *s, int run, const char *phase, int layer, const char *op,
                           double time_ms, double flops)
 {
-    fake_exec(s, "INSERT INTO op_time VALUES (%d,%Q,%d,%Q,2,2,%.4f,%.1f)", run, phase, layer, op,
-              time_ms, flops);
+    fake_exec(s,
+              "INSERT INTO op_time (run_id, phase, layer, op, steps, calls, time_ms, flops)"
+              " VALUES (%d,%Q,%d,%Q,2,2,%.4f,%.1f)",
+              run, phase, layer, op, time_ms, flops);
 }
 
 /* Two configs, two replicates; runs 100 and 101 are the base's, 200 and 201 the new one's. Rows
@@ -356,10 +358,14 @@ static void test_conditions(void **state)
     place p;
     ledger_sentences notes;
     hand_made(&p);
-    sql(p.db, "UPDATE run SET threads = 1, tokens_per_step = 512 WHERE run_id >= 200");
+    sql(p.db, "UPDATE run SET threads = 1, tokens_per_step = 512 WHERE run_id >= 200;"
+              "UPDATE run SET profile_note = '7 records were dropped' WHERE run_id = 201");
     place_open(&p, LEDGER_BY_OP);
     assert_int_equal(ledger_notes(&notes, p.l, NULL), GB_OK);
     assert_true(sentences_have(&notes, "different numbers of threads: 2 and 1"));
+    assert_true(sentences_have(
+        &notes, "profile of d12_mlp3x, replicate 1, is not complete: 7 records were dropped."));
+    assert_int_equal(notes.n, 4);
     assert_true(sentences_have(&notes, "2048 tokens in the one and 512 in the other"));
     ledger_sentences_free(&notes);
     place_remove(&p);
