@@ -135,6 +135,7 @@ static gb_status train(const worker_job *job, gb_error *err)
     work.device_index = (int)job->device_index;
     work.replicate = job->replicate;
     work.profile_steps = job->profile_steps;
+    work.spans = job->replicate == 0; /* once per config is enough for a timeline */
     work.stop = &stop_wanted;
     return trainer_run(&work, &observer, err);
 }

@@ -16,6 +16,7 @@ gb_status cmd_why(int argc, char **argv, gb_error *err);
 gb_status cmd_list(int argc, char **argv, gb_error *err);
 gb_status cmd_show(int argc, char **argv, gb_error *err);
 gb_status cmd_train(int argc, char **argv, gb_error *err);
+gb_status cmd_profile(int argc, char **argv, gb_error *err);
 gb_status cmd_parity(int argc, char **argv, gb_error *err);
 gb_status cmd_data(int argc, char **argv, gb_error *err);
 gb_status cmd_doctor(int argc, char **argv, gb_error *err);

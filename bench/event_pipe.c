@@ -136,6 +136,13 @@ static bool optime_valid(const train_event *event)
            duration_valid(event->u.optime.step_ms);
 }
 
+static bool span_valid(const gb_op_span *span)
+{
+    return (int)span->phase >= 0 && span->phase < GB_PHASE_COUNT && (int)span->op >= 0 &&
+           span->op < GB_OP_COUNT && span->layer >= -1 && duration_valid(span->begin_ms) &&
+           isfinite(span->end_ms) && span->end_ms >= span->begin_ms;
+}
+
 static bool train_valid(const train_event *event)
 {
     switch ((train_event_type)event->type) {
@@ -147,6 +154,8 @@ static bool train_valid(const train_event *event)
         return eval_valid(&event->u.eval);
     case TRAIN_EVENT_OPTIME:
         return optime_valid(event);
+    case TRAIN_EVENT_SPAN:
+        return span_valid(&event->u.span);
     case TRAIN_EVENT_END:
         return event->u.end.status >= GB_OK && event->u.end.status <= GB_ERR_INTERNAL &&
                event->u.end.steps_done >= 0 && TEXT_ENDS(event->u.end.message);

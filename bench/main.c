@@ -32,6 +32,7 @@ static const command_entry commands[] = {
     {"list", cmd_list, "list the suites and runs that the database holds"},
     {"show", cmd_show, "show one run in full"},
     {"train", cmd_train, "train one model and print its progress"},
+    {"profile", cmd_profile, "show where the time of a step goes, for one model"},
     {"parity", cmd_parity, "one batch forward and backward, written out for checking"},
     {"data", cmd_data, "pack text into token shards, check shards, describe sources"},
     {"doctor", cmd_doctor, "say what this machine offers and what it lacks"},

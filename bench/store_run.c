@@ -38,6 +38,16 @@ static gb_status optime_write(store *s, int64_t run_id, const train_event *event
                       row->flops);
 }
 
+static gb_status span_write(store *s, int64_t run_id, const gb_op_span *span, gb_error *err)
+{
+    return store_exec(s, err,
+                      "INSERT INTO op_span SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3, ?4, "
+                      "?5, ?6 FROM op_span"
+                      " WHERE run_id = ?1",
+                      "ititdd", run_id, gb_phase_name(span->phase), (int64_t)span->layer,
+                      gb_op_name(span->op), span->begin_ms, span->end_ms);
+}
+
 gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb_error *err)
 {
     const train_step *step = &event->u.step;
@@ -56,6 +66,8 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
                           eval->train_time_ms);
     case TRAIN_EVENT_OPTIME:
         return optime_write(s, run_id, event, err);
+    case TRAIN_EVENT_SPAN:
+        return span_write(s, run_id, &event->u.span, err);
     case TRAIN_EVENT_END:
         break;
     }

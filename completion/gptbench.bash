@@ -32,6 +32,8 @@ _gptbench_options() { # COMMAND
     list | show) echo --db ;;
     train) echo --model --set --train --val --backend --threads --device \
         --losses --save ;;
+    profile) echo --model --set --train --by --steps --timed-steps --trace --backend --threads \
+        --device ;;
     parity) echo --weights --tokens -o --out --model --set --backend --threads --device ;;
     data) ;;
     "data pack") echo -o --output --bytes --bpe --document-separator --shard-tokens ;;
@@ -45,7 +47,7 @@ _gptbench() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        _gptbench_words run plan report compare why list show train parity data doctor help \
+        _gptbench_words run plan report compare why list show train profile parity data doctor help \
             --help --version
         return
     fi
@@ -59,6 +61,8 @@ _gptbench() {
     --train | --val | --output) _gptbench_files bin; return ;;
     --tokens) [ "$command" = parity ] && _gptbench_files bin; return ;;
     --bpe) _gptbench_files bpe txt; return ;;
+    --trace) _gptbench_files json; return ;;
+    --by) _gptbench_words op layer; return ;;
     --report | --results) _gptbench_files; return ;;
     --metric) _gptbench_words step_avg step_median tokens_per_s val_loss best_val_loss \
         peak_memory flops n_params
@@ -80,7 +84,7 @@ _gptbench() {
             _gptbench_files txt bin bpe
         fi
         ;;
-    help) _gptbench_words run plan report compare why list show train parity data doctor ;;
+    help) _gptbench_words run plan report compare why list show train profile parity data doctor ;;
     esac
 }
 complete -F _gptbench gptbench

@@ -14,6 +14,7 @@ typedef enum train_event_type {
     TRAIN_EVENT_STEP,   /* after each optimiser step */
     TRAIN_EVENT_EVAL,   /* after each validation */
     TRAIN_EVENT_OPTIME, /* one row of the per-op ledger, several after the profiled steps */
+    TRAIN_EVENT_SPAN,   /* one op of the last profiled step; all of them in a row, if asked for */
     TRAIN_EVENT_END     /* once, whatever the outcome */
 } train_event_type;
 
@@ -76,6 +77,7 @@ typedef struct train_event {
             int64_t steps;  /* profiled steps that the row sums over */
             double step_ms; /* their mean duration */
         } optime;
+        gb_op_span span; /* times since the first op of the step */
         train_end end;
     } u;
 } train_event;

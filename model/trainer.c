@@ -43,6 +43,7 @@ typedef struct trainer {
     double profiled_ms;
     int64_t profiled_steps, data_calls;
     double flops_before; /* of the ledger at the start of the step */
+    int last_step_span;  /* index of the first span of the last profiled step */
 } trainer;
 
 static double now_ms(void)
@@ -227,6 +228,9 @@ static gb_status issue_step(trainer *t, bool profiled, gb_error *err)
     if (t->n_under_way == 0) {
         GB_TRY(gpt_clock_start(t->model, err));
     }
+    if (profiled && t->job->spans) {
+        t->last_step_span = t->be->timers_spans(t->dev, NULL, 0);
+    }
     GB_TRY(issue_micro_batches(t, &s->data_ms, err));
     const gpt_update_options update = {.learning_rate = s->step.learning_rate,
                                        .weight_decay = t->spec->weight_decay,
@@ -328,6 +332,25 @@ static gb_status emit_ledger(trainer *t, gb_error *err)
     return GB_OK;
 }
 
+/* The spans of the last profiled step, moved to start at 0. */
+static gb_status emit_spans(trainer *t, gb_error *err)
+{
+    int count = t->be->timers_spans(t->dev, NULL, 0);
+    gb_op_span *spans = calloc((size_t)count + 1, sizeof *spans);
+    if (!spans) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the spans of a step");
+    }
+    count = t->be->timers_spans(t->dev, spans, count);
+    for (int i = t->last_step_span; i < count; i++) {
+        train_event event = {.type = TRAIN_EVENT_SPAN, .u.span = spans[i]};
+        event.u.span.begin_ms -= spans[t->last_step_span].begin_ms;
+        event.u.span.end_ms -= spans[t->last_step_span].begin_ms;
+        emit(t, &event);
+    }
+    free(spans);
+    return GB_OK;
+}
+
 static void profile_begin(trainer *t)
 {
     gpt_set_recording(t->model, false);
@@ -340,7 +363,8 @@ static gb_status profile_end(trainer *t, gb_error *err)
 {
     t->be->timers_enable(t->dev, false);
     gpt_set_recording(t->model, true);
-    return emit_ledger(t, err);
+    GB_TRY(emit_ledger(t, err));
+    return t->job->spans ? emit_spans(t, err) : GB_OK;
 }
 
 /* ---- the run ---- */

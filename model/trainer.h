@@ -17,15 +17,16 @@ typedef struct train_job {
     int device_index;      /* gb_options.device_index */
     int64_t replicate;     /* r: shifts the seed of the weights and the start in the data */
     int64_t profile_steps; /* steps of the per-op window (tag profiled); 0 = none */
+    bool spans;            /* SPAN events too */
     const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
     const char *save_weights;          /* safetensors file written at the end; NULL = none */
 } train_job;
 
 train_job train_job_default(void);
 
-/* Runs the job to its end. START, STEP, EVAL and OPTIME events arrive in order, END exactly once
- * (also when nothing could be allocated). Returns the status that END carries; err has the text.
- * GB_ERR_USAGE when config, spec or data do not fit together. */
+/* Runs the job to its end. START, STEP, EVAL, OPTIME and SPAN events arrive in order, END exactly
+ * once (also when nothing could be allocated). Returns the status that END carries; err has the
+ * text. GB_ERR_USAGE when config, spec or data do not fit together. */
 gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err);
 
 /* Memory that the job will need, per group, from the same table that allocates it. */

@@ -26,6 +26,8 @@ typedef struct record {
     train_end end;
     double optime_ms, optime_step_ms;
     int64_t optime_steps;
+    int spans;
+    double span_ms, span_end_ms;
     int stop_after; /* steps; 0 = never */
 } record;
 
@@ -49,6 +51,12 @@ static int record_event(void *user, const train_event *e)
         r->optime_ms += e->u.optime.row.time_ms;
         r->optime_steps = e->u.optime.steps;
         r->optime_step_ms = e->u.optime.step_ms;
+        break;
+    case TRAIN_EVENT_SPAN:
+        assert_true(e->u.span.begin_ms >= r->span_end_ms - 1e-6); /* one op at a time */
+        r->span_ms += e->u.span.end_ms - e->u.span.begin_ms;
+        r->span_end_ms = e->u.span.end_ms;
+        r->spans++;
         break;
     default:
         r->end = e->u.end;
@@ -302,6 +310,7 @@ static void the_ledger_adds_up(void **state)
     (void)state;
     train_job job = tiny_job(&gb_backend_cpu);
     job.profile_steps = 2;
+    job.spans = true;
     record r = run_job(&job, GB_OK);
     assert_int_equal(r.optime_steps, 2);
     assert_true(r.optimes > 10);
@@ -309,6 +318,11 @@ static void the_ledger_adds_up(void **state)
     assert_int_equal(r.step[4].tag, TRAIN_STEP_PROFILED);
     assert_int_equal(r.step[5].tag, TRAIN_STEP_PROFILED);
     double steps_ms = r.step[4].step_ms + r.step[5].step_ms;
+    /* Spans are of the last step alone, which they cannot outlast. Ops of a step of two layers:
+     * batch and numbers 3, embed 1, layers 2 * 9, last norm 1, classifier 1; backward: norm 1,
+     * layers 2 * 13, embed 1; update 1. */
+    assert_int_equal(r.spans, 3 + 1 + 2 * 9 + 1 + 1 + 1 + 2 * 13 + 1 + 1);
+    assert_true(r.span_ms > 0 && r.span_end_ms <= r.step[5].step_ms);
     assert_true(fabs(steps_ms - 2 * r.optime_step_ms) < 1e-6 * steps_ms);
 }
 

@@ -1,0 +1,242 @@
+/* `gptbench profile`: where a step's time goes, for one configuration, without a suite. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/cli.h"
+#include "bench/commands.h"
+#include "bench/numbers.h"
+#include "bench/settings.h"
+#include "bench/table.h"
+#include "bench/trace.h"
+#include "model/trainer.h"
+
+static volatile sig_atomic_t profile_stop;
+
+static void profile_on_signal(int signal_number)
+{
+    (void)signal_number;
+    profile_stop = 1;
+}
+
+enum { MAX_ROWS = 4096, WARM_STEPS = 10 };
+
+typedef struct profiler {
+    bool by_layer;
+    gb_op_time rows[MAX_ROWS]; /* summed over layers, or over ops */
+    int n_rows;
+    int64_t steps, timed_steps;
+    double step_ms, timed_ms; /* mean profiled step; sum of timed ones */
+    trace spans;
+    train_start start;
+} profiler;
+
+/* A row of the table is an op of a phase over all layers, or a layer of a phase over all ops. */
+static void row_add(profiler *p, const gb_op_time *row)
+{
+    for (int i = 0; i < p->n_rows; i++) {
+        gb_op_time *have = &p->rows[i];
+        bool same = p->by_layer ? have->layer == row->layer : have->op == row->op;
+        if (same && have->phase == row->phase) {
+            have->calls += row->calls;
+            have->time_ms += row->time_ms;
+            have->flops += row->flops;
+            return;
+        }
+    }
+    if (p->n_rows < MAX_ROWS) {
+        p->rows[p->n_rows++] = *row;
+    }
+}
+
+static int profile_on_event(void *user, const train_event *event)
+{
+    profiler *p = user;
+    switch ((train_event_type)event->type) {
+    case TRAIN_EVENT_START:
+        p->start = event->u.start;
+        fprintf(stderr, "%s, %d threads, %s: warming up, then timing, then profiling\n",
+                p->start.device.device, p->start.device.threads, p->start.device.isa);
+        break;
+    case TRAIN_EVENT_STEP:
+        if (event->u.step.tag == TRAIN_STEP_TIMED) {
+            p->timed_steps++;
+            p->timed_ms += event->u.step.step_ms;
+        }
+        break;
+    case TRAIN_EVENT_OPTIME:
+        p->steps = event->u.optime.steps;
+        p->step_ms = event->u.optime.step_ms;
+        row_add(p, &event->u.optime.row);
+        break;
+    case TRAIN_EVENT_SPAN:
+        trace_add(&p->spans, &event->u.span);
+        break;
+    case TRAIN_EVENT_EVAL:
+    case TRAIN_EVENT_END:
+        break;
+    }
+    return 0;
+}
+
+static int slower_first(const void *a, const void *b)
+{
+    double x = ((const gb_op_time *)a)->time_ms, y = ((const gb_op_time *)b)->time_ms;
+    return (x < y) - (x > y);
+}
+
+static void row_print(table *t, const profiler *p, const gb_op_time *row)
+{
+    double steps = (double)p->steps, ms = row->time_ms / steps;
+    table_begin_row(t);
+    if (p->by_layer && row->layer >= 0) {
+        table_add_cell(t, "layer %d", row->layer);
+    } else {
+        table_add_cell(t, "%s", p->by_layer ? "outside the layers" : gb_op_name(row->op));
+    }
+    table_add_cell(t, "%s", gb_phase_name(row->phase));
+    table_add_cell(t, "%.3f", ms);
+    table_add_cell(t, "%s", number_percent(ms / p->step_ms).text);
+    table_add_cell(t, "%g", (double)row->calls / steps);
+    if (row->flops > 0 && row->time_ms > 0) {
+        table_add_cell(t, "%s", number_short(row->flops / steps).text);
+        table_add_cell(t, "%s", number_short(row->flops / (row->time_ms * 1e-3)).text);
+    }
+}
+
+static gb_status profile_print(profiler *p, gb_error *err)
+{
+    double sum_ms = 0;
+    table *t = table_create();
+    table_add_column(t, p->by_layer ? "layer" : "op", TABLE_LEFT);
+    table_add_column(t, "phase", TABLE_LEFT);
+    table_add_column(t, "ms/step", TABLE_RIGHT);
+    table_add_column(t, "share", TABLE_RIGHT);
+    table_add_column(t, "calls/step", TABLE_RIGHT);
+    table_add_column(t, "FLOPs/step", TABLE_RIGHT);
+    table_add_column(t, "FLOP/s", TABLE_RIGHT);
+    qsort(p->rows, (size_t)p->n_rows, sizeof p->rows[0], slower_first);
+    for (int i = 0; i < p->n_rows; i++) {
+        row_print(t, p, &p->rows[i]);
+        sum_ms += p->rows[i].time_ms / (double)p->steps;
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    GB_TRY(status);
+    printf("\nrows add up to %.3f ms; the profiled step took %.3f ms (mean of %lld)\n", sum_ms,
+           p->step_ms, (long long)p->steps);
+    if (p->timed_steps > 0) {
+        double timed_ms = p->timed_ms / (double)p->timed_steps;
+        printf("without profiling a step took %.3f ms (mean of %lld): profiling costs %s\n",
+               timed_ms, (long long)p->timed_steps,
+               number_percent_signed(p->step_ms / timed_ms - 1).text);
+    } else {
+        printf("no step was timed without profiling: the warm-up did not settle in time\n");
+    }
+    return GB_OK;
+}
+
+/* A short run on whatever tokens: long enough to be warm. */
+static void job_shorten(train_job *job, int64_t timed_steps)
+{
+    train_spec *spec = &job->spec;
+    spec->num_iterations = WARM_STEPS + timed_steps + job->profile_steps;
+    spec->val_loss_every = spec->num_iterations;
+    spec->val_tokens = spec->batch_size * spec->sequence_length;
+    spec->warmup_iters = spec->warmdown_iters = 0;
+}
+
+static gb_status by_read(profiler *p, const char *by, gb_error *err)
+{
+    p->by_layer = strcmp(by, "layer") == 0;
+    return p->by_layer || strcmp(by, "op") == 0
+               ? GB_OK
+               : gb_fail(err, GB_ERR_USAGE, "--by %.64s: expected op or layer", by);
+}
+
+static void stop_on_signals(train_job *job)
+{
+    struct sigaction action = {.sa_handler = profile_on_signal,
+                               .sa_flags = SA_RESTART | SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    job->stop = &profile_stop;
+}
+
+static gb_status profile_run(profiler *p, const train_job *job, const char *preset,
+                             const char *trace_path, gb_error *err)
+{
+    train_observer observer = {profile_on_event, p};
+    GB_TRY(trainer_run(job, &observer, err));
+    GB_TRY(profile_print(p, err));
+    if (trace_path) {
+        char process[128];
+        snprintf(process, sizeof process, "%s, %s %s, one step", preset ? preset : "d12",
+                 job->backend->name, gb_precision_name((gb_precision)job->spec.precision));
+        GB_TRY(trace_write(&p->spans, trace_path, process, err));
+        printf("trace of the last profiled step: %s (open it in Perfetto or chrome://tracing)\n",
+               trace_path);
+    }
+    return GB_OK;
+}
+
+gb_status cmd_profile(int argc, char **argv, gb_error *err)
+{
+    static profiler p; /* too large for the stack */
+    train_job job = train_job_default();
+    const char *preset = NULL, *backend = "auto", *data = NULL, *by = "op", *trace_path = NULL;
+    int64_t threads = 0, device = -1, timed_steps = 10;
+    cli_list settings = {.count = 0};
+    const cli_option options[] = {
+        {"--model", NULL, CLI_TEXT, &preset, "PRESET", "preset to start from (d12)", 0, 0},
+        {"--set", NULL, CLI_LIST, &settings, "KEY=VALUE", "a model or train key; may be repeated",
+         0, 0},
+        {"--train", NULL, CLI_TEXT, &data, "GLOB", "tokens, or synth:... (synthetic ones)", 0, 0},
+        {"--by", NULL, CLI_TEXT, &by, "WHAT", "rows of the table: op or layer (op)", 0, 0},
+        {"--steps", NULL, CLI_INT, &job.profile_steps, "N", "profiled steps (3)", 1, 1000},
+        {"--timed-steps", NULL, CLI_INT, &timed_steps, "N",
+         "steps timed without profiling, to compare with (10)", 1, 100000},
+        {"--trace", NULL, CLI_TEXT, &trace_path, "FILE.json",
+         "write one step as a Chrome/Perfetto trace", 0, 0},
+        {"--backend", NULL, CLI_TEXT, &backend, "NAME", "auto, cuda or cpu", 0, 0},
+        {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
+        {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
+         1023},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    const cli_command command = {
+        .usage = "gptbench profile [--model PRESET] [--set KEY=VALUE ...] [--trace FILE.json]",
+        .summary = "Where the time of a training step goes: a few profiled steps of one model, op "
+                   "by op.",
+        .options = options,
+        .examples = "  gptbench profile --model d12 --set batch_size=4 --set sequence_length=256 "
+                    "--trace d12.json"};
+    const char *positional[1];
+    int n_positional;
+    bool help_shown;
+    GB_TRY(cli_parse(&command, argc, argv, positional, &n_positional, &help_shown, err));
+    if (help_shown) {
+        return GB_OK;
+    }
+    GB_TRY(by_read(&p, by, err));
+    snprintf(job.spec.train_data, sizeof job.spec.train_data, "%s",
+             data ? data : "synth:vocab=2,seed=1");
+    snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", job.spec.train_data);
+    GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
+    if (!data) {
+        /* As many different tokens as the source can make: the embedding's gradient sees them. */
+        int64_t vocab = job.config.vocab_size < 256 ? job.config.vocab_size : 256;
+        snprintf(job.spec.train_data, sizeof job.spec.train_data, "synth:vocab=%d,seed=1",
+                 (int)vocab);
+        snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", job.spec.train_data);
+    }
+    job_shorten(&job, timed_steps);
+    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
+    job.threads = (int)threads;
+    job.device_index = (int)device;
+    job.spans = trace_path != NULL;
+    stop_on_signals(&job);
+    gb_status status = profile_run(&p, &job, preset, trace_path, err);
+    trace_free(&p.spans);
+    return status;
+}

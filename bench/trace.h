@@ -1,0 +1,23 @@
+/* trace.h: the ops of one step as a trace that chrome://tracing and Perfetto open: ops, layers and
+ * phases, one track each. */
+#ifndef GPTBENCH_BENCH_TRACE_H
+#define GPTBENCH_BENCH_TRACE_H
+
+#include "kernels/backend.h"
+
+/* Spans that arrive one after the other; start from a zeroed struct. */
+typedef struct trace {
+    gb_op_span *spans; /* owned */
+    int count, capacity;
+    bool failed; /* memory was short; trace_write says so */
+} trace;
+
+void trace_add(trace *t, const gb_op_span *span);
+void trace_free(trace *t);
+
+/* Writes the JSON object format of the Trace Event Format: complete events ("ph": "X") with
+ * microseconds; args of an op are its phase and layer. `process` names the process track.
+ * GB_ERR_IO names the file; an existing file is replaced. */
+gb_status trace_write(const trace *t, const char *path, const char *process, gb_error *err);
+
+#endif
