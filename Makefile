@@ -221,7 +221,7 @@ SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
 SIMT_TESTS := test_simt $(if $(CUDA_SRC),test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
-simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS)) $(PROGRAM)
+simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(PROGRAM)
 
 test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@scripts/deps.sh build test
@@ -245,15 +245,20 @@ mutations: ## put mistakes into the CUDA kernels, one at a time: do the tests ca
 
 # ---- on a machine with a GPU ----
 GPU_BUILD = $(SUBMAKE) CUDA_ARCHS=$(if $(filter command environment,$(origin CUDA_ARCHS)),"$(CUDA_ARCHS)",native)
-GPU_PROGRAMS = $(PROGRAM) $(addprefix $(BUILD)/tests/,test_conformance test_parity)
+GPU_PROGRAMS = $(PROGRAM) $(addprefix $(BUILD)/tests/,test_conformance test_parity bench_gpu)
 
-.PHONY: gpu-check gpu-bundle
+.PHONY: gpu-check gpu-bench gpu-bundle
 gpu-check: ## on a machine with a GPU: hold the CUDA backend against all that can be checked there
 	@scripts/deps.sh build test
 	@$(GPU_BUILD) $(GPU_PROGRAMS)
 	@scripts/gpu_check.sh $(BUILD)
 
-gpu-bundle: ## pack the programs and libraries for gpu-check on another machine
+gpu-bench: ## on a machine with a GPU: training speed, each op against its floor, PyTorch in turn
+	@scripts/deps.sh build test
+	@$(GPU_BUILD) $(GPU_PROGRAMS)
+	@PYTHON=$(PYTHON) scripts/gpu_bench.sh $(BUILD)
+
+gpu-bundle: ## pack the programs and libraries for gpu-check and gpu-bench on another machine
 	@scripts/deps.sh build test
 	@$(SUBMAKE) $(GPU_PROGRAMS)
 	@scripts/gpu_bundle.sh $(BUILD)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """One training step of the model of docs/MODEL.md in plain PyTorch, timed.
 
-The peer that `make bench` is held against: idiomatic code, with the library's own fused attention,
-RMS norm and AdamW, in eager mode or under torch.compile, in float32 or with bfloat16 autocast.
+The peer that `make bench` is held against (pytorch_model.py is the model), in eager mode or under
+torch.compile, in float32 or with bfloat16 autocast.
 
     python3 bench/peers/pytorch_step.py --dtype bf16 --threads 2
     python3 bench/peers/pytorch_step.py --layers 12 --heads 12 --width 768 --batch 4 --vocab 50257
@@ -10,102 +10,17 @@ RMS norm and AdamW, in eager mode or under torch.compile, in float32 or with bfl
 Prints the median ms/step over the timed steps and tokens/s.
 """
 import argparse
-import math
 import statistics
 import time
 
 import torch
-import torch.nn as nn
-import torch.nn.functional as F
 
-
-def rmsnorm(x):
-    return F.rms_norm(x, (x.size(-1),), eps=1e-6)
-
-
-class Rotary(nn.Module):
-    def __init__(self, head_dim, length):
-        super().__init__()
-        frequencies = 10000.0 ** (-torch.arange(0, head_dim, 2).double() / head_dim)
-        angles = torch.outer(torch.arange(length).double(), frequencies)
-        self.register_buffer("cos", angles.cos().float()[None, :, None, :], persistent=False)
-        self.register_buffer("sin", angles.sin().float()[None, :, None, :], persistent=False)
-
-    def forward(self, x):
-        length = x.size(1)
-        cos, sin = self.cos[:, :length].to(x.dtype), self.sin[:, :length].to(x.dtype)
-        x1, x2 = x.chunk(2, dim=-1)
-        return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin), dim=-1)
-
-
-class Block(nn.Module):
-    def __init__(self, o, rotary):
-        super().__init__()
-        self.o, self.rotary = o, rotary
-        hidden = o.expansion * o.width
-        self.c_attn = nn.Linear(o.width, 3 * o.width, bias=False)
-        self.c_proj = nn.Linear(o.width, o.width, bias=False)
-        self.c_fc = nn.Linear(o.width, (2 if o.swiglu else 1) * hidden, bias=False)
-        self.mlp_proj = nn.Linear(hidden, o.width, bias=False)
-        self.scale = 1.0 / math.sqrt(2 * o.layers)
-
-    def attention(self, x):
-        batch, length, width = x.shape
-        heads = self.o.heads
-        q, k, v = (
-            u.view(batch, length, heads, width // heads) for u in self.c_attn(x).split(width, -1)
-        )
-        if self.o.qk_norm:
-            q, k = rmsnorm(q), rmsnorm(k)
-        q, k = self.rotary(q), self.rotary(k)
-        y = F.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
-        )
-        return self.c_proj(y.transpose(1, 2).reshape(batch, length, width))
-
-    def mlp(self, x):
-        u = self.c_fc(x)
-        if self.o.swiglu:
-            gate, value = u.chunk(2, -1)
-            return self.mlp_proj(F.silu(gate) * value)
-        return self.mlp_proj(F.gelu(u))
-
-    def forward(self, x):
-        norm = rmsnorm if self.o.post_norm else (lambda u: u)
-        x = x + self.scale * norm(self.attention(rmsnorm(x)))
-        return x + norm(self.mlp(rmsnorm(x)))
-
-
-class Model(nn.Module):
-    def __init__(self, o):
-        super().__init__()
-        self.wte = nn.Embedding(o.vocab, o.width)
-        rotary = Rotary(o.width // o.heads, o.length)
-        self.blocks = nn.ModuleList(Block(o, rotary) for _ in range(o.layers))
-        for p in self.parameters():
-            nn.init.uniform_(p, -p.size(1) ** -0.5, p.size(1) ** -0.5)
-
-    def forward(self, tokens, targets):
-        x = self.wte(tokens)
-        for block in self.blocks:
-            x = block(x)
-        logits = F.linear(rmsnorm(x), self.wte.weight)
-        return F.cross_entropy(logits.float().view(-1, logits.size(-1)), targets.view(-1))
+import pytorch_model
 
 
 def parse():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--layers", type=int, default=4)
-    p.add_argument("--heads", type=int, default=4)
-    p.add_argument("--width", type=int, default=256)
-    p.add_argument("--length", type=int, default=256)
-    p.add_argument("--batch", type=int, default=8)
-    p.add_argument("--vocab", type=int, default=512)
-    p.add_argument("--expansion", type=int, default=4)
-    p.add_argument("--swiglu", action="store_true")
-    p.add_argument("--post-norm", action="store_true")
-    p.add_argument("--qk-norm", action="store_true")
-    p.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
+    pytorch_model.add_arguments(p)
     p.add_argument("--compile", action="store_true", help="torch.compile instead of eager")
     p.add_argument("--threads", type=int, default=0, help="0 = PyTorch's default")
     p.add_argument("--steps", type=int, default=20)
@@ -118,11 +33,9 @@ def main():
     if o.threads:
         torch.set_num_threads(o.threads)
     torch.manual_seed(1)
-    model = Model(o)
+    model = pytorch_model.Model(o)
     run = torch.compile(model) if o.compile else model
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
-    )
+    optimizer = pytorch_model.make_optimizer(model)
     tokens = torch.randint(0, o.vocab, (o.batch, o.length + 1))
     times = []
     for step in range(o.warmup + o.steps):
