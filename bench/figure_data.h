@@ -23,5 +23,8 @@ gb_status figure_data_write_op_time(const report_data *data, const char *dir, FI
                                     gb_error *err);
 gb_status figure_data_write_size(const report_data *data, const char *dir, FILE *settings,
                                  gb_error *err);
+/* figure_data_why.c */
+gb_status figure_data_write_waterfall(const report_data *data, const char *dir, FILE *settings,
+                                      gb_error *err);
 
 #endif

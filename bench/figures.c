@@ -9,6 +9,7 @@
 
 #include "bench/figure_data.h"
 #include "bench/gnuplot.h"
+#include "bench/ledger.h"
 #include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
 
 const figure figure_list[FIGURE_COUNT] = {
@@ -16,35 +17,50 @@ const figure figure_list[FIGURE_COUNT] = {
      "Each point is one config: training throughput and final validation loss, with 95 % "
      "intervals. "
      "Down and to the right is better. The line is the Pareto front: no config is both faster and "
-     "lower in loss than one on it."},
+     "lower in loss than one on it.",
+     false},
     {"loss_curves", "Validation loss",
      "The same validations over steps, tokens, seconds of training and exact training FLOPs. Lines "
      "are means over replicates, bands reach from the lowest to the highest replicate. The first "
-     "steps, where the loss falls from its start, lie above the frame."},
+     "steps, where the loss falls from its start, lie above the frame.",
+     false},
     {"step_avg", "Time per step against the baseline",
      "Filled bars: measured step_avg with its 95 % interval. Pale bars: the baseline's time scaled "
-     "by exact FLOPs per token, which is what the step would take if FLOPs were all that counts."},
+     "by exact FLOPs per token, which is what the step would take if FLOPs were all that counts.",
+     false},
     {"step_times", "Distribution of step times",
      "Timed steps only, warm-up left out. Shape: density; box: quartiles with the median; "
      "whiskers: "
      "the last step within 1.5 box lengths; diamonds: the mean; dots: single steps beyond the "
-     "whiskers."},
+     "whiskers.",
+     false},
     {"op_time", "Where a step's time goes",
      "Per op over all layers, forward, backward and update, from the profiled steps; "
      "\"unattributed\" "
-     "is what the ops do not account for. Small ops are gathered under \"other\"."},
+     "is what the ops do not account for. Small ops are gathered under \"other\".",
+     true},
+    {"waterfall", "From the baseline's step to another's",
+     "How the profiled step of a config differs from the baseline's: op by op, largest difference "
+     "first, each bar starting where the one above ends; the last bar is the whole step. Blue is "
+     "less time, orange is more. Strong colours: the 95 % interval of the difference leaves 0 out; "
+     "pale: it holds 0, or there is none because there is one replicate. Of more than six configs "
+     "those are drawn whose step differs most.",
+     true},
     {"model_size", "Parameters and FLOPs",
      "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
-     "with the difference from the baseline."},
+     "with the difference from the baseline.",
+     false},
 };
 
 bool figure_has_data(const report_data *data, const figure *f)
 {
-    bool loss = false, time = false, ops = false;
+    bool loss = false, time = false, ops = false, pairs = false;
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *entry = &data->entries[i];
         loss |= isfinite(entry->val_loss.value) && isfinite(entry->tokens_per_s.value);
         time |= isfinite(entry->step_avg_ms.value);
+        pairs |= entry->baseline >= 0 && entry->baseline != i &&
+                 ledger_possible(&data->entries[entry->baseline], entry);
         for (int r = 0; r < entry->n_runs; r++) {
             ops |= entry->runs[r]->n_ops > 0;
         }
@@ -54,6 +70,9 @@ bool figure_has_data(const report_data *data, const figure *f)
     }
     if (strcmp(f->name, "op_time") == 0) {
         return ops;
+    }
+    if (strcmp(f->name, "waterfall") == 0) {
+        return pairs;
     }
     return strcmp(f->name, "model_size") == 0 ? data->n_entries > 0 : time;
 }

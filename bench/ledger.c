@@ -65,6 +65,31 @@ static gb_status runs_choose(ledger_runs *runs, const report_entry *base,
     return GB_OK;
 }
 
+static bool entry_has_ledger(const report_entry *e)
+{
+    bool any = false;
+    for (int i = 0; i < e->n_runs; i++) {
+        const report_run *run = e->runs[i];
+        any |= run->n_ops > 0;
+        for (int64_t k = 0; k < run->n_ops; k++) {
+            if (!isfinite(run->ops[k].time_ms) || !isfinite(run->ops[k].flops)) {
+                return false;
+            }
+        }
+        for (int64_t k = 0; k < run->n_steps; k++) {
+            if (run->steps[k].tag == 'p' && !isfinite(run->steps[k].step_ms)) {
+                return false;
+            }
+        }
+    }
+    return any;
+}
+
+bool ledger_possible(const report_entry *base, const report_entry *new_entry)
+{
+    return entry_has_ledger(base) && entry_has_ledger(new_entry);
+}
+
 /* Mean duration of the profiled steps; without any, what the rows say. */
 static double run_profiled_ms(const report_run *run)
 {

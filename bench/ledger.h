@@ -50,6 +50,10 @@ typedef struct ledger {
     ledger_total timed;    /* step_avg of the same runs; NAN without timed steps */
 } ledger;
 
+/* Whether both have profiled steps, with times that are numbers: ledger_make then lacks nothing but
+ * memory. */
+bool ledger_possible(const report_entry *base, const report_entry *new_entry);
+
 /* GB_ERR_USAGE when one of the two has no profiled steps; GB_ERR_FORMAT when the database holds a
  * time that is no number; GB_ERR_OOM. *out is owned by the caller: ledger_free. Strings are those
  * of `data`, which must outlive it. */

@@ -46,7 +46,7 @@ static gb_status write_figures(document *doc, const report_data *data, gb_status
                        "has the same colour in every figure.");
     for (int i = 0; i < FIGURE_COUNT; i++) {
         const figure *f = &figure_list[i];
-        if (figure_has_data(data, f)) {
+        if (!f->of_why && figure_has_data(data, f)) {
             GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
         }
     }
@@ -62,6 +62,7 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     GB_TRY(report_write_answer(doc, data, err));
     GB_TRY(report_write_results(doc, data, err));
     GB_TRY(report_write_unfinished(doc, data, err));
+    GB_TRY(report_write_why(doc, data, drawn == GB_OK, err));
     GB_TRY(write_figures(doc, data, drawn, reason, err));
     GB_TRY(report_write_method(doc, data, err));
     document_heading(doc, "The suite");

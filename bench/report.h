@@ -14,7 +14,7 @@
 gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
                        gb_error *err);
 
-/* ---- its parts (report_text.c, report_tables.c) ---- */
+/* ---- its parts (report_text.c, report_tables.c, report_why.c) ---- */
 
 /* What came out, in words. */
 gb_status report_write_answer(document *doc, const report_data *data, gb_error *err);
@@ -22,6 +22,9 @@ gb_status report_write_answer(document *doc, const report_data *data, gb_error *
 gb_status report_write_results(document *doc, const report_data *data, gb_error *err);
 /* Runs that are not finished, with the reason. */
 gb_status report_write_unfinished(document *doc, const report_data *data, gb_error *err);
+/* Where the time goes, with its figures where they were drawn; nothing without profiled steps
+ * (report_why.c). */
+gb_status report_write_why(document *doc, const report_data *data, bool figures, gb_error *err);
 /* Machine, libraries, data, counts. */
 gb_status report_write_method(document *doc, const report_data *data, gb_error *err);
 /* The numbers of the result table at full precision, one row per entry, for programs. */

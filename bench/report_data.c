@@ -404,11 +404,44 @@ static gb_status ops_read(reader *r, report_run *run)
     }
 }
 
+static gb_status kernels_read(reader *r, report_run *run)
+{
+    bool row;
+    GB_TRY(reader_open(r, "SELECT name, phase, op, grid, block, registers, shared_bytes,"
+                          " sum(calls) * 1.0 / steps, sum(time_ms) / steps AS ms FROM kernel,"
+                          " (SELECT max(steps) AS steps FROM op_time WHERE run_id = ?1)"
+                          " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"
+                          " GROUP BY name, phase, op, grid, block, registers, shared_bytes"
+                          " ORDER BY ms DESC, name, phase, op, grid, block"));
+    sqlite3_bind_int64(r->stmt, 1, run->run_id);
+    for (;;) {
+        GB_TRY(reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!GROW(run->kernels, run->n_kernels)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        report_kernel *k = &run->kernels[run->n_kernels++];
+        k->name = read_text(r);
+        k->phase = read_text(r);
+        k->op = read_text(r);
+        k->grid = read_text(r);
+        k->block = read_text(r);
+        k->registers = read_int(r);
+        k->shared_bytes = read_int(r);
+        k->calls = read_double(r);
+        k->time_ms = read_double(r);
+    }
+}
+
 static gb_status run_details_read(reader *r, report_run *run)
 {
     GB_TRY(steps_read(r, run));
     GB_TRY(evals_read(r, run));
     GB_TRY(ops_read(r, run));
+    GB_TRY(kernels_read(r, run));
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
     return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
 }
@@ -472,6 +505,7 @@ void report_data_free(report_data *data)
         free(data->runs[i].timed_ms);
         free(data->runs[i].evals);
         free(data->runs[i].ops);
+        free(data->runs[i].kernels);
     }
     for (int i = 0; i < data->n_entries; i++) {
         free(data->entries[i].runs);

@@ -47,6 +47,13 @@ typedef struct report_op {
     double calls, time_ms, flops;
 } report_op;
 
+/* A GPU kernel of the profiled steps, per step, over the layers; most time first. */
+typedef struct report_kernel {
+    const char *name, *phase, *op, *grid, *block;
+    int64_t registers, shared_bytes;
+    double calls, time_ms;
+} report_kernel;
+
 typedef struct report_run {
     int64_t run_id, replicate, attempt;
     int config;  /* index into configs */
@@ -67,6 +74,8 @@ typedef struct report_run {
     int64_t n_evals;
     report_op *ops;
     int64_t n_ops;
+    report_kernel *kernels;
+    int64_t n_kernels;
     double step_avg_ms, step_median_ms; /* over timed_ms; NAN when there are none */
     double final_val_loss, best_val_loss;
 } report_run;

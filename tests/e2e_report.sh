@@ -43,12 +43,13 @@ if ! have gnuplot; then
     exit 0
 fi
 
-figures="speed_loss loss_curves step_avg step_times op_time model_size"
-files_are_there() {
+figures="speed_loss loss_curves step_avg step_times op_time waterfall model_size"
+files_are_there() { # DIRECTORY [FIGURE THAT IS NOT THERE]
     for f in report.md index.html results.tsv data/settings.gp plots/style.gp; do
         [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
     done
     for f in $figures; do
+        [ "$f" = "${2:-}" ] && continue
         for file in "figures/$f.svg" "figures/$f.png" "plots/$f.gp"; do
             [ -s "$1/$file" ] || { echo "$1/$file is missing"; return 1; }
         done
@@ -72,7 +73,11 @@ else
 fi
 check "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-check "six figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 6
+check "seven figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 7
+check "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
+check "why: the step in words" has out/report.md 'A profiled step takes'
+check "why: no kernels, no table of them" lacks out/report.md 'kernels of'
+
 check "light and dark" has out/index.html 'prefers-color-scheme: dark'
 check "Markdown links the figures" has out/report.md '](figures/speed_loss.svg)'
 check "the answer names what FLOPs say" has out/report.md 'exact FLOPs say'
@@ -126,8 +131,43 @@ check "hostile names: unfinished runs are listed" has 'evil $(touch pwned) out/r
 for n in 1 2 12 40; do
     "$make_db" --make-db "n$n.db" "$n" 1 40 0 0
     check "$n configs" exits 0 "" "$program" report --db "n$n.db" -o "n$n"
-    check "$n configs: all files" files_are_there "n$n"
+    without=''
+    [ "$n" = 1 ] && without=waterfall # there is nothing to compare with
+    check "$n configs: all files" files_are_there "n$n" $without
 done
+check "one config: no waterfall" test ! -e n1/figures/waterfall.svg
+check "40 configs: twelve in words" test "$(grep -c '` against `' n40/report.md)" = 12
+check "40 configs: the rest is counted" has n40/report.md '27 more configs are not spelled out here'
+check "40 configs: six panels" has n40/data/settings.gp 'waterfall_panels = 6'
+
+# ---- the ledger: kernels, ops with names that are no names, none at all ----
+if have sqlite3; then
+    "$make_db" --make-db kernels.db 2 2 40 0 0
+    sqlite3 kernels.db "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25)
+        INSERT INTO kernel (run_id, name, phase, layer, op, calls, time_ms, grid, block, registers, shared_bytes)
+        SELECT 100, 'void <b>gemm_' || n.i || '|</b>(' || hex(zeroblob(80)) || ')', 'forward', layer.i - 1,
+               'linear_qkv', 3, 3.0 * n.i, '(4,1,1)', '(128,1,1)', 64, 49152 FROM n, n AS layer WHERE layer.i <= 2;
+        UPDATE op_time SET op = '<script>\|\`x\`' || char(9) || '\"@x{}' WHERE op = 'attention'"
+    check "kernels: report runs" exits 0 "" "$program" report --db kernels.db -o kernels
+    check "kernels: the first twenty of 25" has kernels/report.md 'The 20 kernels of `d12` that take most time, of 25 (replicate 0)'
+    # The largest: 2 layers x 75 ms in 3 steps = 50 ms; all: 2 x 325 / 1 = 650 ms a step.
+    tr -s ' ' <kernels/report.md >squeezed.txt
+    check "kernels: time per step and share" has squeezed.txt '| 50.0 ms | 7.7 % |'
+    check "kernels: twenty rows" test "$(grep -c 'linear_qkv forward |' kernels/report.md)" = 20
+    check "kernels: names stay text" lacks kernels/index.html '<b>gemm|<script'
+    check "hostile ops: all files" files_are_there kernels
+    if have xmllint; then
+        check "hostile ops: SVGs are XML" svgs_are_xml kernels
+    fi
+    "$make_db" --make-db noops.db 2 2 40 0 0
+    sqlite3 noops.db "DELETE FROM op_time WHERE run_id >= 200"
+    check "one config without a ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
+    check "one config without a ledger: no waterfall, no words" lacks noops/report.md 'waterfall|A profiled step'
+    check "one config without a ledger: the other's ops are drawn" test -s noops/figures/op_time.svg
+    sqlite3 noops.db "DELETE FROM op_time"
+    check "no ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
+    check "no ledger: no such section" lacks noops/report.md '^## Why'
+fi
 
 # ---- compare ----
 check "compare" exits 0 "paired t of log ratios over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
