@@ -100,6 +100,21 @@ mutant sum-barrier $cuda/optimizer.cu 'fp32 - optimizer' 'sums of warps are read
 mutant sum-partials $cuda/optimizer.cu 'fp32 - optimizer' 'a partial sum is dropped' \
     'i < THREADS / 32; i++) {' 'i < THREADS / 32 - 1; i++) {'
 
+mutant adamw-clip $cuda/optimizer.cu 'fp32 - optimizer' 'the gradient is not clipped' \
+    'norm > p.grad_clip ? p.grad_clip / norm : 1' '1'
+mutant adamw-nan $cuda/optimizer.cu 'fp32 - device' 'a loss that is not finite updates all the same' \
+    'loss == nullptr || isfinite(*loss)' '1'
+mutant adamw-bias $cuda/optimizer.cu 'fp32 - optimizer' 'the bias correction is one step late' \
+    'pow(p.beta2, p.step)' 'pow(p.beta2, p.step + 1)'
+
+# ---- a step that waits for nothing ----
+mutant stage-order $cuda/cuda_step.cu 'fp32 - device' 'a batch is used before it has arrived' \
+    'cudaStreamWaitEvent(dev->stream, entry->arrived, 0)' 'cudaSuccess'
+mutant stage-reuse $cuda/cuda_step.cu 'fp32 - device' 'pinned memory is overwritten before it was sent' \
+    'if (entry->busy) {' 'if (false) {'
+mutant results-slot $cuda/cuda_step.cu 'fp32 - device' 'results are taken from the wrong place' \
+    'memcpy(values, slot_values(step, step->first)' 'memcpy(values, slot_values(step, 0)'
+
 # ---- rotary positions ----
 mutant rope-sign $cuda/rope.cu 'fp32 - qk_rope' 'the rotation turns the other way' \
     'u1[j] = x1 * cosine[j] + x2 * sine[j];' 'u1[j] = x1 * cosine[j] - x2 * sine[j];'
