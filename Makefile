@@ -35,7 +35,8 @@ say  = @echo '  $(1)  $@'
 endif
 
 # Sources are found, not listed: a new file in a room is built without a change here.
-KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c)
+# Of kernels/cuda, what is plain C and needs no CUDA is built and tested everywhere.
+KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c) kernels/cuda/gemm_cache.c
 ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
 MODEL_SRC  := $(wildcard model/*.c)
 BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))

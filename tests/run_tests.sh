@@ -36,7 +36,10 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
 passed=0 failed=0 skipped=0
 output=$(mktemp)
-trap 'rm -f "$output"' EXIT
+# What the program remembers about this machine is not for tests to read or write.
+GPTBENCH_CACHE_DIR=$(mktemp -d)
+export GPTBENCH_CACHE_DIR
+trap 'rm -rf "$output" "$GPTBENCH_CACHE_DIR"' EXIT
 
 # "passed failed skipped finished" of a cmocka program's output. cmocka names failed tests again
 # in its closing summary, so only lines between "Running" and "test(s) run" count.
