@@ -264,6 +264,14 @@ gpu-bundle: ## pack the programs and libraries for gpu-check and gpu-bench on an
 	@$(SUBMAKE) $(GPU_PROGRAMS)
 	@scripts/gpu_bundle.sh $(BUILD)
 
+# What a machine with one GPU, or none, does not build by itself.
+.PHONY: cuda-all cuda-objects
+cuda-objects: $(CUDA_OBJ)
+
+cuda-all: ## compile the CUDA sources for every supported GPU, warnings as errors; links and runs nothing
+	@test -n '$(NVCC)' || { echo 'make cuda-all: nvcc was not found; NVCC=/path/to/nvcc says where it is' >&2; exit 1; }
+	@$(SUBMAKE) SANITIZE= SIMT= CUDA_ARCHS=all BUILD=$(BUILD)-cuda cuda-objects
+
 # ---- speed ----
 .PHONY: bench bench-peers
 bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table
@@ -334,7 +342,7 @@ uninstall: ## remove what install put there
 
 .PHONY: clean help
 clean: ## remove what was built; results stay
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-simt $(BUILD)-fuzz $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-simt $(BUILD)-cuda $(BUILD)-fuzz $(BUILD)-clang
 
 help: ## show this list
 	@echo 'targets:'
