@@ -144,6 +144,12 @@ $(BUILD)/tests/test_simt: tests/simt/test_simt.cpp $(SIMT_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) -lcmocka
+
+# Tests that look into the CUDA backend, or change what the emulator pretends.
+$(BUILD)/tests/test_cuda_%: tests/simt/test_cuda_%.cpp $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
 else
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 	@mkdir -p $(@D)
@@ -219,7 +225,7 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 
 # The CUDA backend without a GPU: its sources as host C++ on the emulator in tests/simt.
 SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
-SIMT_TESTS := test_simt $(if $(CUDA_SRC),test_conformance test_parity test_trainer)
+SIMT_TESTS := test_simt $(if $(CUDA_SRC),test_cuda_gemm test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
 simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(PROGRAM)

@@ -45,16 +45,16 @@ mutant warp-sum "$cuda/launch.cuh $cuda/norm.cu" 'fp32 - add_norm' 'a warp sum l
     $'int offset = 8; offset > 0; offset /= 2) {\n        x += __shfl'
 
 # ---- matrix products ----
-mutant gemm-transpose $cuda/gemm.cu 'fp32 - linear' 'the other operand is transposed' \
+mutant gemm-transpose $cuda/gemm_plan.cu 'fp32 - linear' 'the other operand is transposed' \
     'op_b = k->b_transposed ?' 'op_b = k->a_transposed ?'
-mutant gemm-beta $cuda/gemm.cu 'fp32 - linear' 'accumulation is dropped' \
-    'plan->key.accumulate ? 1.0f : 0.0f' '0.0f'
+mutant gemm-beta $cuda/gemm_plan.cu 'fp32 - linear' 'accumulation is dropped' \
+    'accumulate ? 1.0f : 0.0f' '0.0f'
 mutant gemm-first $cuda/gemm.cu 'bf16 - linear' 'what should be overwritten is added to' \
     'g.accumulate = !first;' 'g.accumulate = true;'
-mutant gemm-stride $cuda/gemm.cu 'fp32 - classifier' 'the padded stride of the logits is ignored' \
+mutant gemm-stride $cuda/gemm_plan.cu 'fp32 - classifier' 'the padded stride of the logits is ignored' \
     'g->ldc > 0 ? g->ldc : g->N' 'g->N'
-mutant gemm-key $cuda/gemm.cu 'fp32 - linear' 'plans of products that accumulate serve those that do not' \
-    'k.accumulate = g->accumulate;' 'k.accumulate = 0 * g->accumulate;'
+mutant gemm-alignment $cuda/gemm_plan.cu 'bf16 - linear' 'plans expect more alignment than there is' \
+    'k.align_a = alignment_of(g->a);' 'k.align_a = 4096;'
 
 # ---- activations ----
 mutant gelu-slope $cuda/elementwise.cu 'fp32 - mlp' 'the slope of GELU misses a term' \

@@ -1,6 +1,6 @@
-/* The functions of cuBLASLt that gemm.cu calls, forwarded to the library, which is loaded when the
- * first of them is. Linking it would map several hundred megabytes at every start of the program
- * and keep it from starting at all on a machine without it. */
+/* The functions of cuBLASLt that the products call, forwarded to the library, which is loaded when
+ * the first of them is. Linking it would map several hundred megabytes at every start of the
+ * program and keep it from starting at all on a machine without it. */
 #include <cublasLt.h>
 #include <dlfcn.h>
 #include <pthread.h>
@@ -78,6 +78,12 @@ FORWARD(cublasLtMatmulAlgoGetHeuristic,
          int requestedAlgoCount, cublasLtMatmulHeuristicResult_t *results, int *returned),
         (lightHandle, operationDesc, Adesc, Bdesc, Cdesc, Ddesc, preference, requestedAlgoCount,
          results, returned))
+FORWARD(cublasLtMatmulAlgoCheck,
+        (cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t operationDesc,
+         cublasLtMatrixLayout_t Adesc, cublasLtMatrixLayout_t Bdesc, cublasLtMatrixLayout_t Cdesc,
+         cublasLtMatrixLayout_t Ddesc, const cublasLtMatmulAlgo_t *algo,
+         cublasLtMatmulHeuristicResult_t *result),
+        (lightHandle, operationDesc, Adesc, Bdesc, Cdesc, Ddesc, algo, result))
 FORWARD(cublasLtMatmul,
         (cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t computeDesc, const void *alpha,
          const void *A, cublasLtMatrixLayout_t Adesc, const void *B, cublasLtMatrixLayout_t Bdesc,

@@ -192,6 +192,7 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
 static void backend_describe(gb_device *dev, gb_description *out)
 {
     cudaDeviceProp properties;
+    char algorithms[160];
     int driver = 0, runtime = 0;
     const size_t blas = cublasLtGetVersion();
     memset(out, 0, sizeof *out);
@@ -209,9 +210,10 @@ static void backend_describe(gb_device *dev, gb_description *out)
     (void)cudaRuntimeGetVersion(&runtime);
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d", driver / 1000,
              driver % 1000 / 10);
-    snprintf(out->libraries, sizeof out->libraries, "CUDA runtime %d.%d, cuBLASLt %zu.%zu.%zu%s",
+    cuda_gemm_describe(dev, algorithms, sizeof algorithms);
+    snprintf(out->libraries, sizeof out->libraries, "CUDA runtime %d.%d, cuBLASLt %zu.%zu.%zu, %s",
              runtime / 1000, runtime % 1000 / 10, blas / 10000, blas / 100 % 100, blas % 100,
-             dev->tune_gemms ? ", algorithms timed" : "");
+             algorithms);
     snprintf(out->isa, sizeof out->isa, "sm_%d", dev->compute_capability);
 }
 

@@ -30,7 +30,8 @@ enum { CUDA_SUM_MAX_BLOCKS = 1024, CUDA_STAGE_ENTRIES = 8, CUDA_ADAMW_BYTES = 64
 
 struct cuda_timers;
 struct cuda_step;
-struct cuda_gemm_plan;
+struct gemm_plan;
+struct gemm_tuner;
 struct cuda_block;
 
 struct gb_device {
@@ -41,8 +42,8 @@ struct gb_device {
     int multiprocessors;
     cudaStream_t stream; /* everything runs on it, in order */
     cublasLtHandle_t blas;
-    bool tune_gemms; /* GPTBENCH_CUDA_TUNE=1 */
-    cuda_gemm_plan *plans;
+    gemm_plan *plans;
+    gemm_tuner *tuner; /* NULL: the heuristic chooses algorithms */
     cuda_timers *timers;
     gb_ledger *ledger;
     gb_ledger *recorded; /* while recording: where calls and FLOPs go instead */
@@ -137,7 +138,7 @@ gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out);
 gb_status cuda_backend_replay(gb_device *dev, gb_recording *recording);
 void cuda_backend_recording_free(gb_device *dev, gb_recording *recording);
 
-/* ---- gemm.cu ---- */
+/* ---- gemm.cu, gemm_tune.cu ---- */
 
 enum { CUDA_GEMM_WORKSPACE_BYTES = 32 << 20 };
 
@@ -156,6 +157,8 @@ struct cuda_gemm {
 gb_status cuda_gemm_open(gb_device *dev);
 void cuda_gemm_close(gb_device *dev);
 gb_status cuda_gemm_run(gb_device *dev, const cuda_gemm *gemm);
+/* How algorithms are chosen, for the description of the libraries. */
+void cuda_gemm_describe(const gb_device *dev, char *out, size_t size);
 double cuda_backend_measure_gemm_peak(gb_device *dev);
 
 /* ---- classifier.cu ---- */

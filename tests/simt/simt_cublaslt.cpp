@@ -1,11 +1,13 @@
 /* A cuBLASLt that multiplies in plain loops. It checks what the real one checks: shapes that fit,
  * leading dimensions, alignment that a plan was made for. */
 #include <cmath>
+#include <utility>
 
 #include "cublasLt.h"
 #include "cuda_bf16.h"
 #include "simt_internal.h"
 #include "simt_stream.h"
+#include "simt_test.h"
 
 typedef cublasLtMatrixLayoutOpaque_t layout;
 
@@ -238,7 +240,8 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t m,
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out)
 {
-    *out = new cublasLtMatmulPreferenceOpaque_t{0, {256, 256, 256, 256}};
+    *out = new cublasLtMatmulPreferenceOpaque_t{
+        0, {256, 256, 256, 256}, CUBLASLT_REDUCTION_SCHEME_MASK};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -264,12 +267,75 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
         return set(&preference->alignment[2], value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
         return set(&preference->alignment[3], value, bytes);
-    case CUBLASLT_MATMUL_PREF_SEARCH_MODE:
     case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+        return set(&preference->reduction_mask, value, bytes);
+    case CUBLASLT_MATMUL_PREF_SEARCH_MODE:
         return set(&ignored, value, bytes);
     }
     return CUBLAS_STATUS_INVALID_VALUE;
 }
+
+/* ---- candidates ---- */
+
+namespace simt
+{
+
+struct offered {
+    blas_candidate what;
+    int runs;
+};
+
+static std::vector<offered> offers = {{blas_candidate(), 0}};
+static int last_run = -1, heuristics;
+static std::function<void()> at_run;
+
+void blas_offer(const std::vector<blas_candidate> &candidates)
+{
+    offers.clear();
+    for (const blas_candidate &c : candidates) {
+        offers.push_back({c, 0});
+    }
+    last_run = -1;
+    heuristics = 0;
+    pass_time(0);
+}
+
+void blas_at_run(const std::function<void()> &what)
+{
+    at_run = what;
+}
+
+int blas_runs(size_t candidate)
+{
+    return offers[candidate].runs;
+}
+
+int blas_last()
+{
+    return last_run;
+}
+
+int blas_heuristics()
+{
+    return heuristics;
+}
+
+/* A candidate is run: counts that, and gives its time. */
+static double count_run(size_t candidate)
+{
+    if (at_run) {
+        std::exchange(at_run, nullptr)();
+    }
+    offered &o = offers[candidate];
+    const std::vector<double> &costs = o.what.cost_ms;
+    const size_t run = (size_t)o.runs++;
+    last_run = (int)candidate;
+    return costs.empty() ? 0 : costs[min(run, costs.size() - 1)];
+}
+
+} // namespace simt
+
+using simt::offers;
 
 /* ---- products ---- */
 
@@ -321,14 +387,43 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     if (status != CUBLAS_STATUS_SUCCESS || capacity < 1) {
         return status != CUBLAS_STATUS_SUCCESS ? status : CUBLAS_STATUS_INVALID_VALUE;
     }
-    results[0] = cublasLtMatmulHeuristicResult_t();
-    results[0].algo.data[0] = problem_key(*a, *b, *d);
-    for (int i = 0; i < 4; i++) {
-        results[0].algo.data[1 + i] = preference->alignment[i];
+    simt::heuristics++;
+    for (size_t k = 0; k < offers.size() && *found < capacity; k++) {
+        const simt::blas_candidate &offer = offers[k].what;
+        if (offer.reduction != 0 && !(preference->reduction_mask & (uint32_t)offer.reduction)) {
+            continue;
+        }
+        cublasLtMatmulHeuristicResult_t &result = results[(*found)++];
+        result = cublasLtMatmulHeuristicResult_t();
+        result.algo.data[0] = problem_key(*a, *b, *d);
+        for (int i = 0; i < 4; i++) {
+            result.algo.data[1 + i] = preference->alignment[i];
+        }
+        result.algo.data[5] = k;
+        result.workspaceSize = offer.workspace_bytes;
+        result.wavesCount = 1;
     }
-    results[0].wavesCount = 1;
-    *found = 1;
-    return CUBLAS_STATUS_SUCCESS;
+    return *found > 0 ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t *algo,
+                                       cublasLtMatmulHeuristicResult_t *result)
+{
+    cublasStatus_t status = check_product(desc, *a, *b, *c, *d);
+    const size_t candidate = (size_t)algo->data[5];
+    if (status == CUBLAS_STATUS_SUCCESS &&
+        (candidate >= offers.size() || algo->data[0] != problem_key(*a, *b, *d))) {
+        status = CUBLAS_STATUS_INVALID_VALUE;
+    } else if (status == CUBLAS_STATUS_SUCCESS && offers[candidate].what.refused) {
+        status = CUBLAS_STATUS_NOT_SUPPORTED;
+    } else if (status == CUBLAS_STATUS_SUCCESS) {
+        result->workspaceSize = offers[candidate].what.workspace_bytes;
+    }
+    result->state = status;
+    return status;
 }
 
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *,
@@ -346,8 +441,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               const void *A, cublasLtMatrixLayout_t a, const void *B,
                               cublasLtMatrixLayout_t b, const void *beta, const void *C,
                               cublasLtMatrixLayout_t c, void *D, cublasLtMatrixLayout_t d,
-                              const cublasLtMatmulAlgo_t *algo, void *, size_t, cudaStream_t stream)
+                              const cublasLtMatmulAlgo_t *algo, void *, size_t workspace_bytes,
+                              cudaStream_t stream)
 {
+    double cost_ms = 0;
     cublasStatus_t status = check_product(desc, *a, *b, *c, *d);
     if (!handle || status != CUBLAS_STATUS_SUCCESS) {
         return handle ? status : CUBLAS_STATUS_NOT_INITIALIZED;
@@ -359,8 +456,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                 return CUBLAS_STATUS_INVALID_VALUE;
             }
         }
-        if (algo->data[0] != problem_key(*a, *b, *d)) {
+        const size_t candidate = (size_t)algo->data[5];
+        if (algo->data[0] != problem_key(*a, *b, *d) || candidate >= offers.size() ||
+            offers[candidate].what.workspace_bytes > workspace_bytes) {
             return CUBLAS_STATUS_INVALID_VALUE;
+        }
+        cost_ms = simt::count_run(candidate);
+        if (offers[candidate].what.status != CUBLAS_STATUS_SUCCESS) {
+            return offers[candidate].what.status;
         }
     }
     product p = {desc->transposed_a == CUBLAS_OP_T,
@@ -375,6 +478,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                  B,
                  C,
                  D};
-    cudaError_t code = simt::enqueue(stream, [p]() { multiply(p); });
+    cudaError_t code = simt::enqueue(stream, [p, cost_ms]() {
+        multiply(p);
+        if (cost_ms > 0) {
+            simt::pass_time(cost_ms);
+        }
+    });
     return code == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

@@ -5,6 +5,7 @@
 
 #include "cuda_runtime.h"
 #include "simt_stream.h"
+#include "simt_test.h"
 
 extern "C" {
 void __asan_poison_memory_region(const volatile void *start, size_t bytes) __attribute__((weak));
@@ -14,7 +15,7 @@ void __asan_unpoison_memory_region(const volatile void *start, size_t bytes) __a
 namespace simt
 {
 
-static const size_t MEMORY_BYTES = (size_t)16 << 30;
+static size_t memory_bytes = (size_t)16 << 30;
 /* Of large allocations the beginning is poisoned while no work runs: all of it would take long. */
 static const size_t POISON_LIMIT = 64 << 10;
 static const size_t SHARED_DEFAULT = 48 << 10, SHARED_LIMIT = 227 << 10;
@@ -45,6 +46,11 @@ static bool inside(const std::map<const char *, size_t> &blocks, const void *ptr
     --after;
     const char *p = (const char *)ptr;
     return p + bytes <= after->first + after->second && p < after->first + after->second + !bytes;
+}
+
+void leave_memory(size_t bytes)
+{
+    memory_bytes = s.used + bytes;
 }
 
 bool is_device(const void *ptr, size_t bytes)
@@ -207,7 +213,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
     *p = cudaDeviceProp();
     snprintf(p->name, sizeof p->name, capability == 90 ? "SIMT emulator" : "SIMT emulator %d",
              capability);
-    p->totalGlobalMem = simt::MEMORY_BYTES;
+    p->totalGlobalMem = simt::memory_bytes;
     p->sharedMemPerBlock = simt::SHARED_DEFAULT;
     p->sharedMemPerBlockOptin = simt::SHARED_LIMIT;
     p->sharedMemPerMultiprocessor = 228 << 10;
@@ -296,8 +302,8 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
-    *total_bytes = simt::MEMORY_BYTES;
-    *free_bytes = simt::MEMORY_BYTES - s.used;
+    *total_bytes = simt::memory_bytes;
+    *free_bytes = simt::memory_bytes - s.used;
     return cudaSuccess;
 }
 
@@ -309,7 +315,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     if (bytes == 0) {
         return cudaSuccess;
     }
-    if (bytes > simt::MEMORY_BYTES - s.used || posix_memalign(out, 256, bytes) != 0) {
+    if (bytes > simt::memory_bytes - s.used || posix_memalign(out, 256, bytes) != 0) {
         *out = nullptr;
         return error(cudaErrorMemoryAllocation);
     }
