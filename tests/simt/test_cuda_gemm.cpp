@@ -424,6 +424,17 @@ void the_variable_turns_it_off(void **)
     assert_false(fs::exists(getenv("GPTBENCH_CACHE_DIR")));
 }
 
+/* Within a process the choice is one all the same, accumulating or not. */
+void without_a_directory_siblings_agree(void **)
+{
+    setenv("GPTBENCH_CACHE_DIR", "/dev/null/cache", 1);
+    process p;
+    simt::blas_offer({takes({2}), takes({1})});
+    assert_int_equal(p.weight_gradient(true), 1);
+    simt::blas_offer({takes({1}), takes({2})});
+    assert_int_equal(p.weight_gradient(false), 1);
+}
+
 void without_a_directory_it_says_so(void **)
 {
     setenv("GPTBENCH_CACHE_DIR", "/dev/null/cache", 1);
@@ -505,6 +516,7 @@ int main()
         TEST(a_refused_algorithm_is_replaced),
         TEST(the_variable_turns_it_off),
         TEST(without_a_directory_it_says_so),
+        TEST(without_a_directory_siblings_agree),
         TEST(nothing_is_timed_within_a_capture),
         TEST(a_capture_uses_what_is_remembered),
     };
