@@ -19,7 +19,7 @@ int64_t cuda_classifier_stride(int64_t V)
 int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes)
 {
     int64_t rows = CHUNK_BYTES / (cuda_classifier_stride(V) * act_bytes) / 128 * 128;
-    rows = rows < 128 ? 128 : rows > 8192 ? 8192 : rows;
+    rows = rows < 128 ? 128 : rows > CUDA_CLASSIFIER_ROWS ? (int64_t)CUDA_CLASSIFIER_ROWS : rows;
     return rows < N ? rows : N;
 }
 
@@ -173,7 +173,8 @@ gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, 
                           int64_t N, int64_t C, int64_t V)
 {
     const int act = dev->bf16 ? 2 : 4;
-    const int64_t rows = cuda_classifier_rows(N, V, act), stride = cuda_classifier_stride(V);
+    const int64_t most = cuda_classifier_rows(N, V, act), stride = cuda_classifier_stride(V);
+    const int64_t rows = most < dev->classifier_rows ? most : dev->classifier_rows;
     void *logits, *losses;
     GB_TRY(cuda_op_begin(dev));
     GB_TRY(cuda_slot_get(dev, CUDA_SLOT_LOGITS, rows * stride * act, &logits));

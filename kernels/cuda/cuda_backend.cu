@@ -176,6 +176,7 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
         return gb_fail(err, GB_ERR_OOM, "out of memory");
     }
     dev->options = *options;
+    dev->classifier_rows = CUDA_CLASSIFIER_ROWS;
     dev->bf16 = options->precision == GB_BF16;
     dev->ordinal = options->device_index > 0 ? options->device_index : 0;
     dev->compute_capability = capability_of(dev->ordinal);

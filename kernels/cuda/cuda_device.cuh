@@ -56,8 +56,9 @@ struct gb_device {
         int64_t bytes;
         bool own; /* not part of the arena */
     } slots[CUDA_SLOT_COUNT];
-    int64_t rope_T, rope_D; /* what CUDA_SLOT_ROPE holds */
-    float *staging;         /* host, for upload_wide and download_wide */
+    int64_t classifier_rows; /* the most at once; CUDA_CLASSIFIER_ROWS, which a test may lower */
+    int64_t rope_T, rope_D;  /* what CUDA_SLOT_ROPE holds */
+    float *staging;          /* host, for upload_wide and download_wide */
     gb_error error;
 };
 
@@ -162,6 +163,8 @@ void cuda_gemm_describe(const gb_device *dev, char *out, size_t size);
 double cuda_backend_measure_gemm_peak(gb_device *dev);
 
 /* ---- classifier.cu ---- */
+
+enum { CUDA_CLASSIFIER_ROWS = 8192 };
 
 /* Rows of logits held at once, and elements between those rows. */
 int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes);
