@@ -21,6 +21,7 @@ build=$(realpath -m "${1:-build}")
 [ -d lib ] && export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 gptbench=$build/gptbench
 work=$(mktemp -d)
+export GPTBENCH_CACHE_DIR=$work/cache # algorithms are timed anew, and nothing is left behind
 trap 'rm -rf "$work"' EXIT
 logs=${GPU_CHECK_LOGS:-$work/logs}
 only=${GPU_CHECK_ONLY:-*}
