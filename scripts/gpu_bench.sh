@@ -22,7 +22,7 @@ set -uo pipefail
 here=$(realpath "$(dirname "$0")/..")
 cd "$here" || exit 2
 build=$(realpath -m "${1:-build}")
-[ -d lib ] && export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+. scripts/gpu_paths.sh
 bench=$build/tests/bench_gpu
 out=${GPU_BENCH_OUT:-$build/gpu-bench}
 rounds=${GPU_BENCH_ROUNDS:-3} timed=${GPU_BENCH_STEPS:-60} batch=${GPU_BENCH_BATCH:-64}
@@ -58,6 +58,10 @@ peer_arguments() {
     esac
 }
 
+has_pytorch() {
+    LD_LIBRARY_PATH=$own_library_path "$python" -c 'import torch' 2>/dev/null
+}
+
 # What is measured on what, in the log and in a file of its own.
 describe_machine() {
     date -u '+date     %Y-%m-%d %H:%M UTC'
@@ -66,8 +70,9 @@ describe_machine() {
         nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit,clocks.max.sm \
             --format=csv,noheader | sed 's/^/gpu      /'
     fi
-    if "$python" -c 'import torch' 2>/dev/null; then
-        "$python" -c 'import torch; print("pytorch ", torch.__version__, "CUDA", torch.version.cuda)'
+    if has_pytorch; then
+        LD_LIBRARY_PATH=$own_library_path "$python" -c \
+            'import torch; print("pytorch ", torch.__version__, "CUDA", torch.version.cuda)'
     else
         echo "pytorch  none ($python has none; PYTHON=... names one that has)"
     fi
@@ -101,8 +106,8 @@ bench_case() {
     echo "== $name"
     ours "$name" "$preset" "$length" "$sequences" 1 || return
     sequences=$(value "$out/$name-1.json" batch_size) # --fit may have halved it
-    if "$python" -c 'import torch' 2>/dev/null; then
-        coproc PEER { exec "$python" bench/peers/pytorch_gpu_step.py --layers 12 --vocab 50257 \
+    if has_pytorch; then
+        coproc PEER { LD_LIBRARY_PATH=$own_library_path exec "$python" bench/peers/pytorch_gpu_step.py --layers 12 --vocab 50257 \
             --length "$length" --batch "$sequences" --steps "$timed" $(peer_arguments "$preset") \
             --json "$out/$name-pytorch.json" ${GPU_BENCH_PEER:-} 2>"$out/pytorch.log"; }
         peer=$PEER_PID

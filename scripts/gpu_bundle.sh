@@ -13,7 +13,7 @@ bundle=$build/gpu-bundle
 glibc='ld-linux[^/]*|linux-vdso|lib(c|m|dl|rt|pthread|util|resolv)\.so[^/]*'
 
 rm -rf "$bundle" "$bundle.tar.gz"
-mkdir -p "$bundle"/{build/tests,lib,scripts,bench/peers,tests/fixtures}
+mkdir -p "$bundle"/{build/tests,lib/gcc,scripts,bench/peers,tests/fixtures}
 programs=("$build/gptbench")
 for name in test_conformance test_parity bench_gpu; do
     [ ! -x "$build/tests/$name" ] || programs+=("$build/tests/$name")
@@ -26,7 +26,10 @@ for program in "${programs[@]}"; do
     fi
     ldd "$program" | awk '$2 == "=>" && $3 ~ "^/" { print $3 }'
 done | sort -u | grep -vE "/($glibc)$" | while read -r library; do
-    cp -L "$library" "$bundle/lib/$(basename "$library")"
+    case $library in
+    */libstdc++.so* | */libgcc_s.so*) cp -L "$library" "$bundle/lib/gcc/$(basename "$library")" ;;
+    *) cp -L "$library" "$bundle/lib/$(basename "$library")" ;;
+    esac
 done
 cp scripts/gpu_*.sh "$bundle/scripts/"
 cp bench/peers/*.py "$bundle/bench/peers/"

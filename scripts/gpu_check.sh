@@ -18,7 +18,7 @@ set -uo pipefail
 here=$(realpath "$(dirname "$0")/..")
 cd "$here" || exit 2
 build=$(realpath -m "${1:-build}")
-[ -d lib ] && export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+. scripts/gpu_paths.sh
 gptbench=$build/gptbench
 work=$(mktemp -d)
 export GPTBENCH_CACHE_DIR=$work/cache # algorithms are timed anew, and nothing is left behind
