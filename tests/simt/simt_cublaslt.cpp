@@ -441,13 +441,19 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               const void *A, cublasLtMatrixLayout_t a, const void *B,
                               cublasLtMatrixLayout_t b, const void *beta, const void *C,
                               cublasLtMatrixLayout_t c, void *D, cublasLtMatrixLayout_t d,
-                              const cublasLtMatmulAlgo_t *algo, void *, size_t workspace_bytes,
-                              cudaStream_t stream)
+                              const cublasLtMatmulAlgo_t *algo, void *workspace,
+                              size_t workspace_bytes, cudaStream_t stream)
 {
     double cost_ms = 0;
     cublasStatus_t status = check_product(desc, *a, *b, *c, *d);
     if (!handle || status != CUBLAS_STATUS_SUCCESS) {
         return handle ? status : CUBLAS_STATUS_NOT_INITIALIZED;
+    }
+    /* Workspace must be device memory of that size; 256 bytes is the alignment that the library's
+     * documentation asks for where algorithms use it. */
+    if (workspace_bytes > 0 &&
+        (!simt::is_device(workspace, workspace_bytes) || (uintptr_t)workspace % 256 != 0)) {
+        return CUBLAS_STATUS_INVALID_VALUE;
     }
     if (algo) { /* the plan was made for this problem and for addresses at least so aligned */
         const void *const given[] = {A, B, C, D};

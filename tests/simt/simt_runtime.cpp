@@ -22,7 +22,9 @@ static const size_t SHARED_DEFAULT = 48 << 10, SHARED_LIMIT = 227 << 10;
 
 static struct {
     cudaError_t last_error;
+    int current_device;
     std::map<const char *, size_t> device, pinned; /* address, bytes */
+    std::map<const char *, int> owner;             /* of what is in `device` */
     size_t used;
     std::map<const void *, int> dynamic_limit; /* by kernel */
     int working;                               /* device work runs: memory is not poisoned */
@@ -56,6 +58,17 @@ void leave_memory(size_t bytes)
 bool is_device(const void *ptr, size_t bytes)
 {
     return inside(s.device, ptr, bytes);
+}
+
+int device_of(const void *ptr)
+{
+    auto after = s.owner.upper_bound((const char *)ptr);
+    return inside(s.device, ptr, 1) ? (--after)->second : -1;
+}
+
+int current_device()
+{
+    return s.current_device;
 }
 
 bool is_pinned(const void *ptr, size_t bytes)
@@ -100,6 +113,10 @@ static cudaError_t check_launch(const cudaLaunchConfig_t *c, const void *entry)
 cudaError_t launch(const cudaLaunchConfig_t *config, const void *entry, std::function<void()> body)
 {
     cudaError_t code = check_launch(config, entry);
+    if (code == cudaSuccess && config->stream &&
+        stream_device(config->stream) != s.current_device) {
+        code = cudaErrorInvalidResourceHandle;
+    }
     if (code != cudaSuccess) {
         return error(code);
     }
@@ -139,8 +156,13 @@ const char *cudaGetErrorName(cudaError_t code)
                                         "cudaErrorInvalidResourceHandle",
                                         "cudaErrorStreamCaptureUnsupported",
                                         "cudaErrorStreamCaptureInvalidated",
+                                        "cudaErrorStreamCaptureIsolation",
                                         "cudaErrorLaunchOutOfResources",
                                         "cudaErrorHostMemoryAlreadyRegistered",
+                                        "cudaErrorIllegalAddress",
+                                        "cudaErrorMisalignedAddress",
+                                        "cudaErrorLaunchFailure",
+                                        "cudaErrorIllegalInstruction",
                                         "cudaErrorUnknown"};
     return names[code];
 }
@@ -183,13 +205,17 @@ cudaError_t cudaGetDeviceCount(int *count)
 
 cudaError_t cudaGetDevice(int *device)
 {
-    *device = 0;
+    *device = s.current_device;
     return cudaSuccess;
 }
 
 cudaError_t cudaSetDevice(int device)
 {
-    return error(is_device_number(device) ? cudaSuccess : cudaErrorInvalidDevice);
+    if (!is_device_number(device)) {
+        return error(cudaErrorInvalidDevice);
+    }
+    s.current_device = device;
+    return cudaSuccess;
 }
 
 cudaError_t cudaSetDeviceFlags(unsigned)
@@ -312,6 +338,9 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     *out = nullptr;
+    if (simt::capture_breaks()) {
+        return error(cudaErrorStreamCaptureUnsupported);
+    }
     if (bytes == 0) {
         return cudaSuccess;
     }
@@ -321,6 +350,7 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     }
     memset(*out, 0xff, bytes);
     s.device[(char *)*out] = bytes;
+    s.owner[(char *)*out] = s.current_device;
     s.used += bytes;
     if (!s.working && __asan_poison_memory_region) {
         __asan_poison_memory_region(*out, min(bytes, simt::POISON_LIMIT));
@@ -342,6 +372,7 @@ cudaError_t cudaFree(void *ptr)
         __asan_unpoison_memory_region(ptr, block->second);
     }
     s.used -= block->second;
+    s.owner.erase(block->first);
     s.device.erase(block);
     free(ptr);
     return code;
@@ -360,6 +391,9 @@ cudaError_t cudaFreeAsync(void *ptr, cudaStream_t)
 cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned)
 {
     *out = nullptr;
+    if (simt::capture_breaks()) {
+        return error(cudaErrorStreamCaptureUnsupported);
+    }
     if (posix_memalign(out, 256, bytes) != 0) {
         *out = nullptr;
         return error(cudaErrorMemoryAllocation);

@@ -28,6 +28,7 @@ struct item {
 
 struct CUstream_st {
     std::deque<item> queue;
+    int device;
     cudaGraph_t capture; /* the graph that takes its work, or nullptr */
     bool origin;         /* the capture began here */
 };
@@ -90,8 +91,12 @@ static void drain_all()
     end_work();
 }
 
-/* Waiting, and other things that a capture does not bear. */
-static bool capture_breaks()
+int stream_device(cudaStream_t stream)
+{
+    return streams.count(stream) ? stream->device : -1;
+}
+
+bool capture_breaks()
 {
     bool any = false;
     for (cudaStream_t stream : streams) {
@@ -150,6 +155,14 @@ cudaError_t cudaDeviceReset()
 
 /* ---- copies ---- */
 
+/* Streams work on memory of their own device only: more than CUDA asks for where one GPU can reach
+ * into another, but this program never does it on purpose. */
+static bool of_stream(const void *ptr, cudaStream_t stream)
+{
+    int device = simt::device_of(ptr);
+    return device < 0 || !stream || device == simt::stream_device(stream);
+}
+
 /* Whether the addresses are of the kind that the caller says. */
 static bool copy_valid(const void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
@@ -175,7 +188,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     if (bytes == 0) {
         return cudaSuccess;
     }
-    if (!copy_valid(to, from, bytes, kind)) {
+    if (!copy_valid(to, from, bytes, kind) || !of_stream(to, stream) || !of_stream(from, stream)) {
         return error(cudaErrorInvalidValue);
     }
     bool pageable_source = !simt::is_device(from, bytes) && !simt::is_pinned(from, bytes);
@@ -223,7 +236,7 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
     if (bytes == 0) {
         return cudaSuccess;
     }
-    if (!simt::is_device(to, bytes)) {
+    if (!simt::is_device(to, bytes) || !of_stream(to, stream)) {
         return error(cudaErrorInvalidValue);
     }
     return simt::enqueue(stream, [to, value, bytes]() { memset(to, value, bytes); });
@@ -251,6 +264,7 @@ cudaError_t cudaMemset2DAsync(void *to, size_t pitch, int value, size_t width, s
 cudaError_t cudaStreamCreate(cudaStream_t *out)
 {
     *out = new CUstream_st();
+    (*out)->device = simt::current_device();
     simt::streams.insert(*out);
     return cudaSuccess;
 }
@@ -348,7 +362,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     }
     if (event->capture) { /* joins the capture that recorded the event */
         stream->capture = event->capture;
-    } else if (!stream->capture) {
+    } else if (stream->capture) { /* what is captured cannot wait for what is not */
+        stream->capture->broken = true;
+        return error(cudaErrorStreamCaptureIsolation);
+    } else {
         stream->queue.push_back(item{nullptr, event, event->asked});
     }
     return cudaSuccess;

@@ -574,17 +574,75 @@ void graphs_replay(void **)
     }
     assert_int_equal(sum.get()[0], 123);
 
-    cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
-    assert_int_equal(cudaStreamSynchronize(stream), cudaErrorStreamCaptureUnsupported);
-    assert_int_equal(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
-    cudaGetLastError();
     cudaGraphExecDestroy(exec);
     cudaFreeHost(host);
     cudaStreamDestroy(stream);
 }
 
+/* What the manual of cudaStreamBeginCapture forbids between begin and end, one call at a time. */
+void captures_refuse(void **)
+{
+    cudaStream_t stream, other;
+    cudaEvent_t event;
+    cudaGraph_t graph;
+    void *memory;
+    cudaStreamCreate(&stream);
+    cudaStreamCreate(&other);
+    cudaEventCreate(&event);
+    cudaEventRecord(event, other);
+    for (int i = 0; i < 5; i++) {
+        cudaError_t code, expected = cudaErrorStreamCaptureUnsupported;
+        cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+        switch (i) {
+        case 0:
+            code = cudaStreamSynchronize(stream);
+            break;
+        case 1:
+            code = cudaDeviceSynchronize();
+            break;
+        case 2:
+            code = cudaMalloc(&memory, 4);
+            break;
+        case 3:
+            code = cudaHostAlloc(&memory, 4, 0);
+            break;
+        default:
+            code = cudaStreamWaitEvent(stream, event);
+            expected = cudaErrorStreamCaptureIsolation;
+        }
+        assert_int_equal(code, expected);
+        assert_int_equal(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+        cudaGetLastError();
+    }
+    cudaEventDestroy(event);
+    cudaStreamDestroy(stream);
+    cudaStreamDestroy(other);
+}
+
 __global__ void nothing_kernel()
 {
+}
+
+/* Memory and streams belong to the device that was current when they were made. */
+void devices_are_kept_apart(void **)
+{
+    cudaStream_t stream;
+    void *here, *there;
+    setenv("SIMT_DEVICES", "90 90", 1);
+    assert_int_equal(cudaMalloc(&here, 4), cudaSuccess);
+    assert_int_equal(cudaSetDevice(1), cudaSuccess);
+    assert_int_equal(cudaMalloc(&there, 4), cudaSuccess);
+    cudaStreamCreate(&stream);
+    assert_int_equal(cudaMemsetAsync(there, 0, 4, stream), cudaSuccess);
+    assert_int_equal(cudaMemsetAsync(here, 0, 4, stream), cudaErrorInvalidValue);
+    assert_int_equal(launch(nothing_kernel, 1, 1, 0, stream), cudaSuccess);
+    assert_int_equal(cudaSetDevice(0), cudaSuccess);
+    assert_int_equal(launch(nothing_kernel, 1, 1, 0, stream), cudaErrorInvalidResourceHandle);
+    cudaGetLastError();
+    cudaStreamDestroy(stream);
+    cudaFree(here);
+    cudaFree(there);
+    unsetenv("SIMT_DEVICES");
 }
 
 void limits_are_checked(void **)
@@ -668,6 +726,8 @@ int main()
         cmocka_unit_test(copies_arrive_with_the_wait),
         cmocka_unit_test(streams_and_events_keep_order),
         cmocka_unit_test(graphs_replay),
+        cmocka_unit_test(captures_refuse),
+        cmocka_unit_test(devices_are_kept_apart),
         cmocka_unit_test(limits_are_checked),
         cmocka_unit_test(products_follow_orders),
     };

@@ -27,8 +27,13 @@ enum cudaError_t {
     cudaErrorInvalidResourceHandle,
     cudaErrorStreamCaptureUnsupported,
     cudaErrorStreamCaptureInvalidated,
+    cudaErrorStreamCaptureIsolation,
     cudaErrorLaunchOutOfResources,
     cudaErrorHostMemoryAlreadyRegistered,
+    cudaErrorIllegalAddress,
+    cudaErrorMisalignedAddress,
+    cudaErrorLaunchFailure,
+    cudaErrorIllegalInstruction,
     cudaErrorUnknown
 };
 typedef enum cudaError_t cudaError;
