@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/cuda_ops.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 enum { THREADS = 512, WARPS = THREADS / 32, VOCABULARY_STEP = 128 };
 
@@ -32,30 +33,44 @@ struct loss_args {
     int64_t V, stride;
 };
 
+/* exp for logits of type Act. In bf16, whose logits are rounded by up to 2e-3 of themselves, a
+ * relative error of 1e-6 will do: exact exponentials would take longer than the memory. */
+template <typename Act> static __device__ __forceinline__ float exp_of(float x)
+{
+    return expf(x);
+}
+
+template <> __device__ __forceinline__ float exp_of<bf16>(float x)
+{
+    return ptx_exp2(x * 1.4426950408889634f);
+}
+
 /* A maximum and the sum of exp(x - maximum) seen so far. */
 struct softmax_state {
     float max, sum;
 };
 
+template <typename Act>
 static __device__ __forceinline__ softmax_state softmax_join(softmax_state a, softmax_state b)
 {
     softmax_state s;
     s.max = fmaxf(a.max, b.max);
-    /* Empty states have max = -inf; two of them must not give NaN. */
-    s.sum = (a.sum > 0 ? a.sum * expf(a.max - s.max) : 0.0f) +
-            (b.sum > 0 ? b.sum * expf(b.max - s.max) : 0.0f);
+    /* Empty states have max = -inf; two of them must not give NaN. A sum that is NaN is no empty
+     * one: fmaxf has dropped the NaN from max, and it must not vanish from both. */
+    s.sum = (a.sum == 0 ? 0.0f : a.sum * exp_of<Act>(a.max - s.max)) +
+            (b.sum == 0 ? 0.0f : b.sum * exp_of<Act>(b.max - s.max));
     return s;
 }
 
 /* The state of the whole row, in every thread. */
-static __device__ softmax_state softmax_reduce(softmax_state s)
+template <typename Act> static __device__ softmax_state softmax_reduce(softmax_state s)
 {
     __shared__ softmax_state shared[WARPS];
     for (int offset = 16; offset > 0; offset /= 2) {
         softmax_state other;
         other.max = __shfl_xor_sync(0xffffffffu, s.max, offset);
         other.sum = __shfl_xor_sync(0xffffffffu, s.sum, offset);
-        s = softmax_join(s, other);
+        s = softmax_join<Act>(s, other);
     }
     if (threadIdx.x % 32 == 0) {
         shared[threadIdx.x / 32] = s;
@@ -63,7 +78,7 @@ static __device__ softmax_state softmax_reduce(softmax_state s)
     __syncthreads();
     s = shared[0];
     for (int i = 1; i < WARPS; i++) {
-        s = softmax_join(s, shared[i]);
+        s = softmax_join<Act>(s, shared[i]);
     }
     return s;
 }
@@ -87,15 +102,15 @@ template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(l
         }
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            here.sum += expf(x[j] - here.max);
+            here.sum += exp_of<Act>(x[j] - here.max);
         }
-        s = softmax_join(s, here);
+        s = softmax_join<Act>(s, here);
     }
     for (int64_t v = whole + threadIdx.x; v < V; v += THREADS) {
         softmax_state here = {to_float(row[v]), 1};
-        s = softmax_join(s, here);
+        s = softmax_join<Act>(s, here);
     }
-    s = softmax_reduce(s);
+    s = softmax_reduce<Act>(s);
     if (threadIdx.x == 0) {
         a.losses[n] = (double)(s.max - to_float(row[target])) + log((double)s.sum);
     }
@@ -108,12 +123,12 @@ template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(l
         load<Act, W>(x, row + v);
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            x[j] = scale * expf(x[j] - s.max) - (v + j == target ? a.grad_scale : 0.0f);
+            x[j] = scale * exp_of<Act>(x[j] - s.max) - (v + j == target ? a.grad_scale : 0.0f);
         }
         store<Act, W>(row + v, x);
     }
     for (int64_t v = whole + threadIdx.x; v < V; v += THREADS) {
-        const float d = scale * expf(to_float(row[v]) - s.max);
+        const float d = scale * exp_of<Act>(to_float(row[v]) - s.max);
         row[v] = from_float<Act>(d - (v == target ? a.grad_scale : 0.0f));
     }
 }

@@ -17,13 +17,31 @@ struct cuda_block {
 
 /* ---- errors ---- */
 
+/* Whether a kernel met this while it ran: the call that reports it may be of a later op. */
+static bool is_late(cudaError_t code)
+{
+    switch (code) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorIllegalInstruction:
+        return true;
+    default:
+        return false;
+    }
+}
+
 gb_status cuda_fail(gb_device *dev, cudaError_t code, const char *op, const char *what,
                     const char *file, int line)
 {
     const bool memory = code == cudaErrorMemoryAllocation;
     (void)cudaGetLastError(); /* so that the next call does not report it again */
-    return gb_fail(&dev->error, memory ? GB_ERR_OOM : GB_ERR_INTERNAL, "%s: %s: %s (%s:%d)", op,
-                   what, cudaGetErrorString(code), file, line);
+    return gb_fail(&dev->error, memory ? GB_ERR_OOM : GB_ERR_INTERNAL, "%s: %s: %s%s (%s:%d)", op,
+                   what, cudaGetErrorString(code),
+                   is_late(code) ? ", here or in an op before (CUDA_LAUNCH_BLOCKING=1 "
+                                   "GPTBENCH_CUDA_GRAPHS=0 tells which)"
+                                 : "",
+                   file, line);
 }
 
 static const char *blas_status_text(cublasStatus_t code)
@@ -186,7 +204,11 @@ gb_status cuda_backend_alloc(gb_device *dev, gb_memory_group group, int64_t byte
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for %s",
                        gb_memory_group_name(group));
     }
-    gb_status status = device_malloc(dev, bytes, gb_memory_group_name(group), out);
+    /* The current device is the thread's, and may be that of another gb_device. */
+    cudaError_t code = cudaSetDevice(dev->ordinal);
+    gb_status status = code == cudaSuccess
+                           ? device_malloc(dev, bytes, gb_memory_group_name(group), out)
+                           : cuda_fail(dev, code, "alloc", "cudaSetDevice", __FILE__, __LINE__);
     if (status != GB_OK) {
         free(block);
         return status;
