@@ -58,12 +58,16 @@ mutant gemm-alignment $cuda/gemm_plan.cu 'bf16 - linear' 'plans expect more alig
 
 # ---- activations ----
 mutant gelu-slope $cuda/elementwise.cu 'fp32 - mlp' 'the slope of GELU misses a term' \
-    'return cdf + x * pdf;' 'return cdf + pdf;'
+    'fmaf(x, normal<Act>::density(x), normal<Act>::below(x))' \
+    'normal<Act>::density(x) + normal<Act>::below(x)'
 mutant gelu-tanh $cuda/elementwise.cu 'fp32 - mlp' 'GELU by the tanh approximation' \
-    'return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));' \
-    'return 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));'
+    'return 0.5f * (1.0f + erff(x * 0.70710678118654752f));' \
+    'return 0.5f * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));'
+mutant gelu-tail $cuda/elementwise.cu 'bf16 - mlp' 'GELU in bf16: the tails change places' \
+    'x < 0 ? tail : 1.0f - tail' 'x < 0 ? 1.0f - tail : tail'
 mutant swiglu-swap $cuda/elementwise.cu 'bf16 - mlp' 'gate and value change places' \
-    'value[j] *= gate[j] * sigmoid(gate[j]);' 'value[j] = gate[j] * value[j] * sigmoid(value[j]);'
+    'value[j] *= gate[j] * sigmoid<Act>(gate[j]);' \
+    'value[j] = gate[j] * value[j] * sigmoid<Act>(value[j]);'
 mutant swiglu-slope $cuda/elementwise.cu 'fp32 - mlp' 'the slope of SwiGLU has a wrong sign' \
     's * (1.0f + g * (1.0f - s))' 's * (1.0f - g * (1.0f - s))'
 mutant swiglu-row $cuda/elementwise.cu 'fp32 - mlp' 'the rows of the gradient are half as far apart' \

@@ -142,4 +142,16 @@ static __device__ __forceinline__ float ptx_exp2(float x)
 #endif
 }
 
+/* 1 / x with a relative error of about 2^-23; subnormal results become 0. */
+static __device__ __forceinline__ float ptx_reciprocal(float x)
+{
+#ifdef GB_SIMT
+    return 1.0f / x;
+#else
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#endif
+}
+
 #endif
