@@ -123,7 +123,7 @@ mutant results-slot $cuda/cuda_step.cu 'fp32 - device' 'results are taken from t
 mutant rope-sign $cuda/rope.cu 'fp32 - qk_rope' 'the rotation turns the other way' \
     'u1[j] = x1 * cosine[j] + x2 * sine[j];' 'u1[j] = x1 * cosine[j] - x2 * sine[j];'
 mutant rope-back-sign $cuda/rope.cu 'bf16 - qk_rope' 'the gradient turns the other way' \
-    'd2[j] = e1 * sine + e2 * cosine;' 'd2[j] = e2 * cosine - e1 * sine;'
+    'd2[j] = e1 * sine[j] + e2 * cosine[j];' 'd2[j] = e2 * cosine[j] - e1 * sine[j];'
 mutant rope-position $cuda/rope.cu 'fp32 - qk_rope' 'positions go on over the sequences of a batch' \
     'a.table + n % a.T * a.D' 'a.table + (n / a.T + n) % a.T * a.D'
 mutant rope-table $cuda/rope.cu 'fp32 - device' 'a table of another width is used again' \

@@ -55,7 +55,8 @@ static __device__ __forceinline__ float head_sum(float x, int lanes)
 }
 
 /* About 10 N (H + K) D FLOPs; 2 N (H + K) D A bytes, A = sizeof(act), and the table of 4 T D bytes
- * once. W pairs per access; D/2 is a multiple of W. */
+ * once. W pairs per access; D/2 is a multiple of W, so that the table's halves of rows start at
+ * multiples of W floats. */
 template <typename Act, int W>
 __global__ void __launch_bounds__(THREADS) qk_rope_forward_kernel(rope_args a)
 {
@@ -84,11 +85,8 @@ __global__ void __launch_bounds__(THREADS) qk_rope_forward_kernel(rope_args a)
     for (int64_t i = (int64_t)p.lane * W; i < half; i += a.lanes * W) {
         load<Act, W>(u1, x + i);
         load<Act, W>(u2, x + half + i);
-#pragma unroll
-        for (int j = 0; j < W; j++) {
-            cosine[j] = p.cosines[i + j];
-            sine[j] = p.sines[i + j];
-        }
+        load<float, W>(cosine, p.cosines + i);
+        load<float, W>(sine, p.sines + i);
 #pragma unroll
         for (int j = 0; j < W; j++) {
             const float x1 = u1[j] * inv, x2 = u2[j] * inv;
@@ -111,7 +109,7 @@ __global__ void __launch_bounds__(THREADS) qk_rope_backward_kernel(rope_args a)
     const bool norm = a.saved != nullptr;
     Act *d = (Act *)a.x + p.offset;
     const Act *y = (const Act *)a.qkv + p.offset;
-    float d1[W], d2[W], y1[W], y2[W], inv = 1, mean = 0;
+    float d1[W], d2[W], y1[W], y2[W], cosine[W], sine[W], inv = 1, mean = 0;
     if (norm) {
         float product = 0;
         for (int64_t i = (int64_t)p.lane * W; i < half; i += a.lanes * W) {
@@ -137,13 +135,14 @@ __global__ void __launch_bounds__(THREADS) qk_rope_backward_kernel(rope_args a)
             load<Act, W>(y1, y + i);
             load<Act, W>(y2, y + half + i);
         }
+        load<float, W>(cosine, p.cosines + i);
+        load<float, W>(sine, p.sines + i);
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            const float cosine = p.cosines[i + j], sine = p.sines[i + j];
             const float e1 = norm ? inv * (d1[j] - y1[j] * mean) : d1[j];
             const float e2 = norm ? inv * (d2[j] - y2[j] * mean) : d2[j];
-            d1[j] = e1 * cosine - e2 * sine;
-            d2[j] = e1 * sine + e2 * cosine;
+            d1[j] = e1 * cosine[j] - e2 * sine[j];
+            d2[j] = e1 * sine[j] + e2 * cosine[j];
         }
         store<Act, W>(d + i, d1);
         store<Act, W>(d + half + i, d2);
