@@ -26,5 +26,13 @@ gb_status figure_data_write_size(const report_data *data, const char *dir, FILE 
 /* figure_data_why.c */
 gb_status figure_data_write_waterfall(const report_data *data, const char *dir, FILE *settings,
                                       gb_error *err);
+/* figure_data_roofline.c */
+gb_status figure_data_write_roofline(const report_data *data, const char *dir, FILE *settings,
+                                     gb_error *err);
+/* Whether it has any point. */
+bool figure_data_has_roofline(const report_data *data);
+
+/* The colour of an op in op_time, for figures beside it. */
+int figure_op_color(const report_data *data, const char *op);
 
 #endif

@@ -314,6 +314,17 @@ static op_group op_group_make(const report_data *data)
     return kept;
 }
 
+int figure_op_color(const report_data *data, const char *op)
+{
+    op_group group = op_group_make(data);
+    for (int i = 0; i < group.n; i++) {
+        if (strcmp(group.names[i], op) == 0) {
+            return op_palette[i];
+        }
+    }
+    return UNATTRIBUTED_COLOR;
+}
+
 typedef struct op_bar {
     FILE *out;
     int row;

@@ -46,6 +46,16 @@ const figure figure_list[FIGURE_COUNT] = {
      "pale: it holds 0, or there is none because there is one replicate. Of more than six configs "
      "those are drawn whose step differs most.",
      true},
+    {"roofline", "Ops against the roof",
+     "Left: FLOPs per byte that an op must move at least (each input read once, each output "
+     "written "
+     "once) and the FLOP/s that it achieved in profiled steps; the dashed line is the measured "
+     "rate "
+     "of a large product, where there is one. Large points with names are the baseline, small ones "
+     "the other configs. Right: ops without FLOPs by the rate at which they move those bytes; "
+     "numbers are the baseline's. A rate beyond the memory's means that a cache helped. The "
+     "memory's own rate is not measured, so there is no sloping roof.",
+     true},
     {"model_size", "Parameters and FLOPs",
      "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
      "with the difference from the baseline.",
@@ -70,6 +80,9 @@ bool figure_has_data(const report_data *data, const figure *f)
     }
     if (strcmp(f->name, "op_time") == 0) {
         return ops;
+    }
+    if (strcmp(f->name, "roofline") == 0) {
+        return figure_data_has_roofline(data);
     }
     if (strcmp(f->name, "waterfall") == 0) {
         return pairs;

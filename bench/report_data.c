@@ -202,7 +202,7 @@ static gb_status configs_read(reader *r)
     bool row;
     GB_TRY(reader_open(r, "SELECT config_id, c.name, is_baseline, attention_type, n_layer, n_head,"
                           " n_embd, n_params, flops_per_token, vocab_size, head_dim, n_kv_head,"
-                          " mlp_hidden, window_size, use_swiglu_mlp, post_norm, qk_norm"
+                          " mlp_hidden, window_size, n_latent, use_swiglu_mlp, post_norm, qk_norm"
                           " FROM config c JOIN suite s USING (suite_id)"
                           " WHERE s.name = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
     sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
@@ -230,6 +230,7 @@ static gb_status configs_read(reader *r)
         c->n_kv_head = read_int(r);
         c->mlp_hidden = read_int(r);
         c->window_size = read_int(r);
+        c->n_latent = read_int(r);
         c->use_swiglu_mlp = read_int(r) != 0;
         c->post_norm = read_int(r) != 0;
         c->qk_norm = read_int(r) != 0;

@@ -27,6 +27,7 @@ typedef struct report_config {
     double flops_per_token; /* exact */
     int64_t vocab_size, head_dim, n_kv_head, mlp_hidden;
     int64_t window_size; /* 0: full causal */
+    int64_t n_latent;    /* 0 unless latent */
     bool use_swiglu_mlp, post_norm, qk_norm;
 } report_config;
 

@@ -43,7 +43,7 @@ if ! have gnuplot; then
     exit 0
 fi
 
-figures="speed_loss loss_curves step_avg step_times op_time waterfall model_size"
+figures="speed_loss loss_curves step_avg step_times op_time waterfall roofline model_size"
 files_are_there() { # DIRECTORY [FIGURE THAT IS NOT THERE]
     for f in report.md index.html results.tsv data/settings.gp plots/style.gp; do
         [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
@@ -73,7 +73,7 @@ else
 fi
 check "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-check "seven figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 7
+check "eight figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 8
 check "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
 check "why: the step in words" has out/report.md 'A profiled step takes'
 check "why: no kernels, no table of them" lacks out/report.md 'kernels of'
@@ -164,6 +164,9 @@ if have sqlite3; then
     check "one config without a ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
     check "one config without a ledger: no waterfall, no words" lacks noops/report.md 'waterfall|A profiled step'
     check "one config without a ledger: the other's ops are drawn" test -s noops/figures/op_time.svg
+    sqlite3 noops.db "UPDATE op_time SET flops = 0; DELETE FROM gemm_peak; UPDATE run SET machine_id = NULL"
+    check "no FLOPs and no peak: report runs" exits 0 "" "$program" report --db noops.db -o noops
+    check "no FLOPs and no peak: the bytes are drawn" test -s noops/figures/roofline.svg
     sqlite3 noops.db "DELETE FROM op_time"
     check "no ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
     check "no ledger: no such section" lacks noops/report.md '^## Why'

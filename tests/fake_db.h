@@ -120,13 +120,18 @@ static void fake_steps(store *s, const fake_db *fake, int run, int config)
 static void fake_ops(store *s, int run, int config)
 {
     static const double share[] = {0.4, 4, 11, 2.5, 14, 5, 17, 6, 16, 12, 0.3, 6, 0.5, 0.6, 0.2};
+    /* GFLOPs of the ops that multiply: linear_qkv, attention, linear_attn_out, the MLP, classifier
+     */
+    static const double gflops[15] = {
+        [2] = 1, [4] = 0.3, [5] = 0.4, [6] = 1.6, [8] = 1.6, [9] = 0.9};
     for (int op = 0; op < GB_OP_COUNT; op++) {
         for (int layer = 0; layer < 4; layer++) {
             double ms = share[op % 15] / 100 / 4 * fake_step_ms(config) * (1 + 0.1 * fake_normal());
-            fake_exec(s, "INSERT INTO op_time VALUES (%d,'forward',%d,%Q,3,3,%.6f,1e9)", run, layer,
-                      gb_op_name((gb_op)op), ms);
-            fake_exec(s, "INSERT INTO op_time VALUES (%d,'backward',%d,%Q,3,3,%.6f,2e9)", run,
-                      layer, gb_op_name((gb_op)op), 2 * ms);
+            double flops = 1e9 * gflops[op % 15] * fake_step_ms(config) / 182;
+            fake_exec(s, "INSERT INTO op_time VALUES (%d,'forward',%d,%Q,3,3,%.6f,%.1f)", run,
+                      layer, gb_op_name((gb_op)op), ms, flops);
+            fake_exec(s, "INSERT INTO op_time VALUES (%d,'backward',%d,%Q,3,3,%.6f,%.1f)", run,
+                      layer, gb_op_name((gb_op)op), 2 * ms, 2 * flops);
         }
     }
     fake_exec(s, "INSERT INTO op_time VALUES (%d,'eval',0,'attention',3,3,99999,1)", run);

@@ -1,0 +1,333 @@
+/* Data of the roofline figure; see figure_data.c. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/entry_floor.h"
+#include "bench/figure_data.h"
+#include "bench/figure_layout.h"
+#include "bench/numbers.h"
+#include "kernels/backend.h"
+#include "model/gemm_shape.h"
+
+/* Pixels: the frame of the left panel, and of the right one. plots/roofline.gp knows the rest. */
+enum { LEFT = 100, RIGHT = 600, BOTTOM = 70, TOP = 530, POINTS_MAX = 4096 };
+enum { CHAR_PX = 7, TEXT_PX = 15, ROOFS_MAX = 4, PLACED_MAX = 500 };
+
+static const char *const phases[] = {"forward", "backward", "update"};
+enum { PHASES = sizeof phases / sizeof *phases };
+
+/* One op in one phase of one entry, per step. */
+typedef struct op_rate {
+    int entry, phase;
+    gb_op op;
+    double intensity;   /* FLOPs per byte; 0 without FLOPs */
+    double flops_per_s; /* 0 without FLOPs */
+    double bytes_per_s;
+} op_rate;
+
+static bool rate_make(const report_data *data, int i, int phase, gb_op op, op_rate *out)
+{
+    const report_entry *e = &data->entries[i];
+    double time_ms = 0, flops = 0;
+    int runs = 0;
+    for (int r = 0; r < e->n_runs; r++) {
+        const report_run *run = e->runs[r];
+        runs += run->n_ops > 0;
+        for (int64_t k = 0; k < run->n_ops; k++) {
+            const report_op *row = &run->ops[k];
+            if (strcmp(row->op, gb_op_name(op)) == 0 && strcmp(row->phase, phases[phase]) == 0) {
+                time_ms += row->time_ms;
+                flops += row->flops;
+            }
+        }
+    }
+    if (runs == 0 || !(time_ms > 0) || !isfinite(time_ms) || !isfinite(flops)) {
+        return false;
+    }
+    double bytes = entry_least_bytes(data, e, phases[phase], gb_op_name(op));
+    double seconds = time_ms / runs / 1e3;
+    flops /= runs;
+    *out = (op_rate){.entry = i,
+                     .phase = phase,
+                     .op = op,
+                     .intensity = bytes > 0 ? flops / bytes : 0,
+                     .flops_per_s = flops / seconds,
+                     .bytes_per_s = bytes / seconds};
+    return bytes > 0;
+}
+
+/* All that are known, up to POINTS_MAX: by op, phase, then in the order of the suite. */
+static int rates_collect(const report_data *data, op_rate *out, int capacity)
+{
+    int n = 0;
+    for (int op = 0; op < GB_OP_COUNT; op++) {
+        for (int phase = 0; phase < PHASES; phase++) {
+            for (int i = 0; i < data->n_entries && n < capacity; i++) {
+                n += rate_make(data, i, phase, (gb_op)op, &out[n]);
+            }
+        }
+    }
+    return n;
+}
+
+bool figure_data_has_roofline(const report_data *data)
+{
+    op_rate any;
+    return rates_collect(data, &any, 1) > 0;
+}
+
+/* ---- logarithmic axes ---- */
+
+typedef struct log_axis {
+    double low, high;
+} log_axis;
+
+static void axis_add(log_axis *axis, double x)
+{
+    if (x > 0 && isfinite(x)) {
+        axis->low = fmin(axis->low, x);
+        axis->high = fmax(axis->high, x);
+    }
+}
+
+static log_axis axis_finish(log_axis axis, double below, double above)
+{
+    return axis.low > axis.high ? (log_axis){1, 10}
+                                : (log_axis){axis.low / below, axis.high * above};
+}
+
+/* As figure_ticks_write, at 1, 2, 5 of every decade, or at 1 alone where there are many. */
+static void log_ticks_write(FILE *out, const char *name, log_axis axis)
+{
+    static const int steps[] = {1, 2, 5};
+    int first = (int)floor(log10(axis.low)), last = (int)ceil(log10(axis.high)), written = 0;
+    bool many = last - first > 4;
+    fprintf(out, "%s = '(", name);
+    for (int decade = first; decade <= last; decade++) {
+        for (int k = 0; k < (many ? 1 : 3); k++) {
+            double x = steps[k] * pow(10, decade);
+            if (x >= axis.low && x <= axis.high) {
+                fprintf(out, "%s\"%.10g\" %.10g", written++ ? ", " : "", x, x);
+            }
+        }
+    }
+    fprintf(out, ")'\n");
+}
+
+static double pixel(log_axis axis, double x, double from, double to)
+{
+    return from + (to - from) * log(x / axis.low) / log(axis.high / axis.low);
+}
+
+static double value_at(log_axis axis, double px, double from, double to)
+{
+    return axis.low * exp((px - from) / (to - from) * log(axis.high / axis.low));
+}
+
+/* ---- left: ops with FLOPs ---- */
+
+static int roofs_find(const report_data *data, double roofs[ROOFS_MAX])
+{
+    int n = 0;
+    for (int i = 0; i < data->n_entries; i++) {
+        double peak = data->entries[i].runs[0]->gemm_peak_flops_per_s / 1e9;
+        bool known = !(peak > 0) || !isfinite(peak);
+        for (int k = 0; k < n && !known; k++) {
+            known = roofs[k] == peak;
+        }
+        if (!known && n < ROOFS_MAX) {
+            roofs[n++] = peak;
+        }
+    }
+    return n;
+}
+
+typedef struct roofline {
+    log_axis x, y, bytes; /* FLOPs per byte, GFLOP/s, GB/s */
+    double roofs[ROOFS_MAX];
+    int n_roofs;
+} roofline;
+
+static roofline roofline_plan(const report_data *data, const op_rate *rates, int n)
+{
+    roofline plot = {.x = {INFINITY, 0}, .y = {INFINITY, 0}, .bytes = {INFINITY, 0}};
+    plot.n_roofs = roofs_find(data, plot.roofs);
+    for (int i = 0; i < n; i++) {
+        if (rates[i].flops_per_s > 0) {
+            axis_add(&plot.x, rates[i].intensity);
+            axis_add(&plot.y, rates[i].flops_per_s / 1e9);
+        } else {
+            axis_add(&plot.bytes, rates[i].bytes_per_s / 1e9);
+        }
+    }
+    for (int i = 0; i < plot.n_roofs; i++) {
+        axis_add(&plot.y, plot.roofs[i]);
+    }
+    plot.x = axis_finish(plot.x, 1.7, 2.2);
+    plot.y = axis_finish(plot.y, 1.5, 1.6);
+    plot.bytes = axis_finish(plot.bytes, 1.4, 1.4);
+    return plot;
+}
+
+/* Points of ops with FLOPs, those of the baseline first: their names are placed around all of them.
+ * Two of the baseline's that all but coincide share a name. */
+static int names_place(const report_data *data, const roofline *plot, const op_rate *rates, int n,
+                       figure_point *points, const op_rate **of)
+{
+    int count = 0, named = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < n && count < PLACED_MAX; i++) {
+            const op_rate *r = &rates[i];
+            bool baseline = data->entries[r->entry].is_baseline;
+            if (!(r->flops_per_s > 0) || baseline != (pass == 0)) {
+                continue;
+            }
+            double x = pixel(plot->x, r->intensity, LEFT, RIGHT);
+            double y = pixel(plot->y, r->flops_per_s / 1e9, BOTTOM, TOP);
+            bool shares = baseline && count > 0 && of[count - 1]->op == r->op &&
+                          hypot(points[count - 1].x - x, points[count - 1].y - y) < 12;
+            double width = baseline && !shares ? CHAR_PX * (double)strlen(gb_op_name(r->op)) : 0;
+            of[count] = r;
+            points[count++] = (figure_point){
+                .x = x, .y = y, .low_x = x, .high_x = x, .low_y = y, .high_y = y, .width = width};
+        }
+        named = pass == 0 ? count : named;
+    }
+    figure_labels_place(points, count, TEXT_PX, (figure_box){LEFT, BOTTOM, RIGHT, TOP});
+    return named;
+}
+
+static void write_names(const roofline *plot, const figure_point *points, const op_rate *const *of,
+                        int named, FILE *out)
+{
+    fprintf(out, "# intensity\tgflops_per_s\tleader_dx\tleader_dy\ttext_x\ttext_y\top\n");
+    for (int i = 0; i < named; i++) {
+        const figure_point *p = &points[i];
+        double near_x = fmin(fmax(p->x, p->label_x), p->label_x + p->width);
+        double to_x = value_at(plot->x, p->leader ? near_x : p->x, LEFT, RIGHT);
+        double to_y = value_at(plot->y, p->leader ? p->label_y : p->y, BOTTOM, TOP);
+        double y = of[i]->flops_per_s / 1e9;
+        if (p->width > 0) {
+            fprintf(out, "%.8g\t%.8g\t%.8g\t%.8g\t%.8g\t%.8g\t%s\n", of[i]->intensity, y,
+                    to_x - of[i]->intensity, to_y - y, value_at(plot->x, p->label_x, LEFT, RIGHT),
+                    value_at(plot->y, p->label_y, BOTTOM, TOP), gb_op_name(of[i]->op));
+        }
+    }
+}
+
+static void write_points(const report_data *data, const op_rate *rates, int n, FILE *out)
+{
+    fprintf(out, "# baseline\tintensity\tgflops_per_s\tcolor\tpoint_type\tconfig\top\tphase\n");
+    for (int i = 0; i < n; i++) {
+        const op_rate *r = &rates[i];
+        const report_entry *e = &data->entries[r->entry];
+        if (r->flops_per_s > 0) {
+            fprintf(out, "%d\t%.8g\t%.8g\t%d\t%d\t%s\t%s\t%s\n", e->is_baseline, r->intensity,
+                    r->flops_per_s / 1e9, figure_op_color(data, gb_op_name(r->op)),
+                    r->phase == 0 ? 7 : 5, figure_label_make(e->label).text, gb_op_name(r->op),
+                    phases[r->phase]);
+        }
+    }
+}
+
+static void write_roofs(const roofline *plot, FILE *out)
+{
+    fprintf(out, "# gflops_per_s\ttext\n");
+    for (int i = 0; i < plot->n_roofs; i++) {
+        fprintf(out, "%.8g\tlarge product, measured: %s GFLOP/s\n", plot->roofs[i],
+                number_rounded(plot->roofs[i]).text);
+    }
+}
+
+/* ---- right: ops without ---- */
+
+/* Returns the number of rows. */
+static int write_bytes(const report_data *data, const op_rate *rates, int n, FILE *out)
+{
+    int row = 0;
+    const op_rate *last = NULL;
+    fprintf(out, "# baseline\trow\tname\tgbytes_per_s\tcolor\ttext\tconfig\n");
+    for (int i = 0; i < n; i++) {
+        const op_rate *r = &rates[i];
+        const report_entry *e = &data->entries[r->entry];
+        if (r->flops_per_s > 0) {
+            continue;
+        }
+        if (!last || last->op != r->op || last->phase != r->phase) {
+            row++;
+        }
+        last = r;
+        char text[32] = "";
+        if (e->is_baseline) {
+            snprintf(text, sizeof text, "%.3g", r->bytes_per_s / 1e9);
+        }
+        fprintf(out, "%d\t%d\t%s %s\t%.8g\t%d\t%s\t%s\n", e->is_baseline, row, gb_op_name(r->op),
+                phases[r->phase], r->bytes_per_s / 1e9, figure_op_color(data, gb_op_name(r->op)),
+                text, figure_label_make(e->label).text);
+    }
+    return row;
+}
+
+/* ---- all ---- */
+
+enum { FILE_POINTS, FILE_NAMES, FILE_ROOFS, FILE_BYTES, FILES };
+
+static void write_all(const report_data *data, const op_rate *rates, int n, figure_point *points,
+                      FILE *const files[FILES], FILE *settings)
+{
+    roofline plot = roofline_plan(data, rates, n);
+    int with_flops = 0;
+    for (int i = 0; i < n; i++) {
+        with_flops += rates[i].flops_per_s > 0;
+    }
+    write_points(data, rates, n, files[FILE_POINTS]);
+    const op_rate *of[PLACED_MAX];
+    int named = names_place(data, &plot, rates, n, points, of);
+    write_names(&plot, points, of, named, files[FILE_NAMES]);
+    write_roofs(&plot, files[FILE_ROOFS]);
+    int rows = write_bytes(data, rates, n, files[FILE_BYTES]);
+    fprintf(settings,
+            "roofline_left = %d\nroofline_right = %d\nroofline_bottom = %d\nroofline_top = %d\n",
+            LEFT, RIGHT, BOTTOM, TOP);
+    fprintf(settings, "roofline_points = %d\nroofline_roofs = %d\nroofline_rows = %d\n", with_flops,
+            plot.n_roofs, rows);
+    const struct {
+        const char *name;
+        log_axis axis;
+    } axes[] = {{"x", plot.x}, {"y", plot.y}, {"bytes", plot.bytes}};
+    for (int i = 0; i < 3; i++) {
+        char name[40];
+        fprintf(settings, "roofline_%s_min = %.10g\nroofline_%s_max = %.10g\n", axes[i].name,
+                axes[i].axis.low, axes[i].name, axes[i].axis.high);
+        snprintf(name, sizeof name, "roofline_%s_ticks", axes[i].name);
+        log_ticks_write(settings, name, axes[i].axis);
+    }
+}
+
+gb_status figure_data_write_roofline(const report_data *data, const char *dir, FILE *settings,
+                                     gb_error *err)
+{
+    static const char *const names[FILES] = {"data/roofline.tsv", "data/roofline_names.tsv",
+                                             "data/roofline_roofs.tsv", "data/roofline_bytes.tsv"};
+    FILE *files[FILES] = {NULL};
+    op_rate *rates = calloc(POINTS_MAX, sizeof *rates);
+    figure_point *points = calloc(PLACED_MAX, sizeof *points);
+    gb_status status =
+        rates && points ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for the roofline");
+    for (int i = 0; i < FILES && status == GB_OK; i++) {
+        files[i] = figure_file_open(dir, names[i], err);
+        status = files[i] ? GB_OK : GB_ERR_IO;
+    }
+    if (status == GB_OK) {
+        int n = rates_collect(data, rates, POINTS_MAX);
+        write_all(data, rates, n, points, files, settings);
+    }
+    for (int i = 0; i < FILES; i++) {
+        gb_status closed = files[i] ? figure_file_close(files[i], dir, names[i], err) : GB_OK;
+        status = status != GB_OK ? status : closed;
+    }
+    free(rates);
+    free(points);
+    return status;
+}
