@@ -93,6 +93,10 @@ static json_t *row_json(const ledger *l, const ledger_row *row)
         json_object_set_new(out, "beyond_flops_low_ms", number_json(row->rate_ms.low));
         json_object_set_new(out, "beyond_flops_high_ms", number_json(row->rate_ms.high));
     }
+    double base_bytes = ledger_row_bytes(l, row, true), bytes = ledger_row_bytes(l, row, false);
+    json_object_set_new(out, "base_least_bytes",
+                        base_bytes > 0 ? json_real(base_bytes) : json_null());
+    json_object_set_new(out, "new_least_bytes", bytes > 0 ? json_real(bytes) : json_null());
     json_object_set_new(out, "base_gemms", gemms_json(l, row, true));
     json_object_set_new(out, "new_gemms", gemms_json(l, row, false));
     return out;

@@ -216,7 +216,8 @@ static void write_names(const roofline *plot, const figure_point *points, const 
     }
 }
 
-static void write_points(const report_data *data, const op_rate *rates, int n, FILE *out)
+static void write_points(const report_data *data, const op_rate *rates, int n,
+                         const int colors[GB_OP_COUNT], FILE *out)
 {
     fprintf(out, "# baseline\tintensity\tgflops_per_s\tcolor\tpoint_type\tconfig\top\tphase\n");
     for (int i = 0; i < n; i++) {
@@ -224,9 +225,8 @@ static void write_points(const report_data *data, const op_rate *rates, int n, F
         const report_entry *e = &data->entries[r->entry];
         if (r->flops_per_s > 0) {
             fprintf(out, "%d\t%.8g\t%.8g\t%d\t%d\t%s\t%s\t%s\n", e->is_baseline, r->intensity,
-                    r->flops_per_s / 1e9, figure_op_color(data, gb_op_name(r->op)),
-                    r->phase == 0 ? 7 : 5, figure_label_make(e->label).text, gb_op_name(r->op),
-                    phases[r->phase]);
+                    r->flops_per_s / 1e9, colors[r->op], r->phase == 0 ? 7 : 5,
+                    figure_label_make(e->label).text, gb_op_name(r->op), phases[r->phase]);
         }
     }
 }
@@ -243,7 +243,8 @@ static void write_roofs(const roofline *plot, FILE *out)
 /* ---- right: ops without ---- */
 
 /* Returns the number of rows. */
-static int write_bytes(const report_data *data, const op_rate *rates, int n, FILE *out)
+static int write_bytes(const report_data *data, const op_rate *rates, int n,
+                       const int colors[GB_OP_COUNT], FILE *out)
 {
     int row = 0;
     const op_rate *last = NULL;
@@ -263,8 +264,8 @@ static int write_bytes(const report_data *data, const op_rate *rates, int n, FIL
             snprintf(text, sizeof text, "%.3g", r->bytes_per_s / 1e9);
         }
         fprintf(out, "%d\t%d\t%s %s\t%.8g\t%d\t%s\t%s\n", e->is_baseline, row, gb_op_name(r->op),
-                phases[r->phase], r->bytes_per_s / 1e9, figure_op_color(data, gb_op_name(r->op)),
-                text, figure_label_make(e->label).text);
+                phases[r->phase], r->bytes_per_s / 1e9, colors[r->op], text,
+                figure_label_make(e->label).text);
     }
     return row;
 }
@@ -277,16 +278,19 @@ static void write_all(const report_data *data, const op_rate *rates, int n, figu
                       FILE *const files[FILES], FILE *settings)
 {
     roofline plot = roofline_plan(data, rates, n);
-    int with_flops = 0;
+    int with_flops = 0, colors[GB_OP_COUNT];
     for (int i = 0; i < n; i++) {
         with_flops += rates[i].flops_per_s > 0;
     }
-    write_points(data, rates, n, files[FILE_POINTS]);
+    for (int op = 0; op < GB_OP_COUNT; op++) {
+        colors[op] = figure_op_color(data, gb_op_name((gb_op)op));
+    }
+    write_points(data, rates, n, colors, files[FILE_POINTS]);
     const op_rate *of[PLACED_MAX];
     int named = names_place(data, &plot, rates, n, points, of);
     write_names(&plot, points, of, named, files[FILE_NAMES]);
     write_roofs(&plot, files[FILE_ROOFS]);
-    int rows = write_bytes(data, rates, n, files[FILE_BYTES]);
+    int rows = write_bytes(data, rates, n, colors, files[FILE_BYTES]);
     fprintf(settings,
             "roofline_left = %d\nroofline_right = %d\nroofline_bottom = %d\nroofline_top = %d\n",
             LEFT, RIGHT, BOTTOM, TOP);

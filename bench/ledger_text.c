@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/entry_floor.h"
 #include "bench/numbers.h"
 
 #define MINUS "\xe2\x88\x92" /* U+2212 */
@@ -40,6 +41,20 @@ int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
                         any || strcmp(row->phase, "backward") == 0, out);
 }
 
+double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base)
+{
+    static const char *const phases[] = {"forward", "backward", "update"};
+    const report_entry *e = of_base ? l->base : l->new_entry;
+    double bytes = 0;
+    if (*row->phase || !*row->op) {
+        return entry_least_bytes(l->data, e, row->phase, row->op);
+    }
+    for (int i = 0; i < 3; i++) {
+        bytes += entry_least_bytes(l->data, e, phases[i], row->op);
+    }
+    return bytes;
+}
+
 /* ---- numbers ---- */
 
 /* Whole units as a decimal number, with a sign where `sign`. */
@@ -61,13 +76,12 @@ static number_text ms_signed(double ms, int decimals)
     return units_text(llround(ms * pow(10, decimals)), decimals, true);
 }
 
-/* FLOP/s with the unit: "210 GFLOP/s". */
-static number_text rate_text(double flops, double ms)
+/* In 10^9 of FLOPs or bytes per second: "210". */
+static number_text rate_text(double work, double ms)
 {
     number_text out = {"-"};
-    if (flops > 0 && ms > 0) {
-        double rate = flops / ms * 1e3;
-        double gigas = rate / 1e9;
+    if (work > 0 && ms > 0) {
+        double gigas = work / ms / 1e6;
         snprintf(out.text, sizeof out.text, "%.*f", gigas < 10 ? 2 : gigas < 100 ? 1 : 0, gigas);
     }
     return out;
@@ -306,6 +320,18 @@ static void split_text(const ledger *l, const ledger_row *row, char *out, size_t
     }
 }
 
+/* For an op without FLOPs: what it must move, and how fast it did. */
+static void bytes_text(const ledger *l, const ledger_row *row, char *out, size_t size)
+{
+    double base = ledger_row_bytes(l, row, true), new_bytes = ledger_row_bytes(l, row, false);
+    out[0] = '\0';
+    if (base > 0 && new_bytes > 0) {
+        snprintf(out, size, " It must move %s bytes: %s \xe2\x86\x92 %s GB/s.",
+                 base == new_bytes ? "the same" : number_percent_signed(new_bytes / base - 1).text,
+                 rate_text(base, row->base_ms).text, rate_text(new_bytes, row->new_ms).text);
+    }
+}
+
 static const char *row_meaning(const ledger_row *row)
 {
     static const struct {
@@ -324,7 +350,7 @@ static const char *row_meaning(const ledger_row *row)
 
 static gb_status say_row(ledger_sentences *s, const ledger *l, const ledger_row *row)
 {
-    char interval[96], shapes[384], split[192], flops[64];
+    char interval[96], shapes[384], split[192], flops[64], bytes[128];
     int decimals = sentence_decimals(l);
     const ledger_name name = ledger_row_name(row);
     const number_text change = ms_signed(row->change_ms.value, decimals);
@@ -335,8 +361,9 @@ static gb_status say_row(ledger_sentences *s, const ledger *l, const ledger_row 
     }
     double time = row->new_ms / row->base_ms - 1;
     if (!(row->base_flops > 0) || !(row->new_flops > 0)) {
-        return say(s, "%s: %s ms, %s%s.%s", name.text, change.text,
-                   number_percent_signed(time).text, interval, row_meaning(row));
+        bytes_text(l, row, bytes, sizeof bytes);
+        return say(s, "%s: %s ms, %s%s.%s%s", name.text, change.text,
+                   number_percent_signed(time).text, interval, bytes, row_meaning(row));
     }
     shapes_text(l, row, shapes, sizeof shapes);
     split_text(l, row, split, sizeof split);

@@ -29,6 +29,9 @@ void ledger_sentences_free(ledger_sentences *s);
 int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
                      gpt_gemm out[GPT_GEMMS_MAX]);
 
+/* Bytes per step that a row must move at least; 0 where that is not known, and for layers. */
+double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base);
+
 /* The shape that the runs of an entry had. */
 gb_shape ledger_entry_shape(const report_data *data, const report_entry *entry);
 

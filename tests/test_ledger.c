@@ -304,6 +304,15 @@ static void test_words(void **state)
     char *text = table_text(p.l);
     assert_null(strstr(text, "within noise"));
     free(text);
+    place_close(&p);
+
+    /* 71376896 bytes at least (tests/test_roofline.c), in 3 and in 5 ms. */
+    sql(p.db, "UPDATE op_time SET time_ms = 10 WHERE run_id = 200 AND op = 'norm'");
+    place_open(&p, LEDGER_BY_OP_PHASE);
+    assert_int_equal(ledger_read(&s, p.l, 5, NULL), GB_OK);
+    assert_true(sentences_have(&s, "norm forward: +2.00 ms, +66.7 %. It must move the same bytes: "
+                                   "23.8 " ARROW " 14.3 GB/s."));
+    ledger_sentences_free(&s);
     place_remove(&p);
 }
 
