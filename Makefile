@@ -140,7 +140,7 @@ $(SIMT_OBJ): $(BUILD)/obj/%.o: %.cpp $(BUILD)/gen/flags
 	$(call say,CXX )
 	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) -O2 -g -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/test_simt: tests/simt/test_simt.cpp $(SIMT_OBJ)
+$(addprefix $(BUILD)/tests/,test_simt test_simt_hopper): $(BUILD)/tests/%: tests/simt/%.cpp $(SIMT_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) -lcmocka
@@ -225,7 +225,7 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 
 # The CUDA backend without a GPU: its sources as host C++ on the emulator in tests/simt.
 SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
-SIMT_TESTS := test_simt $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer)
+SIMT_TESTS := test_simt test_simt_hopper $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
 simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(PROGRAM)

@@ -111,8 +111,8 @@ if [ -n "$sanitized" ]; then
 fi
 
 if [ -n "$simt" ]; then
-    for name in test_simt test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer; do
-        [ "$name" = test_simt ] || [ -x "$simt/tests/$name" ] || continue
+    for name in test_simt test_simt_hopper test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer; do
+        [[ $name == test_simt* ]] || [ -x "$simt/tests/$name" ] || continue
         [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda run_one "$name (emulated GPU)" \
             count_cmocka "$simt/tests/$name"
     done

@@ -39,7 +39,7 @@ namespace simt
 
 enum { STACK_BYTES = 256 << 10, GUARD_BYTES = 4096, MAX_THREADS = 1024, MAX_GROUPS = 8 };
 
-enum class state { ready, at_barrier, in_warp, ended };
+enum class state { ready, at_barrier, in_warp, asleep, ended };
 
 struct context {
     void *stack_pointer;
@@ -54,6 +54,7 @@ struct thread {
     state is;
     void *warp_args;
     uint32_t warp_mask;
+    const void *sleeps_on;
     async_queue copies;
 };
 
@@ -168,6 +169,13 @@ static void set_ready(int i, bool ready)
             threadIdx = s.threads[i].index;
             die("waits in a warp operation with mask %08x to which lanes %08x never come", mask,
                 missing & w->exist & ~w->ended);
+        }
+    }
+    for (int i = 0; i < s.n; i++) {
+        if (s.threads[i].is == state::asleep) {
+            s.current = i;
+            threadIdx = s.threads[i].index;
+            die("waits at an mbarrier whose phase never ends");
         }
     }
     die("threads wait and none can go on");
@@ -374,6 +382,46 @@ void async_wait(int pending_groups)
     async_complete(&s.threads[s.current].copies, pending_groups);
 }
 
+void async_fence()
+{
+    async_make_visible(&s.threads[s.current].copies);
+}
+
+int thread_number()
+{
+    return s.current;
+}
+
+void sleep_on(const void *place)
+{
+    s.threads[s.current].is = state::asleep;
+    s.threads[s.current].sleeps_on = place;
+    set_ready(s.current, false);
+    s.backwards = next_random() & 1;
+    leave();
+}
+
+void yield()
+{
+    int from = s.current;
+    uint32_t others = s.warps_ready & ~(1u << from / 32);
+    if (others) {
+        int w = first_bit(others), to = w * 32 + first_bit(s.warps[w].ready);
+        threadIdx = s.threads[to].index;
+        s.current = to;
+        go(&s.threads[from].at, &s.threads[to].at);
+    }
+}
+
+void wake(const void *place)
+{
+    for (int i = 0; i < s.n; i++) {
+        if (s.threads[i].is == state::asleep && s.threads[i].sleeps_on == place) {
+            set_ready(i, true);
+        }
+    }
+}
+
 /* ---- blocks ---- */
 
 static void run_block()
@@ -450,7 +498,10 @@ void run(const grid &what)
         for (const span &variable : statics) {
             memset(variable.start, 0xff, variable.bytes);
         }
+        wgmma_start_block();
         run_block();
+        s.current = -1;
+        wgmma_end_block();
     }
     free(dynamic);
     s.dynamic = nullptr;

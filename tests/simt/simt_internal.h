@@ -33,12 +33,23 @@ struct async_item {
 struct async_queue {
     std::vector<async_item> items; /* in order of issue */
     int group = 0;                 /* number of the group that is open */
+    std::vector<size_t> unfenced;  /* 16-byte pieces written since the last fence.proxy.async */
 };
 
 void async_add(async_queue *queue, void *shared, const void *global, size_t bytes, bool valid);
 void async_close_group(async_queue *queue);
 void async_complete(async_queue *queue, int pending_groups);
 void async_forget(async_queue *queue);
+void async_make_visible(async_queue *queue);
+/* Whether a copy wrote there and its thread has not made that visible to wgmma. */
+bool async_unfenced(const void *shared);
+
+/* ---- wgmma ---- */
+
+void wgmma_start_block();
+void wgmma_end_block();
+/* Of the running thread in its block. */
+int thread_number();
 
 } // namespace simt
 

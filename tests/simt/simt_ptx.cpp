@@ -127,6 +127,17 @@ template <int matrices, bool transposed> static void load(uint32_t *r, const voi
 
 /* ---- cp.async ---- */
 
+/* For each 16 bytes of dynamic shared memory: whether a copy wrote there that no fence.proxy.async
+ * has followed. */
+static std::vector<bool> unfenced;
+
+static size_t piece_of(const void *shared)
+{
+    size_t bytes, at = (size_t)((const char *)shared - (const char *)dynamic_shared(&bytes)) / 16;
+    unfenced.resize((bytes + 15) / 16);
+    return at < unfenced.size() ? at : 0;
+}
+
 void async_add(async_queue *queue, void *shared, const void *global, size_t bytes, bool valid)
 {
     check_row("cp.async", shared, bytes);
@@ -156,12 +167,31 @@ void async_complete(async_queue *queue, int pending_groups)
             break;
         }
         memcpy(item.shared, item.data, item.bytes);
+        size_t piece = piece_of(item.shared);
+        if (!unfenced[piece]) {
+            unfenced[piece] = true;
+            queue->unfenced.push_back(piece);
+        }
     }
     queue->items.erase(queue->items.begin(), queue->items.begin() + (long)done);
 }
 
+void async_make_visible(async_queue *queue)
+{
+    for (size_t piece : queue->unfenced) {
+        unfenced[piece] = false;
+    }
+    queue->unfenced.clear();
+}
+
+bool async_unfenced(const void *shared)
+{
+    return unfenced[piece_of(shared)];
+}
+
 void async_forget(async_queue *queue)
 {
+    async_make_visible(queue); /* the block's memory ends with it */
     queue->items.clear();
     queue->group = 0;
 }

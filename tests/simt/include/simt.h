@@ -7,6 +7,7 @@
  *
  * Found, and ended with abort() after a message that names kernel, block and thread:
  *   - a thread that ends, or waits at another barrier, while others of its block wait at one;
+ *   - threads that wait for each other for ever;
  *   - a warp operation whose lanes do not all come, or come with different operations;
  *   - with AddressSanitizer: accesses behind dynamic shared memory, static shared arrays and
  *     device allocations; with UndefinedBehaviorSanitizer: misaligned vector accesses.
@@ -71,6 +72,14 @@ bool readable(const void *ptr, size_t bytes);
 void async_copy(void *shared, const void *global, size_t bytes, bool valid);
 void async_commit();
 void async_wait(int pending_groups);
+/* What the running thread's copies wrote so far is visible to the tensor cores. */
+void async_fence();
+
+/* The running thread waits until somebody wakes those that sleep on this place. */
+void sleep_on(const void *place);
+void wake(const void *place);
+/* Another warp goes on, if one can. */
+void yield();
 
 } // namespace simt
 

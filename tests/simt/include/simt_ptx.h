@@ -8,6 +8,8 @@
 
 #include "simt.h"
 
+/* Of a place in dynamic shared memory, as a number on the device. */
+uint32_t ptx_shared_address(const void *smem);
 void ptx_mma_m16n8k16_bf16(float d[4], const uint32_t a[4], const uint32_t b[2]);
 void ptx_ldmatrix_x4(uint32_t r[4], const void *smem_row);
 void ptx_ldmatrix_x4_trans(uint32_t r[4], const void *smem_row);
