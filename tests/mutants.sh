@@ -160,8 +160,11 @@ mutant attention-delta $fp32 'fp32 - attention' 'delta is not summed over the ro
     'delta = row_sum(delta);' ''
 
 # ---- attention, bf16 on tensor cores ----
-mutant flash-mask $forward 'bf16 - attention' 'columns of a fragment are masked as their neighbours' \
-    'k0 + 8 * j + lane % 4 * 2 + e % 2,' 'k0 + 8 * j + lane % 4 * 2 + e / 2,'
+mma="$cuda/attention_mma.cuh"
+mutant flash-mask "$mma $forward" 'bf16 - attention' 'columns of a fragment are masked as their neighbours' \
+    '(k0 + lane % 4 * 2 + e % 2);' '(k0 + lane % 4 * 2 + e / 2);'
+mutant flash-window "$mma $forward" 'bf16 - attention' 'the window ends one key early' \
+    '(unsigned)(ahead - 8 * j) <= limit' '(unsigned)(ahead - 8 * j) < limit'
 mutant flash-stage $forward 'bf16 - attention' 'a stage is overwritten while it is read' \
     $'        __syncthreads(); /* the next step overwrites this stage */\n' ''
 mutant flash-wait $forward 'bf16 - attention' 'a tile is read before it has arrived' \
@@ -169,15 +172,46 @@ mutant flash-wait $forward 'bf16 - attention' 'a tile is read before it has arri
     $'        ptx_cp_async_commit();\n        ptx_cp_async_wait<2>();'
 mutant flash-correction $forward 'bf16 - attention' 'the two rows of a lane change factors' \
     'acc[i][n][e] *= correction[e / 2];' 'acc[i][n][e] *= correction[e % 2];'
-mutant flash-total $forward 'bf16 - attention' 'the sum of a row forgets earlier tiles' \
+mutant flash-total "$mma $forward" 'bf16 - attention' 'the sum of a row forgets earlier tiles' \
     'total[half] = total[half] * correction[half] + sum;' 'total[half] = sum;'
-mutant flash-fragment "$cuda/attention_mma.cuh $forward" 'bf16 - attention' 'halves of an operand change places' \
+mutant flash-fragment "$mma $forward" 'bf16 - attention' 'halves of an operand change places' \
     $'a[i][1] = ptx_pack_bf16x2(p[i][2 * k][2], p[i][2 * k][3]);' \
     $'a[i][1] = ptx_pack_bf16x2(p[i][2 * k][3], p[i][2 * k][2]);'
-mutant flash-tail "$cuda/attention_mma.cuh $forward" 'bf16 - attention' 'rows behind the end are written' \
+mutant flash-tail "$mma $forward" 'bf16 - attention' 'rows behind the end are written' \
     'if (row0 + r < T && col0 + c < D) {' 'if (row0 + r < T + 1 && col0 + c < D) {'
-mutant flash-quad "$cuda/attention_mma.cuh $forward" 'bf16 - attention' 'a row sum leaves out two lanes of four' \
+mutant flash-quad "$mma $forward" 'bf16 - attention' 'a row sum leaves out two lanes of four' \
     'return x + __shfl_xor_sync(0xffffffffu, x, 2);' 'return x;'
+
+# ---- attention for compute capability 9.0 ----
+hopper="$cuda/attention_hopper_forward.cu"
+mutant hopper-swizzle $hopper 'bf16 hopper attention' 'tiles are not swizzled' \
+    '(piece ^ first % 8) * 16' 'piece * 16'
+mutant hopper-lead $hopper 'bf16 hopper attention' 'the second 64 columns of V are looked for in the middle of the first' \
+    $'bn * SWIZZLE_ROW_BYTES,\n' $'64 * SWIZZLE_ROW_BYTES,\n'
+mutant hopper-proxy $hopper 'bf16 hopper attention' 'the tensor cores are not told of the copies' \
+    $'        ptx_fence_proxy_async();\n' ''
+mutant hopper-fence $hopper 'bf16 hopper attention' 'products may read registers that are not yet written' \
+    $'        ptx_hold(acc);\n        ptx_wgmma_fence();\n        hopper_scores' \
+    $'        ptx_hold(acc);\n        hopper_scores'
+mutant hopper-scores $hopper 'bf16 hopper attention' 'scores are used before they are there' \
+    'ptx_wgmma_wait<1>();' 'ptx_wgmma_wait<2>();'
+mutant hopper-slot $hopper 'bf16 hopper attention' 'V is given back while it is read' \
+    $'        ring.wait(at + 3);\n' $'        ring.wait(at + 3);\n        ring.give_back(at + 1);\n'
+mutant hopper-key-wait $hopper 'bf16 hopper attention' 'K is not waited for' \
+    $'        ring.wait(at + 2); /* K of this tile */\n' ''
+mutant hopper-query-wait $hopper 'bf16 hopper attention' 'Q is not waited for' \
+    $'        ptx_mbarrier_wait(shared.q_full, (unsigned)n % 2);\n' ''
+mutant hopper-phase $hopper 'bf16 hopper attention' 'the producer waits for the wrong phase' \
+    'at / slots % 2 ^ 1' 'at / slots % 2'
+mutant hopper-packed $hopper 'bf16 hopper attention' 'weights are packed over those that a product reads' \
+    $'        ptx_hold(s);\n        /* V of' $'        hopper_pack<bn>(p, s);\n        /* V of'
+mutant hopper-correction $hopper 'bf16 hopper attention' 'the two rows of a lane change factors' \
+    'acc[n][e] *= correction[e / 2];' 'acc[n][e] *= correction[e % 2];'
+mutant hopper-skip $hopper 'bf16 hopper attention' 'a warpgroup starts at the tile of its neighbour' \
+    $'row0, first, last,\n                               at + 2 * (e.last - last), acc' \
+    $'row0, first, last,\n                               at, acc'
+
+# ---- attention, bf16 on tensor cores: gradients ----
 mutant flash-dq-scale $backward 'bf16 - attention' "the queries' gradient misses the scale" \
     'a.D, dq[0], scale, scale);' 'a.D, dq[0], 1, 1);'
 mutant flash-part $backward 'bf16 - attention' 'both halves of wide heads go to the first' \

@@ -1,6 +1,8 @@
 /* Every backend of this binary, in fp32 and bf16 and on every instruction set that the machine
  * has, held op by op against the float64 reference. What is compared, and how: conformance.h.
  *
+ * The CUDA backend's other attention kernels are a subject of their own.
+ *
  * GPTBENCH_CONFORMANCE=NAME (cpu, cuda, ref) restricts it to one backend,
  * GPTBENCH_CONFORMANCE_TESTS=GLOB to the tests of such names ("cuda bf16 - attention"). */
 #include <setjmp.h>
@@ -31,10 +33,23 @@ typedef struct trial {
     char name[80];
 } trial;
 
+/* A subject's `isa` is an instruction set of the CPU backend, or attention kernels of the CUDA
+ * backend. */
+static void set_isa(const cf_subject *subject)
+{
+    bool cpu = subject && strcmp(subject->backend->name, "cpu") == 0;
+    unsetenv("GPTBENCH_ISA");
+    unsetenv("GPTBENCH_CUDA_ATTENTION");
+    if (subject && subject->isa) {
+        setenv(cpu ? "GPTBENCH_ISA" : "GPTBENCH_CUDA_ATTENTION", subject->isa, 1);
+    }
+}
+
 /* Whether the subject opens here, on the instruction set that it asks for. */
 static bool can_run(const cf_subject *subject)
 {
     const char *reason = subject->backend->unavailable(subject->precision);
+    bool cpu = strcmp(subject->backend->name, "cpu") == 0;
     gb_options options = {.precision = subject->precision,
                           .threads = subject->threads,
                           .device_index = -1,
@@ -56,7 +71,7 @@ static bool can_run(const cf_subject *subject)
     }
     if (dev) {
         subject->backend->describe(dev, &about);
-        if (subject->isa && strncmp(about.isa, subject->isa, strlen(subject->isa)) != 0) {
+        if (cpu && subject->isa && strncmp(about.isa, subject->isa, strlen(subject->isa)) != 0) {
             ok = false;
             reason = about.isa;
         }
@@ -68,31 +83,28 @@ static bool can_run(const cf_subject *subject)
     return ok;
 }
 
-static void set_isa(const char *isa)
-{
-    if (isa) {
-        setenv("GPTBENCH_ISA", isa, 1);
-    } else {
-        unsetenv("GPTBENCH_ISA");
-    }
-}
-
 static int find_subjects(cf_subject *subjects)
 {
     static const char *const isas[] = {"generic", "avx2", "avx512"};
+    static const char *const attentions[] = {NULL, "hopper"};
     const char *only = getenv("GPTBENCH_CONFORMANCE");
     int n = 0;
     if (!only || strcmp(only, "ref") == 0) {
         subjects[n++] = (cf_subject){.backend = &gb_backend_ref, .precision = GB_FP64};
     }
     for (const gb_backend *const *b = gb_backends(); *b; b++) {
-        bool cpu = strcmp((*b)->name, "cpu") == 0;
-        for (int i = 0; i < 2 * (cpu ? 3 : 1); i++) {
+        bool cpu = strcmp((*b)->name, "cpu") == 0, cuda = strcmp((*b)->name, "cuda") == 0;
+        for (int i = 0; i < 2 * (cpu ? 3 : cuda ? 2 : 1); i++) {
             cf_subject subject = {.backend = *b,
                                   .precision = i % 2 ? GB_BF16 : GB_FP32,
                                   .threads = THREADS,
-                                  .isa = cpu ? isas[i / 2] : NULL};
-            set_isa(subject.isa);
+                                  .isa = cpu    ? isas[i / 2]
+                                         : cuda ? attentions[i / 2]
+                                                : NULL};
+            if (cuda && subject.isa && subject.precision == GB_FP32) {
+                continue;
+            }
+            set_isa(&subject);
             if ((!only || strcmp(only, (*b)->name) == 0) && n < MAX_SUBJECTS && can_run(&subject)) {
                 subjects[n++] = subject;
             }
@@ -104,7 +116,7 @@ static int find_subjects(cf_subject *subjects)
 static void run_trial(void **state)
 {
     const trial *t = *state;
-    set_isa(t->subject.isa);
+    set_isa(&t->subject);
     int failed = t->group->run(&t->subject);
     set_isa(NULL);
     assert_int_equal(failed, 0);
@@ -185,13 +197,18 @@ int main(void)
     static struct CMUnitTest tests[MAX_TESTS];
     int n_subjects = find_subjects(subjects), n = 0;
     for (int i = 0; i < n_subjects; i++) {
-        for (const cf_group *group = conformance_groups; group->name; group++, n++) {
+        for (const cf_group *group = conformance_groups; group->name; group++) {
             const cf_subject *s = &subjects[i];
+            bool other_attention = s->isa && strcmp(s->backend->name, "cuda") == 0;
+            if (other_attention && strcmp(group->name, "attention") != 0) {
+                continue;
+            }
             trials[n] = (trial){.subject = *s, .group = group};
             snprintf(trials[n].name, sizeof trials[n].name, "%s %s %s %s", s->backend->name,
                      gb_precision_name(s->precision), s->isa ? s->isa : "-", group->name);
             tests[n] = (struct CMUnitTest){
                 .name = trials[n].name, .test_func = run_trial, .initial_state = &trials[n]};
+            n++;
         }
     }
     cmocka_set_test_filter(getenv("GPTBENCH_CONFORMANCE_TESTS")); /* NULL: no filter */

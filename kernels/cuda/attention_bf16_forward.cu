@@ -26,54 +26,6 @@ template <int dp_> struct forward_tiles {
     static_assert(shared_bytes <= MAX_SHARED_BYTES, "tiles do not fit");
 };
 
-/* Scores to weights 2^(s * scale2 - max), with the running maximum `top` (of s) and sum `total` of
- * rows g and g + 8; returns in `correction` the factors of what was summed before. */
-template <int n>
-static __device__ __forceinline__ void softmax_step(float s[n / 8][4], float top[2], float total[2],
-                                                    float correction[2], float scale2)
-{
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-        float x = top[half];
-#pragma unroll
-        for (int j = 0; j < n / 8; j++) {
-            x = fmaxf(x, fmaxf(s[j][2 * half], s[j][2 * half + 1]));
-        }
-        x = quad_max(x);
-        /* A row may see nothing of this tile, and nothing so far. */
-        const float shift = x == -INFINITY ? 0 : x * scale2;
-        correction[half] = ptx_exp2(top[half] * scale2 - shift);
-        top[half] = x;
-        float sum = 0;
-#pragma unroll
-        for (int j = 0; j < n / 8; j++) {
-#pragma unroll
-            for (int e = 2 * half; e < 2 * half + 2; e++) {
-                s[j][e] = ptx_exp2(fmaf(s[j][e], scale2, -shift));
-                sum += s[j][e];
-            }
-        }
-        total[half] = total[half] * correction[half] + sum;
-    }
-}
-
-/* Scores of pairs that are not seen become -inf; row0 is the first of the warp's 16 queries. */
-template <int n>
-static __device__ __forceinline__ void mask_keys(float s[n / 8][4], int row0, int k0, int window)
-{
-    const int lane = (int)threadIdx.x % 32;
-#pragma unroll
-    for (int j = 0; j < n / 8; j++) {
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            if (!attention_sees(row0 + lane / 4 + e / 2 * 8, k0 + 8 * j + lane % 4 * 2 + e % 2,
-                                window)) {
-                s[j][e] = -INFINITY;
-            }
-        }
-    }
-}
-
 template <class tiles>
 static __global__ void __launch_bounds__(tiles::threads)
     flash_forward(attention_args<bf16> a, float scale)

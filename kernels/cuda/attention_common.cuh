@@ -1,10 +1,12 @@
 /* attention_common.cuh: what the files of the attention kernels share. What others may call is in
  * cuda_attention.cuh.
  *
- * Three paths, chosen in attention_dispatch.cu from the shape alone:
- *   attention_fp32.cu           float, and bf16 whose head_dim is not a multiple of 8; no tensor
- * cores attention_bf16_forward.cu   bf16 flash attention on tensor cores attention_bf16_backward.cu
- * its gradient
+ * Paths, chosen in attention_dispatch.cu:
+ *   attention_fp32.cu            float, and bf16 whose head_dim is not a multiple of 8: no tensor
+ *                                cores
+ *   attention_bf16_forward.cu    bf16 flash attention on tensor cores (mma.sync)
+ *   attention_bf16_backward.cu   its gradient
+ *   attention_hopper_forward.cu  the same forward for compute capability 9.0 (wgmma), on request
  *
  * Notation: query (b, h, i) has kv head h / (H / K) and sees keys j with j <= i and, where
  * window > 0, i - j <= window. pairs is the number of (i, j) seen in one head. */
@@ -113,5 +115,11 @@ gb_status cuda_attention_simple_backward(gb_device *dev, const attention_args<bf
 /* attention_bf16_*.cu. D a multiple of 8, at most 256; every buffer aligned to 16 bytes; sm_80. */
 gb_status cuda_attention_flash_forward(gb_device *dev, const attention_args<bf16> &a);
 gb_status cuda_attention_flash_backward(gb_device *dev, const attention_args<bf16> &a);
+
+/* attention_hopper_forward.cu. D 64 or 128; every buffer aligned to 16 bytes; sm_90a. */
+bool cuda_attention_hopper_fits(int64_t D);
+/* Whether the code that the driver took from this binary is that for sm_90a. */
+gb_status cuda_attention_hopper_present(gb_device *dev, bool *present);
+gb_status cuda_attention_hopper_forward(gb_device *dev, const attention_args<bf16> &a);
 
 #endif

@@ -1,5 +1,10 @@
-/* Which attention path runs, and its workspace. */
+/* Which attention path runs, and its workspace.
+ *
+ * The forward paths give the same out and lse, so that any of them goes with the one backward. */
 #include "kernels/cuda/attention_common.cuh"
+
+#include <stdlib.h>
+#include <string.h>
 
 enum { MAX_D = 256 };
 
@@ -16,6 +21,43 @@ static gb_status check(gb_device *dev, int64_t B, int64_t T, int64_t H, int64_t 
                        (long long)window, (int)MAX_D);
     }
     return GB_OK;
+}
+
+/* The default is `portable` until `hopper` has passed its checks on a GPU: it never ran on one. */
+gb_status cuda_attention_open(gb_device *dev)
+{
+    const char *choice = getenv("GPTBENCH_CUDA_ATTENTION");
+    bool present = false;
+    dev->hopper_attention = false;
+    if (choice == NULL || *choice == '\0' || strcmp(choice, "portable") == 0) {
+        return GB_OK;
+    }
+    if (strcmp(choice, "hopper") != 0) {
+        return gb_fail(&dev->error, GB_ERR_USAGE,
+                       "GPTBENCH_CUDA_ATTENTION=%s: it is one of portable, hopper", choice);
+    }
+    if (dev->compute_capability == 90) {
+        GB_TRY(cuda_attention_hopper_present(dev, &present));
+    }
+    if (!present) {
+        return gb_fail(&dev->error, GB_ERR_ENV,
+                       "GPTBENCH_CUDA_ATTENTION=hopper needs a GPU of compute capability 9.0 (this "
+                       "one has %d.%d) and a program built with 90a in CUDA_ARCHS",
+                       dev->compute_capability / 10, dev->compute_capability % 10);
+    }
+    dev->hopper_attention = true;
+    return GB_OK;
+}
+
+const char *cuda_attention_name(const gb_device *dev)
+{
+    const int64_t D = dev->options.shape.head_dim;
+    if (!dev->bf16 || D % 8 != 0) {
+        return "attention without tensor cores";
+    }
+    return dev->hopper_attention && cuda_attention_hopper_fits(D)
+               ? "attention wgmma, its gradient mma.sync"
+               : "attention mma.sync";
 }
 
 template <class act>
@@ -58,9 +100,12 @@ gb_status cuda_attention_forward(gb_device *dev, void *out, float *lse, const vo
     a.qkv = (const bf16 *)qkv;
     a.out = (bf16 *)out;
     a.lse = lse;
-    return cuda_aligned(D * (int64_t)sizeof(bf16), qkv, out)
-               ? cuda_attention_flash_forward(dev, a)
-               : cuda_attention_simple_forward(dev, a);
+    if (!cuda_aligned(D * (int64_t)sizeof(bf16), qkv, out)) {
+        return cuda_attention_simple_forward(dev, a);
+    }
+    return dev->hopper_attention && cuda_attention_hopper_fits(D)
+               ? cuda_attention_hopper_forward(dev, a)
+               : cuda_attention_flash_forward(dev, a);
 }
 
 /* lse and out are only read, and only forward writes them; one struct serves both directions. */

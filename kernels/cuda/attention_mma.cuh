@@ -234,6 +234,54 @@ static __device__ __forceinline__ float quad_max(float x)
     return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
 }
 
+/* Scores to weights 2^(s * scale2 - max), with the running maximum `top` (of s) and sum `total` of
+ * rows g and g + 8; returns in `correction` the factors of what was summed before. */
+template <int n>
+static __device__ __forceinline__ void softmax_step(float s[n / 8][4], float top[2], float total[2],
+                                                    float correction[2], float scale2)
+{
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        float x = top[half];
+#pragma unroll
+        for (int j = 0; j < n / 8; j++) {
+            x = fmaxf(x, fmaxf(s[j][2 * half], s[j][2 * half + 1]));
+        }
+        x = quad_max(x);
+        /* A row may see nothing of this tile, and nothing so far. */
+        const float shift = x == -INFINITY ? 0 : x * scale2;
+        correction[half] = ptx_exp2(top[half] * scale2 - shift);
+        top[half] = x;
+        float sum = 0;
+#pragma unroll
+        for (int j = 0; j < n / 8; j++) {
+#pragma unroll
+            for (int e = 2 * half; e < 2 * half + 2; e++) {
+                s[j][e] = ptx_exp2(fmaf(s[j][e], scale2, -shift));
+                sum += s[j][e];
+            }
+        }
+        total[half] = total[half] * correction[half] + sum;
+    }
+}
+
+/* Scores of pairs that are not seen become -inf; row0 is the first of the warp's 16 queries. As in
+ * attention_sees, but both of its bounds in one comparison: query - key in [0, window]. */
+template <int n>
+static __device__ __forceinline__ void mask_keys(float s[n / 8][4], int row0, int k0, int window)
+{
+    const int lane = (int)threadIdx.x % 32;
+    const unsigned limit = window > 0 ? (unsigned)window : 0x7fffffffu;
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+        const int ahead = row0 + lane / 4 + e / 2 * 8 - (k0 + lane % 4 * 2 + e % 2);
+#pragma unroll
+        for (int j = 0; j < n / 8; j++) {
+            s[j][e] = (unsigned)(ahead - 8 * j) <= limit ? s[j][e] : -INFINITY;
+        }
+    }
+}
+
 /* Calls RUN(dp) for the least padded width that holds D. */
 #define ATTENTION_FOR_WIDTH(D, RUN)                                                                \
     do {                                                                                           \

@@ -1,4 +1,4 @@
-/* cuda_attention.cuh: launchers of the attention kernels, attention_fp32.cu and attention_bf16.cu.
+/* cuda_attention.cuh: launchers of the attention kernels, attention_*.cu.
  * Arguments as in kernels/backend.h; the caller has opened the ledger's row. */
 #ifndef GPTBENCH_KERNELS_CUDA_ATTENTION_CUH
 #define GPTBENCH_KERNELS_CUDA_ATTENTION_CUH
@@ -12,6 +12,11 @@ gb_status cuda_attention_forward(gb_device *dev, void *out, float *lse, const vo
 gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, const void *qkv,
                                   const void *out, const float *lse, int64_t B, int64_t T,
                                   int64_t H, int64_t K, int64_t D, int64_t window);
+/* Reads GPTBENCH_CUDA_ATTENTION into dev: `portable` (mma.sync, sm_80 and up; the default) or
+ * `hopper` (wgmma, where head_dim is 64 or 128), an error where the GPU or the binary lacks it. */
+gb_status cuda_attention_open(gb_device *dev);
+/* What computes attention for the shape given at open: "attention mma.sync". */
+const char *cuda_attention_name(const gb_device *dev);
 /* Bytes of CUDA_SLOT_ATTENTION; 0 when none is needed. */
 int64_t cuda_attention_workspace_bytes(const gb_options *options);
 

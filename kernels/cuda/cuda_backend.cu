@@ -162,6 +162,7 @@ static gb_status device_open(gb_device *dev)
                                     dev->ordinal));
     CUDA_TRY(dev, "open", cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking));
     GB_TRY(cuda_timers_open(dev));
+    GB_TRY(cuda_attention_open(dev));
     GB_TRY(cuda_arena_open(dev));
     GB_TRY(cuda_step_open(dev));
     return cuda_gemm_open(dev);
@@ -212,9 +213,10 @@ static void backend_describe(gb_device *dev, gb_description *out)
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d", driver / 1000,
              driver % 1000 / 10);
     cuda_gemm_describe(dev, algorithms, sizeof algorithms);
-    snprintf(out->libraries, sizeof out->libraries, "CUDA runtime %d.%d, cuBLASLt %zu.%zu.%zu, %s",
-             runtime / 1000, runtime % 1000 / 10, blas / 10000, blas / 100 % 100, blas % 100,
-             algorithms);
+    snprintf(out->libraries, sizeof out->libraries,
+             "CUDA runtime %d.%d, cuBLASLt %zu.%zu.%zu, %s, %s", runtime / 1000,
+             runtime % 1000 / 10, blas / 10000, blas / 100 % 100, blas % 100, algorithms,
+             cuda_attention_name(dev));
     snprintf(out->isa, sizeof out->isa, "sm_%d", dev->compute_capability);
 }
 

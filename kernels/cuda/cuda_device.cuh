@@ -42,6 +42,7 @@ struct gb_device {
     int multiprocessors;
     cudaStream_t stream; /* everything runs on it, in order */
     cublasLtHandle_t blas;
+    bool hopper_attention; /* GPTBENCH_CUDA_ATTENTION=hopper, and the GPU can */
     gemm_plan *plans;
     gemm_tuner *tuner; /* NULL: the heuristic chooses algorithms */
     cuda_timers *timers;

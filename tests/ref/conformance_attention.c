@@ -137,17 +137,23 @@ static cf_case attention_case(const cf_subject *subject, uint64_t seed, heads_sh
     return c;
 }
 
-static int check_attention(const cf_subject *subject, uint64_t seed, heads_shape s, int64_t window,
-                           double scale)
+static int check_attention_forward(const cf_subject *subject, uint64_t seed, heads_shape s,
+                                   int64_t window, double scale)
 {
     cf_case c = attention_case(subject, seed, s, window, scale, "attention_forward");
     c.call = call_attention_forward;
     cf_add(&c, "out", CF_OUT, CF_ACT, c.N * c.H * c.D, 1);
     cf_add(&c, "lse", CF_OUT, CF_WIDE, c.N * c.H, 1);
     cf_add(&c, "qkv", CF_IN, CF_ACT, c.N * qkv_width(&c), scale);
-    int failed = conformance_check(subject, &c);
+    return conformance_check(subject, &c);
+}
 
-    c = attention_case(subject, seed + 1, s, window, scale, "attention_backward");
+static int check_attention(const cf_subject *subject, uint64_t seed, heads_shape s, int64_t window,
+                           double scale)
+{
+    int failed = check_attention_forward(subject, seed, s, window, scale);
+
+    cf_case c = attention_case(subject, seed + 1, s, window, scale, "attention_backward");
     c.call = call_attention_backward;
     cf_add(&c, "dqkv", CF_OUT, CF_ACT, c.N * qkv_width(&c), 1);
     split_qkv(&c);
@@ -184,5 +190,8 @@ int conformance_attention(const cf_subject *subject)
     /* Scores in the hundreds: the maximum must be taken out before exp. */
     failed += check_attention(subject, 7900, shapes[5], 0, 12);
     failed += check_attention(subject, 7910, shapes[5], 3, 12);
+    /* More tiles than a kernel's ring of tiles has places. */
+    failed += check_attention_forward(subject, 7920, (heads_shape){1, 650, 1, 1, 64}, 0, 1);
+    failed += check_attention_forward(subject, 7930, (heads_shape){1, 650, 2, 1, 128}, 250, 1);
     return failed;
 }
