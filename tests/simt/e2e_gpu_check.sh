@@ -73,7 +73,7 @@ mkdir -p "$work/build"
 cat >"$work/build/gptbench" <<SH
 #!/bin/bash
 "$gptbench" "\$@" || exit
-[[ "\$*" == *repeat-fp32* ]] && sed -i '\$s/.\$/5/; t' "\${!#}"
+[[ "\$*" == *repeat-fp32* ]] && sed -i '\$ { s/5\$/6/; t; s/.\$/5/ }' "\${!#}"
 true
 SH
 chmod +x "$work/build/gptbench"
