@@ -12,7 +12,7 @@
 
 /* Pixels: the frame of the left panel, and of the right one. plots/roofline.gp knows the rest. */
 enum { LEFT = 100, RIGHT = 600, BOTTOM = 70, TOP = 530, POINTS_MAX = 4096 };
-enum { CHAR_PX = 7, TEXT_PX = 15, ROOFS_MAX = 4, PLACED_MAX = 500 };
+enum { CHAR_PX = 7, TEXT_PX = 15, ROOFS_MAX = 4, PLACED_MAX = 500, ROOF_TEXT_PX = 240 };
 
 static const char *const phases[] = {"forward", "backward", "update"};
 enum { PHASES = sizeof phases / sizeof *phases };
@@ -170,6 +170,22 @@ static roofline roofline_plan(const report_data *data, const op_rate *rates, int
     return plot;
 }
 
+/* A dashed line across the frame and the text above its left end are in the way of names. */
+static int roofs_place(const roofline *plot, figure_point *points, int count)
+{
+    for (int i = 0; i < plot->n_roofs && count < PLACED_MAX; i++) {
+        double y = pixel(plot->y, plot->roofs[i], BOTTOM, TOP);
+        points[count++] = (figure_point){
+            .x = LEFT, .y = y, .low_x = LEFT, .high_x = RIGHT, .low_y = y, .high_y = y};
+        for (int x = LEFT + 7; x < LEFT + ROOF_TEXT_PX && count < PLACED_MAX; x += 14) {
+            double at = y + 9;
+            points[count++] =
+                (figure_point){.x = x, .y = at, .low_x = x, .high_x = x, .low_y = at, .high_y = at};
+        }
+    }
+    return count;
+}
+
 /* Points of ops with FLOPs, those of the baseline first: their names are placed around all of them.
  * Two of the baseline's that all but coincide share a name. */
 static int names_place(const report_data *data, const roofline *plot, const op_rate *rates, int n,
@@ -193,6 +209,7 @@ static int names_place(const report_data *data, const roofline *plot, const op_r
                 .x = x, .y = y, .low_x = x, .high_x = x, .low_y = y, .high_y = y, .width = width};
         }
         named = pass == 0 ? count : named;
+        count = pass == 0 ? roofs_place(plot, points, count) : count;
     }
     figure_labels_place(points, count, TEXT_PX, (figure_box){LEFT, BOTTOM, RIGHT, TOP});
     return named;

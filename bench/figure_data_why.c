@@ -11,6 +11,9 @@
 /* ---- waterfall ---- */
 
 enum { PANELS_MAX = 6, OPS_OWN = 9 };
+#define PANEL_PX   370.0 /* width of a panel in plots/waterfall.gp */
+#define CHAR_PX    7.2
+#define TEXT_SHARE 0.16 /* of a panel's width, for the text of a bar */
 
 enum {
     LESS_COLOR = 0x0072b2,
@@ -75,6 +78,7 @@ typedef struct waterfall {
     FILE *out;
     int row;
     double at, low, high, step_change;
+    double step_text_share; /* of the panel's width that the whole step's text takes */
 } waterfall;
 
 /* "-12.3" with as many decimals as the step wants. */
@@ -120,7 +124,7 @@ static int rows_worth_a_bar(const ledger *l)
 
 static void write_panel(waterfall *w, const ledger *l)
 {
-    double step_ms = l->profiled.base_ms, rest = 0;
+    double step_ms = fmax(l->profiled.base_ms, l->profiled.new_ms), rest = 0;
     int own = rows_worth_a_bar(l);
     for (int i = 0; i < l->n_rows; i++) {
         stats_interval change = l->rows[i].change_ms;
@@ -140,8 +144,9 @@ static void write_panel(waterfall *w, const ledger *l)
     double change = l->profiled.change_ms.value;
     char text[80];
     snprintf(text, sizeof text, "%s, %s", change_text(change, step_ms).text,
-             number_percent_signed(l->profiled.new_ms / step_ms - 1).text);
+             number_percent_signed(l->profiled.new_ms / l->profiled.base_ms - 1).text);
     w->step_change = change;
+    w->step_text_share = fmin(0.5, (figure_label_make(text).width * CHAR_PX + 10) / PANEL_PX);
     write_bar(w, "whole step", 0, change,
               ledger_within_noise(l->profiled.change_ms) != 0 ? STEP_PALE : STEP_COLOR, text);
 }
@@ -151,8 +156,9 @@ static void write_panel_settings(const waterfall *w, int k, FILE *settings)
     double span = w->high - w->low;
     span = span > 0 ? span : 1;
     /* Room for the texts beside the bars; that of the whole step is the longest. */
-    double low = w->low - (w->step_change < 0 ? 0.52 : 0.24) * span;
-    double high = w->high + (w->step_change < 0 ? 0.24 : 0.52) * span;
+    double whole = span / (1 - TEXT_SHARE - w->step_text_share);
+    double low = w->low - (w->step_change < 0 ? w->step_text_share : TEXT_SHARE) * whole;
+    double high = w->high + (w->step_change < 0 ? TEXT_SHARE : w->step_text_share) * whole;
     char name[32];
     fprintf(settings,
             "waterfall_low_%d = %.10g\nwaterfall_high_%d = %.10g\nwaterfall_rows_%d = %d\n", k, low,

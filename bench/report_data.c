@@ -382,9 +382,9 @@ static gb_status ops_read(reader *r, report_run *run)
 {
     bool row;
     /* Rows are sums over `steps` steps; evaluation is not part of a training step. */
-    GB_TRY(reader_open(r, "SELECT phase, op, layer, calls * 1.0 / steps, time_ms / steps,"
-                          " flops / steps FROM op_time WHERE run_id = ?1 AND phase <> 'eval'"
-                          " AND steps > 0 ORDER BY phase, op, layer"));
+    GB_TRY(reader_open(
+        r, "SELECT phase, op, layer, time_ms / steps, flops / steps FROM op_time"
+           " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0 ORDER BY phase, op, layer"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
         GB_TRY(reader_next(r, &row));
@@ -399,7 +399,6 @@ static gb_status ops_read(reader *r, report_run *run)
         op->phase = read_text(r);
         op->op = read_text(r);
         op->layer = read_int(r);
-        op->calls = read_double(r);
         op->time_ms = read_double(r);
         op->flops = read_double(r);
     }

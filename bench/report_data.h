@@ -45,7 +45,7 @@ typedef struct report_eval {
 typedef struct report_op {
     const char *phase, *op;
     int64_t layer; /* -1 outside the blocks */
-    double calls, time_ms, flops;
+    double time_ms, flops;
 } report_op;
 
 /* A GPU kernel of the profiled steps, per step, over the layers; most time first. */
