@@ -22,7 +22,7 @@ endif
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
 CFLAGS   += -std=c17 $(WARN) $(OPT) -fopenmp -fno-math-errno -fno-trapping-math
 LDFLAGS  += -fopenmp
-LDLIBS   += -linih -lsqlite3 -lopenblas -ldnnl -ljansson -lpcre2-8 -lxxhash -lm
+LDLIBS   += -linih -lsqlite3 -lopenblas -ldnnl -ljansson -lpcre2-8 -lxxhash -ldl -lm
 ifneq ($(SANITIZE),)
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SANITIZE)
@@ -36,7 +36,7 @@ endif
 
 # Sources are found, not listed: a new file in a room is built without a change here.
 # Of kernels/cuda, what is plain C and needs no CUDA is built and tested everywhere.
-KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c) kernels/cuda/gemm_cache.c
+KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c kernels/sensors/*.c) kernels/cuda/gemm_cache.c
 ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
 MODEL_SRC  := $(wildcard model/*.c)
 BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
@@ -47,7 +47,7 @@ CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
 ifeq ($(and $(wildcard kernels/cuda/cuda_backend.cu),$(wildcard kernels/cuda/attention_dispatch.cu)),)
 CUDA_SRC   :=
 endif
-OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa kernels/cuda model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
+OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa kernels/cuda kernels/sensors model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
@@ -158,7 +158,7 @@ $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 endif
 
 # The schema travels inside the program; the text of bench/schema.sql is the only copy.
-$(BUILD)/obj/bench/store.o: $(BUILD)/gen/schema_sql.h
+$(BUILD)/obj/bench/migrations.o: $(BUILD)/gen/schema_sql.h
 $(BUILD)/gen/schema_sql.h: bench/schema.sql
 	@mkdir -p $(@D)
 	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \
@@ -201,10 +201,18 @@ $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUIL
 	$(call say,TEST)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
 
+# Stand-ins for NVIDIA's management library, of today and of long ago; loaded, not linked.
+FAKE_NVML := $(BUILD)/tests/fake_nvml.so $(BUILD)/tests/fake_nvml_old.so
+$(BUILD)/tests/fake_nvml_old.so: FAKE_FLAGS := -DFAKE_NVML_OLD
+$(FAKE_NVML): tests/fake_nvml.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
+
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
 .PHONY: tests
-tests: $(TESTS) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(FAKE_NVML) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
@@ -228,7 +236,7 @@ SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
 SIMT_TESTS := test_simt test_simt_hopper $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
-simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(PROGRAM)
+simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(FAKE_NVML) $(PROGRAM)
 
 test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@scripts/deps.sh build test

@@ -106,7 +106,8 @@ static bool duration_valid(double ms)
 static bool description_valid(const gb_description *d)
 {
     return TEXT_ENDS(d->device) && TEXT_ENDS(d->driver) && TEXT_ENDS(d->libraries) &&
-           TEXT_ENDS(d->isa) && TEXT_ENDS(d->precision_note) && d->threads >= 0;
+           TEXT_ENDS(d->isa) && TEXT_ENDS(d->precision_note) && TEXT_ENDS(d->bus_id) &&
+           d->threads >= 0;
 }
 
 static bool start_valid(const train_start *e)
@@ -118,7 +119,7 @@ static bool start_valid(const train_start *e)
 static bool step_valid(const train_step *e)
 {
     return e->step >= 0 && e->tag >= 0 && e->tag < TRAIN_STEP_TAGS && duration_valid(e->step_ms) &&
-           isfinite(e->learning_rate) && isfinite(e->flops_issued);
+           isfinite(e->learning_rate) && isfinite(e->flops_issued) && isfinite(e->ended_s);
 }
 
 static bool eval_valid(const train_eval *e)

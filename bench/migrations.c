@@ -1,5 +1,7 @@
 #include "bench/migrations.h"
 
+#include <string.h>
+
 #include "version.h"
 
 const migration *migrations_list(void)
@@ -12,6 +14,19 @@ const migration *migrations_list(void)
             "  position INTEGER NOT NULL, phase TEXT NOT NULL, layer INTEGER NOT NULL,"
             "  op TEXT NOT NULL, begin_ms REAL NOT NULL, end_ms REAL NOT NULL,"
             "  PRIMARY KEY (run_id, position)"
+            ") STRICT, WITHOUT ROWID;"
+            "ALTER TABLE run ADD COLUMN energy_j REAL;"
+            "ALTER TABLE run ADD COLUMN energy_source TEXT;"
+            "ALTER TABLE run ADD COLUMN sensors_missing TEXT;"
+            "ALTER TABLE step ADD COLUMN ended_s REAL;"
+            "ALTER TABLE step ADD COLUMN disturbance TEXT;"
+            "CREATE TABLE sample ("
+            "  run_id INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, at_s REAL NOT NULL,"
+            "  gpu_clock_mhz REAL, gpu_memory_clock_mhz REAL, gpu_power_w REAL,"
+            "  gpu_temperature_c REAL, gpu_throttle TEXT, gpu_memory_bytes REAL,"
+            "  gpu_energy_j REAL, cpu_clock_mhz REAL, cpu_load REAL, cpu_busy REAL,"
+            "  cpu_steal REAL, cpu_energy_j REAL,"
+            "  PRIMARY KEY (run_id, at_s)"
             ") STRICT, WITHOUT ROWID;"},
         {0, NULL}};
     return list;
@@ -46,25 +61,18 @@ static int version_record(sqlite3 *db, int version)
     return rc;
 }
 
-/* A migration may not find its table through a view that it breaks. */
-static int views_drop(sqlite3 *db)
+/* Views hold no data: those that `views` creates are dropped before. Views that others have added
+ * to the file stay. */
+static int views_drop(sqlite3 *db, const char *views)
 {
-    char *sql = NULL;
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(db,
-                                "SELECT group_concat('DROP VIEW ' || quote(name), ';')"
-                                " FROM sqlite_master WHERE type = 'view'",
-                                -1, &stmt, NULL);
-    if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
-        sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
-        sql = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-        rc = sql ? SQLITE_OK : SQLITE_NOMEM;
+    static const char create[] = "CREATE VIEW ";
+    int rc = SQLITE_OK;
+    for (const char *at = views; rc == SQLITE_OK && (at = strstr(at, create)) != NULL;) {
+        at += sizeof create - 1;
+        char *sql = sqlite3_mprintf("DROP VIEW IF EXISTS %.*s", (int)strcspn(at, " \n"), at);
+        rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+        sqlite3_free(sql);
     }
-    sqlite3_finalize(stmt);
-    if (rc == SQLITE_OK && sql) {
-        rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    }
-    sqlite3_free(sql);
     return rc;
 }
 
@@ -86,7 +94,7 @@ gb_status migrations_apply(sqlite3 *db, const migration *list, const char *views
     if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
         return gb_fail(err, GB_ERR_IO, "cannot start the migration: %s", sqlite3_errmsg(db));
     }
-    if (views && views_drop(db) != SQLITE_OK) {
+    if (views && views_drop(db, views) != SQLITE_OK) {
         goto rollback;
     }
     for (const migration *m = list; m->sql; m++) {

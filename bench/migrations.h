@@ -22,9 +22,9 @@ const migration *migrations_list(void);
 int migrations_version(sqlite3 *db);
 
 /* Brings `db` from its version to the last of `list`, all in one transaction: on failure
- * (GB_ERR_FORMAT with SQLite's reason) the file is as it was. Where there was something to do, all
- * views are dropped first and `views` (CREATE VIEW statements; NULL leaves them alone) creates
- * them in the end. Nothing to do is GB_OK. */
+ * (GB_ERR_FORMAT with SQLite's reason) the file is as it was. Where there was something to do, the
+ * views of `views` (CREATE VIEW statements; NULL leaves all alone) are dropped first and created in
+ * the end. Nothing to do is GB_OK. */
 gb_status migrations_apply(sqlite3 *db, const migration *list, const char *views, gb_error *err);
 
 #endif

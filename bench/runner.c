@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/child.h"
+#include "bench/run_watch.h"
 
 #define POLL_MS     100
 #define END_WAIT_MS 10000 /* for a worker to exit after closing its event pipe */
@@ -18,9 +19,11 @@
 typedef struct run_state {
     child worker;
     event_reader *reader;
+    run_watch watch;
     bool has_end;
     train_end end;
     int64_t steps_done, warmup_steps, profiled_steps;
+    double last_ended_s; /* of the latest step, since the start */
     double profiled_ms;
     bool broken; /* the stream; the message says how */
     gb_error broken_error;
@@ -36,7 +39,10 @@ typedef struct run_verdict {
 
 runner_options runner_options_default(char *const *worker_argv)
 {
-    return (runner_options){.worker_argv = worker_argv, .grace_ms = 20000};
+    return (runner_options){.worker_argv = worker_argv,
+                            .grace_ms = 20000,
+                            .sensors = gb_sensors_options_default(),
+                            .sample_ms = RUN_WATCH_PERIOD_MS};
 }
 
 static int64_t now_ms(void)
@@ -98,14 +104,17 @@ static void stop_obey(run_state *run, const runner_options *options)
 /* An event that cannot follow what came before: the stream is not to be believed. */
 static bool event_out_of_order(const run_state *run, const train_event *event)
 {
-    return run->has_end ||
-           (event->type == TRAIN_EVENT_STEP && event->u.step.step != run->steps_done);
+    const train_step *step = &event->u.step;
+    return run->has_end || (event->type == TRAIN_EVENT_STEP &&
+                            (step->step != run->steps_done || step->ended_s < run->last_ended_s ||
+                             step->ended_s > gb_monotonic_s() - run->watch.started_s));
 }
 
 static void event_count(run_state *run, const train_event *event)
 {
     if (event->type == TRAIN_EVENT_STEP) {
         run->steps_done++;
+        run->last_ended_s = event->u.step.ended_s;
         run->warmup_steps += event->u.step.tag == TRAIN_STEP_WARMUP;
     } else if (event->type == TRAIN_EVENT_OPTIME) {
         run->profiled_steps = event->u.optime.steps;
@@ -117,14 +126,22 @@ static void event_count(run_state *run, const train_event *event)
 }
 
 static gb_status event_take(store *s, run_state *run, const runner_job *job,
-                            const runner_options *options, const train_event *event, gb_error *err)
+                            const runner_options *options, train_event *event, gb_error *err)
 {
+    if (event->type == TRAIN_EVENT_STEP) {
+        event->u.step.ended_s -= run->watch.started_s;
+    }
     if (event_out_of_order(run, event)) {
         run->broken = true;
         gb_fail(&run->broken_error, GB_ERR_FORMAT, "the worker's events are out of order");
         return GB_OK;
     }
     event_count(run, event);
+    if (event->type == TRAIN_EVENT_STEP) {
+        GB_TRY(run_watch_step(&run->watch, &event->u.step, err));
+    }
+    /* At the end at once, before the worker takes its time to clear up. */
+    GB_TRY(run_watch_look(&run->watch, s, event->type == TRAIN_EVENT_END, err));
     GB_TRY(store_run_event(s, job->run_id, event, err));
     progress_event(options->display, event);
     return store_commit_due(s, event->type == TRAIN_EVENT_EVAL, err);
@@ -171,18 +188,19 @@ static gb_status run_follow(store *s, run_state *run, const runner_job *job,
     while (run->worker.event_fd >= 0 && !run->broken) {
         struct pollfd fds[2] = {{run->worker.event_fd, POLLIN, 0},
                                 {run->worker.stderr_fd, POLLIN, 0}}; /* -1 is ignored */
-        if (poll(fds, 2, POLL_MS) < 0 && errno != EINTR) {
+        if (poll(fds, 2, run_watch_wait_ms(&run->watch, POLL_MS)) < 0 && errno != EINTR) {
             return gb_fail(err, GB_ERR_IO, "poll: %s", strerror(errno));
         }
         while (run->worker.event_fd >= 0 && !run->broken && pipe_read(run)) {
             GB_TRY(frames_take(s, run, job, options, err));
         }
+        GB_TRY(run_watch_look(&run->watch, s, false, err));
         child_drain_stderr(&run->worker);
         stop_obey(run, options);
         progress_tick(options->display);
         GB_TRY(store_commit_due(s, false, err));
     }
-    return GB_OK;
+    return run_watch_look(&run->watch, s, !run->has_end, err);
 }
 
 /* The worker has nothing more to say; it gets some time to exit. */
@@ -299,9 +317,10 @@ static void run_judge(run_verdict *v, const run_state *run)
 
 /* ---- one run ---- */
 
-static gb_status run_end_write(store *s, const runner_job *job, const run_state *run,
+static gb_status run_end_write(store *s, const runner_job *job, run_state *run,
                                const run_verdict *v, gb_error *err)
 {
+    char missing[GB_SENSORS_MAX * sizeof(gb_sensor_state)];
     store_run_result result = {.status = v->status,
                                .message = v->message,
                                .steps_done = run->steps_done,
@@ -309,6 +328,7 @@ static gb_status run_end_write(store *s, const runner_job *job, const run_state 
                                .warmup_steps = run->warmup_steps,
                                .profiled_ms = run->profiled_ms,
                                .profiled_steps = run->profiled_steps};
+    GB_TRY(run_watch_end(&run->watch, s, &result, missing, sizeof missing, err));
     return store_run_end(s, job->run_id, &result, err);
 }
 
@@ -324,14 +344,19 @@ static void outcome_count(runner_outcome *outcome, const char *status)
 }
 
 static gb_status job_do(store *s, const runner_job *job, const runner_options *options,
-                        runner_outcome *outcome, gb_error *err)
+                        gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
 {
     run_state run = {.oom_kills_before = child_oom_kills(), .reader = event_reader_create()};
     run_verdict verdict = {0};
     if (!run.reader) {
         return gb_fail(err, GB_ERR_OOM, "no memory to read a worker's events");
     }
-    gb_status status = child_start(&run.worker, options->worker_argv, job->json, err);
+    bool gpu = job->bus_id && job->bus_id[0];
+    gb_status status =
+        run_watch_begin(&run.watch, s, job->run_id, sensors, gpu, options->sample_ms, err);
+    if (status == GB_OK) {
+        status = child_start(&run.worker, options->worker_argv, job->json, err);
+    }
     if (status == GB_OK) {
         progress_run_begin(options->display, &job->label);
         status = store_run_start(s, job->run_id, run.worker.pid, err);
@@ -351,26 +376,51 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
         outcome_count(outcome, verdict.status);
     }
     event_reader_free(run.reader);
+    run_watch_free(&run.watch);
     return status;
+}
+
+/* The sensors for a job: those of the job before where they fit. NULL where nothing is sampled. */
+typedef struct runner_sensors {
+    gb_sensors *open;
+    char bus_id[sizeof((gb_description *)0)->bus_id];
+} runner_sensors;
+
+static gb_sensors *sensors_for(runner_sensors *held, const runner_job *job,
+                               const runner_options *options)
+{
+    const char *bus_id = job->bus_id ? job->bus_id : "";
+    if (options->sample_ms > 0 && (!held->open || strcmp(held->bus_id, bus_id) != 0)) {
+        gb_sensors_options wanted = options->sensors;
+        wanted.gpu_bus_id = bus_id;
+        gb_sensors_close(held->open);
+        held->open = gb_sensors_open(&wanted);
+        snprintf(held->bus_id, sizeof held->bus_id, "%s", bus_id);
+    }
+    return held->open;
 }
 
 gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_options *options,
                      runner_outcome *outcome, gb_error *err)
 {
     double flops = 0;
+    runner_sensors sensors = {NULL, ""};
+    gb_status status = GB_OK;
     memset(outcome, 0, sizeof *outcome);
     for (int i = 0; i < n_jobs; i++) {
         flops += jobs[i].label.flops;
     }
     progress_suite(options->display, n_jobs, flops);
-    for (int i = 0; i < n_jobs; i++) {
+    for (int i = 0; i < n_jobs && status == GB_OK; i++) {
         if (stops_wanted(options) > 0 || outcome->interrupted) {
             outcome->interrupted = true;
-            return GB_OK;
+            break;
         }
-        GB_TRY(job_do(s, &jobs[i], options, outcome, err));
+        status =
+            job_do(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
     }
-    return GB_OK;
+    gb_sensors_close(sensors.open);
+    return status;
 }
 
 /* ---- probe ---- */

@@ -16,6 +16,7 @@
 #include "bench/event_pipe.h"
 #include "bench/progress.h"
 #include "bench/store.h"
+#include "kernels/sensors/sensors.h"
 
 typedef struct runner_options {
     char *const *worker_argv; /* of the worker process; [0] is its path; NULL-terminated */
@@ -23,7 +24,9 @@ typedef struct runner_options {
      * after grace_ms, SIGKILL; from 2 on SIGKILL at once. */
     const volatile sig_atomic_t *stops;
     int grace_ms;
-    progress *display; /* may be NULL */
+    progress *display;          /* may be NULL */
+    gb_sensors_options sensors; /* the bus id is the job's */
+    int sample_ms;              /* between two looks at the sensors; 0: no sampling */
 } runner_options;
 
 runner_options runner_options_default(char *const *worker_argv);
@@ -31,7 +34,8 @@ runner_options runner_options_default(char *const *worker_argv);
 typedef struct runner_job {
     progress_run label; /* what the display says */
     int64_t run_id;
-    const char *json; /* for the worker's standard input */
+    const char *json;   /* for the worker's standard input */
+    const char *bus_id; /* of the GPU that it will use; NULL or empty on the CPU */
 } runner_job;
 
 typedef struct runner_outcome {

@@ -429,6 +429,7 @@ static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out
                        .tokens_per_step = tokens,
                        .flops = gpt_flops_exact(&cell->config, cell->spec.sequence_length) *
                                 (double)tokens * (double)cell->spec.num_iterations};
+    out->bus_id = probe->device.bus_id;
     out->json = worker_job_to_json(&job);
     return out->json ? GB_OK : no_memory(err);
 }

@@ -127,6 +127,9 @@ CREATE TABLE run (
   started_at           TEXT,
   ended_at             TEXT,
   profile_note         TEXT,                   -- why the per-op times are not complete; NULL: they are
+  energy_j             REAL,                   -- of the timed steps, by what computed: GPU or CPU
+  energy_source        TEXT,                   -- gpu_counter, gpu_power, cpu_package; NULL with it
+  sensors_missing      TEXT,                   -- 'cpu_clock: why; ...'; NULL: nothing was sampled
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);
@@ -141,7 +144,30 @@ CREATE TABLE step (
   learning_rate  REAL NOT NULL,
   step_ms        REAL NOT NULL,
   flops          REAL NOT NULL,                -- as issued by the ops of this step
+  ended_s        REAL,                         -- since the run started; NULL before version 2
+  disturbance    TEXT,                         -- '' none, NULL not known, else any of throttled,
+                                               -- clock_drop, steal: docs/MEASURING.md
   PRIMARY KEY (run_id, step)
+) STRICT, WITHOUT ROWID;
+
+-- The machine beside the run, some four times a second, read by the process that waits for it.
+-- NULL: could not be read.
+CREATE TABLE sample (
+  run_id               INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  at_s                 REAL NOT NULL,          -- since the run started, on the clock of ended_s
+  gpu_clock_mhz        REAL,                   -- of the multiprocessors
+  gpu_memory_clock_mhz REAL,
+  gpu_power_w          REAL,
+  gpu_temperature_c    REAL,
+  gpu_throttle         TEXT,                   -- reasons by name: 'sw_thermal,hw_slowdown'; '' none
+  gpu_memory_bytes     REAL,                   -- in use, by every process
+  gpu_energy_j         REAL,                   -- since the run started
+  cpu_clock_mhz        REAL,                   -- usable CPUs, each weighed by how busy it was
+  cpu_load             REAL,                   -- runnable tasks, mean over about a minute
+  cpu_busy             REAL,                   -- fraction of the time since the sample before
+  cpu_steal            REAL,                   -- fraction that another virtual machine got
+  cpu_energy_j         REAL,                   -- all packages, since the run started
+  PRIMARY KEY (run_id, at_s)
 ) STRICT, WITHOUT ROWID;
 
 -- Every validation.
@@ -208,6 +234,8 @@ CREATE TABLE claim (
   PRIMARY KEY (suite_id, name)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- views: a migration makes them anew from here to the end ----
+
 -- Timed steps of each run: the only ones that enter step_avg.
 CREATE VIEW run_timing AS
   WITH timed AS (
@@ -239,7 +267,11 @@ CREATE VIEW run_summary AS
                      AND n.attempt > r.attempt) AS is_latest,
          (SELECT avg(o.step_ms) FROM step o WHERE o.run_id = r.run_id AND o.tag = 'profiled')
            / t.step_avg_ms - 1 AS profiling_overhead,
-         r.profile_note
+         r.profile_note,
+         r.energy_j,
+         r.energy_j / (t.timed_steps * r.tokens_per_step) AS energy_per_token_j,
+         (SELECT sum(d.disturbance <> '') FROM step d
+          WHERE d.run_id = r.run_id AND d.tag = 'timed') AS disturbed_steps
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)
@@ -260,6 +292,8 @@ CREATE VIEW config_summary AS
          avg(CASE WHEN status = 'ok' THEN final_val_loss END) AS final_val_loss,
          min(CASE WHEN status = 'ok' THEN best_val_loss END)  AS best_val_loss,
          max(CASE WHEN status = 'ok' THEN peak_memory_bytes END) AS peak_memory_bytes,
-         config_id
+         config_id,
+         avg(CASE WHEN status = 'ok' THEN energy_per_token_j END) AS energy_per_token_j,
+         sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps
   FROM run_summary
   GROUP BY suite, config, backend, precision;

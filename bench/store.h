@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/sensors/sensors.h"
 #include "kernels/status.h"
 #include "model/observer.h"
 
@@ -144,8 +145,15 @@ gb_status store_peak_put(store *s, int64_t machine_id, const char *backend, cons
 /* ---- rows of a run (store_run.c) ---- */
 
 gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err);
-/* Writes what an event says about the run; END is left to store_run_end. */
+/* Writes what an event says about the run; END is left to store_run_end. The ended_s of a step is
+ * since the start of the run. */
 gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb_error *err);
+
+/* A look at the machine beside the run; its time and its counters are since the start. */
+gb_status store_sample(store *s, int64_t run_id, const gb_sample *sample, gb_error *err);
+/* DISTURBANCE_* of steps 0 to n - 1. */
+gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
+                          gb_error *err);
 
 typedef struct store_run_result {
     const char *status; /* one of the closed set */
@@ -156,6 +164,8 @@ typedef struct store_run_result {
     double profiled_ms; /* wall time of the profiled steps, 0 = none: `unattributed` is what the
                            ledger's rows leave of it */
     int64_t profiled_steps;
+    double energy_j; /* of the timed steps; NAN: NULL */
+    const char *energy_source, *sensors_missing;
 } store_run_result;
 
 /* Ends the run and commits. */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "bench/disturbance.h"
 #include "bench/store_internal.h"
 
 gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
@@ -56,10 +57,10 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
     case TRAIN_EVENT_START:
         return start_write(s, run_id, &event->u.start, err);
     case TRAIN_EVENT_STEP:
-        return store_exec(s, err, "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "iitddddd",
-                          run_id, step->step, train_step_tag_name((train_step_tag)step->tag),
-                          step->train_loss, step->grad_norm, step->learning_rate, step->step_ms,
-                          step->flops_issued);
+        return store_exec(
+            s, err, "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", "iitdddddd",
+            run_id, step->step, train_step_tag_name((train_step_tag)step->tag), step->train_loss,
+            step->grad_norm, step->learning_rate, step->step_ms, step->flops_issued, step->ended_s);
     case TRAIN_EVENT_EVAL:
         return store_exec(s, err, "INSERT INTO eval VALUES (?, ?, ?, ?, ?, ?)", "iididd", run_id,
                           eval->step, eval->val_loss, eval->val_tokens, eval->eval_ms,
@@ -70,6 +71,38 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
         return span_write(s, run_id, &event->u.span, err);
     case TRAIN_EVENT_END:
         break;
+    }
+    return GB_OK;
+}
+
+gb_status store_sample(store *s, int64_t run_id, const gb_sample *x, gb_error *err)
+{
+    char throttle[256] = "";
+    if (x->gpu_throttle > 0) {
+        gb_throttle_names(x->gpu_throttle, throttle, sizeof throttle);
+    }
+    return store_exec(s, err,
+                      "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      "idddddtddddddd", run_id, x->monotonic_s, x->gpu_clock_mhz,
+                      x->gpu_memory_clock_mhz, x->gpu_power_w, x->gpu_temperature_c,
+                      x->gpu_throttle < 0 ? NULL : throttle, x->gpu_memory_bytes, x->gpu_energy_j,
+                      x->cpu_clock_mhz, x->cpu_load, x->cpu_busy, x->cpu_steal, x->cpu_energy_j);
+}
+
+gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
+                          gb_error *err)
+{
+    /* Nearly all are undisturbed: one statement for those, one each for the others. */
+    GB_TRY(store_exec(s, err, "UPDATE step SET disturbance = '' WHERE run_id = ? AND step < ?",
+                      "ii", run_id, (int64_t)n));
+    for (size_t i = 0; i < n; i++) {
+        if (marks[i] != 0) {
+            char names[DISTURBANCE_NAMES_SIZE];
+            disturbance_names(marks[i], names);
+            GB_TRY(store_exec(
+                s, err, "UPDATE step SET disturbance = ? WHERE run_id = ? AND step = ?", "tii",
+                marks[i] & DISTURBANCE_UNKNOWN ? NULL : names, run_id, (int64_t)i));
+        }
     }
     return GB_OK;
 }
@@ -90,10 +123,11 @@ gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_
 {
     GB_TRY(store_exec(s, err,
                       "UPDATE run SET status = ?, message = ?, steps_done = ?,"
-                      " peak_memory_bytes = nullif(?, 0), warmup_steps = ?, ended_at = " SQL_NOW
+                      " peak_memory_bytes = nullif(?, 0), warmup_steps = ?, energy_j = ?,"
+                      " energy_source = ?, sensors_missing = ?, ended_at = " SQL_NOW
                       " WHERE run_id = ?",
-                      "ttiiii", r->status, r->message, r->steps_done, r->peak_memory_bytes,
-                      r->warmup_steps, run_id));
+                      "ttiiidtti", r->status, r->message, r->steps_done, r->peak_memory_bytes,
+                      r->warmup_steps, r->energy_j, r->energy_source, r->sensors_missing, run_id));
     if (r->profiled_steps > 0) {
         GB_TRY(unattributed_write(s, run_id, r, err));
     }

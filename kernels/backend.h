@@ -79,6 +79,7 @@ typedef struct gb_description {
     int steps_ahead;      /* steps worth issuing before the results of the first are taken: 0 where
                            * every op has finished when it returns; below GB_RESULTS_UNDER_WAY */
     bool records;         /* record_begin and its fellows are there and wanted */
+    char bus_id[20];      /* PCI address of a GPU, "0000:3b:00.0"; empty on the CPU */
 } gb_description;
 
 /* One of the devices that gb_options.device_index counts. */

@@ -48,6 +48,8 @@ typedef struct train_step {
     double learning_rate;
     double step_ms;      /* data + micro-batches + update */
     double flops_issued; /* summed over the ops of this step */
+    double ended_s;      /* when the host saw its end: CLOCK_MONOTONIC, as samples have it
+                          * (kernels/sensors); the runner counts it from the start of the run */
 } train_step;
 
 typedef struct train_eval {

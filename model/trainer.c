@@ -270,6 +270,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     step->train_loss = results.loss_sum / (double)train_spec_tokens_per_step(t->spec);
     step->grad_norm = results.grad_norm;
     step->step_ms = results.elapsed_ms;
+    step->ended_s = now_ms() / 1e3;
     t->train_time_ms += step->step_ms;
     if (s->profiled) {
         t->profiled_steps++;

@@ -99,6 +99,12 @@ is "step_avg is the mean of timed steps alone" \
     "$(query $db "SELECT count(*) FROM run_summary s WHERE abs(step_avg_ms - (SELECT avg(step_ms) FROM step t WHERE t.run_id = s.run_id AND tag = 'timed')) < 1e-9")" 4
 is "the parts of the profiled steps add up to them" \
     "$(query $db "SELECT count(*) FROM (SELECT s.run_id FROM step s WHERE tag = 'profiled' GROUP BY run_id HAVING abs(sum(step_ms) - (SELECT sum(time_ms) FROM op_time o WHERE o.run_id = s.run_id AND phase <> 'eval')) < 1e-6 * sum(step_ms))")" 4
+is "steps end one after the other, after the start of their run" \
+    "$(query $db 'SELECT count(*) FROM (SELECT ended_s > 0 AND ended_s > coalesce(lag(ended_s) OVER (PARTITION BY run_id ORDER BY step), 0) AS good FROM step) WHERE good')" 280
+is "each run has samples, from before its first step to after its last" \
+    "$(query $db 'SELECT count(*) FROM run r WHERE (SELECT min(at_s) FROM sample s WHERE s.run_id = r.run_id) < (SELECT min(ended_s - step_ms / 1000) FROM step t WHERE t.run_id = r.run_id) AND (SELECT max(at_s) FROM sample s WHERE s.run_id = r.run_id) >= (SELECT max(ended_s) FROM step t WHERE t.run_id = r.run_id)')" 4
+is "what could not be sampled is said" \
+    "$(query $db 'SELECT count(*) FROM run WHERE sensors_missing IS NULL')" 0
 is "the database is whole" "$(query $db 'PRAGMA integrity_check; PRAGMA foreign_key_check')" ok
 grep -qE '^step:35/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:([0-9.]+|nan)ms$' err
 check "progress comes in the familiar form where there is no terminal" $?

@@ -36,8 +36,10 @@ static void say_step(int64_t step)
     train_event event;
     memset(&event, 0, sizeof event);
     event.type = TRAIN_EVENT_STEP;
-    event.u.step = (train_step){
-        step, step < 2 ? TRAIN_STEP_WARMUP : TRAIN_STEP_TIMED, 5.0, 1.0, 1e-3, 10.0, 1e6};
+    event.u.step = (train_step){step, step < 2 ? TRAIN_STEP_WARMUP : TRAIN_STEP_TIMED,
+                                5.0,  1.0,
+                                1e-3, 10.0,
+                                1e6,  gb_monotonic_s()};
     event_write_train(EVENT_PIPE_FD, &event, NULL);
 }
 
@@ -218,7 +220,7 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
                          .num_iterations = 3};
         OK(store_plan_run(f->s, f->suite_id, &run, false, &planned, err));
         f->jobs[f->n_jobs] =
-            (runner_job){{"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs]};
+            (runner_job){{"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs], NULL};
     }
     OK(store_commit(f->s, err));
 }
@@ -395,7 +397,7 @@ static void test_event_stream_damage(void **state)
     train_event event;
     memset(&event, 0, sizeof event);
     event.type = TRAIN_EVENT_STEP;
-    event.u.step = (train_step){7, TRAIN_STEP_TIMED, 5.0, 1.0, 1e-3, 10.0, 1e6};
+    event.u.step = (train_step){7, TRAIN_STEP_TIMED, 5.0, 1.0, 1e-3, 10.0, 1e6, 3.5};
     assert_int_equal(pipe(fds), 0);
     OK(event_write_train(fds[1], &event, err));
     OK(event_write_train(fds[1], &event, err));
@@ -445,7 +447,7 @@ static void test_event_stream_damage(void **state)
 static void test_impossible_events(void **state)
 {
     (void)state;
-    train_event events[7];
+    train_event events[9];
     memset(events, 0, sizeof events);
     events[0].type = 99;
     events[1].type = TRAIN_EVENT_STEP;
@@ -460,7 +462,11 @@ static void test_impossible_events(void **state)
     events[5].u.end.status = 77;
     events[6].type = TRAIN_EVENT_STEP;
     events[6].u.step.step = -1;
-    for (int i = 0; i < 7; i++) {
+    events[7].type = TRAIN_EVENT_STEP;
+    events[7].u.step.ended_s = NAN;
+    events[8].type = TRAIN_EVENT_START;
+    memset(events[8].u.start.device.bus_id, '0', sizeof events[8].u.start.device.bus_id);
+    for (int i = 0; i < 9; i++) {
         int fds[2];
         unsigned char bytes[2 * sizeof(event_frame)];
         event_frame frame;
@@ -497,7 +503,7 @@ static void test_plain_progress(void **state)
         event.type = TRAIN_EVENT_STEP;
         /* One warm-up step of 100 ms, then 10 and 20: step_avg is 15. */
         event.u.step = (train_step){
-            i, i ? TRAIN_STEP_TIMED : TRAIN_STEP_WARMUP, 5, 1, 1, i ? 10.0 * i : 100, 1};
+            i, i ? TRAIN_STEP_TIMED : TRAIN_STEP_WARMUP, 5, 1, 1, i ? 10.0 * i : 100, 1, 0};
         progress_event(p, &event);
     }
     event.type = TRAIN_EVENT_EVAL;

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "bench/disturbance.h"
 #include "bench/migrations.h"
 #include "bench/store.h"
 
@@ -165,7 +166,7 @@ static void add_eval(store *s, int64_t run_id, int64_t step, double loss)
 
 static void end_run(store *s, int64_t run_id, const char *status)
 {
-    store_run_result result = {.status = status, .message = "", .steps_done = 4};
+    store_run_result result = {.status = status, .message = "", .steps_done = 4, .energy_j = NAN};
     OK(store_run_end(s, run_id, &result, err));
 }
 
@@ -238,7 +239,8 @@ static void test_views(void **state)
                                .peak_memory_bytes = 1000,
                                .warmup_steps = 1,
                                .profiled_ms = 60,
-                               .profiled_steps = 2};
+                               .profiled_steps = 2,
+                               .energy_j = NAN};
     OK(store_run_end(s, a.run_id, &result, err));
     /* Two timed steps, 40 and 50 ms: an even count, median 45. */
     OK(store_run_start(s, b.run_id, 1, err));
@@ -426,6 +428,97 @@ static void test_old_file_becomes_a_new_one(void **state)
     free(new_file);
 }
 
+/* What an old file holds stays, what nobody looked at then is not known, and views that somebody
+ * has added to it go on working. */
+static void test_data_of_an_old_file(void **state)
+{
+    (void)state;
+    size_t n;
+    store *s = NULL;
+    sqlite3 *db = NULL;
+    char *schema = read_file("tests/fixtures/store/schema_v1.sql", &n);
+    schema[n] = '\0';
+    assert_int_equal(sqlite3_open(in_dir("v1.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, schema, NULL, NULL, NULL), SQLITE_OK);
+    free(schema);
+    assert_int_equal(
+        sqlite3_exec(
+            db,
+            "INSERT INTO schema_version VALUES (1, '2026', '0.1.0');"
+            "INSERT INTO suite VALUES (1, 's', 's.ini', '', 'a', 1, '2026', '2026');"
+            "INSERT INTO config VALUES (1, 1, 'a', 0, 1, 1, 64, 1, 2, 32, 16, 'standard', 2, NULL,"
+            " NULL, 4, 128, 0, 0, 0, 1000, 6000, 6000, 6000, 6000, '{}');"
+            "INSERT INTO run VALUES (1, 1, 0, 1, 'i', 1, 'ok', '', 'cpu', 'fp32', 2, NULL, NULL,"
+            " NULL, NULL, '0.1.0', 'c', 'gcc', 1, 1, 8, 1, 8, 1, 1, 0.1, 't', 'v', NULL, NULL,"
+            " NULL, NULL, NULL, 0, NULL, '2026', '2026', '2026');"
+            "INSERT INTO step VALUES (1, 0, 'timed', 5.5, 1, 0.1, 12.5, 1e6);"
+            "CREATE VIEW mine AS SELECT config, step_avg_ms FROM run_summary;",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    OK(store_open(&s, in_dir("v1.db"), STORE_READ, err)); /* readers bring it up to date too */
+    assert_int_equal(migrations_version(store_sqlite(s)), STORE_SCHEMA_VERSION);
+    assert_near(number_of(s, "SELECT step_avg_ms FROM run_summary"), 12.5, 0);
+    assert_near(number_of(s, "SELECT step_avg_ms FROM mine WHERE config = 'a'"), 12.5, 0);
+    /* Nobody looked then: not known, and not zero. */
+    assert_true(isnan(number_of(s, "SELECT energy_per_token_j FROM config_summary")));
+    assert_true(isnan(number_of(s, "SELECT disturbed_steps FROM run_summary")));
+    assert_near(number_of(s, "SELECT count(*) FROM step WHERE ended_s IS NULL"
+                             " AND disturbance IS NULL"),
+                1, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM sample"), 0, 0);
+    store_close(s);
+}
+
+/* What the sensors say, on its way through the store into the views. */
+static void test_samples_and_marks(void **state)
+{
+    (void)state;
+    store *s = NULL;
+    OK(store_open(&s, ":memory:", STORE_WRITE, err));
+    store_planned planned = plan_one(s, "base", "{}", "i", false, NULL);
+    OK(store_run_start(s, planned.run_id, 1, err));
+    for (int i = 0; i < 5; i++) {
+        add_step(s, planned.run_id, i, i < 1 ? TRAIN_STEP_WARMUP : TRAIN_STEP_TIMED, 10);
+    }
+    gb_sample sample = gb_sample_missing();
+    sample.monotonic_s = 0.5;
+    OK(store_sample(s, planned.run_id, &sample, err));
+    sample.monotonic_s = 0.75;
+    sample.gpu_throttle = GB_THROTTLE_SW_POWER_CAP | GB_THROTTLE_HW_THERMAL;
+    sample.gpu_clock_mhz = 1980;
+    sample.cpu_energy_j = 3.5;
+    OK(store_sample(s, planned.run_id, &sample, err));
+    const unsigned char marks[] = {1, 0, 6, DISTURBANCE_UNKNOWN, 1};
+    OK(store_run_marks(s, planned.run_id, marks, 5, err));
+    store_run_result result = {.status = "ok",
+                               .message = "",
+                               .steps_done = 5,
+                               .energy_j = 20,
+                               .energy_source = "gpu_counter",
+                               .sensors_missing = "cpu_clock: why"};
+    OK(store_run_end(s, planned.run_id, &result, err));
+    assert_near(number_of(s, "SELECT count(*) FROM sample WHERE at_s = 0.5 AND gpu_throttle IS NULL"
+                             " AND gpu_clock_mhz IS NULL AND cpu_energy_j IS NULL"),
+                1, 0);
+    assert_near(number_of(s,
+                          "SELECT count(*) FROM sample WHERE at_s = 0.75 AND gpu_clock_mhz = 1980"
+                          " AND gpu_throttle = 'sw_power_cap,hw_thermal'"
+                          " AND cpu_energy_j = 3.5"),
+                1, 0);
+    assert_near(number_of(s, "SELECT group_concat(coalesce(disturbance, 'NULL'), ';')"
+                             " = 'throttled;;clock_drop,steal;NULL;throttled' FROM step"),
+                1, 0);
+    /* Timed steps 2 and 4; 20 J over four timed steps of 100 tokens. */
+    assert_near(number_of(s, "SELECT disturbed_steps FROM run_summary"), 2, 0);
+    assert_near(number_of(s, "SELECT energy_per_token_j FROM run_summary"), 0.05, 1e-15);
+    assert_near(number_of(s, "SELECT energy_per_token_j FROM config_summary"), 0.05, 1e-15);
+    assert_near(number_of(s, "SELECT count(*) FROM run WHERE energy_source = 'gpu_counter'"
+                             " AND sensors_missing = 'cpu_clock: why'"),
+                1, 0);
+    store_close(s);
+}
+
 static void test_what_is_done_again(void **state)
 {
     (void)state;
@@ -604,6 +697,8 @@ int main(void)
         cmocka_unit_test(test_corrupt_file_is_refused),
         cmocka_unit_test(test_migrations),
         cmocka_unit_test(test_old_file_becomes_a_new_one),
+        cmocka_unit_test(test_data_of_an_old_file),
+        cmocka_unit_test(test_samples_and_marks),
         cmocka_unit_test(test_what_is_done_again),
         cmocka_unit_test(test_dead_runs_become_interrupted),
         cmocka_unit_test(test_changed_suite),

@@ -208,6 +208,9 @@ static void backend_describe(gb_device *dev, gb_description *out)
         snprintf(out->device, sizeof out->device, "%.120s", properties.name);
         out->memory_bytes = (int64_t)properties.totalGlobalMem;
     }
+    if (cudaDeviceGetPCIBusId(out->bus_id, (int)sizeof out->bus_id, dev->ordinal) != cudaSuccess) {
+        out->bus_id[0] = '\0';
+    }
     (void)cudaDriverGetVersion(&driver);
     (void)cudaRuntimeGetVersion(&runtime);
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d", driver / 1000,

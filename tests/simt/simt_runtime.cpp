@@ -308,10 +308,14 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
     return cudaSuccess;
 }
 
+/* Device n is at bus n + 1. */
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device)
 {
-    snprintf(text, (size_t)length, "0000:00:00.0");
-    return cudaSetDevice(device);
+    if (!is_device_number(device)) {
+        return error(cudaErrorInvalidDevice);
+    }
+    snprintf(text, (size_t)length, "0000:%02X:00.0", (unsigned)device + 1);
+    return cudaSuccess;
 }
 
 cudaError_t cudaDriverGetVersion(int *version)

@@ -1,0 +1,64 @@
+/* disturbance.h: what the machine's state beside a run says about its steps: which of them were
+ * disturbed, and the energy that the timed ones took. Pure computation on samples and spans.
+ *
+ * A sample speaks for the stretch from the sample before it to its own time: that is what its
+ * fractions cover, and the best that can be said of its clocks and reasons. A step is marked when
+ * any stretch that it overlaps is bad. Marks are shown and counted; no step is left out of step_avg
+ * for them. */
+#ifndef GPTBENCH_BENCH_DISTURBANCE_H
+#define GPTBENCH_BENCH_DISTURBANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kernels/sensors/sensors.h"
+
+/* A clock this much under the run's median, or this much of the CPU time stolen, is bad. */
+#define DISTURBANCE_CLOCK_DROP_LIMIT 0.05
+#define DISTURBANCE_STEAL_LIMIT      0.05
+/* Timed steps that last less together are within a few samples: no energy is told then. */
+#define DISTURBANCE_ENERGY_LEAST_S 1.0
+
+/* X(suffix, bit, name in the database) */
+#define DISTURBANCES(X)                                                                            \
+    X(THROTTLED, 1, "throttled")   /* a GPU reason in GB_THROTTLE_TROUBLE */                       \
+    X(CLOCK_DROP, 2, "clock_drop") /* of the GPU in a GPU run, of the CPU otherwise */             \
+    X(STEAL, 4, "steal")
+
+enum {
+#define X(suffix, bit, name) DISTURBANCE_##suffix = (bit),
+    DISTURBANCES(X)
+#undef X
+        DISTURBANCE_UNKNOWN = 128 /* nothing was sampled beside the step, or nothing of use */
+};
+
+enum { DISTURBANCE_NAMES_SIZE = 64 };
+/* "throttled,steal" in order of the bits; "" for none. */
+void disturbance_names(unsigned mask, char out[DISTURBANCE_NAMES_SIZE]);
+/* The reverse, for what a database holds; words that are not known are passed over. */
+unsigned disturbance_from_names(const char *names);
+
+/* A step on the clock of the samples. */
+typedef struct disturbance_span {
+    double start_s, end_s; /* ascending from step to step */
+    bool timed;
+} disturbance_span;
+
+/* Writes the marks of n steps, from m samples ascending in time. With `gpu` the clock is the
+ * GPU's. The median is over the samples from the first step to the last. GB_ERR_OOM. */
+gb_status disturbance_mark(const disturbance_span *steps, size_t n, const gb_sample *samples,
+                           size_t m, bool gpu, unsigned char *marks, gb_error *err);
+
+typedef struct disturbance_energy {
+    double energy_j;    /* NAN: not known */
+    const char *source; /* gpu_counter, gpu_power, cpu_package; NULL: not known */
+} disturbance_energy;
+
+/* Energy of the timed steps, by the counter of what computes, else (GPU) by its power over time;
+ * what lies between samples is interpolated. Not known where a timed step is not between two
+ * samples, a counter went back, a power is missing, or the timed steps are shorter than
+ * DISTURBANCE_ENERGY_LEAST_S together. GB_ERR_OOM. */
+gb_status disturbance_energy_of(const disturbance_span *steps, size_t n, const gb_sample *samples,
+                                size_t m, bool gpu, disturbance_energy *out, gb_error *err);
+
+#endif
