@@ -162,6 +162,22 @@ typedef struct gb_op_span {
     double begin_ms, end_ms;
 } gb_op_span;
 
+enum { GB_KERNEL_NAME = 128 };
+
+/* What a device's profiler saw of one kernel (or copy, or fill) of one op, summed over its calls
+ * with the same launch. */
+typedef struct gb_kernel_time {
+    char name[GB_KERNEL_NAME]; /* demangled where possible, cut to fit */
+    gb_phase phase;
+    int layer;
+    gb_op op;
+    int64_t calls;
+    double time_ms;
+    int32_t grid[3], block[3];
+    int32_t registers; /* per thread */
+    int32_t shared_bytes;
+} gb_kernel_time;
+
 /* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch, with the
  * gradient clipped by its global norm as torch.nn.utils.clip_grad_norm_ does:
  *   g  = grad * (grad_clip > 0 and norm > grad_clip ? grad_clip / norm : 1)

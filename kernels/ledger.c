@@ -120,6 +120,19 @@ bool gb_ledger_add_span(gb_ledger *ledger, gb_scope scope, double begin_ms, doub
     return true;
 }
 
+static int earlier_first(const void *x, const void *y)
+{
+    const gb_op_span *a = x, *b = y;
+    return (a->begin_ms > b->begin_ms) - (a->begin_ms < b->begin_ms);
+}
+
+void gb_ledger_sort_spans(gb_ledger *ledger)
+{
+    if (ledger->n_spans > 0) {
+        qsort(ledger->spans, (size_t)ledger->n_spans, sizeof *ledger->spans, earlier_first);
+    }
+}
+
 void gb_ledger_reset(gb_ledger *ledger)
 {
     if (ledger->n_layers > 0) {

@@ -35,6 +35,8 @@ bool gb_ledger_add_all(gb_ledger *ledger, const gb_ledger *from);
  * million are not kept, their time is. False when memory is short. */
 bool gb_ledger_add_span(gb_ledger *ledger, gb_scope scope, double begin_ms, double end_ms);
 
+/* Brings the spans, added in any order, into that of their begins. */
+void gb_ledger_sort_spans(gb_ledger *ledger);
 void gb_ledger_reset(gb_ledger *ledger);
 /* As timers_read and timers_spans. */
 int gb_ledger_read(const gb_ledger *ledger, gb_op_time *rows, int capacity);

@@ -1,0 +1,72 @@
+/* attribution.h: which op each activity of a GPU belongs to. Plain C without CUDA, so that it can
+ * be tested with records made by hand.
+ *
+ * What the host knows, in the order in which it happened:
+ *   - an op was issued under an external id (attribution_op);
+ *   - a recording was replayed under an external id (attribution_replay): its activities are its
+ *     nodes, one after the other on one stream, and the recording knows how many each op has.
+ * What the profiler tells, in any order:
+ *   - an external id was in force when a call with this correlation id was made
+ *     (attribution_external);
+ *   - an activity, with the correlation id of the call that asked for it (attribution_activity).
+ * attribution_finish brings the two together. Whatever cannot be placed with certainty becomes
+ * `unattributed`, and the note says how much and why; nothing is guessed. */
+#ifndef GPTBENCH_KERNELS_ATTRIBUTION_H
+#define GPTBENCH_KERNELS_ATTRIBUTION_H
+
+#include "kernels/ledger.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum gb_activity_kind {
+    GB_ACTIVITY_KERNEL,
+    GB_ACTIVITY_MEMCPY,
+    GB_ACTIVITY_MEMSET
+} gb_activity_kind;
+
+typedef struct gb_activity {
+    gb_activity_kind kind;
+    uint64_t begin_ns, end_ns; /* of the profiler's clock */
+    uint32_t correlation_id;
+    char name[GB_KERNEL_NAME]; /* "memcpy HtoD", "memset" where it is not a kernel */
+    int32_t grid[3], block[3];
+    int32_t registers, shared_bytes;
+} gb_activity;
+
+/* One op of a recording: its scope, and the nodes that the graph has up to its end. */
+typedef struct gb_node_mark {
+    gb_scope scope;
+    int64_t nodes_after;
+} gb_node_mark;
+
+typedef struct attribution attribution; /* opaque; not thread-safe */
+
+attribution *attribution_open(void); /* NULL when memory is short */
+void attribution_close(attribution *a);
+/* Forgets everything; `zero_ns` is the moment from which spans count. */
+void attribution_reset(attribution *a, uint64_t zero_ns);
+
+/* The id under which to issue the op. `overlaps`: it runs beside the stream that a step is timed
+ * on; it is listed among the kernels, but is no part of the step's time. */
+uint64_t attribution_op(attribution *a, gb_scope scope, bool overlaps);
+/* The id under which to replay; the marks are copied. */
+uint64_t attribution_replay(attribution *a, const gb_node_mark *marks, int n_marks);
+
+void attribution_external(attribution *a, uint32_t correlation_id, uint64_t external_id);
+void attribution_activity(attribution *a, const gb_activity *activity);
+void attribution_dropped(attribution *a, int64_t records); /* lost by the profiler */
+
+/* Adds spans and times to the ledger (not calls and FLOPs, which the issuing side counts), and
+ * makes the table of kernels. Activities without an op go to (idle, -1, unattributed). */
+void attribution_finish(attribution *a, gb_ledger *ledger);
+/* After finish: as kernels_read of kernels/backend.h. */
+int attribution_kernels(const attribution *a, gb_kernel_time *rows, int capacity);
+/* After finish: NULL when everything was placed, else what is missing. */
+const char *attribution_note(const attribution *a);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

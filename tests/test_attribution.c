@@ -1,0 +1,291 @@
+/* Which op each activity of a GPU belongs to, from records made by hand: every time is known, so
+ * all sums are exact. Nanoseconds in, milliseconds out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+
+#include "kernels/attribution.h"
+#include "tests/ref/random.h"
+
+static const gb_scope embed = {GB_PHASE_FORWARD, -1, GB_OP_EMBED};
+static const gb_scope up = {GB_PHASE_FORWARD, 3, GB_OP_LINEAR_MLP_UP};
+static const gb_scope act = {GB_PHASE_BACKWARD, 3, GB_OP_MLP_ACT};
+static const gb_scope copy = {GB_PHASE_DATA, -1, GB_OP_COPY};
+
+typedef struct fixture {
+    attribution *a;
+    gb_ledger *ledger;
+} fixture;
+
+static int setup(void **state)
+{
+    static fixture f;
+    f.a = attribution_open();
+    f.ledger = gb_ledger_open();
+    attribution_reset(f.a, 1000);
+    *state = &f;
+    return f.a && f.ledger ? 0 : 1;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    attribution_close(f->a);
+    gb_ledger_close(f->ledger);
+    return 0;
+}
+
+static gb_activity activity(uint32_t correlation_id, const char *name, uint64_t begin_ns,
+                            uint64_t end_ns)
+{
+    gb_activity r = {.begin_ns = begin_ns,
+                     .end_ns = end_ns,
+                     .correlation_id = correlation_id,
+                     .grid = {4, 2, 1},
+                     .block = {128, 1, 1},
+                     .registers = 40,
+                     .shared_bytes = 1024};
+    snprintf(r.name, sizeof r.name, "%s", name);
+    return r;
+}
+
+static void add(fixture *f, uint32_t correlation_id, const char *name, uint64_t begin_ns,
+                uint64_t end_ns)
+{
+    gb_activity r = activity(correlation_id, name, begin_ns, end_ns);
+    attribution_activity(f->a, &r);
+}
+
+/* Milliseconds of one row; 0 where there is none. */
+static double row_ms(const fixture *f, gb_scope scope)
+{
+    gb_op_time rows[64];
+    int n = gb_ledger_read(f->ledger, rows, 64);
+    for (int i = 0; i < n; i++) {
+        if (rows[i].phase == scope.phase && rows[i].layer == scope.layer &&
+            rows[i].op == scope.op) {
+            return rows[i].time_ms;
+        }
+    }
+    return 0;
+}
+
+static double unattributed_ms(const fixture *f)
+{
+    return row_ms(f, (gb_scope){GB_PHASE_IDLE, -1, GB_OP_UNATTRIBUTED});
+}
+
+static void near_ms(double actual, double expected)
+{
+    if (!(fabs(actual - expected) <= 1e-12)) {
+        fail_msg("%.15g ms, expected %.15g", actual, expected);
+    }
+}
+
+/* Records come as the profiler likes, links after the activities that they explain. */
+static void ops_find_their_activities_in_any_order(void **state)
+{
+    fixture *f = *state;
+    uint64_t first = attribution_op(f->a, embed, false), second = attribution_op(f->a, up, false);
+    add(f, 12, "gemm", 5000, 9000);
+    add(f, 11, "embed", 2000, 3500);
+    add(f, 13, "splitk", 9000, 9250);
+    attribution_external(f->a, 13, second);
+    attribution_external(f->a, 11, first);
+    attribution_external(f->a, 12, second);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, embed), 0.0015);
+    near_ms(row_ms(f, up), 0.00425);
+    assert_null(attribution_note(f->a));
+    gb_op_span spans[4];
+    assert_int_equal(gb_ledger_spans(f->ledger, spans, 4), 3);
+    near_ms(spans[0].begin_ms, 0.001); /* since 1000 ns */
+    near_ms(spans[2].end_ms, 0.00825);
+    assert_int_equal(spans[1].op, GB_OP_LINEAR_MLP_UP);
+    /* Calls and FLOPs are counted where ops are issued, not here. */
+    gb_op_time rows[4];
+    assert_int_equal(gb_ledger_read(f->ledger, rows, 4), 2);
+    assert_int_equal(rows[0].calls + rows[1].calls, 0);
+}
+
+/* Two kernels of `up`, one of `act`, a fill of `embed`; replayed twice, the records shuffled. */
+static void replays_are_taken_apart_by_their_nodes(void **state)
+{
+    fixture *f = *state;
+    const gb_node_mark marks[] = {{embed, 1}, {up, 3}, {act, 3}, {copy, 4}};
+    uint64_t one = attribution_replay(f->a, marks, 4), two = attribution_replay(f->a, marks, 4);
+    add(f, 8, "act", 50000, 50400);
+    add(f, 7, "fill", 2000, 2100);
+    add(f, 8, "fill", 20000, 20300);
+    add(f, 7, "b", 5000, 7000);
+    add(f, 8, "b", 40000, 41000);
+    add(f, 7, "act", 8000, 8100);
+    add(f, 7, "a", 3000, 4000);
+    add(f, 8, "a", 30000, 31500);
+    attribution_external(f->a, 8, two);
+    attribution_external(f->a, 7, one);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, embed), 0.0001 + 0.0003);
+    near_ms(row_ms(f, up), 0.003 + 0.0025);
+    near_ms(row_ms(f, act), 0); /* an op without nodes of its own */
+    near_ms(row_ms(f, copy), 0.0001 + 0.0004);
+    assert_null(attribution_note(f->a));
+}
+
+/* A node is missing: any placement would be a guess. */
+static void a_replay_with_a_lost_record_is_not_guessed(void **state)
+{
+    fixture *f = *state;
+    const gb_node_mark marks[] = {{embed, 1}, {up, 3}};
+    uint64_t whole = attribution_replay(f->a, marks, 2),
+             short_one = attribution_replay(f->a, marks, 2);
+    attribution_external(f->a, 1, whole);
+    attribution_external(f->a, 2, short_one);
+    add(f, 1, "fill", 2000, 2100);
+    add(f, 1, "a", 2200, 2300);
+    add(f, 1, "b", 2300, 2500);
+    add(f, 2, "fill", 3000, 3100);
+    add(f, 2, "b", 3200, 3700);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, embed), 0.0001);
+    near_ms(row_ms(f, up), 0.0003);
+    near_ms(unattributed_ms(f), 0.0006);
+    assert_string_equal(attribution_note(f->a),
+                        "incomplete: 2 of 5 activities belong to no op, as replays had another "
+                        "number of nodes than recorded");
+}
+
+static void lost_and_foreign_records_are_said(void **state)
+{
+    fixture *f = *state;
+    add(f, 99, "of somebody else", 2000, 2500);
+    attribution_external(f->a, 5, 77); /* an id that was never given out */
+    add(f, 5, "stranger", 2500, 2600);
+    attribution_finish(f->a, f->ledger);
+    near_ms(unattributed_ms(f), 0.0006);
+    assert_string_equal(attribution_note(f->a), "incomplete: 2 of 2 activities belong to no op");
+    attribution_reset(f->a, 0);
+    gb_ledger_reset(f->ledger);
+    attribution_dropped(f->a, 3);
+    attribution_finish(f->a, f->ledger);
+    assert_string_equal(attribution_note(f->a), "incomplete: the profiler dropped 3 records");
+    assert_int_equal(attribution_kernels(f->a, NULL, 0), 0);
+}
+
+/* A copy on another stream runs while kernels do: a step is not longer by it. */
+static void overlapping_copies_are_listed_but_cost_no_time(void **state)
+{
+    fixture *f = *state;
+    attribution_external(f->a, 1, attribution_op(f->a, copy, true));
+    attribution_external(f->a, 2, attribution_op(f->a, up, false));
+    add(f, 2, "gemm", 2000, 9000);
+    add(f, 1, "memcpy HtoD", 3000, 8000);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, copy), 0);
+    near_ms(row_ms(f, up), 0.007);
+    gb_kernel_time rows[2];
+    assert_int_equal(attribution_kernels(f->a, rows, 2), 2);
+    assert_string_equal(rows[0].name, "gemm"); /* the longest first */
+    assert_string_equal(rows[1].name, "memcpy HtoD");
+    near_ms(rows[1].time_ms, 0.005);
+}
+
+static void kernels_are_summed_by_launch(void **state)
+{
+    fixture *f = *state;
+    for (uint32_t i = 1; i <= 3; i++) {
+        attribution_external(f->a, i, attribution_op(f->a, up, false));
+        add(f, i, "gemm", i * 10000, i * 10000 + 100 * i);
+    }
+    gb_activity other = activity(3, "gemm", 40000, 40050);
+    other.grid[0] = 8;
+    attribution_activity(f->a, &other);
+    gb_activity backwards = activity(2, "gemm", 50000, 40000); /* ends before it begins */
+    attribution_activity(f->a, &backwards);
+    attribution_finish(f->a, f->ledger);
+    gb_kernel_time rows[4];
+    assert_int_equal(attribution_kernels(f->a, rows, 4), 2);
+    assert_int_equal(rows[0].calls, 4);
+    near_ms(rows[0].time_ms, 0.0006);
+    assert_int_equal(rows[0].registers, 40);
+    assert_int_equal(rows[0].shared_bytes, 1024);
+    assert_int_equal(rows[1].grid[0], 8);
+    near_ms(row_ms(f, up), 0.00065);
+}
+
+/* Hundreds of ops and replays with random lengths, their records in random order: each row holds
+ * exactly what was put there. */
+static void random_steps_add_up(void **state)
+{
+    fixture *f = *state;
+    enum { CALLS = 400, SCOPES = 20, MOST = CALLS * 6 };
+    static gb_activity all[MOST];
+    uint64_t expected_ns[SCOPES] = {0}, now_ns = 1000;
+    test_random rng = {7};
+    int n = 0;
+    for (uint32_t call = 1; call <= CALLS; call++) {
+        gb_scope scopes[3];
+        int chosen[3];
+        gb_node_mark marks[3];
+        int64_t nodes = 0;
+        bool replay = test_random_int(&rng, 0, 1);
+        int ops = replay ? 3 : 1;
+        for (int i = 0; i < ops; i++) {
+            chosen[i] = (int)test_random_int(&rng, 0, SCOPES - 1);
+            scopes[i] = (gb_scope){chosen[i] % 2 ? GB_PHASE_FORWARD : GB_PHASE_BACKWARD,
+                                   chosen[i] / 2 - 1, GB_OP_ATTENTION};
+            int64_t more = test_random_int(&rng, 0, 2);
+            for (int64_t k = 0; k < more; k++) {
+                uint64_t length = (uint64_t)test_random_int(&rng, 1, 5000);
+                all[n++] = activity(call, "k", now_ns, now_ns + length);
+                now_ns += length + (uint64_t)test_random_int(&rng, 0, 300);
+                expected_ns[chosen[i]] += length;
+            }
+            nodes += more;
+            marks[i] = (gb_node_mark){scopes[i], nodes};
+        }
+        attribution_external(f->a, call,
+                             replay ? attribution_replay(f->a, marks, ops)
+                                    : attribution_op(f->a, scopes[0], false));
+    }
+    for (int i = n - 1; i > 0; i--) {
+        int j = (int)test_random_int(&rng, 0, i);
+        gb_activity swap = all[i];
+        all[i] = all[j];
+        all[j] = swap;
+    }
+    for (int i = 0; i < n; i++) {
+        attribution_activity(f->a, &all[i]);
+    }
+    attribution_finish(f->a, f->ledger);
+    assert_null(attribution_note(f->a));
+    for (int s = 0; s < SCOPES; s++) {
+        gb_scope scope = {s % 2 ? GB_PHASE_FORWARD : GB_PHASE_BACKWARD, s / 2 - 1, GB_OP_ATTENTION};
+        assert_true(fabs(row_ms(f, scope) - (double)expected_ns[s] * 1e-6) < 1e-9);
+    }
+    assert_int_equal(gb_ledger_spans(f->ledger, NULL, 0), n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+        T(ops_find_their_activities_in_any_order),
+        T(replays_are_taken_apart_by_their_nodes),
+        T(a_replay_with_a_lost_record_is_not_guessed),
+        T(lost_and_foreign_records_are_said),
+        T(overlapping_copies_are_listed_but_cost_no_time),
+        T(kernels_are_summed_by_launch),
+        T(random_steps_add_up),
+#undef T
+    };
+    return cmocka_run_group_tests_name("attribution", tests, NULL, NULL);
+}
