@@ -76,7 +76,7 @@ else ifeq ($(NVCC),)
 CUDA_OFF := nvcc was not found when the program was built
 else
 CPPFLAGS   += -DGPTBENCH_CUDA
-CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kernels/cuda/cublaslt_loader.o
+CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kernels/cuda/cublaslt_loader.o $(BUILD)/obj/kernels/cuda/activity_cupti.o
 CUDA_HOME  := $(realpath $(dir $(NVCC))..)
 # Machine code for each of CUDA_ARCHS, and portable code (PTX) for every GPU from sm_80 on.
 CUDA_ARCHS ?= 80 90a
@@ -93,7 +93,7 @@ NVFLAGS    += -std=c++17 -Werror all-warnings -Xcompiler -Wall,-Wextra \
 LDFLAGS    += -L$(CUDA_HOME)/lib64
 LDLIBS     += -lcudart_static -ldl -lrt -lpthread -lstdc++
 # cuBLASLt is loaded when a GPU is used, not linked.
-$(BUILD)/obj/kernels/cuda/cublaslt_loader.o: CPPFLAGS += -isystem $(CUDA_HOME)/include -DGB_CUDA_LIBRARY_DIR='"$(CUDA_HOME)/lib64"'
+$(BUILD)/obj/kernels/cuda/cublaslt_loader.o $(BUILD)/obj/kernels/cuda/activity_cupti.o: CPPFLAGS += -isystem $(CUDA_HOME)/include -DGB_CUDA_LIBRARY_DIR='"$(CUDA_HOME)/lib64"'
 endif
 
 LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)

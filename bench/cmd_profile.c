@@ -30,6 +30,7 @@ typedef struct profiler {
     double step_ms, timed_ms; /* mean profiled step; sum of timed ones */
     trace spans;
     train_start start;
+    char note[240]; /* why the times are not all that could be known; empty when they are */
 } profiler;
 
 /* A row of the table is an op of a phase over all layers, or a layer of a phase over all ops. */
@@ -73,6 +74,10 @@ static int profile_on_event(void *user, const train_event *event)
     case TRAIN_EVENT_SPAN:
         trace_add(&p->spans, &event->u.span);
         break;
+    case TRAIN_EVENT_PROFILE_NOTE:
+        snprintf(p->note, sizeof p->note, "%s", event->u.profile_note);
+        break;
+    case TRAIN_EVENT_KERNEL:
     case TRAIN_EVENT_EVAL:
     case TRAIN_EVENT_END:
         break;
@@ -126,6 +131,9 @@ static gb_status profile_print(profiler *p, gb_error *err)
     GB_TRY(status);
     printf("\nrows add up to %.3f ms; the profiled step took %.3f ms (mean of %lld)\n", sum_ms,
            p->step_ms, (long long)p->steps);
+    if (p->note[0]) {
+        printf("note: %s\n", p->note);
+    }
     if (p->timed_steps > 0) {
         double timed_ms = p->timed_ms / (double)p->timed_steps;
         printf("without profiling a step took %.3f ms (mean of %lld): profiling costs %s\n",

@@ -144,6 +144,13 @@ static bool span_valid(const gb_op_span *span)
            isfinite(span->end_ms) && span->end_ms >= span->begin_ms;
 }
 
+static bool kernel_valid(const gb_kernel_time *k)
+{
+    return TEXT_ENDS(k->name) && (int)k->phase >= 0 && k->phase < GB_PHASE_COUNT &&
+           (int)k->op >= 0 && k->op < GB_OP_COUNT && k->layer >= -1 && k->calls >= 0 &&
+           duration_valid(k->time_ms);
+}
+
 static bool train_valid(const train_event *event)
 {
     switch ((train_event_type)event->type) {
@@ -157,6 +164,10 @@ static bool train_valid(const train_event *event)
         return optime_valid(event);
     case TRAIN_EVENT_SPAN:
         return span_valid(&event->u.span);
+    case TRAIN_EVENT_KERNEL:
+        return kernel_valid(&event->u.kernel);
+    case TRAIN_EVENT_PROFILE_NOTE:
+        return TEXT_ENDS(event->u.profile_note);
     case TRAIN_EVENT_END:
         return event->u.end.status >= GB_OK && event->u.end.status <= GB_ERR_INTERNAL &&
                event->u.end.steps_done >= 0 && TEXT_ENDS(event->u.end.message);

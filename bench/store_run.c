@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/disturbance.h"
@@ -49,6 +50,20 @@ static gb_status span_write(store *s, int64_t run_id, const gb_op_span *span, gb
                       gb_op_name(span->op), span->begin_ms, span->end_ms);
 }
 
+static gb_status kernel_write(store *s, int64_t run_id, const gb_kernel_time *k, gb_error *err)
+{
+    char grid[40], block[40];
+    snprintf(grid, sizeof grid, "%dx%dx%d", (int)k->grid[0], (int)k->grid[1], (int)k->grid[2]);
+    snprintf(block, sizeof block, "%dx%dx%d", (int)k->block[0], (int)k->block[1], (int)k->block[2]);
+    return store_exec(s, err,
+                      "INSERT INTO kernel VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                      " ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,"
+                      " time_ms = time_ms + excluded.time_ms",
+                      "ittitidttii", run_id, k->name, gb_phase_name(k->phase), (int64_t)k->layer,
+                      gb_op_name(k->op), k->calls, k->time_ms, grid, block, (int64_t)k->registers,
+                      (int64_t)k->shared_bytes);
+}
+
 gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb_error *err)
 {
     const train_step *step = &event->u.step;
@@ -69,6 +84,11 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
         return optime_write(s, run_id, event, err);
     case TRAIN_EVENT_SPAN:
         return span_write(s, run_id, &event->u.span, err);
+    case TRAIN_EVENT_KERNEL:
+        return kernel_write(s, run_id, &event->u.kernel, err);
+    case TRAIN_EVENT_PROFILE_NOTE:
+        return store_exec(s, err, "UPDATE run SET profile_note = ? WHERE run_id = ?", "ti",
+                          event->u.profile_note, run_id);
     case TRAIN_EVENT_END:
         break;
     }
@@ -108,15 +128,18 @@ gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, 
 }
 
 /* What the ops' timers leave of the profiled steps, so that the ledger adds up to the step. It is
- * negative where timers overlap; that is written as it is. */
+ * negative where timers overlap; that is written as it is. Where the idle time is known nothing is
+ * left. */
 static gb_status unattributed_write(store *s, int64_t run_id, const store_run_result *r,
                                     gb_error *err)
 {
-    return store_exec(s, err,
-                      "INSERT OR REPLACE INTO op_time SELECT ?1, 'idle', -1, 'unattributed', ?2,"
-                      " 0, ?3 - coalesce(sum(time_ms), 0), 0 FROM op_time"
-                      " WHERE run_id = ?1 AND phase NOT IN ('eval', 'idle')",
-                      "iid", run_id, r->profiled_steps, r->profiled_ms);
+    return store_exec(
+        s, err,
+        "INSERT OR REPLACE INTO op_time SELECT ?1, 'idle', -1, 'unattributed', ?2,"
+        " 0, ?3 - coalesce(sum(time_ms), 0), 0 FROM op_time"
+        " WHERE run_id = ?1 AND phase NOT IN ('eval', 'idle')"
+        " HAVING NOT EXISTS (SELECT 1 FROM op_time WHERE run_id = ?1 AND op = 'idle')",
+        "iid", run_id, r->profiled_steps, r->profiled_ms);
 }
 
 gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_error *err)

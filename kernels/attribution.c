@@ -103,6 +103,13 @@ uint64_t attribution_op(attribution *a, gb_scope scope, bool overlaps)
     return issue_add(a, &(issue){.scope = scope, .overlaps = overlaps});
 }
 
+void attribution_set_scope(attribution *a, uint64_t external_id, gb_scope scope)
+{
+    if (external_id >= 1 && external_id <= a->issues.count) {
+        ((issue *)a->issues.items)[external_id - 1].scope = scope;
+    }
+}
+
 uint64_t attribution_replay(attribution *a, const gb_node_mark *marks, int n_marks)
 {
     issue what = {.n_marks = n_marks};

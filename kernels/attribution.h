@@ -51,6 +51,8 @@ void attribution_reset(attribution *a, uint64_t zero_ns);
 /* The id under which to issue the op. `overlaps`: it runs beside the stream that a step is timed
  * on; it is listed among the kernels, but is no part of the step's time. */
 uint64_t attribution_op(attribution *a, gb_scope scope, bool overlaps);
+/* The scope of an op that has been issued, where it was not known before. */
+void attribution_set_scope(attribution *a, uint64_t external_id, gb_scope scope);
 /* The id under which to replay; the marks are copied. */
 uint64_t attribution_replay(attribution *a, const gb_node_mark *marks, int n_marks);
 

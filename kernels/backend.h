@@ -80,6 +80,8 @@ typedef struct gb_description {
                            * every op has finished when it returns; below GB_RESULTS_UNDER_WAY */
     bool records;         /* record_begin and its fellows are there and wanted */
     char bus_id[20];      /* PCI address of a GPU, "0000:3b:00.0"; empty on the CPU */
+    bool times_replays;   /* the timers, now that they are on, see the ops of a replay and all that
+                           * the device does: what is left of a step is idle */
 } gb_description;
 
 /* One of the devices that gb_options.device_index counts. */
@@ -121,6 +123,7 @@ const char *gb_memory_group_name(gb_memory_group group);
     X(ZERO, "zero")                                                                                \
     X(COPY, "copy")                                                                                \
     X(DATA, "data")                                                                                \
+    X(IDLE, "idle")                 /* the device had nothing to do; the trainer's own row */      \
     X(UNATTRIBUTED, "unattributed") /* what the timers did not see; the trainer's own row */
 
 typedef enum gb_op {
@@ -267,7 +270,8 @@ typedef struct gb_backend {
     /* Recording (CUDA graphs); NULL unless gb_description.records. Ops called between the two are
      * recorded with their arguments instead of run, and counted in the ledger at each replay.
      * The same calls must have run before, so that nothing is left to allocate or to choose; not
-     * among them: alloc, free, upload, download, stage, results_*, sync, and timers are off.
+     * among them: alloc, free, upload, download, stage, results_*, sync. Timers are off, or
+     * times_replays.
      * A recording is freed by recording_free, at the latest before close. */
     gb_status (*record_begin)(gb_device *dev);
     gb_status (*record_end)(gb_device *dev, gb_recording **out);
@@ -277,7 +281,8 @@ typedef struct gb_backend {
     /* Tells what the following ops belong to, for timers and NVTX. `which` names a linear op's
      * role (LINEAR_*), and is ignored by other ops. Cheap. */
     void (*set_scope)(gb_device *dev, gb_phase phase, int layer, gb_op which);
-    /* Per-op timers: off after open. Reading returns rows in (phase, layer, op) order, at most
+    /* Per-op timers: off after open. Times may be there only when timers are off again, calls and
+     * FLOPs always. Reading returns rows in (phase, layer, op) order, at most
      * `capacity`; the return value is the number there are. FLOPs are counted always. */
     void (*timers_enable)(gb_device *dev, bool on);
     void (*timers_reset)(gb_device *dev);
@@ -285,6 +290,11 @@ typedef struct gb_backend {
     /* The single ops behind those times, in the order in which they ran; at most `capacity`, the
      * return value is the number there are. */
     int (*timers_spans)(gb_device *dev, gb_op_span *spans, int capacity);
+    /* Kernels behind the last times, the longest first; the number there are. And why those times
+     * are not all that could be known, in a few words; NULL when they are. Both NULL on backends
+     * without a profiler. */
+    int (*kernels_read)(gb_device *dev, gb_kernel_time *rows, int capacity);
+    const char *(*profile_note)(gb_device *dev);
 
     /* ---- ops ---- */
 

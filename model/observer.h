@@ -15,7 +15,9 @@ typedef enum train_event_type {
     TRAIN_EVENT_EVAL,   /* after each validation */
     TRAIN_EVENT_OPTIME, /* one row of the per-op ledger, several after the profiled steps */
     TRAIN_EVENT_SPAN,   /* one op of the last profiled step; all of them in a row, if asked for */
-    TRAIN_EVENT_END     /* once, whatever the outcome */
+    TRAIN_EVENT_KERNEL, /* one kernel of the profiled steps, where the backend sees kernels */
+    TRAIN_EVENT_PROFILE_NOTE, /* why the ledger is not all that could be known; else none */
+    TRAIN_EVENT_END           /* once, whatever the outcome */
 } train_event_type;
 
 /* Tags of a step; only TIMED enters step_avg (docs/MEASURING.md). */
@@ -80,6 +82,8 @@ typedef struct train_event {
             double step_ms; /* their mean duration */
         } optime;
         gb_op_span span; /* times since the first op of the step */
+        gb_kernel_time kernel;
+        char profile_note[240];
         train_end end;
     } u;
 } train_event;

@@ -43,7 +43,7 @@ typedef struct trainer {
     double profiled_ms;
     int64_t profiled_steps, data_calls;
     double flops_before; /* of the ledger at the start of the step */
-    int last_step_span;  /* index of the first span of the last profiled step */
+    bool idle_known;     /* what the ledger leaves of a step is idle time */
 } trainer;
 
 static double now_ms(void)
@@ -228,9 +228,6 @@ static gb_status issue_step(trainer *t, bool profiled, gb_error *err)
     if (t->n_under_way == 0) {
         GB_TRY(gpt_clock_start(t->model, err));
     }
-    if (profiled && t->job->spans) {
-        t->last_step_span = t->be->timers_spans(t->dev, NULL, 0);
-    }
     GB_TRY(issue_micro_batches(t, &s->data_ms, err));
     const gpt_update_options update = {.learning_rate = s->step.learning_rate,
                                        .weight_decay = t->spec->weight_decay,
@@ -326,14 +323,41 @@ static gb_status emit_ledger(trainer *t, gb_error *err)
     }
     free(rows);
     gb_op_time data = {GB_PHASE_DATA, -1, GB_OP_DATA, t->data_calls, t->data_ms, 0};
-    gb_op_time rest = {
-        GB_PHASE_IDLE, -1, GB_OP_UNATTRIBUTED, t->profiled_steps, t->profiled_ms - seen_ms, 0};
+    gb_op_time rest = {GB_PHASE_IDLE,
+                       -1,
+                       t->idle_known ? GB_OP_IDLE : GB_OP_UNATTRIBUTED,
+                       t->profiled_steps,
+                       t->profiled_ms - seen_ms,
+                       0};
     emit_optime(t, &data);
     emit_optime(t, &rest);
     return GB_OK;
 }
 
-/* The spans of the last profiled step, moved to start at 0. */
+static gb_status emit_kernels(trainer *t, gb_error *err)
+{
+    const char *note = t->be->profile_note ? t->be->profile_note(t->dev) : NULL;
+    int count = t->be->kernels_read ? t->be->kernels_read(t->dev, NULL, 0) : 0;
+    gb_kernel_time *rows = calloc((size_t)count + 1, sizeof *rows);
+    if (!rows) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the table of kernels");
+    }
+    count = count > 0 ? t->be->kernels_read(t->dev, rows, count) : 0;
+    for (int i = 0; i < count; i++) {
+        train_event event = {.type = TRAIN_EVENT_KERNEL, .u.kernel = rows[i]};
+        emit(t, &event);
+    }
+    free(rows);
+    if (note) {
+        train_event event = {.type = TRAIN_EVENT_PROFILE_NOTE};
+        snprintf(event.u.profile_note, sizeof event.u.profile_note, "%s", note);
+        emit(t, &event);
+    }
+    return GB_OK;
+}
+
+/* The spans of the last profiled step, moved to start at 0. Every step issues the same ops, so the
+ * last one has its share of all spans. */
 static gb_status emit_spans(trainer *t, gb_error *err)
 {
     int count = t->be->timers_spans(t->dev, NULL, 0);
@@ -342,10 +366,12 @@ static gb_status emit_spans(trainer *t, gb_error *err)
         return gb_fail(err, GB_ERR_OOM, "no memory for the spans of a step");
     }
     count = t->be->timers_spans(t->dev, spans, count);
-    for (int i = t->last_step_span; i < count; i++) {
+    const bool even = count % t->profiled_steps == 0; /* else some were lost */
+    const int first = even ? count - count / (int)t->profiled_steps : count;
+    for (int i = first; i < count; i++) {
         train_event event = {.type = TRAIN_EVENT_SPAN, .u.span = spans[i]};
-        event.u.span.begin_ms -= spans[t->last_step_span].begin_ms;
-        event.u.span.end_ms -= spans[t->last_step_span].begin_ms;
+        event.u.span.begin_ms -= spans[first].begin_ms;
+        event.u.span.end_ms -= spans[first].begin_ms;
         emit(t, &event);
     }
     free(spans);
@@ -354,9 +380,14 @@ static gb_status emit_spans(trainer *t, gb_error *err)
 
 static void profile_begin(trainer *t)
 {
-    gpt_set_recording(t->model, false);
+    gb_description about;
     t->be->timers_reset(t->dev);
     t->be->timers_enable(t->dev, true);
+    t->be->describe(t->dev, &about);
+    t->idle_known = about.times_replays;
+    if (!about.times_replays) {
+        gpt_set_recording(t->model, false);
+    }
     t->flops_before = 0;
 }
 
@@ -365,6 +396,7 @@ static gb_status profile_end(trainer *t, gb_error *err)
     t->be->timers_enable(t->dev, false);
     gpt_set_recording(t->model, true);
     GB_TRY(emit_ledger(t, err));
+    GB_TRY(emit_kernels(t, err));
     return t->job->spans ? emit_spans(t, err) : GB_OK;
 }
 

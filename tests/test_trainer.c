@@ -26,7 +26,9 @@ typedef struct record {
     train_end end;
     double optime_ms, optime_step_ms;
     int64_t optime_steps;
-    int spans;
+    int spans, kernels;
+    double kernel_ms, idle_ms, unattributed_ms;
+    char note[240];
     double span_ms, span_end_ms;
     int stop_after; /* steps; 0 = never */
 } record;
@@ -49,6 +51,9 @@ static int record_event(void *user, const train_event *e)
     case TRAIN_EVENT_OPTIME:
         r->optimes++;
         r->optime_ms += e->u.optime.row.time_ms;
+        r->idle_ms += e->u.optime.row.op == GB_OP_IDLE ? e->u.optime.row.time_ms : 0;
+        r->unattributed_ms +=
+            e->u.optime.row.op == GB_OP_UNATTRIBUTED ? e->u.optime.row.time_ms : 0;
         r->optime_steps = e->u.optime.steps;
         r->optime_step_ms = e->u.optime.step_ms;
         break;
@@ -57,6 +62,13 @@ static int record_event(void *user, const train_event *e)
         r->span_ms += e->u.span.end_ms - e->u.span.begin_ms;
         r->span_end_ms = e->u.span.end_ms;
         r->spans++;
+        break;
+    case TRAIN_EVENT_KERNEL:
+        r->kernels++;
+        r->kernel_ms += e->u.kernel.time_ms;
+        break;
+    case TRAIN_EVENT_PROFILE_NOTE:
+        snprintf(r->note, sizeof r->note, "%s", e->u.profile_note);
         break;
     default:
         r->end = e->u.end;
@@ -326,9 +338,56 @@ static void the_ledger_adds_up(void **state)
     assert_true(fabs(steps_ms - 2 * r.optime_step_ms) < 1e-6 * steps_ms);
 }
 
+static const gb_backend *counted; /* behind a backend that counts calls */
+static int replays;
+
+static gb_status counting_replay(gb_device *dev, gb_recording *recording)
+{
+    replays++;
+    return counted->replay(dev, recording);
+}
+
+/* A backend that sees what its device does profiles the very replays that are timed: every op has
+ * its time, nothing is left without an op, and the rest of the step is idle time. */
+static void a_profiler_places_everything(void **state)
+{
+    (void)state;
+    for (const gb_backend *const *b = gb_backends(); *b; b++) {
+        if (!(*b)->kernels_read || (*b)->unavailable(GB_FP32)) {
+            continue;
+        }
+        gb_backend counting = **b;
+        counted = *b;
+        counting.replay = counting_replay;
+        train_job job = tiny_job(*b);
+        job.backend = &counting;
+        job.spec.num_iterations = 8;
+        job.spec.grad_clip = 1;
+        job.profile_steps = 3;
+        job.spans = true;
+        replays = 0;
+        record r = run_job(&job, GB_OK);
+        assert_int_equal(replays, 2 * (8 - 2));
+        assert_string_equal(r.note, "");
+        assert_true(fabs(r.optime_ms - 3 * r.optime_step_ms) < 1e-6 * r.optime_ms);
+        assert_true(r.idle_ms >= 0 && r.unattributed_ms == 0);
+        /* Rows of a layer: norm, qkv, rope, attention, attn_out, up, act, down, forward and
+         * backward; outside: embed, norm, classifier; norm, embed; grad_norm, adamw; copy; data;
+         * idle. */
+        assert_int_equal(r.optimes, 2 * (8 + 8) + 3 + 2 + 2 + 1 + 1 + 1);
+        assert_true(r.kernels > 10 && r.kernel_ms > 0);
+        assert_true(r.spans > 0 && r.span_ms <= r.kernel_ms / 3 * 1.5 + 1);
+        setenv("GPTBENCH_CUPTI", "0", 1);
+        r = run_job(&job, GB_OK);
+        unsetenv("GPTBENCH_CUPTI");
+        assert_non_null(strstr(r.note, "between events"));
+        assert_int_equal(r.kernels, 0);
+        assert_true(fabs(r.optime_ms - 3 * r.optime_step_ms) < 1e-6 * r.optime_ms);
+    }
+}
+
 /* ---- the memory plan against what the backend has given out ---- */
 
-static const gb_backend *counted;
 static int64_t used_bytes[GB_MEM_GROUPS];
 
 /* At the end of a run the model is gone: its memory is counted when its first part is freed. */
@@ -415,14 +474,6 @@ static void recomputation_changes_memory_and_nothing_else(void **state)
     }
 }
 
-static int replays;
-
-static gb_status counting_replay(gb_device *dev, gb_recording *recording)
-{
-    replays++;
-    return counted->replay(dev, recording);
-}
-
 /* A backend that records replays whole steps: with accumulation and clipping, and across
  * validations, the same bits as without. Those that do not have nothing to show. */
 static void recorded_steps_are_the_plain_ones(void **state)
@@ -475,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_diverging_run_ends_as_nan),
         cmocka_unit_test(broken_jobs_end_with_a_reason),
         cmocka_unit_test(the_ledger_adds_up),
+        cmocka_unit_test(a_profiler_places_everything),
         cmocka_unit_test(the_memory_plan_is_what_is_allocated),
         cmocka_unit_test(recomputation_changes_memory_and_nothing_else),
         cmocka_unit_test(recorded_steps_are_the_plain_ones),

@@ -203,6 +203,7 @@ static void backend_describe(gb_device *dev, gb_description *out)
     out->wide_bytes = 4;
     out->steps_ahead = 1;
     out->records = cuda_step_records(dev);
+    out->times_replays = cuda_profiler_runs(dev);
     snprintf(out->device, sizeof out->device, "CUDA device %d", dev->ordinal);
     if (cudaGetDeviceProperties(&properties, dev->ordinal) == cudaSuccess) {
         snprintf(out->device, sizeof out->device, "%.120s", properties.name);
@@ -304,6 +305,8 @@ extern "C" const gb_backend gb_backend_cuda = {
     cuda_backend_timers_reset,
     cuda_backend_timers_read,
     cuda_backend_timers_spans,
+    cuda_backend_kernels_read,
+    cuda_backend_profile_note,
     cuda_embed_forward,
     cuda_embed_backward,
     cuda_add_norm_forward,

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/attribution.h"
 #include "kernels/backend.h"
 #include "kernels/ledger.h"
 
@@ -29,6 +30,7 @@ enum cuda_slot {
 enum { CUDA_SUM_MAX_BLOCKS = 1024, CUDA_STAGE_ENTRIES = 8, CUDA_ADAMW_BYTES = 64 };
 
 struct cuda_timers;
+struct cuda_profiler;
 struct cuda_step;
 struct gemm_plan;
 struct gemm_tuner;
@@ -46,6 +48,7 @@ struct gb_device {
     gemm_plan *plans;
     gemm_tuner *tuner; /* NULL: the heuristic chooses algorithms */
     cuda_timers *timers;
+    cuda_profiler *profiler;
     gb_ledger *ledger;
     gb_ledger *recorded; /* while recording: where calls and FLOPs go instead */
     cuda_step *step;
@@ -123,6 +126,29 @@ void cuda_backend_timers_reset(gb_device *dev);
 int cuda_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
 int cuda_backend_timers_spans(gb_device *dev, gb_op_span *spans, int capacity);
 bool cuda_timers_on(const gb_device *dev);
+
+/* ---- cuda_profiler.cu ---- */
+
+gb_status cuda_profiler_open(gb_device *dev);
+void cuda_profiler_close(cuda_profiler *profiler); /* NULL is fine */
+/* False, with the reason in the note, where there are no activities to be had. */
+bool cuda_profiler_start(gb_device *dev);
+/* Adds what was seen to the ledger. Nothing where none runs. */
+void cuda_profiler_stop(gb_device *dev);
+bool cuda_profiler_runs(const gb_device *dev);
+const char *cuda_backend_profile_note(gb_device *dev);
+int cuda_backend_kernels_read(gb_device *dev, gb_kernel_time *rows, int capacity);
+/* Around an op, around what runs beside the stream, around a replay. */
+void cuda_profiler_op_begin(gb_device *dev);
+void cuda_profiler_op_end(gb_device *dev, gb_scope scope);
+void cuda_profiler_overlap_begin(gb_device *dev, gb_scope scope);
+void cuda_profiler_overlap_end(gb_device *dev);
+void cuda_profiler_replay_begin(gb_device *dev, const gb_node_mark *marks, int n_marks);
+void cuda_profiler_replay_end(gb_device *dev);
+/* An op of the recording under way ends here; false when memory is short. */
+bool cuda_profiler_mark(gb_device *dev, gb_scope scope);
+/* The marks since the last take; owned by the caller (free). */
+int cuda_profiler_marks_take(gb_device *dev, gb_node_mark **out);
 
 /* ---- cuda_step.cu ---- */
 

@@ -30,12 +30,13 @@ gb_status cuda_timers_open(gb_device *dev)
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory");
     }
     CUDA_TRY(dev, "open", cudaEventCreate(&dev->timers->start));
-    return GB_OK;
+    return cuda_profiler_open(dev);
 }
 
 void cuda_timers_close(gb_device *dev)
 {
     cuda_timers *timers = dev->timers;
+    cuda_profiler_close(dev->profiler);
     gb_ledger_close(dev->recorded);
     gb_ledger_close(dev->ledger);
     if (timers == NULL) {
@@ -100,6 +101,7 @@ gb_status cuda_op_begin(gb_device *dev)
 {
     CUDA_TRY(dev, "device", cudaSetDevice(dev->ordinal)); /* a property of the calling thread */
     dev->timers->begun = false;
+    cuda_profiler_op_begin(dev);
     return dev->timers->timing ? pending_begin(dev) : GB_OK;
 }
 
@@ -108,7 +110,9 @@ gb_status cuda_op_end(gb_device *dev, gb_op op, double flops)
     cuda_timers *timers = dev->timers;
     const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
     gb_ledger *ledger = dev->recorded != NULL ? dev->recorded : dev->ledger;
-    if (!gb_ledger_add(ledger, scope, 1, 0, flops)) {
+    cuda_profiler_op_end(dev, scope);
+    if (!gb_ledger_add(ledger, scope, 1, 0, flops) ||
+        (dev->recorded != NULL && !cuda_profiler_mark(dev, scope))) {
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for the ledger of ops");
     }
     if (timers->begun) {
@@ -128,7 +132,12 @@ void cuda_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op whi
 
 void cuda_backend_timers_enable(gb_device *dev, bool on)
 {
-    dev->timers->timing = on;
+    if (!on) {
+        cuda_profiler_stop(dev);
+        dev->timers->timing = false;
+    } else if (!cuda_profiler_runs(dev)) {
+        dev->timers->timing = !cuda_profiler_start(dev);
+    }
 }
 
 bool cuda_timers_on(const gb_device *dev)

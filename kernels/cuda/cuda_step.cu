@@ -35,6 +35,8 @@ struct cuda_step {
 struct gb_recording {
     cudaGraphExec_t graph;
     gb_ledger *rows; /* calls and FLOPs of one replay */
+    gb_node_mark *marks;
+    int n_marks;
 };
 
 /* ---- life ---- */
@@ -135,8 +137,11 @@ gb_status cuda_backend_stage(gb_device *dev, void *dst, const void *host_src, in
         CUDA_TRY(dev, "stage", cudaEventSynchronize(entry->used));
     }
     memcpy(pinned, host_src, (size_t)bytes);
-    CUDA_TRY(dev, "stage",
-             cudaMemcpyAsync(arrival, pinned, (size_t)bytes, cudaMemcpyHostToDevice, step->copies));
+    cuda_profiler_overlap_begin(dev, gb_ledger_scope_of(dev->ledger, GB_OP_COPY));
+    cudaError_t code =
+        cudaMemcpyAsync(arrival, pinned, (size_t)bytes, cudaMemcpyHostToDevice, step->copies);
+    cuda_profiler_overlap_end(dev);
+    CUDA_TRY(dev, "stage", code);
     CUDA_TRY(dev, "stage", cudaEventRecord(entry->arrived, step->copies));
     CUDA_TRY(dev, "stage", cudaStreamWaitEvent(dev->stream, entry->arrived, 0));
     CUDA_TRY(dev, "stage",
@@ -178,9 +183,11 @@ gb_status cuda_backend_results_post(gb_device *dev, const void *src, int count)
     const int at = (step->first + step->under_way) % RESULT_SLOTS;
     result_slot *slot = &step->slots[at];
     CUDA_TRY(dev, "results_post", cudaSetDevice(dev->ordinal));
-    CUDA_TRY(dev, "results_post",
-             cudaMemcpyAsync(slot_values(step, at), src, (size_t)count * sizeof(double),
-                             cudaMemcpyDeviceToHost, dev->stream));
+    cuda_profiler_op_begin(dev);
+    cudaError_t code = cudaMemcpyAsync(slot_values(step, at), src, (size_t)count * sizeof(double),
+                                       cudaMemcpyDeviceToHost, dev->stream);
+    cuda_profiler_op_end(dev, gb_scope{GB_PHASE_DATA, -1, GB_OP_COPY});
+    CUDA_TRY(dev, "results_post", code);
     CUDA_TRY(dev, "results_post", cudaEventRecord(slot->mark, dev->stream));
     slot->count = count;
     slot->before = step->last_mark;
@@ -218,6 +225,9 @@ gb_status cuda_backend_record_begin(gb_device *dev)
                        cuda_timers_on(dev) ? "timers are on" : "another recording is under way");
     }
     CUDA_TRY(dev, "record", cudaSetDevice(dev->ordinal));
+    gb_node_mark *stale; /* of a recording that failed */
+    (void)cuda_profiler_marks_take(dev, &stale);
+    free(stale);
     dev->recorded = gb_ledger_open();
     if (dev->recorded == NULL) {
         return gb_fail(&dev->error, GB_ERR_OOM, "record: out of host memory");
@@ -247,6 +257,7 @@ gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out)
         cudaGraphDestroy(graph);
     }
     if (code == cudaSuccess && recording != NULL) {
+        recording->n_marks = cuda_profiler_marks_take(dev, &recording->marks);
         *out = recording;
         return GB_OK;
     }
@@ -262,7 +273,10 @@ gb_status cuda_backend_record_end(gb_device *dev, gb_recording **out)
 gb_status cuda_backend_replay(gb_device *dev, gb_recording *recording)
 {
     CUDA_TRY(dev, "replay", cudaSetDevice(dev->ordinal));
-    CUDA_TRY(dev, "replay", cudaGraphLaunch(recording->graph, dev->stream));
+    cuda_profiler_replay_begin(dev, recording->marks, recording->n_marks);
+    cudaError_t code = cudaGraphLaunch(recording->graph, dev->stream);
+    cuda_profiler_replay_end(dev);
+    CUDA_TRY(dev, "replay", code);
     return gb_ledger_add_all(dev->ledger, recording->rows)
                ? GB_OK
                : gb_fail(&dev->error, GB_ERR_OOM, "replay: out of host memory");
@@ -278,5 +292,6 @@ void cuda_backend_recording_free(gb_device *dev, gb_recording *recording)
         cudaGraphExecDestroy(recording->graph);
     }
     gb_ledger_close(recording->rows);
+    free(recording->marks);
     free(recording);
 }

@@ -253,6 +253,7 @@ static void check_timers(check *t)
             }
         }
         expect_ok(t, t->backend->sync(t->dev), "sync");
+        t->backend->timers_enable(t->dev, false);
         int n = read_rows(t, rows, 8);
         expect(t, n == 3, "three scopes give three rows");
         expect(t, n == 3 && rows[0].layer == -1 && rows[1].layer == 2 && rows[2].layer == 0,

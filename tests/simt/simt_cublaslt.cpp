@@ -5,6 +5,7 @@
 
 #include "cublasLt.h"
 #include "cuda_bf16.h"
+#include "simt_activity.h"
 #include "simt_internal.h"
 #include "simt_stream.h"
 #include "simt_test.h"
@@ -484,6 +485,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                  B,
                  C,
                  D};
+    simt::activity_label(GB_ACTIVITY_KERNEL, "gemm");
     cudaError_t code = simt::enqueue(stream, [p, cost_ms]() {
         multiply(p);
         if (cost_ms > 0) {

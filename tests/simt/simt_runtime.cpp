@@ -4,6 +4,7 @@
 #include <map>
 
 #include "cuda_runtime.h"
+#include "simt_activity.h"
 #include "simt_stream.h"
 #include "simt_test.h"
 
@@ -122,6 +123,7 @@ cudaError_t launch(const cudaLaunchConfig_t *config, const void *entry, std::fun
     }
     grid what = {entry, config->gridDim, config->blockDim, config->dynamicSmemBytes,
                  std::move(body)};
+    activity_label(GB_ACTIVITY_KERNEL, nullptr, entry, config);
     return enqueue(config->stream, [what]() { run(what); });
 }
 

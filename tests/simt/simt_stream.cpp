@@ -6,6 +6,7 @@
 #include <list>
 #include <set>
 
+#include "simt_activity.h"
 #include "simt_stream.h"
 #include "simt_test.h"
 
@@ -109,6 +110,7 @@ bool capture_breaks()
 
 cudaError_t enqueue(cudaStream_t stream, work what)
 {
+    what = activity_wrap(std::move(what));
     if (!stream) { /* the null stream waits for all others, and they for it */
         if (capture_breaks()) {
             return error(cudaErrorStreamCaptureUnsupported);
@@ -197,6 +199,9 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         stream->capture->broken = true;
         return error(cudaErrorStreamCaptureUnsupported);
     }
+    simt::activity_label(GB_ACTIVITY_MEMCPY, kind == cudaMemcpyHostToDevice   ? "memcpy HtoD"
+                                             : kind == cudaMemcpyDeviceToHost ? "memcpy DtoH"
+                                                                              : "memcpy DtoD");
     if (pageable_source) { /* staged before the call returns */
         std::vector<char> staged((const char *)from, (const char *)from + bytes);
         return simt::enqueue(stream, [to, staged]() { memcpy(to, staged.data(), staged.size()); });
@@ -239,6 +244,7 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
     if (!simt::is_device(to, bytes) || !of_stream(to, stream)) {
         return error(cudaErrorInvalidValue);
     }
+    simt::activity_label(GB_ACTIVITY_MEMSET, "memset");
     return simt::enqueue(stream, [to, value, bytes]() { memset(to, value, bytes); });
 }
 
@@ -449,6 +455,22 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *
     return cudaSuccess;
 }
 
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus *status,
+                                     unsigned long long *id, cudaGraph_t *graph,
+                                     const cudaGraphNode_t **, const cudaGraphEdgeData **, size_t *)
+{
+    cudaError_t code = cudaStreamIsCapturing(stream, status);
+    if (code == cudaSuccess && *status == cudaStreamCaptureStatusActive) {
+        if (id) {
+            *id = 1;
+        }
+        if (graph) {
+            *graph = stream->capture;
+        }
+    }
+    return code;
+}
+
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long)
 {
     *out = new CUgraphExec_st{graph->nodes};
@@ -458,10 +480,12 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsign
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
     /* By value: the graph may be destroyed while it runs. */
-    return simt::enqueue(stream, [nodes = exec->nodes]() {
+    return simt::enqueue(stream, [nodes = exec->nodes, call = simt::activity_call()]() {
+        simt::activity_graph_begin(call);
         for (const work &node : nodes) {
             node();
         }
+        simt::activity_graph_end();
     });
 }
 
