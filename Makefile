@@ -140,10 +140,12 @@ $(SIMT_OBJ): $(BUILD)/obj/%.o: %.cpp $(BUILD)/gen/flags
 	$(call say,CXX )
 	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) -O2 -g -MMD -MP -c -o $@ $<
 
-$(addprefix $(BUILD)/tests/,test_simt test_simt_hopper): $(BUILD)/tests/%: tests/simt/%.cpp $(SIMT_OBJ)
+# What the emulator itself hands its activities to.
+SIMT_USES := $(call obj,kernels/attribution.c kernels/ledger.c)
+$(addprefix $(BUILD)/tests/,test_simt test_simt_hopper): $(BUILD)/tests/%: tests/simt/%.cpp $(SIMT_OBJ) $(SIMT_USES)
 	@mkdir -p $(@D)
 	$(call say,TEST)
-	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) -lcmocka
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) $(SIMT_USES) -lcmocka
 
 # Tests that look into the CUDA backend, or change what the emulator pretends.
 $(BUILD)/tests/test_cuda_%: tests/simt/test_cuda_%.cpp $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
