@@ -109,6 +109,7 @@ gb_status cmd_doctor(int argc, char **argv, gb_error *err)
     doctor_check_host(&report);
     doctor_check_backends(&report, !quick, (int)device);
     doctor_check_gpu(&report);
+    doctor_check_sensors(&report, (int)device);
     doctor_check_tools(&report, results_dir);
 
     char missing[256];

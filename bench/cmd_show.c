@@ -151,6 +151,48 @@ static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
     return GB_OK;
 }
 
+/* What the sensors saw; nothing where none was read. */
+static gb_status sensors_print(store *s, int64_t run_id, gb_error *err)
+{
+    static const char sql[] =
+        "WITH x AS (SELECT *, coalesce(gpu_clock_mhz, cpu_clock_mhz) AS clock FROM sample WHERE"
+        " run_id = ?1), t AS (SELECT disturbance AS d FROM step WHERE run_id = ?1 AND tag ="
+        " 'timed' AND disturbance IS NOT NULL)"
+        " SELECT NULL AS 'the machine meanwhile',"
+        " nullif((SELECT count(*) FROM x), 0) AS samples,"
+        " (SELECT iif(count(*), sum(d <> '') || ' of ' || count(*) || ' timed steps', NULL)"
+        " FROM t) AS disturbed,"
+        " (SELECT group_concat(n || ' ' || d, '; ') FROM (SELECT d, count(*) AS n FROM t"
+        " WHERE d <> '' GROUP BY d)) AS marks,"
+        " (SELECT iif(count(clock), printf('%.0f MHz (%.0f to %.0f)', avg(clock), min(clock),"
+        " max(clock)), NULL) FROM x) AS clock,"
+        " (SELECT iif(count(gpu_power_w), printf('%.0f W (%.0f to %.0f)', avg(gpu_power_w),"
+        " min(gpu_power_w), max(gpu_power_w)), NULL) FROM x) AS gpu_power,"
+        " (SELECT iif(count(gpu_temperature_c), printf('%.0f degrees Celsius at most',"
+        " max(gpu_temperature_c)), NULL) FROM x) AS gpu_temperature,"
+        " (SELECT iif(count(cpu_steal), printf('%.1f %% of the CPU time at most', 100 *"
+        " max(cpu_steal)), NULL) FROM x) AS steal,"
+        " printf('%.4g J in the timed steps, by ', r.energy_j) || r.energy_source AS energy,"
+        " iif(r.energy_j IS NULL, NULL, printf('%.4g mJ', 1e3 * r.energy_j / ((SELECT timed_steps"
+        " FROM run_timing WHERE run_id = ?1) * r.tokens_per_step))) AS energy_per_token,"
+        " nullif(r.sensors_missing, '') AS not_read FROM run r WHERE r.run_id = ?1";
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err, sql, "i", run_id));
+    GB_TRY(store_step(s, row, &found, err));
+    if (found && sqlite3_column_type(row, 1) != SQLITE_NULL) {
+        printf("\n%s\n", sqlite3_column_name(row, 0));
+        for (int i = 1; i < sqlite3_column_count(row); i++) {
+            const char *text = (const char *)sqlite3_column_text(row, i);
+            if (text) {
+                printf("%-24s%s\n", sqlite3_column_name(row, i), text);
+            }
+        }
+    }
+    sqlite3_reset(row);
+    return GB_OK;
+}
+
 static gb_status timing_print(store *s, int64_t run_id, gb_error *err)
 {
     double *ms = NULL, median = NAN;
@@ -223,6 +265,7 @@ static gb_status run_print(store *s, int64_t run_id, gb_error *err)
 {
     GB_TRY(facts_print(s, run_id, err));
     GB_TRY(timing_print(s, run_id, err));
+    GB_TRY(sensors_print(s, run_id, err));
     return evals_print(s, run_id, err);
 }
 

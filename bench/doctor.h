@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-enum { DOCTOR_FINDINGS_MAX = 48 };
+enum { DOCTOR_FINDINGS_MAX = 64 };
 
 typedef enum doctor_level {
     DOCTOR_OK,
@@ -60,6 +60,8 @@ void doctor_check_host(doctor_report *report);
 void doctor_check_backends(doctor_report *report, bool measure, int device_index);
 /* CUDA in this binary, driver, GPUs, profiling permission. */
 void doctor_check_gpu(doctor_report *report);
+/* What can be sampled beside a run, of the CPU and of the GPU that `device_index` names. */
+void doctor_check_sensors(doctor_report *report, int device_index);
 /* gnuplot, SQLite, room in the directory for results. */
 void doctor_check_tools(doctor_report *report, const char *results_dir);
 

@@ -21,6 +21,8 @@ gb_status figure_data_write_step_times(const report_data *data, const char *dir,
                                        gb_error *err);
 gb_status figure_data_write_op_time(const report_data *data, const char *dir, FILE *settings,
                                     gb_error *err);
+gb_status figure_data_write_clocks(const report_data *data, const char *dir, FILE *settings,
+                                   gb_error *err);
 gb_status figure_data_write_size(const report_data *data, const char *dir, FILE *settings,
                                  gb_error *err);
 /* figure_data_why.c */

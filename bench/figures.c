@@ -10,6 +10,7 @@
 #include "bench/figure_data.h"
 #include "bench/gnuplot.h"
 #include "bench/ledger.h"
+#include "bench/report_sensors.h"
 #include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
 
 const figure figure_list[FIGURE_COUNT] = {
@@ -60,6 +61,12 @@ const figure figure_list[FIGURE_COUNT] = {
      "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
      "with the difference from the baseline.",
      false},
+    {"clocks", "The machine over the suite",
+     "Run after run in the order in which they were made, pauses cut out; the strip on top has the "
+     "colour of each run's config. Lines are means, bands reach from the lowest to the highest "
+     "sample where several share a pixel. Shaded: stretches of marked steps. Steps there are not "
+     "left out of anything.",
+     false},
 };
 
 bool figure_has_data(const report_data *data, const figure *f)
@@ -80,6 +87,9 @@ bool figure_has_data(const report_data *data, const figure *f)
     }
     if (strcmp(f->name, "op_time") == 0) {
         return ops;
+    }
+    if (strcmp(f->name, "clocks") == 0) {
+        return report_sensors_any(data);
     }
     if (strcmp(f->name, "roofline") == 0) {
         return figure_data_has_roofline(data);

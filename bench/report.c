@@ -7,6 +7,7 @@
 
 #include "bench/figure_data.h"
 #include "bench/figures.h"
+#include "bench/report_sensors.h"
 
 /* Like mkdir -p. */
 static gb_status directories_make(const char *path, gb_error *err)
@@ -50,6 +51,10 @@ static gb_status write_figures(document *doc, const report_data *data, gb_status
             GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
         }
     }
+    if (!report_sensors_any(data)) {
+        document_paragraph(doc, "No figure of clocks and power: no sensor was read beside these "
+                                "runs.");
+    }
     return GB_OK;
 }
 
@@ -61,6 +66,7 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     document_begin(doc, title);
     GB_TRY(report_write_answer(doc, data, err));
     GB_TRY(report_write_results(doc, data, err));
+    GB_TRY(report_write_disturbances(doc, data, err));
     GB_TRY(report_write_unfinished(doc, data, err));
     GB_TRY(report_write_why(doc, data, drawn == GB_OK, err));
     GB_TRY(write_figures(doc, data, drawn, reason, err));

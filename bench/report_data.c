@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/report_sensors.h"
 #include "bench/store.h"
 #include "model/config.h"
 
@@ -455,7 +456,7 @@ static gb_status all_read(reader *r, const char *suite_name)
     for (int i = 0; i < r->data->n_runs; i++) {
         GB_TRY(run_details_read(r, &r->data->runs[i]));
     }
-    return GB_OK;
+    return report_sensors_read(r->data, r->db, r->err);
 }
 
 gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
@@ -502,6 +503,7 @@ void report_data_free(report_data *data)
     }
     for (int i = 0; i < data->n_runs; i++) {
         free(data->runs[i].steps);
+        report_sensors_free(&data->runs[i].sensors);
         free(data->runs[i].timed_ms);
         free(data->runs[i].evals);
         free(data->runs[i].ops);

@@ -55,6 +55,31 @@ typedef struct report_kernel {
     double calls, time_ms;
 } report_kernel;
 
+/* Of what computed; the sensors beside a run (bench/report_sensors.h). */
+typedef struct report_sample {
+    double at_s; /* since the run started */
+    double clock_mhz, power_w, temperature_c;
+    double busy, steal; /* fractions of the CPU time */
+} report_sample;
+
+typedef struct report_stretch {
+    double start_s, end_s;
+    unsigned mask; /* DISTURBANCE_* */
+} report_stretch;
+
+typedef struct report_sensors {
+    const char *started_at, *missing;
+    bool of_gpu;
+    report_sample *samples;
+    int64_t n_samples;
+    report_stretch *stretches; /* marked steps, joined where they follow each other */
+    int64_t n_stretches;
+    double end_s;        /* of the last step */
+    int64_t timed_known; /* timed steps that were watched, and of these the marked ones */
+    int64_t timed_marked, timed_throttled, timed_clock_drop, timed_steal;
+    double energy_per_token_j;
+} report_sensors;
+
 typedef struct report_run {
     int64_t run_id, replicate, attempt;
     int config;  /* index into configs */
@@ -77,6 +102,7 @@ typedef struct report_run {
     int64_t n_ops;
     report_kernel *kernels;
     int64_t n_kernels;
+    report_sensors sensors;
     double step_avg_ms, step_median_ms; /* over timed_ms; NAN when there are none */
     double final_val_loss, best_val_loss;
 } report_run;

@@ -139,6 +139,26 @@ static void fake_ops(store *s, int run, int config)
               0.1 * fake_step_ms(config));
 }
 
+/* A GPU that warms up and, in the middle of the run, slows down for a tenth of it. */
+static void fake_samples(store *s, int run, double length_s)
+{
+    for (int k = 0; k <= 100; k++) {
+        bool slow = k > 50 && k <= 60;
+        fake_exec(s,
+                  "INSERT INTO sample VALUES (%d,%.6f,%d,2619,%.3f,%.1f,%Q,1e9,%.3f,NULL,1.5,%.4f,"
+                  "%.4f,NULL)",
+                  run, k * 1.1 * length_s / 100, slow ? 1500 : 1950 + 30 * (k % 2),
+                  slow ? 400.0 : 620.0 + 7 * (k % 5), 50 + 0.2 * k, slow ? "hw_thermal" : "",
+                  6.0 * k * length_s, 0.9 + 0.02 * (k % 5), 0.002 * (k % 4));
+    }
+    fake_exec(s,
+              "UPDATE step SET disturbance = 'throttled,clock_drop' WHERE run_id = %d"
+              " AND ended_s > %.6f AND ended_s <= %.6f",
+              run, 0.55 * length_s, 0.66 * length_s);
+    fake_exec(s, "UPDATE run SET energy_j = 1e5, energy_source = 'gpu_counter' WHERE run_id = %d",
+              run);
+}
+
 static void fake_run(store *s, const fake_db *fake, int run, int config_id, int config,
                      int replicate)
 {
@@ -167,6 +187,7 @@ static void fake_run(store *s, const fake_db *fake, int run, int config_id, int 
               fake->floor_known ? "1.2345" : "NULL", 700000000 + 9000000 * config, 690000000);
     if (ok) {
         fake_steps(s, fake, run, config);
+        fake_samples(s, run, fake->steps * fake_step_ms(config) / 1e3);
         fake_ops(s, run, config);
     }
 }

@@ -127,6 +127,46 @@ static void check_entry(sqlite3 *db, const report_entry *e)
     }
 }
 
+/* Against SQL: the counts, the energy, and that stretches hold the marked steps and no others. */
+static void test_sensors_equal_tables(void **state)
+{
+    (void)state;
+    place p = place_make();
+    fake_db_make(&(fake_db){p.db, NULL, 2, 2, 60, false, false, true, true});
+    report_data *data = read_ok(p.db, NULL);
+    store *s = NULL;
+    assert_int_equal(store_open(&s, p.db, STORE_READ, NULL), GB_OK);
+    for (int i = 0; i < data->n_runs; i++) {
+        const report_run *run = &data->runs[i];
+        char id[32];
+        snprintf(id, sizeof id, "%lld", (long long)run->run_id);
+        check_close((double)run->sensors.timed_marked,
+                    sql_number(store_sqlite(s),
+                               "SELECT disturbed_steps FROM run_summary WHERE run_id = ?1", id),
+                    0);
+        check_close(run->sensors.energy_per_token_j,
+                    sql_number(store_sqlite(s),
+                               "SELECT energy_per_token_j FROM run_summary WHERE run_id = ?1", id),
+                    1e-12);
+        assert_true(run->sensors.timed_marked > 0);
+        assert_int_equal(run->sensors.timed_known, run->n_timed);
+        assert_int_equal(run->sensors.timed_steal, 0);
+        assert_int_equal(run->sensors.timed_clock_drop, run->sensors.timed_marked);
+        assert_int_equal(run->sensors.n_samples, 101);
+        assert_true(run->sensors.of_gpu);
+        assert_int_equal(run->sensors.n_stretches, 1); /* the marked steps follow each other */
+        check_close(run->sensors.stretches[0].end_s - run->sensors.stretches[0].start_s,
+                    sql_number(store_sqlite(s),
+                               "SELECT sum(step_ms) / 1e3 FROM step WHERE run_id = ?1"
+                               " AND disturbance <> ''",
+                               id),
+                    1e-5); /* the file has microseconds */
+    }
+    store_close(s);
+    report_data_free(data);
+    place_remove(&p);
+}
+
 static void test_entries_equal_views(void **state)
 {
     (void)state;
@@ -399,15 +439,11 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entries_equal_views),
-        cmocka_unit_test(test_paired_by_hand),
-        cmocka_unit_test(test_platforms),
-        cmocka_unit_test(test_suite_choice),
-        cmocka_unit_test(test_ticks),
-        cmocka_unit_test(test_label_text),
-        cmocka_unit_test(test_label_places),
-        cmocka_unit_test(test_without_gnuplot),
-        cmocka_unit_test(test_nothing_finished),
+        cmocka_unit_test(test_entries_equal_views), cmocka_unit_test(test_sensors_equal_tables),
+        cmocka_unit_test(test_paired_by_hand),      cmocka_unit_test(test_platforms),
+        cmocka_unit_test(test_suite_choice),        cmocka_unit_test(test_ticks),
+        cmocka_unit_test(test_label_text),          cmocka_unit_test(test_label_places),
+        cmocka_unit_test(test_without_gnuplot),     cmocka_unit_test(test_nothing_finished),
         cmocka_unit_test(test_gnuplot_failure),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
