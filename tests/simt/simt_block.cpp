@@ -132,11 +132,11 @@ static int first_bit(uint32_t bits)
 /* The next thread that can run, of the running warp if it has one; -1: none. */
 static int next_ready()
 {
-    int w = s.current >= 0 ? s.current / 32 : 0;
-    if (!(s.warps_ready >> w & 1)) {
-        if (s.warps_ready == 0) {
-            return -1;
-        }
+    if (s.warps_ready == 0) {
+        return -1;
+    }
+    int w = s.current >= 0 ? s.current / 32 : -1;
+    if (w < 0 || !(s.warps_ready >> w & 1)) {
         w = first_bit(s.warps_ready);
     }
     return w * 32 + first_bit(s.warps[w].ready);
