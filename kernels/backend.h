@@ -195,7 +195,9 @@ typedef struct gb_adamw {
 } gb_adamw;
 
 enum {
-    GB_RESULTS_MAX = 4,       /* doubles of one results_post */
+    GB_VOCABULARY_STEP =
+        128,            /* rows that wte and dwte have room for, behind V, are to make up this */
+    GB_RESULTS_MAX = 4, /* doubles of one results_post */
     GB_RESULTS_UNDER_WAY = 4, /* posted and not yet taken, at most */
     GB_STAGE_MIN_BYTES = 256  /* stage overlaps with other work up to the shape's tokens and this */
 };
@@ -375,7 +377,9 @@ typedef struct gb_backend {
      * overwrites it with `first`.
      * With dh not NULL also, for the loss multiplied by grad_scale:
      *   dh (N, C) act is written; dwte (V, C) wide accumulates, or is overwritten with `first`.
-     * h (N, C) act, wte (V, C) act, targets (N) int32 in [0, V). */
+     * h (N, C) act, wte (V, C) act, targets (N) int32 in [0, V).
+     * Behind their V rows wte and dwte have rows up to a multiple of GB_VOCABULARY_STEP, so that
+     * products may have even extents: zero in wte; in dwte a backend may write zeros there. */
     gb_status (*classifier)(gb_device *dev, void *loss_sum, void *dh, void *dwte, const void *h,
                             const void *wte, const int32_t *targets, double grad_scale, bool first,
                             int64_t N, int64_t C, int64_t V);

@@ -49,6 +49,14 @@ static int64_t align_up(int64_t offset)
     return (offset + GPT_LAYOUT_ALIGN - 1) / GPT_LAYOUT_ALIGN * GPT_LAYOUT_ALIGN;
 }
 
+/* Elements of the tied matrix with the rows of zeros behind it that the classifier asks for. */
+static int64_t wte_size(const gpt_config *c)
+{
+    int64_t rows =
+        (c->vocab_size + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP;
+    return align_up(rows * c->n_embd);
+}
+
 void gpt_layout_init(gpt_layout *layout, const gpt_config *config)
 {
     *layout = (gpt_layout){.config = *config};
@@ -67,7 +75,7 @@ void gpt_layout_init(gpt_layout *layout, const gpt_config *config)
     }
     layout->layer_stride = align_up(offset);
     layout->n_tensors = 1 + (int)config->n_layer * layout->tensors_per_layer;
-    layout->slab_size = align_up(wte.rows * wte.cols) + config->n_layer * layout->layer_stride;
+    layout->slab_size = wte_size(config) + config->n_layer * layout->layer_stride;
     layout->n_params = wte.rows * wte.cols + config->n_layer * per_layer;
 }
 
@@ -76,8 +84,7 @@ int64_t gpt_layout_offset(const gpt_layout *layout, gpt_role role, int layer)
     if (role == GPT_ROLE_WTE) {
         return 0;
     }
-    return align_up(layout->config.vocab_size * layout->config.n_embd) +
-           layer * layout->layer_stride + layout->role_offset[role];
+    return wte_size(&layout->config) + layer * layout->layer_stride + layout->role_offset[role];
 }
 
 gpt_tensor gpt_layout_tensor(const gpt_layout *layout, int i)

@@ -3,7 +3,8 @@
  *
  * The slab holds every tensor as (rows, cols) = (out, in), row-major. Matrices that one GEMM reads
  * together lie without a gap: q, k, v projections; gate and value projections. Each such group
- * starts at a multiple of GPT_LAYOUT_ALIGN elements; the gaps are zero and stay zero. */
+ * starts at a multiple of GPT_LAYOUT_ALIGN elements, and behind the tied matrix there are rows up
+ * to a multiple of GB_VOCABULARY_STEP; the gaps are zero and stay zero. */
 #ifndef GPTBENCH_MODEL_LAYOUT_H
 #define GPTBENCH_MODEL_LAYOUT_H
 

@@ -86,8 +86,8 @@ mutant loss-tail $cuda/classifier.cu 'fp32 - classifier' 'the tail of an odd voc
     $'v = whole + threadIdx.x; v < V - 1; v += THREADS) {\n        softmax_state'
 mutant loss-first $cuda/classifier.cu 'bf16 - classifier' 'each chunk overwrites the gradient' \
     'dwte.accumulate = !k.first;' 'dwte.accumulate = false;'
-mutant loss-stride $cuda/classifier.cu 'fp32 - classifier' 'the gradient is read with the wrong stride' \
-    'dh.lda = k.loss.stride;' 'dh.lda = k.loss.V;'
+mutant loss-stride $cuda/classifier.cu 'fp32 - classifier' 'the gradient of the padding is not cleared' \
+    'row[v] = from_float<Act>(0.0f);' 'row[v] = from_float<Act>(1.0f);'
 
 # ---- optimiser ----
 mutant adamw-tail $cuda/optimizer.cu 'fp32 - optimizer' 'the last elements are left out' \

@@ -54,7 +54,8 @@ static void *upload_act(const gb_backend *be, gb_device *dev, const double *valu
  * `value`. */
 static double loss_with(const gb_backend *be, gb_precision precision, int row, double value)
 {
-    static double h[N * C], wte[V * C];
+    enum { ROWS = (V + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP };
+    static double h[N * C], wte[ROWS * C];
     const int32_t targets[N] = {0, 1, 2};
     double loss;
     void *loss_sum, *tokens;
@@ -64,7 +65,7 @@ static double loss_with(const gb_backend *be, gb_precision precision, int row, d
     }
     memset(wte, 0, sizeof wte);
     wte[row * C] = value;
-    void *h_act = upload_act(be, dev, h, N * C), *wte_act = upload_act(be, dev, wte, V * C);
+    void *h_act = upload_act(be, dev, h, N * C), *wte_act = upload_act(be, dev, wte, ROWS * C);
     assert_int_equal(be->alloc(dev, GB_MEM_DATA, sizeof loss, &loss_sum), GB_OK);
     assert_int_equal(be->alloc(dev, GB_MEM_DATA, sizeof targets, &tokens), GB_OK);
     assert_int_equal(be->upload(dev, tokens, targets, sizeof targets), GB_OK);

@@ -6,7 +6,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
 
-enum { THREADS = 512, WARPS = THREADS / 32, VOCABULARY_STEP = 128 };
+enum { THREADS = 512, WARPS = THREADS / 32 };
 
 /* Bounded memory, yet so many rows that reading and writing the (V, C) gradient once per chunk
  * costs little beside the chunk's products. */
@@ -14,7 +14,7 @@ static const int64_t CHUNK_BYTES = (int64_t)512 << 20;
 
 int64_t cuda_classifier_stride(int64_t V)
 {
-    return (V + VOCABULARY_STEP - 1) / VOCABULARY_STEP * VOCABULARY_STEP;
+    return (V + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP;
 }
 
 int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes)
@@ -84,7 +84,8 @@ template <typename Act> static __device__ softmax_state softmax_reduce(softmax_s
 }
 
 /* A block per row: about 5 N V FLOPs; 3 N V A bytes (read, read again from cache, written), 1 N V A
- * without gradient. Columns [V, stride) are neither read nor written. */
+ * without gradient. Columns [V, stride), where h meets rows of zeros, are not read; their gradient
+ * is zero. */
 template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(loss_args a)
 {
     constexpr int W = wide_access<Act>();
@@ -131,6 +132,9 @@ template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(l
         const float d = scale * exp_of<Act>(to_float(row[v]) - s.max);
         row[v] = from_float<Act>(d - (v == target ? a.grad_scale : 0.0f));
     }
+    for (int64_t v = V + threadIdx.x; v < a.stride; v += THREADS) {
+        row[v] = from_float<Act>(0.0f);
+    }
 }
 
 /* One chunk of n tokens; everything in it points at the chunk's first row. */
@@ -142,13 +146,14 @@ struct classifier_chunk {
     int64_t n, C;
 };
 
+/* The products take the vocabulary with its padding: tensor cores want even extents. */
 static gb_status chunk_run(gb_device *dev, const classifier_chunk &k)
 {
+    const int64_t V = k.loss.stride;
     cuda_gemm logits = {}; /* (n, V) = h (n, C) . wte (V, C)^T */
     logits.M = k.n;
-    logits.N = k.loss.V;
+    logits.N = V;
     logits.K = k.C;
-    logits.ldc = k.loss.stride;
     logits.b_transposed = true;
     logits.a = k.h;
     logits.b = k.wte;
@@ -163,17 +168,15 @@ static gb_status chunk_run(gb_device *dev, const classifier_chunk &k)
     cuda_gemm dh = {}; /* (n, C) = dlogits (n, V) . wte (V, C) */
     dh.M = k.n;
     dh.N = k.C;
-    dh.K = k.loss.V;
-    dh.lda = k.loss.stride;
+    dh.K = V;
     dh.a = k.loss.logits;
     dh.b = k.wte;
     dh.c = k.dh;
     GB_TRY(cuda_gemm_run(dev, &dh));
     cuda_gemm dwte = {}; /* (V, C) += dlogits (n, V)^T . h (n, C) */
-    dwte.M = k.loss.V;
+    dwte.M = V;
     dwte.N = k.C;
     dwte.K = k.n;
-    dwte.lda = k.loss.stride;
     dwte.a_transposed = true;
     dwte.c_float = true;
     dwte.accumulate = !k.first;

@@ -221,7 +221,11 @@ static void backend_describe(gb_device *dev, gb_description *out)
              "CUDA runtime %d.%d, cuBLASLt %zu.%zu.%zu, %s, %s", runtime / 1000,
              runtime % 1000 / 10, blas / 10000, blas / 100 % 100, blas % 100, algorithms,
              cuda_attention_name(dev));
-    snprintf(out->isa, sizeof out->isa, "sm_%d", dev->compute_capability);
+    /* What the environment may change of a run's numbers is part of the code path, which runs are
+     * told apart by. */
+    snprintf(out->isa, sizeof out->isa, "sm_%d%s%s", dev->compute_capability,
+             dev->hopper_attention ? ", hopper attention" : "",
+             out->records ? "" : ", without graphs");
 }
 
 static const char *backend_last_error(gb_device *dev)

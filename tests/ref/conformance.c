@@ -219,7 +219,7 @@ static bool place_tensor(cf_run *run, const cf_case *c, int i)
 {
     const cf_tensor *t = &c->tensors[i];
     cf_type type = t->role == CF_WEIGHT ? CF_ACT : t->type;
-    run->size[i] = t->n * type_bytes(type, run->precision);
+    run->size[i] = (t->n + t->padding) * type_bytes(type, run->precision);
     if (t->n == 0 || shares_buffer(t, run->precision)) {
         return true;
     }
@@ -231,6 +231,8 @@ static bool place_tensor(cf_run *run, const cf_case *c, int i)
     run->ptr[i] = (char *)run->base[i] + CANARY_BYTES;
     unsigned char *bytes = must(malloc((size_t)total + (size_t)t->n * 8));
     memset(bytes, CANARY, (size_t)total);
+    int64_t own_bytes = t->n * type_bytes(type, run->precision);
+    memset(bytes + CANARY_BYTES + own_bytes, 0, (size_t)(run->size[i] - own_bytes));
     if (t->role == CF_IN || t->role == CF_INOUT) {
         encode(bytes + CANARY_BYTES, t->values, t->n, type, run->precision);
     }

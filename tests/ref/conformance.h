@@ -65,6 +65,7 @@ typedef struct cf_tensor {
     cf_role role;
     cf_type type;
     int64_t n;        /* 0: the pointer is NULL in the call */
+    int64_t padding;  /* elements behind those n that belong to the buffer: zero, not compared */
     double *values;   /* (n), owned by the case; tokens too */
     int alias;        /* index of the tensor whose buffer this one uses (in place), or -1 */
     int64_t width;    /* columns of a row, for n_parts > 1 */

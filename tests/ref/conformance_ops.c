@@ -353,9 +353,12 @@ static int check_classifier(const cf_subject *subject, uint64_t seed, const int6
              (int)C, (int)V, logit_scale);
     bool gradient = mode >= ACCUMULATE;
     cf_add(&c, "dh", CF_OUT, CF_ACT, gradient ? N * C : 0, 1);
+    const int64_t padding = (GB_VOCABULARY_STEP - V % GB_VOCABULARY_STEP) % GB_VOCABULARY_STEP * C;
     cf_add(&c, "dwte", mode == OVERWRITE ? CF_OUT : CF_INOUT, CF_WIDE, gradient ? V * C : 0, 1e-2);
+    c.tensors[1].padding = gradient ? padding : 0;
     cf_add(&c, "h", CF_IN, CF_ACT, N * C, 1);
     cf_add(&c, "wte", CF_WEIGHT, CF_ACT, V * C, logit_scale / sqrt((double)C));
+    c.tensors[3].padding = padding;
     cf_add_tokens(&c, "targets", N, V);
     cf_add(&c, "loss_sum", c.first ? CF_OUT : CF_INOUT, CF_DOUBLE, 1, (double)N);
     return conformance_check(subject, &c);

@@ -44,7 +44,7 @@ grep -q -- '--length 32 --batch 2 .*--heads 12 --kv-heads 4 --width 768 --post-n
 check "the peer is asked for the same model, length and batch" $?
 grep -qE '^  backward  attention +[0-9.]+ +[0-9.]+ +[0-9.]+%$' "$work/out" &&
     grep -qE '^  update    adamw +[0-9.]+ +[0-9.]+ +[0-9.]+%$' "$work/out" &&
-    grep -qE '^  idle      unattributed +-?[0-9.]+$' "$work/out"
+    grep -qE '^  idle      idle +-?[0-9.]+$' "$work/out"
 check "every op with its time, floor and share" $?
 json=$work/json/d12_mlp3x_gqa-2.json
 grep -q '"model": "d12_mlp3x_gqa"' "$json" && grep -q '"batch_size": 2,' "$json" &&

@@ -50,7 +50,7 @@ template <gb_precision PRECISION, decltype(&open_128) OPEN> void agrees(void **)
 /* One product per chunk without gradient, three with: that the limit is in force. */
 void chunks_are_as_many_as_said(void **)
 {
-    enum { N = 300, C = 16, V = 65 };
+    enum { N = 300, C = 16, V = 65, ROWS = GB_VOCABULARY_STEP };
     gb_options options = {};
     gb_error error;
     gb_device *dev;
@@ -64,8 +64,8 @@ void chunks_are_as_many_as_said(void **)
     const struct {
         void **buffer;
         int64_t bytes;
-    } buffers[] = {{&loss, 8},        {&h, N * C * 4},  {&wte, V * C * 4},
-                   {&targets, N * 4}, {&dh, N * C * 4}, {&dwte, V * C * 4}};
+    } buffers[] = {{&loss, 8},        {&h, N * C * 4},  {&wte, ROWS * C * 4},
+                   {&targets, N * 4}, {&dh, N * C * 4}, {&dwte, ROWS * C * 4}};
     for (const auto &b : buffers) {
         assert_int_equal(gb_backend_cuda.alloc(dev, GB_MEM_DATA, b.bytes, b.buffer), GB_OK);
         assert_int_equal(gb_backend_cuda.zero(dev, *b.buffer, b.bytes), GB_OK);
