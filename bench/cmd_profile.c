@@ -79,6 +79,7 @@ static int profile_on_event(void *user, const train_event *event)
         break;
     case TRAIN_EVENT_KERNEL:
     case TRAIN_EVENT_EVAL:
+    case TRAIN_EVENT_PAUSE:
     case TRAIN_EVENT_END:
         break;
     }

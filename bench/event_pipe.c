@@ -168,6 +168,8 @@ static bool train_valid(const train_event *event)
         return kernel_valid(&event->u.kernel);
     case TRAIN_EVENT_PROFILE_NOTE:
         return TEXT_ENDS(event->u.profile_note);
+    case TRAIN_EVENT_PAUSE:
+        return true;
     case TRAIN_EVENT_END:
         return event->u.end.status >= GB_OK && event->u.end.status <= GB_ERR_INTERNAL &&
                event->u.end.steps_done >= 0 && TEXT_ENDS(event->u.end.message);

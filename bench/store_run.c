@@ -89,6 +89,7 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
     case TRAIN_EVENT_PROFILE_NOTE:
         return store_exec(s, err, "UPDATE run SET profile_note = ? WHERE run_id = ?", "ti",
                           event->u.profile_note, run_id);
+    case TRAIN_EVENT_PAUSE:
     case TRAIN_EVENT_END:
         break;
     }

@@ -17,6 +17,7 @@ typedef enum train_event_type {
     TRAIN_EVENT_SPAN,   /* one op of the last profiled step; all of them in a row, if asked for */
     TRAIN_EVENT_KERNEL, /* one kernel of the profiled steps, where the backend sees kernels */
     TRAIN_EVENT_PROFILE_NOTE, /* why the ledger is not all that could be known; else none */
+    TRAIN_EVENT_PAUSE,        /* warm, or a burst is over: the run waits for the next burst */
     TRAIN_EVENT_END           /* once, whatever the outcome */
 } train_event_type;
 

@@ -1,5 +1,3 @@
-#include "model/trainer.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,43 +6,8 @@
 #include <time.h>
 
 #include "model/flops.h"
-#include "model/gpt.h"
-#include "model/loader.h"
-#include "model/warmup.h"
+#include "model/trainer_internal.h"
 #include "model/weights.h"
-
-/* A step whose results are not taken yet. */
-typedef struct step_under_way {
-    train_step step; /* what is known when it is issued */
-    bool profiled, after_eval;
-    double data_ms;
-} step_under_way;
-
-typedef struct trainer {
-    const train_job *job;
-    const train_spec *spec;
-    const gb_backend *be;
-    train_observer observer;
-    gb_device *dev;
-    gpt *model;
-    token_source *train_source, *val_source;
-    token_loader train, val;
-    int32_t *inputs, *targets; /* host, (B*T) each, one allocation */
-    warmup_state warmup;
-    bool stop_asked; /* by the observer */
-    bool after_eval; /* the next step follows a validation */
-    bool may_time;   /* warm */
-    int64_t steps_issued, steps_done;
-    int steps_ahead; /* issued before the results of the first are taken */
-    step_under_way under_way[GB_RESULTS_UNDER_WAY];
-    int first_under_way, n_under_way;
-    double train_time_ms;
-    double data_ms; /* of the profiled steps */
-    double profiled_ms;
-    int64_t profiled_steps, data_calls;
-    double flops_before; /* of the ledger at the start of the step */
-    bool idle_known;     /* what the ledger leaves of a step is idle time */
-} trainer;
 
 static double now_ms(void)
 {
@@ -89,7 +52,7 @@ void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS])
     bytes[GB_MEM_WORKSPACE] = job->backend->workspace_bytes(&device);
 }
 
-static void emit(trainer *t, const train_event *event)
+void trainer_emit(trainer *t, const train_event *event)
 {
     if (t->observer.on_event && t->observer.on_event(t->observer.user, event) != 0) {
         t->stop_asked = true;
@@ -151,7 +114,7 @@ static void emit_start(trainer *t)
              token_source_hash(t->val_source));
     t->be->describe(t->dev, &start->device);
     t->steps_ahead = start->device.steps_ahead;
-    emit(t, &event);
+    trainer_emit(t, &event);
 }
 
 /* ---- validation ---- */
@@ -176,7 +139,7 @@ static gb_status validate(trainer *t, gb_error *err)
                                 .val_tokens = batches * batch,
                                 .eval_ms = now_ms() - started_ms,
                                 .train_time_ms = t->train_time_ms};
-    emit(t, &event);
+    trainer_emit(t, &event);
     t->after_eval = true;
     if (!isfinite(event.u.eval.val_loss)) {
         return gb_fail(err, GB_ERR_NAN, "validation loss is not finite after %lld steps",
@@ -218,13 +181,19 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
     return GB_OK;
 }
 
-/* Everything of one step but waiting for its results. */
-static gb_status issue_step(trainer *t, bool profiled, gb_error *err)
+/* Bursts may go on beyond the schedule; they stay at its last rate. */
+static double learning_rate_at(const trainer *t, int64_t step)
+{
+    int64_t last = t->spec->num_iterations - 1;
+    return train_spec_learning_rate(t->spec, step < last ? step : last);
+}
+
+gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
 {
     step_under_way *s = &t->under_way[(t->first_under_way + t->n_under_way) % GB_RESULTS_UNDER_WAY];
-    *s = (step_under_way){.profiled = profiled, .after_eval = t->after_eval};
+    *s = (step_under_way){.purpose = purpose, .after_eval = t->after_eval};
     s->step.step = t->steps_issued;
-    s->step.learning_rate = train_spec_learning_rate(t->spec, t->steps_issued);
+    s->step.learning_rate = learning_rate_at(t, t->steps_issued);
     if (t->n_under_way == 0) {
         GB_TRY(gpt_clock_start(t->model, err));
     }
@@ -246,10 +215,10 @@ static gb_status issue_step(trainer *t, bool profiled, gb_error *err)
 
 static train_step_tag tag_of_step(const trainer *t, const step_under_way *s)
 {
-    return s->profiled     ? TRAIN_STEP_PROFILED
-           : !t->may_time  ? TRAIN_STEP_WARMUP
-           : s->after_eval ? TRAIN_STEP_EVAL
-                           : TRAIN_STEP_TIMED;
+    return s->purpose == TRAINER_PROFILED                ? TRAIN_STEP_PROFILED
+           : !t->may_time || s->purpose == TRAINER_LEAD ? TRAIN_STEP_WARMUP
+           : s->after_eval                              ? TRAIN_STEP_EVAL
+                                                        : TRAIN_STEP_TIMED;
 }
 
 /* Waits for the oldest step under way and tells of it. */
@@ -269,7 +238,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     step->step_ms = results.elapsed_ms;
     step->ended_s = now_ms() / 1e3;
     t->train_time_ms += step->step_ms;
-    if (s->profiled) {
+    if (s->purpose == TRAINER_PROFILED) {
         t->profiled_steps++;
         t->profiled_ms += step->step_ms;
         t->data_ms += s->data_ms;
@@ -278,7 +247,7 @@ static gb_status take_step(trainer *t, gb_error *err)
         t->may_time = warmup_add_step(&t->warmup, step->step_ms);
     }
     t->steps_done++;
-    emit(t, &event);
+    trainer_emit(t, &event);
     if (!isfinite(step->train_loss)) {
         return gb_fail(err, GB_ERR_NAN, "training loss is not finite at step %lld",
                        (long long)step->step);
@@ -286,8 +255,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     return GB_OK;
 }
 
-/* Until no more than `count` steps are under way. */
-static gb_status take_steps(trainer *t, int count, gb_error *err)
+gb_status trainer_take_steps(trainer *t, int count, gb_error *err)
 {
     while (t->n_under_way > count) {
         GB_TRY(take_step(t, err));
@@ -295,116 +263,18 @@ static gb_status take_steps(trainer *t, int count, gb_error *err)
     return GB_OK;
 }
 
-/* ---- the per-op window ---- */
-
-static void emit_optime(trainer *t, const gb_op_time *row)
-{
-    train_event event = {.type = TRAIN_EVENT_OPTIME};
-    event.u.optime.row = *row;
-    event.u.optime.steps = t->profiled_steps;
-    event.u.optime.step_ms = t->profiled_ms / (double)t->profiled_steps;
-    emit(t, &event);
-}
-
-/* Rows of the backend, then `data` (measured here) and `unattributed`, so that the sum is the
- * profiled steps' whole time. */
-static gb_status emit_ledger(trainer *t, gb_error *err)
-{
-    double seen_ms = t->data_ms;
-    int count = t->be->timers_read(t->dev, NULL, 0);
-    gb_op_time *rows = calloc((size_t)count + 1, sizeof *rows);
-    if (!rows) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for the per-op ledger");
-    }
-    count = t->be->timers_read(t->dev, rows, count);
-    for (int i = 0; i < count; i++) {
-        seen_ms += rows[i].time_ms;
-        emit_optime(t, &rows[i]);
-    }
-    free(rows);
-    gb_op_time data = {GB_PHASE_DATA, -1, GB_OP_DATA, t->data_calls, t->data_ms, 0};
-    gb_op_time rest = {GB_PHASE_IDLE,
-                       -1,
-                       t->idle_known ? GB_OP_IDLE : GB_OP_UNATTRIBUTED,
-                       t->profiled_steps,
-                       t->profiled_ms - seen_ms,
-                       0};
-    emit_optime(t, &data);
-    emit_optime(t, &rest);
-    return GB_OK;
-}
-
-static gb_status emit_kernels(trainer *t, gb_error *err)
-{
-    const char *note = t->be->profile_note ? t->be->profile_note(t->dev) : NULL;
-    int count = t->be->kernels_read ? t->be->kernels_read(t->dev, NULL, 0) : 0;
-    gb_kernel_time *rows = calloc((size_t)count + 1, sizeof *rows);
-    if (!rows) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for the table of kernels");
-    }
-    count = count > 0 ? t->be->kernels_read(t->dev, rows, count) : 0;
-    for (int i = 0; i < count; i++) {
-        train_event event = {.type = TRAIN_EVENT_KERNEL, .u.kernel = rows[i]};
-        emit(t, &event);
-    }
-    free(rows);
-    if (note) {
-        train_event event = {.type = TRAIN_EVENT_PROFILE_NOTE};
-        snprintf(event.u.profile_note, sizeof event.u.profile_note, "%s", note);
-        emit(t, &event);
-    }
-    return GB_OK;
-}
-
-/* The spans of the last profiled step, moved to start at 0. Every step issues the same ops, so the
- * last one has its share of all spans. */
-static gb_status emit_spans(trainer *t, gb_error *err)
-{
-    int count = t->be->timers_spans(t->dev, NULL, 0);
-    gb_op_span *spans = calloc((size_t)count + 1, sizeof *spans);
-    if (!spans) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for the spans of a step");
-    }
-    count = t->be->timers_spans(t->dev, spans, count);
-    const bool even = count % t->profiled_steps == 0; /* else some were lost */
-    const int first = even ? count - count / (int)t->profiled_steps : count;
-    for (int i = first; i < count; i++) {
-        train_event event = {.type = TRAIN_EVENT_SPAN, .u.span = spans[i]};
-        event.u.span.begin_ms -= spans[first].begin_ms;
-        event.u.span.end_ms -= spans[first].begin_ms;
-        emit(t, &event);
-    }
-    free(spans);
-    return GB_OK;
-}
-
-static void profile_begin(trainer *t)
-{
-    gb_description about;
-    t->be->timers_reset(t->dev);
-    t->be->timers_enable(t->dev, true);
-    t->be->describe(t->dev, &about);
-    t->idle_known = about.times_replays;
-    if (!about.times_replays) {
-        gpt_set_recording(t->model, false);
-    }
-    t->flops_before = 0;
-}
-
-static gb_status profile_end(trainer *t, gb_error *err)
-{
-    t->be->timers_enable(t->dev, false);
-    gpt_set_recording(t->model, true);
-    GB_TRY(emit_ledger(t, err));
-    GB_TRY(emit_kernels(t, err));
-    return t->job->spans ? emit_spans(t, err) : GB_OK;
-}
-
 /* ---- the run ---- */
 
-static bool stop_wanted(const trainer *t)
+bool trainer_stop_wanted(const trainer *t)
 {
     return t->stop_asked || (t->job->stop && *t->job->stop);
+}
+
+gb_status trainer_interrupt(trainer *t, gb_error *err)
+{
+    GB_TRY(trainer_take_steps(t, 0, err));
+    return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after %lld of %lld steps",
+                   (long long)t->steps_done, (long long)t->spec->num_iterations);
 }
 
 /* The last steps are the profiled ones: by then everything is warm, and nothing that is timed
@@ -427,7 +297,7 @@ static gb_status between_steps(trainer *t, int64_t profile_from, gb_error *err)
     const int64_t n = t->spec->num_iterations;
     const bool last = t->steps_done == n;
     if (last && profile_from < n) {
-        GB_TRY(profile_end(t, err));
+        GB_TRY(trainer_profile_end(t, err));
     }
     /* A validation inside the profiled window would be in its ledger; the last one is after. */
     bool in_window = t->steps_done > profile_from && !last;
@@ -435,24 +305,24 @@ static gb_status between_steps(trainer *t, int64_t profile_from, gb_error *err)
         GB_TRY(validate(t, err));
     }
     if (t->steps_done == profile_from && !last) {
-        profile_begin(t);
+        trainer_profile_begin(t);
     }
     return GB_OK;
 }
 
-static gb_status train_loop(trainer *t, gb_error *err)
+static gb_status train_loop(trainer *t, void *user, gb_error *err)
 {
+    (void)user;
     const int64_t n = t->spec->num_iterations, profile_from = first_profiled_step(t);
     GB_TRY(validate(t, err));
     while (t->steps_done < n) {
-        if (stop_wanted(t)) {
-            GB_TRY(take_steps(t, 0, err));
-            return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after %lld of %lld steps",
-                           (long long)t->steps_done, (long long)n);
+        if (trainer_stop_wanted(t)) {
+            return trainer_interrupt(t, err);
         }
-        GB_TRY(issue_step(t, t->steps_issued >= profile_from, err));
+        GB_TRY(trainer_issue_step(
+            t, t->steps_issued >= profile_from ? TRAINER_PROFILED : TRAINER_PLAIN, err));
         bool pause = pauses_after(t, t->steps_issued, profile_from);
-        GB_TRY(take_steps(t, pause ? 0 : t->steps_ahead, err));
+        GB_TRY(trainer_take_steps(t, pause ? 0 : t->steps_ahead, err));
         if (pause) {
             GB_TRY(between_steps(t, profile_from, err));
         }
@@ -488,27 +358,28 @@ static void emit_end(trainer *t, gb_status status, const gb_error *err)
     if (status != GB_OK) {
         snprintf(event.u.end.message, sizeof event.u.end.message, "%.511s", err->message);
     }
-    emit(t, &event);
+    trainer_emit(t, &event);
 }
 
-static gb_status trainer_body(trainer *t, gb_error *err)
+static gb_status trainer_body(trainer *t, trainer_work work, void *user, gb_error *err)
 {
     GB_TRY(gpt_config_validate(&t->job->config, err));
     GB_TRY(train_spec_validate(t->spec, err));
     GB_TRY(open_data(t, err));
     GB_TRY(open_model(t, err));
     emit_start(t);
-    return train_loop(t, err);
+    return work(t, user, err);
 }
 
-gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err)
+gb_status trainer_with(const train_job *job, const train_observer *observer, trainer_work work,
+                       void *user, gb_error *err)
 {
     gb_error local = {GB_OK, ""};
     trainer t = {.job = job, .spec = &job->spec, .be = job->backend};
     if (observer) {
         t.observer = *observer;
     }
-    gb_status status = trainer_body(&t, &local);
+    gb_status status = trainer_body(&t, work, user, &local);
     emit_end(&t, status, &local);
     gpt_destroy(t.model);
     if (t.be) {
@@ -521,4 +392,9 @@ gb_status trainer_run(const train_job *job, const train_observer *observer, gb_e
         *err = local;
     }
     return status;
+}
+
+gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err)
+{
+    return trainer_with(job, observer, train_loop, NULL, err);
 }

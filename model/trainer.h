@@ -29,6 +29,22 @@ train_job train_job_default(void);
  * text. GB_ERR_USAGE when config, spec or data do not fit together. */
 gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err);
 
+/* Steps to be done on demand. */
+typedef struct train_burst {
+    int64_t lead_steps;  /* first, tagged warmup: they bring caches and clocks back */
+    int64_t timed_steps; /* then, tagged timed */
+} train_burst;
+
+/* Waits for the next burst. False: there is none, the run ends. */
+typedef bool (*train_next_burst)(void *user, train_burst *out);
+
+/* Warms up as any run does (tag warmup, until model/warmup.h is content), says PAUSE, then does
+ * burst after burst as `next` asks, with a PAUSE behind each. It trains as trainer_run does, on the
+ * same data in the same order, without validation and profile, and beyond num_iterations at the
+ * schedule's last learning rate. Events and errors are those of trainer_run. */
+gb_status trainer_run_bursts(const train_job *job, train_next_burst next, void *user,
+                             const train_observer *observer, gb_error *err);
+
 /* Memory that the job will need, per group, from the same table that allocates it. */
 void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS]);
 

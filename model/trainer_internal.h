@@ -1,0 +1,76 @@
+/* trainer_internal.h: the state of a training run, for the files of the trainer (model/trainer*.c)
+ * alone. trainer.c issues steps and takes their results; trainer_profile.c is the per-op window;
+ * trainer_bursts.c trains in bursts on demand. */
+#ifndef GPTBENCH_MODEL_TRAINER_INTERNAL_H
+#define GPTBENCH_MODEL_TRAINER_INTERNAL_H
+
+#include "model/gpt.h"
+#include "model/loader.h"
+#include "model/trainer.h"
+#include "model/warmup.h"
+
+/* What a step is issued for, which decides its tag. */
+typedef enum trainer_purpose {
+    TRAINER_PLAIN,   /* timed once the run is warm */
+    TRAINER_LEAD,    /* the first ones of a burst, on cold caches: warm-up */
+    TRAINER_PROFILED /* of the per-op window */
+} trainer_purpose;
+
+/* A step whose results are not taken yet. */
+typedef struct step_under_way {
+    train_step step; /* what is known when it is issued */
+    trainer_purpose purpose;
+    bool after_eval;
+    double data_ms;
+} step_under_way;
+
+typedef struct trainer {
+    const train_job *job;
+    const train_spec *spec;
+    const gb_backend *be;
+    train_observer observer;
+    gb_device *dev;
+    gpt *model;
+    token_source *train_source, *val_source;
+    token_loader train, val;
+    int32_t *inputs, *targets; /* host, (B*T) each, one allocation */
+    warmup_state warmup;
+    bool stop_asked; /* by the observer */
+    bool after_eval; /* the next step follows a validation */
+    bool may_time;   /* warm */
+    int64_t steps_issued, steps_done;
+    int steps_ahead; /* issued before the results of the first are taken */
+    step_under_way under_way[GB_RESULTS_UNDER_WAY];
+    int first_under_way, n_under_way;
+    double train_time_ms;
+    double data_ms; /* of the profiled steps */
+    double profiled_ms;
+    int64_t profiled_steps, data_calls;
+    double flops_before; /* of the ledger at the start of the step */
+    bool idle_known;     /* what the ledger leaves of a step is idle time */
+} trainer;
+
+/* ---- trainer.c ---- */
+
+/* Opens data, device and model of the job, says START, calls `work`, says END and closes
+ * everything. The status is that of the first that failed. */
+typedef gb_status (*trainer_work)(trainer *t, void *user, gb_error *err);
+gb_status trainer_with(const train_job *job, const train_observer *observer, trainer_work work,
+                       void *user, gb_error *err);
+
+void trainer_emit(trainer *t, const train_event *event);
+bool trainer_stop_wanted(const trainer *t);
+/* GB_ERR_INTERRUPTED, once all that is under way has ended. */
+gb_status trainer_interrupt(trainer *t, gb_error *err);
+/* Everything of one step but waiting for its results. */
+gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err);
+/* Waits for results and tells of them until no more than `count` steps are under way. */
+gb_status trainer_take_steps(trainer *t, int count, gb_error *err);
+
+/* ---- trainer_profile.c ---- */
+
+void trainer_profile_begin(trainer *t);
+/* Says OPTIME, KERNEL, PROFILE_NOTE and SPAN of the steps since trainer_profile_begin. */
+gb_status trainer_profile_end(trainer *t, gb_error *err);
+
+#endif
