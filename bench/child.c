@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@
 
 /* After fork: only async-signal-safe calls until exec. */
 static _Noreturn void child_become(char *const *argv, int input, int events, int errors,
-                                   pid_t parent)
+                                   int control, pid_t parent)
 {
     static const char complaint[] = "the worker could not be started\n";
     setpgid(0, 0);
@@ -31,15 +32,20 @@ static _Noreturn void child_become(char *const *argv, int input, int events, int
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    /* The three may lie on the numbers that they are to get: move them up first. */
+    /* They may lie on the numbers that they are to get: move them up first. */
     input = fcntl(input, F_DUPFD, 16);
     events = fcntl(events, F_DUPFD, 16);
     errors = fcntl(errors, F_DUPFD, 16);
+    control = control < 0 ? -1 : fcntl(control, F_DUPFD, 16);
     if (dup2(input, STDIN_FILENO) >= 0 && dup2(errors, STDOUT_FILENO) >= 0 &&
-        dup2(errors, STDERR_FILENO) >= 0 && dup2(events, EVENT_PIPE_FD) >= 0) {
+        dup2(errors, STDERR_FILENO) >= 0 && dup2(events, EVENT_PIPE_FD) >= 0 &&
+        (control < 0 || dup2(control, CONTROL_FD) >= 0)) {
         close(input);
         close(events);
         close(errors);
+        if (control >= 0) {
+            close(control);
+        }
         execv(argv[0], argv);
     }
     ssize_t ignored = write(STDERR_FILENO, complaint, sizeof complaint - 1);
@@ -67,14 +73,17 @@ static void fd_close(int *fd)
     *fd = -1;
 }
 
-gb_status child_start(child *c, char *const *argv, const char *input, gb_error *err)
+gb_status child_start(child *c, char *const *argv, const char *input, bool controlled,
+                      gb_error *err)
 {
-    int events[2] = {-1, -1}, errors[2] = {-1, -1};
+    int events[2] = {-1, -1}, errors[2] = {-1, -1}, control[2] = {-1, -1};
     gb_status status = GB_ERR_IO;
     memset(c, 0, sizeof *c);
-    c->event_fd = c->stderr_fd = -1;
+    c->event_fd = c->stderr_fd = c->control_fd = -1;
     int input_fd = input_make(input);
-    if (input_fd < 0 || pipe2(events, O_CLOEXEC) != 0 || pipe2(errors, O_CLOEXEC) != 0) {
+    /* A socket, since a write to it can be kept from raising SIGPIPE. */
+    if (input_fd < 0 || pipe2(events, O_CLOEXEC) != 0 || pipe2(errors, O_CLOEXEC) != 0 ||
+        (controlled && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0)) {
         gb_fail(err, GB_ERR_IO, "cannot make the pipes of a worker: %s", strerror(errno));
         goto done;
     }
@@ -86,7 +95,7 @@ gb_status child_start(child *c, char *const *argv, const char *input, gb_error *
         goto done;
     }
     if (pid == 0) {
-        child_become(argv, input_fd, events[1], errors[1], parent);
+        child_become(argv, input_fd, events[1], errors[1], control[1], parent);
     }
     setpgid(pid, pid); /* here too, so that it is done before any child_signal */
     c->pid = pid;
@@ -94,7 +103,8 @@ gb_status child_start(child *c, char *const *argv, const char *input, gb_error *
     c->stderr_fd = errors[0];
     fcntl(c->event_fd, F_SETFL, O_NONBLOCK);
     fcntl(c->stderr_fd, F_SETFL, O_NONBLOCK);
-    events[0] = errors[0] = -1;
+    c->control_fd = control[0];
+    events[0] = errors[0] = control[0] = -1;
     status = GB_OK;
 done:
     fd_close(&input_fd);
@@ -102,6 +112,8 @@ done:
     fd_close(&events[1]);
     fd_close(&errors[0]);
     fd_close(&errors[1]);
+    fd_close(&control[0]);
+    fd_close(&control[1]);
     return status;
 }
 
@@ -173,6 +185,7 @@ void child_close(child *c)
     child_drain_stderr(c);
     fd_close(&c->event_fd);
     fd_close(&c->stderr_fd);
+    fd_close(&c->control_fd);
     c->pid = 0;
 }
 

@@ -15,6 +15,7 @@ typedef struct child {
     pid_t pid;
     int event_fd;  /* reading end, non-blocking; -1 once it has ended */
     int stderr_fd; /* likewise */
+    int control_fd; /* writing end of the orders; -1: there is none, or it was closed */
     bool ended;
     int wait_status;                         /* waitpid's, once ended */
     char stderr_tail[CHILD_STDERR_KEPT + 1]; /* the last of what it wrote; NUL-terminated */
@@ -23,9 +24,11 @@ typedef struct child {
 
 /* Starts argv (argv[0] is the path) in a process group of its own, so that a terminal's Ctrl-C
  * reaches the parent alone. The child gets `input` as its standard input, the event pipe as
- * descriptor EVENT_PIPE_FD, and its standard output and error captured. It dies with the calling
- * thread (PR_SET_PDEATHSIG). GB_ERR_IO when the system refuses; child_close ends it. */
-gb_status child_start(child *c, char *const *argv, const char *input, gb_error *err);
+ * descriptor EVENT_PIPE_FD, with `controlled` a socket for orders as CONTROL_FD, and its standard
+ * output and error captured. It dies with the calling thread (PR_SET_PDEATHSIG). GB_ERR_IO when
+ * the system refuses; child_close ends it. */
+gb_status child_start(child *c, char *const *argv, const char *input, bool controlled,
+                      gb_error *err);
 
 /* Reads what there is on standard error into stderr_tail; closes it at its end. */
 void child_drain_stderr(child *c);

@@ -243,7 +243,7 @@ gb_status cmd_run(int argc, char **argv, gb_error *err)
     GB_TRY(options_check(&c, err));
     GB_TRY(suite_read(&asked, c.suite_path, err));
     runner_options runner = runner_options_default(worker_argv);
-    runner.stops = runner_signals_catch();
+    runner.worker.stops = runner_signals_catch();
     runner.display =
         progress_create(stderr, progress_wants_live(stderr), progress_wants_color(stderr));
     gb_status status = runplan_create(&plan, asked, &c.plan, &runner, err);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -61,6 +62,67 @@ gb_status event_write_probe(int fd, const event_probe *probe, gb_error *err)
 {
     return frame_write(fd, EVENT_KIND_PROBE, probe, sizeof *probe, err);
 }
+
+/* ---- orders ---- */
+
+#define ORDER_MAX_STEPS 1000000
+
+typedef struct order {
+    uint32_t magic;
+    uint32_t hash; /* XXH32 of what follows */
+    int64_t lead_steps, timed_steps;
+} order;
+
+static uint32_t order_hash(const order *o)
+{
+    return XXH32(&o->lead_steps, sizeof o->lead_steps + sizeof o->timed_steps, 0);
+}
+
+gb_status event_order_write(int fd, const train_burst *burst, gb_error *err)
+{
+    order o = {FRAME_MAGIC, 0, burst->lead_steps, burst->timed_steps};
+    o.hash = order_hash(&o);
+    const char *p = (const char *)&o;
+    for (size_t left = sizeof o; left > 0;) {
+        ssize_t sent = send(fd, p, left, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EINTR) {
+            return gb_fail(err, GB_ERR_IO, "orders to a worker: %s", strerror(errno));
+        }
+        p += sent > 0 ? sent : 0;
+        left -= sent > 0 ? (size_t)sent : 0;
+    }
+    return GB_OK;
+}
+
+gb_status event_order_read(int fd, train_burst *out, bool *found,
+                           const volatile sig_atomic_t *stop, gb_error *err)
+{
+    order o;
+    size_t got = 0;
+    *found = false;
+    while (got < sizeof o && !(stop && *stop)) {
+        ssize_t n = read(fd, (char *)&o + got, sizeof o - got);
+        if (n == 0) {
+            return got == 0 ? GB_OK : gb_fail(err, GB_ERR_FORMAT, "orders: the last one is torn");
+        }
+        if (n < 0 && errno != EINTR) {
+            return gb_fail(err, GB_ERR_IO, "orders: %s", strerror(errno));
+        }
+        got += n > 0 ? (size_t)n : 0;
+    }
+    if (got < sizeof o) {
+        return GB_OK;
+    }
+    if (o.magic != FRAME_MAGIC || o.hash != order_hash(&o) || o.lead_steps < 0 ||
+        o.timed_steps < 0 || o.lead_steps > ORDER_MAX_STEPS || o.timed_steps > ORDER_MAX_STEPS) {
+        return gb_fail(err, GB_ERR_FORMAT, "orders: not an order");
+    }
+    *out = (train_burst){o.lead_steps, o.timed_steps};
+    *found = true;
+    return GB_OK;
+}
+
+/* ---- reading ---- */
 
 event_reader *event_reader_create(void)
 {

@@ -9,10 +9,11 @@
 #include <stddef.h>
 
 #include "kernels/status.h"
-#include "model/observer.h"
+#include "model/trainer.h"
 
-/* Where a worker finds the writing end. */
+/* Where a worker finds the writing end, and the reading end of its orders. */
 #define EVENT_PIPE_FD 3
+#define CONTROL_FD    4
 
 typedef enum event_kind {
     EVENT_KIND_TRAIN = 1, /* train_event */
@@ -39,6 +40,13 @@ typedef struct event_frame {
 /* Writes one frame; blocks while the pipe is full. GB_ERR_IO when nobody reads any more. */
 gb_status event_write_train(int fd, const train_event *event, gb_error *err);
 gb_status event_write_probe(int fd, const event_probe *probe, gb_error *err);
+
+/* Orders from the runner to a worker that trains in bursts: one after the other through a socket.
+ * Writing gives GB_ERR_IO when nobody reads any more. Reading blocks; *found is false at the end of
+ * the orders, or when `stop` (may be NULL) was set by a signal; GB_ERR_FORMAT for nonsense. */
+gb_status event_order_write(int fd, const train_burst *burst, gb_error *err);
+gb_status event_order_read(int fd, train_burst *out, bool *found,
+                           const volatile sig_atomic_t *stop, gb_error *err);
 
 typedef struct event_reader event_reader;
 

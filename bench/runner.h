@@ -11,19 +11,13 @@
 #ifndef GPTBENCH_BENCH_RUNNER_H
 #define GPTBENCH_BENCH_RUNNER_H
 
-#include <signal.h>
-
-#include "bench/event_pipe.h"
 #include "bench/progress.h"
 #include "bench/store.h"
+#include "bench/worker_link.h"
 #include "kernels/sensors/sensors.h"
 
 typedef struct runner_options {
-    char *const *worker_argv; /* of the worker process; [0] is its path; NULL-terminated */
-    /* How often the user asked to stop; may be NULL. From 1 on the run in hand gets SIGTERM and,
-     * after grace_ms, SIGKILL; from 2 on SIGKILL at once. */
-    const volatile sig_atomic_t *stops;
-    int grace_ms;
+    worker_options worker;
     progress *display;          /* may be NULL */
     gb_sensors_options sensors; /* the bus id is the job's */
     int sample_ms;              /* between two looks at the sensors; 0: no sampling */

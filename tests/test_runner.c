@@ -325,8 +325,8 @@ static void stop_while(const char *part, int how_often, int grace_ms, int alarm_
     runner_options options = runner_options_default(worker_argv);
     stops = 0;
     stops_to_send = how_often;
-    options.stops = &stops;
-    options.grace_ms = grace_ms;
+    options.worker.stops = &stops;
+    options.worker.grace_ms = grace_ms;
     signal(SIGALRM, on_alarm);
     ualarm((useconds_t)alarm_us, 0);
     OK(runner_run(f->s, f->jobs, f->n_jobs, &options, outcome, err));
@@ -381,7 +381,7 @@ static void test_probe(void **state)
     assert_int_equal(runner_probe("cannot", &options, &probe, &err), GB_ERR_FAILED);
     assert_non_null(strstr(err.message, "no such device"));
     char missing[] = "/nonexistent/worker", *missing_argv[] = {missing, NULL};
-    options.worker_argv = missing_argv;
+    options.worker.argv = missing_argv;
     assert_int_equal(runner_probe("probe", &options, &probe, &err), GB_ERR_FAILED);
     assert_non_null(strstr(err.message, "could not be started"));
 }
