@@ -15,6 +15,9 @@
 
 #include "bench/event_pipe.h"
 
+/* Many events fit, so that a worker does not wait for whoever reads them. */
+#define EVENT_PIPE_BYTES (256 * 1024)
+
 /* After fork: only async-signal-safe calls until exec. */
 static _Noreturn void child_become(char *const *argv, int input, int events, int errors,
                                    int control, pid_t parent)
@@ -103,6 +106,7 @@ gb_status child_start(child *c, char *const *argv, const char *input, bool contr
     c->stderr_fd = errors[0];
     fcntl(c->event_fd, F_SETFL, O_NONBLOCK);
     fcntl(c->stderr_fd, F_SETFL, O_NONBLOCK);
+    fcntl(c->event_fd, F_SETPIPE_SZ, EVENT_PIPE_BYTES); /* where it may not, the usual size does */
     c->control_fd = control[0];
     events[0] = errors[0] = control[0] = -1;
     status = GB_OK;

@@ -13,8 +13,8 @@
 
 typedef struct child {
     pid_t pid;
-    int event_fd;  /* reading end, non-blocking; -1 once it has ended */
-    int stderr_fd; /* likewise */
+    int event_fd;   /* reading end, non-blocking; -1 once it has ended */
+    int stderr_fd;  /* likewise */
     int control_fd; /* writing end of the orders; -1: there is none, or it was closed */
     bool ended;
     int wait_status;                         /* waitpid's, once ended */

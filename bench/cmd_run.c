@@ -13,7 +13,7 @@
 
 typedef struct run_command {
     const char *suite_path, *db, *report;
-    bool dry_run, no_report;
+    bool dry_run, no_report, speed_only, loss_only;
     runplan_options plan;
 } run_command;
 
@@ -32,6 +32,10 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
         {"--report", NULL, CLI_TEXT, &c->report, "DIR",
          "where the report goes (default: beside the database, under its name)", 0, 0},
         {"--no-report", NULL, CLI_FLAG, &c->no_report, NULL, "write no report at the end", 0, 0},
+        {"--speed-only", NULL, CLI_FLAG, &c->speed_only, NULL,
+         "only time the configs in turn, train none to the end", 0, 0},
+        {"--loss-only", NULL, CLI_FLAG, &c->loss_only, NULL,
+         "only train, without timing the configs in turn", 0, 0},
         {"--threads", NULL, CLI_INT, &c->plan.threads, "N",
          "threads of the CPU backend (default: every CPU)", 1, 4096},
         {"--device", NULL, CLI_INT, &c->plan.device_index, "N",
@@ -58,6 +62,10 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
 
 static gb_status options_check(const run_command *c, gb_error *err)
 {
+    if (c->speed_only && c->loss_only) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--speed-only and --loss-only: together they leave nothing to do; give one");
+    }
     if (strcmp(c->plan.backend, "auto") == 0) {
         return GB_OK;
     }
@@ -188,6 +196,40 @@ static gb_status verdict(const run_command *c, const runner_outcome *outcome,
     return GB_OK;
 }
 
+/* The speed of all configs in turn, before they train one after the other. */
+static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
+                                const runner_options *runner, runner_outcome *outcome,
+                                gb_error *err)
+{
+    timing_session session;
+    timing_session_result result;
+    gb_error why = {0};
+    bool to_do = false;
+    if (!c->loss_only) {
+        GB_TRY(runplan_timing(plan, s, &session, &to_do, err));
+    }
+    if (!to_do) {
+        return GB_OK;
+    }
+    progress_note(runner->display, "timing %d configs in turn, the baseline twice",
+                  session.n_arms - 1);
+    gb_status status = timing_session_run(s, &session, runner, &result, &why);
+    if (status == GB_ERR_INTERRUPTED) {
+        outcome->interrupted = true;
+    } else if (status == GB_ERR_NAN || status == GB_ERR_OOM || status == GB_ERR_FAILED) {
+        outcome->not_ok++;
+        progress_note(runner->display, "no speeds: the baseline failed: %s", why.message);
+    } else if (status != GB_OK) {
+        return gb_fail(err, status, "%s", why.message);
+    } else {
+        outcome->not_ok += result.arms_failed > 0;
+        progress_note(runner->display, "timed in turn: %lld blocks, %lld steps a burst",
+                      (long long)result.outcome.blocks_done,
+                      (long long)result.outcome.burst.timed_steps);
+    }
+    return GB_OK;
+}
+
 static gb_status work(const run_command *c, suite *asked, runplan *plan, store *s,
                       const runner_options *runner, gb_error *err)
 {
@@ -207,8 +249,9 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
                   counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));
     GB_TRY(runplan_measure_peaks(plan, s, runner, err));
+    GB_TRY(speeds_measure(c, plan, s, runner, &outcome, err));
     GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
-    GB_TRY(runner_run(s, jobs, n_jobs, runner, &outcome, err));
+    GB_TRY(runner_run(s, jobs, c->speed_only ? 0 : n_jobs, runner, &outcome, err));
     runner_signals_release(); /* from here on Ctrl-C simply ends the program */
     bool with_report = !c->no_report && !outcome.interrupted;
     gb_status shown = results_print(s, c, asked, with_report, runner->display, err);

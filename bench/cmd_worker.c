@@ -7,7 +7,8 @@
  *   crash  dies of SIGSEGV           exit   exits with code 7, saying so on stderr
  *   kill   dies of SIGKILL           hang   waits for ever, deaf to SIGTERM
  *   nan    a loss that is NaN        pause  waits until a signal comes
- *   oom    out of memory             garbage  writes nonsense into the event pipe */
+ *   oom    out of memory             garbage  writes nonsense into the event pipe
+ *   slow   every step takes STEP tenths of a per cent longer, in a busy wait */
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -123,6 +124,14 @@ static gb_status backend_get(const worker_job *job, const gb_backend **out, gb_e
                             err);
 }
 
+/* Blocks until the runner wants a burst. */
+static bool burst_next(void *user, train_burst *out)
+{
+    (void)user;
+    bool found;
+    return event_order_read(CONTROL_FD, out, &found, &stop_wanted, NULL) == GB_OK && found;
+}
+
 static gb_status train(const worker_job *job, gb_error *err)
 {
     train_job work = train_job_default();
@@ -137,7 +146,12 @@ static gb_status train(const worker_job *job, gb_error *err)
     work.profile_steps = job->profile_steps;
     work.spans = job->replicate == 0; /* once per config is enough for a timeline */
     work.stop = &stop_wanted;
-    return trainer_run(&work, &observer, err);
+    if (fault_is(&r.fault, "slow")) {
+        work.drag = (double)r.fault.step / 1000;
+        r.fault.kind[0] = '\0';
+    }
+    return job->mode == WORKER_TIMING ? trainer_run_bursts(&work, burst_next, NULL, &observer, err)
+                                      : trainer_run(&work, &observer, err);
 }
 
 static gb_status probe_do(const worker_job *job, event_probe *out, gb_error *err)

@@ -94,8 +94,8 @@ gb_status event_order_write(int fd, const train_burst *burst, gb_error *err)
     return GB_OK;
 }
 
-gb_status event_order_read(int fd, train_burst *out, bool *found,
-                           const volatile sig_atomic_t *stop, gb_error *err)
+gb_status event_order_read(int fd, train_burst *out, bool *found, const volatile sig_atomic_t *stop,
+                           gb_error *err)
 {
     order o;
     size_t got = 0;

@@ -45,8 +45,8 @@ gb_status event_write_probe(int fd, const event_probe *probe, gb_error *err);
  * Writing gives GB_ERR_IO when nobody reads any more. Reading blocks; *found is false at the end of
  * the orders, or when `stop` (may be NULL) was set by a signal; GB_ERR_FORMAT for nonsense. */
 gb_status event_order_write(int fd, const train_burst *burst, gb_error *err);
-gb_status event_order_read(int fd, train_burst *out, bool *found,
-                           const volatile sig_atomic_t *stop, gb_error *err);
+gb_status event_order_read(int fd, train_burst *out, bool *found, const volatile sig_atomic_t *stop,
+                           gb_error *err);
 
 typedef struct event_reader event_reader;
 

@@ -11,6 +11,16 @@ worker_job worker_job_default(worker_mode mode)
                         .spec = train_spec_default()};
 }
 
+static const char *const mode_names[] = {
+    [WORKER_TRAIN] = "train", [WORKER_TIMING] = "timing", [WORKER_PROBE] = "probe"};
+
+static worker_mode mode_of(const char *name)
+{
+    return strcmp(name, mode_names[WORKER_PROBE]) == 0    ? WORKER_PROBE
+           : strcmp(name, mode_names[WORKER_TIMING]) == 0 ? WORKER_TIMING
+                                                          : WORKER_TRAIN;
+}
+
 /* ---- keys ---- */
 
 static json_t *key_to_json(const void *object, const gb_key *key)
@@ -75,15 +85,14 @@ static gb_status keys_from_json(void *object, const gb_key *keys, const json_t *
 
 char *worker_job_to_json(const worker_job *job)
 {
-    json_t *json = json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "mode",
-                             job->mode == WORKER_PROBE ? "probe" : "train", "measure_peak",
-                             (int)job->measure_peak, "label", job->label, "backend", job->backend,
-                             "threads", (json_int_t)job->threads, "device_index",
-                             (json_int_t)job->device_index, "replicate", (json_int_t)job->replicate,
-                             "profile_steps", (json_int_t)job->profile_steps, "config",
-                             keys_to_json(&job->config, gpt_config_keys()), "train",
-                             keys_to_json(&job->spec, train_spec_keys()), "data",
-                             keys_to_json(&job->spec, train_spec_data_keys()));
+    json_t *json = json_pack(
+        "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "mode", mode_names[job->mode],
+        "measure_peak", (int)job->measure_peak, "label", job->label, "backend", job->backend,
+        "threads", (json_int_t)job->threads, "device_index", (json_int_t)job->device_index,
+        "replicate", (json_int_t)job->replicate, "profile_steps", (json_int_t)job->profile_steps,
+        "config", keys_to_json(&job->config, gpt_config_keys()), "train",
+        keys_to_json(&job->spec, train_spec_keys()), "data",
+        keys_to_json(&job->spec, train_spec_data_keys()));
     char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
     json_decref(json);
     return text;
@@ -103,7 +112,7 @@ static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
                        &train, "data", &data) != 0) {
         return gb_fail(err, GB_ERR_FORMAT, "job: %s", error.text);
     }
-    *job = worker_job_default(strcmp(mode, "probe") == 0 ? WORKER_PROBE : WORKER_TRAIN);
+    *job = worker_job_default(mode_of(mode));
     job->measure_peak = measure_peak != 0;
     snprintf(job->label, sizeof job->label, "%s", label);
     snprintf(job->backend, sizeof job->backend, "%s", backend);

@@ -8,8 +8,9 @@
 #include "model/train_spec.h"
 
 typedef enum worker_mode {
-    WORKER_TRAIN, /* one run; answers with train_events */
-    WORKER_PROBE  /* opens the backend and describes it; answers with one event_probe */
+    WORKER_TRAIN,  /* one run; answers with train_events */
+    WORKER_TIMING, /* bursts on orders (bench/timing_pool.h); answers with train_events */
+    WORKER_PROBE   /* opens the backend and describes it; answers with one event_probe */
 } worker_mode;
 
 typedef struct worker_job {

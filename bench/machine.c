@@ -69,3 +69,17 @@ void machine_describe(store_machine *out, const gb_description *device)
     snprintf(out->driver, sizeof out->driver, "%s", device->driver);
     fingerprint_make(out);
 }
+
+int64_t machine_memory_free(void)
+{
+    char line[256];
+    long long kib = -1;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file && kib < 0 && fgets(line, sizeof line, file)) {
+        sscanf(line, "MemAvailable: %lld kB", &kib);
+    }
+    if (file) {
+        fclose(file);
+    }
+    return kib < 0 ? -1 : (int64_t)kib * 1024;
+}

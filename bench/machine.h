@@ -9,4 +9,7 @@
  * description. What cannot be read is "unknown" or 0. */
 void machine_describe(store_machine *out, const gb_description *device);
 
+/* Bytes of memory that programs could take now without swapping; -1 when it cannot be read. */
+int64_t machine_memory_free(void);
+
 #endif

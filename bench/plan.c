@@ -14,12 +14,7 @@ static int64_t cell_memory_bytes(const suite_cell *cell, const plan_options *opt
     job.spec = cell->spec;
     job.backend = options->backend;
     job.threads = options->threads;
-    int64_t groups[GB_MEM_GROUPS] = {0}, total = 0;
-    trainer_plan_memory(&job, groups);
-    for (int g = 0; g < GB_MEM_GROUPS; g++) {
-        total += groups[g];
-    }
-    return total;
+    return trainer_plan_memory_total(&job);
 }
 
 plan_row plan_row_make(const suite *from, int index, const plan_options *options)

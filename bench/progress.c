@@ -199,6 +199,19 @@ void progress_run_begin(progress *p, const progress_run *run)
     }
 }
 
+void progress_timing(progress *p, int64_t blocks_done, int64_t blocks_most)
+{
+    if (p && p->live) {
+        display_erase(p);
+        fprintf(p->out, "%stiming speeds in turn%s\n  block %lld of %lld",
+                p->color ? "\033[1m" : "", p->color ? "\033[0m" : "", (long long)blocks_done,
+                (long long)blocks_most);
+        fflush(p->out);
+        p->drawn = true;
+        p->drawn_ms = now_ms();
+    }
+}
+
 static void step_count(progress *p, const train_step *step)
 {
     p->steps_done = step->step + 1;

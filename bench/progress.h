@@ -30,6 +30,8 @@ bool progress_wants_color(FILE *out);
 /* n runs will be done, flops_total all together. */
 void progress_suite(progress *p, int n_runs, double flops_total);
 void progress_run_begin(progress *p, const progress_run *run);
+/* Blocks of interleaved timing: so many of at most so many are done. */
+void progress_timing(progress *p, int64_t blocks_done, int64_t blocks_most);
 void progress_event(progress *p, const train_event *event);
 /* Redraws when the last drawing is old; for the event loop. */
 void progress_tick(progress *p);

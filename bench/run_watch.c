@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/store_timing.h"
+
+const run_watch_sink run_watch_run_sink = {store_sample, store_run_marks};
+const run_watch_sink run_watch_timing_sink = {store_timing_sample, store_timing_marks};
+
 /* Room for one more element of *array, which has n: it doubles at every power of two. */
 static gb_status array_grow(void **array, size_t n, size_t element_bytes, gb_error *err)
 {
@@ -34,15 +39,16 @@ static gb_status sample_take(run_watch *w, store *s, gb_error *err)
     GB_TRY(array_grow((void **)&w->samples, w->n_samples, sizeof *w->samples, err));
     w->samples[w->n_samples++] = sample;
     w->next_s = gb_monotonic_s() + w->period_s;
-    return store_sample(s, w->run_id, &sample, err);
+    return w->sink->sample(s, w->id, &sample, err);
 }
 
-gb_status run_watch_begin(run_watch *w, store *s, int64_t run_id, gb_sensors *sensors, bool gpu,
-                          int period_ms, gb_error *err)
+gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, int64_t id,
+                          gb_sensors *sensors, bool gpu, int period_ms, gb_error *err)
 {
-    *w = (run_watch){.sensors = sensors,
+    *w = (run_watch){.sink = sink,
+                     .sensors = sensors,
                      .gpu = gpu,
-                     .run_id = run_id,
+                     .id = id,
                      .period_s = period_ms / 1e3,
                      .started_s = gb_monotonic_s()};
     return sensors ? sample_take(w, s, err) : GB_OK;
@@ -99,7 +105,7 @@ gb_status run_watch_end(run_watch *w, store *s, store_run_result *result, char *
     gb_status status =
         disturbance_mark(w->steps, w->n_steps, w->samples, w->n_samples, w->gpu, marks, err);
     if (status == GB_OK) {
-        status = store_run_marks(s, w->run_id, marks, w->n_steps, err);
+        status = w->sink->marks(s, w->id, marks, w->n_steps, err);
     }
     free(marks);
     GB_TRY(status);

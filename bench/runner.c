@@ -133,8 +133,8 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
     run_state run = {.warmup_steps = 0};
     worker_verdict verdict = {0};
     bool gpu = job->bus_id && job->bus_id[0];
-    gb_status status =
-        run_watch_begin(&run.watch, s, job->run_id, sensors, gpu, options->sample_ms, err);
+    gb_status status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors,
+                                       gpu, options->sample_ms, err);
     if (status == GB_OK) {
         status = worker_link_open(&run.worker, &options->worker, job->json, false, err);
     }
@@ -185,7 +185,6 @@ gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_
     double flops = 0;
     runner_sensors sensors = {NULL, ""};
     gb_status status = GB_OK;
-    memset(outcome, 0, sizeof *outcome);
     for (int i = 0; i < n_jobs; i++) {
         flops += jobs[i].label.flops;
     }

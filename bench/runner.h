@@ -37,8 +37,9 @@ typedef struct runner_outcome {
     bool interrupted;
 } runner_outcome;
 
-/* Does the jobs in order. GB_OK also when runs fail: see *outcome. GB_ERR_IO and other errors
- * when the store or the system fails; the run in hand is then ended. */
+/* Does the jobs in order and adds to *outcome; none where it says interrupted already. GB_OK also
+ * when runs fail: see *outcome. GB_ERR_IO and other errors when the store or the system fails; the
+ * run in hand is then ended. */
 gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_options *options,
                      runner_outcome *outcome, gb_error *err);
 

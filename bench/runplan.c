@@ -1,4 +1,4 @@
-#include "bench/runplan.h"
+#include "bench/runplan_internal.h"
 
 #include <fnmatch.h>
 #include <math.h>
@@ -13,43 +13,12 @@
 #include "model/loader.h"
 #include "version.h"
 
-enum { PRECISIONS = 3 };
-
-/* The backend at one precision, as a probe found it. */
-typedef struct environment {
-    bool used;
-    event_probe probe;
-    store_machine machine;
-    int64_t machine_id;
-} environment;
-
-/* Data as the cells name it. */
-typedef struct data_facts {
-    char spec[256];
-    bool validation;
-    int64_t vocab_size;
-    char hash[40];
-    double entropy_rate_nats;
-} data_facts;
-
-struct runplan {
-    suite *suite;
-    runplan_options options;
-    environment environments[PRECISIONS];
-    data_facts *data;
-    int n_data;
-    runplan_run *runs;
-    int n_runs;
-    runner_job *jobs; /* as many as runs; json is owned */
-    int n_jobs;
-};
-
 runplan_options runplan_options_default(void)
 {
     return (runplan_options){.backend = "auto", .device_index = -1};
 }
 
-static gb_status no_memory(gb_error *err)
+gb_status runplan_no_memory(gb_error *err)
 {
     return gb_fail(err, GB_ERR_OOM, "no memory to plan the runs");
 }
@@ -96,7 +65,7 @@ static gb_status data_check(runplan *plan, gb_error *err)
 {
     plan->data = calloc((size_t)plan->suite->n_cells * 2, sizeof *plan->data);
     if (!plan->data) {
-        return no_memory(err);
+        return runplan_no_memory(err);
     }
     for (int i = 0; i < plan->suite->n_cells; i++) {
         const suite_cell *cell = &plan->suite->cells[i];
@@ -119,7 +88,7 @@ static gb_status environment_probe(const runplan *plan, int64_t precision, bool 
     snprintf(job.backend, sizeof job.backend, "%s", plan->options.backend);
     char *json = worker_job_to_json(&job);
     if (!json) {
-        return no_memory(err);
+        return runplan_no_memory(err);
     }
     gb_status status = runner_probe(json, runner, out, err);
     free(json);
@@ -170,8 +139,9 @@ static gb_status runs_list(runplan *plan, gb_error *err)
     int64_t n = asked->replicates * asked->n_cells;
     int selected = 0;
     if (n > INT32_MAX || !(plan->runs = calloc((size_t)n, sizeof *plan->runs)) ||
-        !(plan->jobs = calloc((size_t)n, sizeof *plan->jobs))) {
-        return no_memory(err);
+        !(plan->jobs = calloc((size_t)n, sizeof *plan->jobs)) ||
+        !(plan->config_ids = calloc((size_t)asked->n_cells, sizeof *plan->config_ids))) {
+        return runplan_no_memory(err);
     }
     for (int c = 0; c < asked->n_cells; c++) {
         for (int64_t r = 0; r < asked->replicates; r++) {
@@ -197,7 +167,7 @@ gb_status runplan_create(runplan **out, suite *asked, const runplan_options *opt
     *out = NULL;
     runplan *plan = calloc(1, sizeof *plan);
     if (!plan) {
-        return no_memory(err);
+        return runplan_no_memory(err);
     }
     plan->suite = asked;
     plan->options = *options;
@@ -228,6 +198,11 @@ void runplan_free(runplan *plan)
         free((char *)plan->jobs[i].json);
     }
     free(plan->jobs);
+    for (int i = 0; i < plan->n_arms; i++) {
+        free((char *)plan->arms[i].json);
+    }
+    free(plan->arms);
+    free(plan->config_ids);
     free(plan->runs);
     free(plan->data);
     free(plan);
@@ -262,7 +237,7 @@ static gb_status config_store(const runplan *plan, store *s, int64_t suite_id, i
     int64_t T = cell->spec.sequence_length;
     char *settings = settings_to_json(cell);
     if (!settings) {
-        return no_memory(err);
+        return runplan_no_memory(err);
     }
     store_config row = {.name = cell->name,
                         .position = index,
@@ -334,8 +309,7 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err)
     const suite *asked = plan->suite;
     store_suite row = {asked->name, asked->path, asked->text, asked->cells[asked->baseline].name,
                        asked->replicates};
-    int64_t suite_id;
-    GB_TRY(store_plan_begin(s, &row, &suite_id, err));
+    GB_TRY(store_plan_begin(s, &row, &plan->suite_id, err));
     for (int i = 0; i < PRECISIONS; i++) {
         environment *env = &plan->environments[i];
         if (env->used) {
@@ -345,19 +319,19 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err)
     /* All cells first: a cell may take over runs only from one that has left the plan. */
     for (int pass = 0, run = 0; pass < 2; pass++) {
         for (int c = 0; c < asked->n_cells; c++) {
-            int64_t config_id;
-            GB_TRY(config_store(plan, s, suite_id, c, &config_id, err));
+            GB_TRY(config_store(plan, s, plan->suite_id, c, &plan->config_ids[c], err));
             for (int64_t r = 0; pass == 1 && r < asked->replicates; r++) {
-                GB_TRY(run_store(plan, s, suite_id, config_id, &plan->runs[run++], err));
+                GB_TRY(run_store(plan, s, plan->suite_id, plan->config_ids[c], &plan->runs[run++],
+                                 err));
             }
         }
     }
     for (int i = 0; i < asked->n_claims; i++) {
         const suite_claim *claim = &asked->claims[i];
-        GB_TRY(store_plan_claim(s, suite_id, claim->name, claim->config, claim->baseline,
+        GB_TRY(store_plan_claim(s, plan->suite_id, claim->name, claim->config, claim->baseline,
                                 claim->expect, claim->source, err));
     }
-    return store_plan_end(s, suite_id, err);
+    return store_plan_end(s, plan->suite_id, err);
 }
 
 /* ---- peaks ---- */
@@ -406,19 +380,27 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *r
 
 /* ---- jobs ---- */
 
-static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out, gb_error *err)
+worker_job runplan_job(const runplan *plan, worker_mode mode, int cell_index)
 {
-    const suite_cell *cell = &plan->suite->cells[run->cell];
+    const suite_cell *cell = &plan->suite->cells[cell_index];
     const event_probe *probe = &plan->environments[cell->spec.precision].probe;
-    worker_job job = worker_job_default(WORKER_TRAIN);
+    worker_job job = worker_job_default(mode);
     snprintf(job.label, sizeof job.label, "%s", cell->name);
     snprintf(job.backend, sizeof job.backend, "%s", probe->backend);
     job.threads = probe->device.threads;
     job.device_index = plan->options.device_index;
-    job.replicate = run->replicate;
-    job.profile_steps = plan->suite->profile_steps;
     job.config = cell->config;
     job.spec = cell->spec;
+    return job;
+}
+
+static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out, gb_error *err)
+{
+    const suite_cell *cell = &plan->suite->cells[run->cell];
+    const event_probe *probe = &plan->environments[cell->spec.precision].probe;
+    worker_job job = runplan_job(plan, WORKER_TRAIN, run->cell);
+    job.replicate = run->replicate;
+    job.profile_steps = plan->suite->profile_steps;
     int64_t tokens = train_spec_tokens_per_step(&cell->spec);
     out->run_id = run->planned.run_id;
     out->label =
@@ -431,14 +413,14 @@ static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out
                                 (double)tokens * (double)cell->spec.num_iterations};
     out->bus_id = probe->device.bus_id;
     out->json = worker_job_to_json(&job);
-    return out->json ? GB_OK : no_memory(err);
+    return out->json ? GB_OK : runplan_no_memory(err);
 }
 
 gb_status runplan_jobs(runplan *plan, const runner_job **jobs, int *n, gb_error *err)
 {
     schedule_item *items = calloc((size_t)plan->n_runs, sizeof *items);
     int n_items = 0;
-    gb_status status = items ? GB_OK : no_memory(err);
+    gb_status status = items ? GB_OK : runplan_no_memory(err);
     for (int i = 0; i < plan->n_runs && status == GB_OK; i++) {
         const runplan_run *run = &plan->runs[i];
         if (run->selected && run->planned.to_do) {

@@ -7,6 +7,7 @@
 #include "bench/runner.h"
 #include "bench/store.h"
 #include "bench/suite.h"
+#include "bench/timing_session.h"
 
 typedef struct runplan_options {
     const char *backend;               /* "auto", "cpu", "cuda" */
@@ -51,5 +52,12 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *r
 /* The selected runs that are to do, in the order of doing. *jobs (n of them) lives as long as the
  * plan. */
 gb_status runplan_jobs(runplan *plan, const runner_job **jobs, int *n, gb_error *err);
+
+/* The session of interleaved timing that the selected cells ask for, after runplan_store: they, the
+ * baseline, and the baseline again as control. *to_do is false when the suite wants none, when one
+ * cell stands alone, or when the store has such a session already (with retry_failed: one in which
+ * no arm failed). *session lives as long as the plan. */
+gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool *to_do,
+                         gb_error *err);
 
 #endif

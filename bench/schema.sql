@@ -222,6 +222,100 @@ CREATE TABLE kernel (
   PRIMARY KEY (run_id, name, phase, layer, op, grid, block)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- interleaved timing (docs/MEASURING.md): the speed of all configs, measured in turn ----
+
+-- A session: blocks of bursts, in which every config of a suite takes its turn.
+CREATE TABLE timing (
+  timing_id        INTEGER PRIMARY KEY,
+  suite_id         INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  identity         TEXT NOT NULL,              -- hash of all that defines it
+  status           TEXT NOT NULL CHECK (status IN ('running','ok','failed','interrupted')),
+  message          TEXT NOT NULL DEFAULT '',   -- why the status is not ok
+  machine_id       INTEGER REFERENCES machine,
+  program_version  TEXT NOT NULL,
+  program_commit   TEXT NOT NULL,
+  compiler         TEXT NOT NULL,
+  seed             INTEGER NOT NULL,           -- of the order of the arms in each block
+  min_blocks       INTEGER NOT NULL,
+  max_blocks       INTEGER NOT NULL,
+  stop_precision   REAL,                       -- half width of the widest 95 % interval that ends
+                                               -- the session; NULL: none was asked for
+  process_blocks   INTEGER NOT NULL,           -- blocks after which processes are fresh; 0: never
+  blocks_done      INTEGER NOT NULL DEFAULT 0, -- whole ones
+  lead_steps       INTEGER,                    -- of each burst, untimed
+  timed_steps      INTEGER,                    -- of each burst
+  precision_reached INTEGER,                   -- NULL: none was asked for
+  sensors_missing  TEXT,                       -- as run.sensors_missing
+  pid              INTEGER,
+  started_at       TEXT NOT NULL,
+  ended_at         TEXT
+) STRICT;
+CREATE INDEX timing_by_suite ON timing (suite_id);
+
+-- What takes its turn: each config, and the control, which is the baseline a second time.
+CREATE TABLE timing_arm (
+  timing_id         INTEGER NOT NULL REFERENCES timing ON DELETE CASCADE,
+  arm               INTEGER NOT NULL,          -- from 0
+  config_id         INTEGER NOT NULL REFERENCES config ON DELETE CASCADE,
+  is_control        INTEGER NOT NULL,
+  is_baseline       INTEGER NOT NULL,
+  backend           TEXT NOT NULL,
+  precision         TEXT NOT NULL,
+  threads           INTEGER NOT NULL,
+  isa               TEXT NOT NULL,
+  tokens_per_step   INTEGER NOT NULL,
+  status            TEXT NOT NULL CHECK (status IN ('ok','nan','oom','failed','killed')),
+  message           TEXT NOT NULL DEFAULT '',
+  processes         INTEGER NOT NULL DEFAULT 0, -- that were started for it
+  PRIMARY KEY (timing_id, arm)
+) STRICT, WITHOUT ROWID;
+
+-- The schedule as it was carried out.
+CREATE TABLE burst (
+  timing_id   INTEGER NOT NULL REFERENCES timing ON DELETE CASCADE,
+  block       INTEGER NOT NULL,                -- from 0
+  position    INTEGER NOT NULL,                -- in the block, from 0
+  arm         INTEGER NOT NULL,
+  process     INTEGER NOT NULL,                -- of the arm, from 1
+  median_ms   REAL NOT NULL,                   -- of the timed steps: what verdicts compare
+  mean_ms     REAL NOT NULL,                   -- of the same
+  began_s     REAL NOT NULL,                   -- since the session started
+  ended_s     REAL NOT NULL,
+  PRIMARY KEY (timing_id, block, arm)
+) STRICT, WITHOUT ROWID;
+
+-- Every step of a session, raw.
+CREATE TABLE burst_step (
+  timing_id   INTEGER NOT NULL REFERENCES timing ON DELETE CASCADE,
+  position    INTEGER NOT NULL,                -- in the session, from 0
+  arm         INTEGER NOT NULL,
+  block       INTEGER,                         -- NULL: warm-up of a process, before its bursts
+  tag         TEXT NOT NULL CHECK (tag IN ('warmup','timed')),
+  step_ms     REAL NOT NULL,
+  ended_s     REAL NOT NULL,                   -- since the session started
+  disturbance TEXT,                            -- as step.disturbance
+  PRIMARY KEY (timing_id, position)
+) STRICT, WITHOUT ROWID;
+
+-- The machine beside a session; columns as in `sample`.
+CREATE TABLE timing_sample (
+  timing_id            INTEGER NOT NULL REFERENCES timing ON DELETE CASCADE,
+  at_s                 REAL NOT NULL,
+  gpu_clock_mhz        REAL,
+  gpu_memory_clock_mhz REAL,
+  gpu_power_w          REAL,
+  gpu_temperature_c    REAL,
+  gpu_throttle         TEXT,
+  gpu_memory_bytes     REAL,
+  gpu_energy_j         REAL,
+  cpu_clock_mhz        REAL,
+  cpu_load             REAL,
+  cpu_busy             REAL,
+  cpu_steal            REAL,
+  cpu_energy_j         REAL,
+  PRIMARY KEY (timing_id, at_s)
+) STRICT, WITHOUT ROWID;
+
 -- What somebody expects, as written in the suite.
 CREATE TABLE claim (
   suite_id   INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
@@ -297,3 +391,30 @@ CREATE VIEW config_summary AS
          sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps
   FROM run_summary
   GROUP BY suite, config, backend, precision;
+
+-- One row per arm of each finished session of interleaved timing, the newest session first.
+-- Averages are over timed steps; verdicts come from the ratios within blocks (table burst).
+CREATE VIEW timing_summary AS
+  WITH timed AS (
+    SELECT timing_id, arm, step_ms, disturbance,
+           row_number() OVER (PARTITION BY timing_id, arm ORDER BY step_ms) AS rank,
+           count(*)     OVER (PARTITION BY timing_id, arm) AS n
+    FROM burst_step WHERE tag = 'timed')
+  SELECT s.name AS suite, c.name AS config, a.is_control, a.is_baseline, a.status, a.backend,
+         a.precision, m.step_avg_ms, m.step_median_ms,
+         a.tokens_per_step * 1000.0 / m.step_avg_ms AS tokens_per_s,
+         m.timed_steps, m.disturbed_steps,
+         (SELECT count(*) FROM burst b WHERE b.timing_id = a.timing_id AND b.arm = a.arm) AS blocks,
+         a.processes, t.timing_id, a.arm, a.config_id, t.started_at, t.ended_at
+  FROM timing_arm a
+  JOIN timing t USING (timing_id)
+  JOIN config c USING (config_id)
+  JOIN suite s ON s.suite_id = t.suite_id
+  LEFT JOIN (SELECT timing_id, arm, max(n) AS timed_steps, avg(step_ms) AS step_avg_ms,
+                    avg(CASE WHEN rank IN ((n + 1) / 2, (n + 2) / 2) THEN step_ms END)
+                      AS step_median_ms,
+                    sum(disturbance <> '') AS disturbed_steps
+             FROM timed GROUP BY timing_id, arm) m
+    ON m.timing_id = a.timing_id AND m.arm = a.arm
+  WHERE t.status = 'ok'
+  ORDER BY t.timing_id DESC, a.arm;

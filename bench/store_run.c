@@ -96,36 +96,47 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
     return GB_OK;
 }
 
-gb_status store_sample(store *s, int64_t run_id, const gb_sample *x, gb_error *err)
+gb_status store_sample_into(store *s, const char *sql, int64_t id, const gb_sample *x,
+                            gb_error *err)
 {
     char throttle[256] = "";
     if (x->gpu_throttle > 0) {
         gb_throttle_names(x->gpu_throttle, throttle, sizeof throttle);
     }
-    return store_exec(s, err,
-                      "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      "idddddtddddddd", run_id, x->monotonic_s, x->gpu_clock_mhz,
+    return store_exec(s, err, sql, "idddddtddddddd", id, x->monotonic_s, x->gpu_clock_mhz,
                       x->gpu_memory_clock_mhz, x->gpu_power_w, x->gpu_temperature_c,
                       x->gpu_throttle < 0 ? NULL : throttle, x->gpu_memory_bytes, x->gpu_energy_j,
                       x->cpu_clock_mhz, x->cpu_load, x->cpu_busy, x->cpu_steal, x->cpu_energy_j);
 }
 
-gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
-                          gb_error *err)
+gb_status store_sample(store *s, int64_t run_id, const gb_sample *x, gb_error *err)
+{
+    return store_sample_into(
+        s, "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run_id, x, err);
+}
+
+gb_status store_marks_into(store *s, const char *clear, const char *set, int64_t id,
+                           const unsigned char *marks, size_t n, gb_error *err)
 {
     /* Nearly all are undisturbed: one statement for those, one each for the others. */
-    GB_TRY(store_exec(s, err, "UPDATE step SET disturbance = '' WHERE run_id = ? AND step < ?",
-                      "ii", run_id, (int64_t)n));
+    GB_TRY(store_exec(s, err, clear, "ii", id, (int64_t)n));
     for (size_t i = 0; i < n; i++) {
         if (marks[i] != 0) {
             char names[DISTURBANCE_NAMES_SIZE];
             disturbance_names(marks[i], names);
-            GB_TRY(store_exec(
-                s, err, "UPDATE step SET disturbance = ? WHERE run_id = ? AND step = ?", "tii",
-                marks[i] & DISTURBANCE_UNKNOWN ? NULL : names, run_id, (int64_t)i));
+            GB_TRY(store_exec(s, err, set, "tii", marks[i] & DISTURBANCE_UNKNOWN ? NULL : names, id,
+                              (int64_t)i));
         }
     }
     return GB_OK;
+}
+
+gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
+                          gb_error *err)
+{
+    return store_marks_into(s, "UPDATE step SET disturbance = '' WHERE run_id = ? AND step < ?",
+                            "UPDATE step SET disturbance = ? WHERE run_id = ? AND step = ?", run_id,
+                            marks, n, err);
 }
 
 /* What the ops' timers leave of the profiled steps, so that the ledger adds up to the step. It is

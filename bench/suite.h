@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_SUITE_H
 #define GPTBENCH_BENCH_SUITE_H
 
+#include "bench/timing.h"
 #include "model/config.h"
 #include "model/train_spec.h"
 
@@ -88,6 +89,7 @@ typedef struct suite {
     int64_t replicates;    /* 1..SUITE_MAX_REPLICATES; default 3 */
     int64_t profile_steps; /* steps of the per-op window of each run; default 3 */
     bool replicates_given, profile_steps_given; /* they stand in the suite */
+    timing_options timing;
     int n_cells;
     suite_cell *cells; /* in the order of the file: the product, then named configs */
     int baseline;      /* index into cells */

@@ -66,7 +66,8 @@ typedef struct suite_reader {
     suite_draft *drafts;
     int cell_capacity;
 
-    const suite_ini_section *suite_section, *data, *train, *model, *matrix; /* NULL: not there */
+    const suite_ini_section *suite_section, *data, *train, *model, *matrix,
+        *timing;                          /* NULL: not there */
     suite_setting common[SUITE_MAX_KEYS]; /* [model], then [train] */
     int n_common;
     train_spec data_spec; /* defaults with [data] */
@@ -88,6 +89,11 @@ gb_status suite_section_check(suite_reader *reader, const suite_ini_section *sec
 /* Copies a name that is fit for files and plots; refuses any other. `what` is for the message. */
 gb_status suite_name_copy(suite_reader *reader, char *out, size_t out_size, const char *name,
                           const char *what, int line);
+
+/* ---- suite_timing.c ---- */
+
+/* [timing] into suite->timing; without the section its defaults. */
+gb_status suite_timing_read(suite_reader *reader);
 
 /* ---- suite_values.c: keys and values ---- */
 

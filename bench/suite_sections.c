@@ -43,8 +43,8 @@ const char *suite_title_name(const char *title, const char *kind)
 
 static gb_status section_unknown(suite_reader *reader, const suite_ini_section *section)
 {
-    static const char *const kinds[] = {"suite",  "data",    "train", "model", "matrix",
-                                        "config", "exclude", "claim", NULL};
+    static const char *const kinds[] = {"suite",  "data",   "train",   "model", "timing",
+                                        "matrix", "config", "exclude", "claim", NULL};
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(section->title, " \t"), section->title);
     const char *near = gb_nearest_name(word, kinds);
@@ -59,15 +59,15 @@ static gb_status section_unknown(suite_reader *reader, const suite_ini_section *
     }
     return suite_fail(reader, section->line,
                       "unknown section [%s]; it is one of [suite], [data], [train], [model], "
-                      "[matrix], [exclude], [config NAME], [claim NAME]",
+                      "[timing], [matrix], [exclude], [config NAME], [claim NAME]",
                       section->title);
 }
 
 gb_status suite_sections_sort(suite_reader *reader)
 {
-    const suite_ini_section **slots[] = {&reader->suite_section, &reader->data, &reader->train,
-                                         &reader->model, &reader->matrix};
-    static const char *const titles[] = {"suite", "data", "train", "model", "matrix"};
+    const suite_ini_section **slots[] = {&reader->suite_section, &reader->data,   &reader->train,
+                                         &reader->model,         &reader->matrix, &reader->timing};
+    static const char *const titles[] = {"suite", "data", "train", "model", "matrix", "timing"};
     for (int s = 0; s < reader->ini.n_sections; s++) {
         const suite_ini_section *section = &reader->ini.sections[s];
         const char *config = suite_title_name(section->title, "config");
@@ -77,7 +77,7 @@ gb_status suite_sections_sort(suite_reader *reader)
             return suite_fail(reader, section->line, "[%s] needs a name: [%s NAME]", section->title,
                               config ? "config" : "claim");
         }
-        for (int i = 0; i < 5; i++) {
+        for (size_t i = 0; i < sizeof titles / sizeof titles[0]; i++) {
             if (strcmp(section->title, titles[i]) == 0) {
                 if (*slots[i]) {
                     return suite_fail(reader, section->line,

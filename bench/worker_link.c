@@ -245,7 +245,8 @@ static void verdict_of_exit(worker_verdict *v, const worker_link *link)
 void worker_link_judge(const worker_link *link, worker_verdict *v)
 {
     bool finished = link->has_end && link->end.status == GB_OK && link->process.ended &&
-                    WIFEXITED(link->process.wait_status) && WEXITSTATUS(link->process.wait_status) == 0;
+                    WIFEXITED(link->process.wait_status) &&
+                    WEXITSTATUS(link->process.wait_status) == 0;
     if (link->stops_obeyed > 0 && !finished) {
         verdict_set(v, "interrupted", "stopped by the user after %lld steps",
                     (long long)link->steps_done);

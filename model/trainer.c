@@ -52,6 +52,16 @@ void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS])
     bytes[GB_MEM_WORKSPACE] = job->backend->workspace_bytes(&device);
 }
 
+int64_t trainer_plan_memory_total(const train_job *job)
+{
+    int64_t groups[GB_MEM_GROUPS] = {0}, total = 0;
+    trainer_plan_memory(job, groups);
+    for (int g = 0; g < GB_MEM_GROUPS; g++) {
+        total += groups[g];
+    }
+    return total;
+}
+
 void trainer_emit(trainer *t, const train_event *event)
 {
     if (t->observer.on_event && t->observer.on_event(t->observer.user, event) != 0) {
@@ -181,6 +191,14 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
     return GB_OK;
 }
 
+/* Busy until the step, which began at `started_ms`, has taken `drag` more of its time. */
+static void drag_step(double started_ms, double drag)
+{
+    const double until_ms = started_ms + (now_ms() - started_ms) * (1 + drag);
+    while (now_ms() < until_ms) {
+    }
+}
+
 /* Bursts may go on beyond the schedule; they stay at its last rate. */
 static double learning_rate_at(const trainer *t, int64_t step)
 {
@@ -197,12 +215,16 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
     if (t->n_under_way == 0) {
         GB_TRY(gpt_clock_start(t->model, err));
     }
+    const double started_ms = now_ms();
     GB_TRY(issue_micro_batches(t, &s->data_ms, err));
     const gpt_update_options update = {.learning_rate = s->step.learning_rate,
                                        .weight_decay = t->spec->weight_decay,
                                        .grad_clip = t->spec->grad_clip,
                                        .step = t->steps_issued + 1};
     GB_TRY(gpt_update(t->model, &update, err));
+    if (t->job->drag > 0) {
+        drag_step(started_ms, t->job->drag);
+    }
     GB_TRY(gpt_results_post(t->model, err));
     double flops = ledger_flops(t);
     s->step.flops_issued = flops - t->flops_before;
@@ -215,7 +237,7 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
 
 static train_step_tag tag_of_step(const trainer *t, const step_under_way *s)
 {
-    return s->purpose == TRAINER_PROFILED                ? TRAIN_STEP_PROFILED
+    return s->purpose == TRAINER_PROFILED               ? TRAIN_STEP_PROFILED
            : !t->may_time || s->purpose == TRAINER_LEAD ? TRAIN_STEP_WARMUP
            : s->after_eval                              ? TRAIN_STEP_EVAL
                                                         : TRAIN_STEP_TIMED;

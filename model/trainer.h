@@ -19,7 +19,8 @@ typedef struct train_job {
     int64_t profile_steps; /* steps of the per-op window (tag profiled); 0 = none */
     bool spans;            /* SPAN events too */
     const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
-    const char *save_weights;          /* safetensors file written at the end; NULL = none */
+    double drag; /* for tests of the harness: each step is made longer by this fraction */
+    const char *save_weights; /* safetensors file written at the end; NULL = none */
 } train_job;
 
 train_job train_job_default(void);
@@ -47,5 +48,7 @@ gb_status trainer_run_bursts(const train_job *job, train_next_burst next, void *
 
 /* Memory that the job will need, per group, from the same table that allocates it. */
 void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS]);
+/* All groups together. */
+int64_t trainer_plan_memory_total(const train_job *job);
 
 #endif

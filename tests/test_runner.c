@@ -274,7 +274,7 @@ static void test_every_end(void **state)
     enum { N = sizeof cases / sizeof cases[0] };
     const char *parts[N];
     fixture f;
-    runner_outcome outcome;
+    runner_outcome outcome = {0};
     for (int i = 0; i < N; i++) {
         parts[i] = cases[i].part;
     }
@@ -341,7 +341,7 @@ static void test_interrupt(void **state)
     } cases[] = {{"stoppable", 1, 60000}, {"deaf", 1, 50}, {"deaf", 2, 60000}};
     for (int i = 0; i < 3; i++) {
         fixture f;
-        runner_outcome outcome;
+        runner_outcome outcome = {0};
         time_t began = time(NULL);
         stop_while(cases[i].part, cases[i].how_often, cases[i].grace_ms, 300000, &f, &outcome);
         /* Well below the grace time of those that are not to use it up. */

@@ -1,0 +1,47 @@
+/* runplan_internal.h: what the files of the run plan (bench/runplan*.c) share. Not for others. */
+#ifndef GPTBENCH_BENCH_RUNPLAN_INTERNAL_H
+#define GPTBENCH_BENCH_RUNPLAN_INTERNAL_H
+
+#include "bench/runplan.h"
+
+enum { PRECISIONS = 3 };
+
+/* The backend at one precision, as a probe found it. */
+typedef struct environment {
+    bool used;
+    event_probe probe;
+    store_machine machine;
+    int64_t machine_id;
+} environment;
+
+/* Data as the cells name it. */
+typedef struct data_facts {
+    char spec[256];
+    bool validation;
+    int64_t vocab_size;
+    char hash[40];
+    double entropy_rate_nats;
+} data_facts;
+
+struct runplan {
+    suite *suite;
+    runplan_options options;
+    environment environments[PRECISIONS];
+    data_facts *data;
+    int n_data;
+    runplan_run *runs;
+    int n_runs;
+    runner_job *jobs; /* as many as runs; json is owned */
+    int n_jobs;
+    int64_t suite_id, *config_ids; /* of every cell; after runplan_store */
+    timing_session_arm *arms;      /* json is owned */
+    int n_arms;
+    char timing_identity[33];
+};
+
+gb_status runplan_no_memory(gb_error *err);
+
+/* What a worker is told about a cell; replicate and profile are still to be set. */
+worker_job runplan_job(const runplan *plan, worker_mode mode, int cell);
+
+#endif
