@@ -22,6 +22,7 @@
 #include "bench/commands.h"
 #include "bench/event_pipe.h"
 #include "bench/job.h"
+#include "bench/rates.h"
 #include "bench/settings.h"
 #include "model/trainer.h"
 
@@ -160,16 +161,13 @@ static gb_status probe_do(const worker_job *job, event_probe *out, gb_error *err
     gb_device *device = NULL;
     GB_TRY(backend_get(job, &backend, err));
     snprintf(out->backend, sizeof out->backend, "%s", backend->name);
-    gpt_config small = gpt_config_default();
-    gb_options options = {.precision = (gb_precision)job->spec.precision,
-                          .threads = (int)job->threads,
-                          .device_index = (int)job->device_index,
-                          .shape = gpt_config_shape(&small, 1, 64)};
-    GB_TRY(backend->open(&options, &device, err));
+    GB_TRY(rates_open(backend, (gb_precision)job->spec.precision, (int)job->threads,
+                      (int)job->device_index, &device, err));
     backend->describe(device, &out->device);
     if (job->measure_peak) {
-        double peak = backend->measure_gemm_peak(device);
-        out->gemm_flops_per_s = isfinite(peak) && peak > 0 ? peak : 0;
+        op_rates rates = rates_measure(backend, device, 0);
+        out->gemm_flops_per_s = rates.flops_per_s;
+        out->copy_bytes_per_s = rates.bytes_per_s;
     }
     backend->close(device);
     return GB_OK;

@@ -26,7 +26,7 @@ typedef struct event_probe {
     char message[512]; /* why it is not ok */
     char backend[32];
     gb_description device;
-    double gemm_flops_per_s; /* 0: not asked for, or it failed */
+    double gemm_flops_per_s, copy_bytes_per_s; /* 0: not asked for, or it failed */
 } event_probe;
 
 typedef struct event_frame {

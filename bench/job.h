@@ -15,7 +15,7 @@ typedef enum worker_mode {
 
 typedef struct worker_job {
     worker_mode mode;
-    bool measure_peak; /* WORKER_PROBE: the GEMM peak too */
+    bool measure_peak; /* WORKER_PROBE: the rates of a large product and copy too */
     char label[128];   /* the cell's name */
     char backend[32];
     int64_t threads, device_index;

@@ -28,6 +28,9 @@ const migration *migrations_list(void)
             "  cpu_steal REAL, cpu_energy_j REAL,"
             "  PRIMARY KEY (run_id, at_s)"
             ") STRICT, WITHOUT ROWID;"},
+        {3, "ALTER TABLE gemm_peak ADD COLUMN copy_bytes_per_s REAL;"
+            "ALTER TABLE op_time ADD COLUMN thread_mean_ms REAL;"
+            "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"},
         {0, NULL}};
     return list;
 }

@@ -355,23 +355,25 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *r
         const environment *env = &plan->environments[i];
         const char *precision = gb_precision_name((gb_precision)i);
         int64_t threads = env->probe.device.threads;
-        double peak = 0;
+        store_peak peak;
         event_probe answer;
         if (!env->used || !environment_needed(plan, i)) {
             continue;
         }
         GB_TRY(
             store_peak_get(s, env->machine_id, env->probe.backend, precision, threads, &peak, err));
-        if (peak > 0) {
+        if (peak.flops_per_s > 0 && peak.copy_bytes_per_s > 0) {
             continue;
         }
         GB_TRY(environment_probe(plan, i, true, runner, &answer, err));
         if (answer.gemm_flops_per_s > 0) {
-            progress_note(runner->display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s",
+            progress_note(runner->display,
+                          "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
                           answer.device.device, precision, (long long)threads,
-                          answer.gemm_flops_per_s / 1e9);
-            GB_TRY(store_peak_put(s, env->machine_id, env->probe.backend, precision, threads,
-                                  answer.gemm_flops_per_s, err));
+                          answer.gemm_flops_per_s / 1e9, answer.copy_bytes_per_s / 1e9);
+            peak = (store_peak){answer.gemm_flops_per_s, answer.copy_bytes_per_s};
+            GB_TRY(store_peak_put(s, env->machine_id, env->probe.backend, precision, threads, &peak,
+                                  err));
             GB_TRY(store_commit(s, err));
         }
     }

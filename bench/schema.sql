@@ -1,4 +1,4 @@
--- The results database of gptbench, version 2. Public: scripts query the views.
+-- The results database of gptbench, version 3. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
@@ -39,7 +39,8 @@ CREATE TABLE machine (
   driver         TEXT NOT NULL
 ) STRICT;
 
--- Measured large-GEMM rate, the denominator of MFU; once per machine, backend, precision, threads.
+-- Measured large-GEMM rate, the denominator of MFU, and rate of a large copy, the other half of the
+-- roofline; once per machine, backend, precision, threads.
 CREATE TABLE gemm_peak (
   machine_id    INTEGER NOT NULL REFERENCES machine ON DELETE CASCADE,
   backend       TEXT NOT NULL,
@@ -47,6 +48,7 @@ CREATE TABLE gemm_peak (
   threads       INTEGER NOT NULL,
   flops_per_s   REAL NOT NULL,
   measured_at   TEXT NOT NULL,
+  copy_bytes_per_s REAL,               -- read and written bytes together; NULL: not measured
   PRIMARY KEY (machine_id, backend, precision, threads)
 ) STRICT, WITHOUT ROWID;
 
@@ -191,6 +193,8 @@ CREATE TABLE op_time (
   calls    INTEGER NOT NULL,
   time_ms  REAL NOT NULL,
   flops    REAL NOT NULL,
+  thread_mean_ms REAL,                         -- how long the threads of a CPU were busy with their
+  thread_max_ms  REAL,                         -- share, on average and the slowest; NULL: unknown
   PRIMARY KEY (run_id, phase, layer, op)
 ) STRICT, WITHOUT ROWID;
 

@@ -136,11 +136,17 @@ gb_status store_plan_end(store *s, int64_t suite_id, gb_error *err);
 
 gb_status store_machine_put(store *s, const store_machine *machine, int64_t *machine_id,
                             gb_error *err);
-/* *flops_per_s is 0 when it was never measured. */
+/* What a machine can do at most: rates of a large product and of a large copy, 0 where that was
+ * never measured. */
+typedef struct store_peak {
+    double flops_per_s, copy_bytes_per_s;
+} store_peak;
 gb_status store_peak_get(store *s, int64_t machine_id, const char *backend, const char *precision,
-                         int64_t threads, double *flops_per_s, gb_error *err);
+                         int64_t threads, store_peak *out, gb_error *err);
+/* Each rate is measured once: one that is there already stays. Without flops_per_s nothing is
+ * written. */
 gb_status store_peak_put(store *s, int64_t machine_id, const char *backend, const char *precision,
-                         int64_t threads, double flops_per_s, gb_error *err);
+                         int64_t threads, const store_peak *peak, gb_error *err);
 
 /* ---- rows of a run (store_run.c) ---- */
 

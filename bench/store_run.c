@@ -30,14 +30,17 @@ static gb_status start_write(store *s, int64_t run_id, const train_start *e, gb_
 static gb_status optime_write(store *s, int64_t run_id, const train_event *event, gb_error *err)
 {
     const gb_op_time *row = &event->u.optime.row;
-    return store_exec(s, err,
-                      "INSERT INTO op_time VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                      " ON CONFLICT DO UPDATE SET steps = steps + excluded.steps,"
-                      " calls = calls + excluded.calls, time_ms = time_ms + excluded.time_ms,"
-                      " flops = flops + excluded.flops",
-                      "ititiidd", run_id, gb_phase_name(row->phase), (int64_t)row->layer,
-                      gb_op_name(row->op), event->u.optime.steps, row->calls, row->time_ms,
-                      row->flops);
+    return store_exec(
+        s, err,
+        "INSERT INTO op_time VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, 0))"
+        " ON CONFLICT DO UPDATE SET steps = steps + excluded.steps,"
+        " calls = calls + excluded.calls, time_ms = time_ms + excluded.time_ms,"
+        " flops = flops + excluded.flops,"
+        " thread_mean_ms = thread_mean_ms + excluded.thread_mean_ms,"
+        " thread_max_ms = thread_max_ms + excluded.thread_max_ms",
+        "ititiidddd", run_id, gb_phase_name(row->phase), (int64_t)row->layer, gb_op_name(row->op),
+        event->u.optime.steps, row->calls, row->time_ms, row->flops, row->thread_mean_ms,
+        row->thread_max_ms);
 }
 
 static gb_status span_write(store *s, int64_t run_id, const gb_op_span *span, gb_error *err)
@@ -148,7 +151,7 @@ static gb_status unattributed_write(store *s, int64_t run_id, const store_run_re
     return store_exec(
         s, err,
         "INSERT OR REPLACE INTO op_time SELECT ?1, 'idle', -1, 'unattributed', ?2,"
-        " 0, ?3 - coalesce(sum(time_ms), 0), 0 FROM op_time"
+        " 0, ?3 - coalesce(sum(time_ms), 0), 0, NULL, NULL FROM op_time"
         " WHERE run_id = ?1 AND phase NOT IN ('eval', 'idle')"
         " HAVING NOT EXISTS (SELECT 1 FROM op_time WHERE run_id = ?1 AND op = 'idle')",
         "iid", run_id, r->profiled_steps, r->profiled_ms);

@@ -155,6 +155,10 @@ typedef struct gb_op_time {
     int64_t calls;
     double time_ms;
     double flops; /* as issued: 2*M*N*K per GEMM; attention counts the (query, key) pairs it must */
+    /* Where a backend sees its threads one by one: how long from the start of a call they took for
+     * their shares, the mean over the team and the slowest one, summed over the calls. Their ratio
+     * is the imbalance. 0: not known (products of a library, one thread, a GPU). */
+    double thread_mean_ms, thread_max_ms;
 } gb_op_time;
 
 /* One op that ran while timers were on; times since the last timers_reset. */
@@ -229,6 +233,10 @@ typedef struct gb_backend {
     /* Sustained FLOP/s of a large GEMM at the open precision, measured now (about a second):
      * best of several runs of a square product that fits in memory. <= 0 where it failed. */
     double (*measure_gemm_peak)(gb_device *dev);
+    /* Sustained bytes per second, read and written ones together, of a large copy from the device's
+     * memory to the device's memory, by all threads; measured now (less than a second): the best of
+     * several copies of `bytes`, 0: as many as lie far beyond any cache. <= 0 where it failed. */
+    double (*measure_copy_rate)(gb_device *dev, int64_t bytes);
 
     /* ---- memory ---- */
 

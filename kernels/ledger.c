@@ -8,6 +8,7 @@ enum { SPANS_MAX = 1 << 20 };
 typedef struct cell {
     int64_t calls;
     double time_ms, flops;
+    double thread_mean_ms, thread_max_ms;
 } cell;
 
 typedef cell layer_cells[GB_PHASE_COUNT][GB_OP_COUNT];
@@ -81,6 +82,17 @@ bool gb_ledger_add(gb_ledger *ledger, gb_scope scope, int64_t calls, double time
     return true;
 }
 
+bool gb_ledger_add_threads(gb_ledger *ledger, gb_scope scope, double mean_ms, double max_ms)
+{
+    cell *c = ledger_find(ledger, scope);
+    if (!c) {
+        return false;
+    }
+    c->thread_mean_ms += mean_ms;
+    c->thread_max_ms += max_ms;
+    return true;
+}
+
 bool gb_ledger_add_all(gb_ledger *ledger, const gb_ledger *from)
 {
     bool ok = true;
@@ -89,9 +101,11 @@ bool gb_ledger_add_all(gb_ledger *ledger, const gb_ledger *from)
             for (int op = 0; op < GB_OP_COUNT; op++) {
                 const cell *c = &from->layers[index][phase][op];
                 const gb_scope scope = {(gb_phase)phase, index - 1, (gb_op)op};
-                ok = (c->calls == 0 ||
-                      gb_ledger_add(ledger, scope, c->calls, c->time_ms, c->flops)) &&
-                     ok;
+                ok =
+                    (c->calls == 0 ||
+                     (gb_ledger_add(ledger, scope, c->calls, c->time_ms, c->flops) &&
+                      gb_ledger_add_threads(ledger, scope, c->thread_mean_ms, c->thread_max_ms))) &&
+                    ok;
             }
         }
     }
@@ -157,7 +171,9 @@ int gb_ledger_read(const gb_ledger *ledger, gb_op_time *rows, int capacity)
                                                .op = (gb_op)op,
                                                .calls = c->calls,
                                                .time_ms = c->time_ms,
-                                               .flops = c->flops};
+                                               .flops = c->flops,
+                                               .thread_mean_ms = c->thread_mean_ms,
+                                               .thread_max_ms = c->thread_max_ms};
                 }
                 count++;
             }

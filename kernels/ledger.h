@@ -29,6 +29,8 @@ gb_scope gb_ledger_scope_of(const gb_ledger *ledger, gb_op op);
 
 /* Adds to the row of `scope`. False when memory is short: nothing was added then. */
 bool gb_ledger_add(gb_ledger *ledger, gb_scope scope, int64_t calls, double time_ms, double flops);
+/* Adds to how long the threads were busy; false when memory is short. */
+bool gb_ledger_add_threads(gb_ledger *ledger, gb_scope scope, double mean_ms, double max_ms);
 /* Adds every row of `from`, without its spans. False when memory is short. */
 bool gb_ledger_add_all(gb_ledger *ledger, const gb_ledger *from);
 /* Adds to the time of `scope` and keeps the span; times since the last reset. Spans beyond a

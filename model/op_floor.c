@@ -149,12 +149,35 @@ op_floor op_floor_of_step(const gpt_config *config, const op_floor_shape *shape,
     return (op_floor){0, 0};
 }
 
-double op_floor_ms(const op_floor *floor, double flops_per_s, double bytes_per_s)
+static double part_ms(double work, double rate)
 {
-    if ((floor->flops > 0 && !(flops_per_s > 0)) || (floor->bytes > 0 && !(bytes_per_s > 0))) {
-        return NAN;
+    return work > 0 ? (rate > 0 ? work / rate * 1e3 : NAN) : 0;
+}
+
+double op_floor_ms(const op_floor *floor, op_rates rates)
+{
+    double compute = part_ms(floor->flops, rates.flops_per_s);
+    double memory = part_ms(floor->bytes, rates.bytes_per_s);
+    return isnan(compute) || isnan(memory) ? NAN : fmax(compute, memory);
+}
+
+const char *op_bound_name(op_bound bound)
+{
+    static const char *const names[] = {"", "compute", "memory", "latency"};
+    return names[bound];
+}
+
+op_bound op_floor_bound(const op_floor *floor, op_rates rates, double calls, double time_ms,
+                        double start_ms)
+{
+    double floor_ms = op_floor_ms(floor, rates);
+    if (!(floor_ms > 0) || !(calls > 0) || !(time_ms > 0)) {
+        return OP_BOUND_UNKNOWN;
     }
-    double compute = floor->flops > 0 ? floor->flops / flops_per_s : 0;
-    double memory = floor->bytes > 0 ? floor->bytes / bytes_per_s : 0;
-    return fmax(compute, memory) * 1e3;
+    if (time_ms >= OP_LATENCY_TIMES * floor_ms && floor_ms / calls < start_ms) {
+        return OP_BOUND_LATENCY;
+    }
+    return part_ms(floor->flops, rates.flops_per_s) > part_ms(floor->bytes, rates.bytes_per_s)
+               ? OP_BOUND_COMPUTE
+               : OP_BOUND_MEMORY;
 }

@@ -23,7 +23,30 @@ typedef struct op_floor {
 op_floor op_floor_of_step(const gpt_config *config, const op_floor_shape *shape, gb_phase phase,
                           gb_op op);
 
-/* Milliseconds; NAN where a rate that is needed is not known (<= 0). */
-double op_floor_ms(const op_floor *floor, double flops_per_s, double bytes_per_s);
+/* Rates of a large product and of a large copy; <= 0 or NAN: not known. */
+typedef struct op_rates {
+    double flops_per_s, bytes_per_s;
+} op_rates;
+
+/* Milliseconds; NAN where a rate that is needed is not known. */
+double op_floor_ms(const op_floor *floor, op_rates rates);
+
+/* What keeps an op from being faster. */
+typedef enum op_bound {
+    OP_BOUND_UNKNOWN, /* no floor, a rate that is missing, or no time */
+    OP_BOUND_COMPUTE, /* its FLOPs at the rate of a large product take longer than its bytes */
+    OP_BOUND_MEMORY,  /* its bytes at the rate of a large copy take at least as long */
+    OP_BOUND_LATENCY  /* it takes OP_LATENCY_TIMES its floor or more, and the floor of one call is
+                       * shorter than what starting one costs: too little work at a time */
+} op_bound;
+
+#define OP_LATENCY_TIMES 4.0
+#define OP_START_MS_CPU  0.020 /* waking a team of threads and waiting for the last one */
+#define OP_START_MS_GPU  0.005 /* launching a kernel */
+const char *op_bound_name(op_bound bound); /* "", "compute", "memory", "latency" */
+
+/* `calls` calls of an op took `time_ms` together, and have this floor together. */
+op_bound op_floor_bound(const op_floor *floor, op_rates rates, double calls, double time_ms,
+                        double start_ms);
 
 #endif

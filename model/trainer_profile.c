@@ -29,13 +29,16 @@ static gb_status emit_ledger(trainer *t, gb_error *err)
         emit_optime(t, &rows[i]);
     }
     free(rows);
-    gb_op_time data = {GB_PHASE_DATA, -1, GB_OP_DATA, t->data_calls, t->data_ms, 0};
-    gb_op_time rest = {GB_PHASE_IDLE,
-                       -1,
-                       t->idle_known ? GB_OP_IDLE : GB_OP_UNATTRIBUTED,
-                       t->profiled_steps,
-                       t->profiled_ms - seen_ms,
-                       0};
+    gb_op_time data = {.phase = GB_PHASE_DATA,
+                       .layer = -1,
+                       .op = GB_OP_DATA,
+                       .calls = t->data_calls,
+                       .time_ms = t->data_ms};
+    gb_op_time rest = {.phase = GB_PHASE_IDLE,
+                       .layer = -1,
+                       .op = t->idle_known ? GB_OP_IDLE : GB_OP_UNATTRIBUTED,
+                       .calls = t->profiled_steps,
+                       .time_ms = t->profiled_ms - seen_ms};
     emit_optime(t, &data);
     emit_optime(t, &rest);
     return GB_OK;

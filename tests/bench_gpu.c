@@ -1,8 +1,8 @@
 /* `make gpu-bench`, one measurement: trains a preset for some steps through the trainer, as a suite
  * does, and says tokens/s, step_avg with its interval, MFU, peak memory and, per op, how its time
  * compares with its floor (model/op_floor.h). The two rates that the floors and MFU need are
- * measured just before: a large product, and a large copy (weights_refresh, which reads 4 bytes an
- * element and writes 2, or 4 in fp32). Runs on any backend; scripts/gpu_bench.sh is who calls it.
+ * measured just before: a large product, and a large copy, as for the reports (bench/rates.h). Runs
+ * on any backend; scripts/gpu_bench.sh is who calls it.
  */
 #include <jansson.h>
 #include <math.h>
@@ -11,13 +11,12 @@
 #include <string.h>
 
 #include "bench/cli.h"
+#include "bench/rates.h"
 #include "bench/settings.h"
 #include "bench/stats.h"
 #include "model/op_floor.h"
 #include "model/trainer.h"
 #include "version.h"
-
-enum { COPY_RUNS = 10 };
 
 typedef struct bench_options {
     const char *preset, *backend, *json;
@@ -34,80 +33,26 @@ typedef struct bench_run {
     double last_loss;
     double op_ms[GB_PHASE_COUNT][GB_OP_COUNT]; /* per step */
     double profiled_step_ms;
-    double gemm_flops_per_s, copy_bytes_per_s;
+    op_rates rates;
 } bench_run;
 
 /* ---- rates ---- */
-
-/* Random values: what only zeros pass through may be faster. */
-static gb_status fill_random(const gb_backend *be, gb_device *dev, char *buffer, int64_t mib)
-{
-    enum { BLOCK = 1 << 20 };
-    uint32_t *block = malloc(BLOCK), x = 2463534242u;
-    if (!block) {
-        return GB_ERR_OOM;
-    }
-    for (int i = 0; i < BLOCK / 4; i++) {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        block[i] = (x & 0x807fffffu) | 0x3f000000u; /* a float of +-[1/2, 1) */
-    }
-    gb_status status = GB_OK;
-    for (int64_t i = 0; i < mib && status == GB_OK; i++) {
-        status = be->upload(dev, buffer + i * BLOCK, block, BLOCK);
-    }
-    free(block);
-    return status;
-}
-
-/* The fastest of COPY_RUNS refreshes of a compute copy, by the ledger's clock. */
-static gb_status measure_copy(const gb_backend *be, gb_device *dev, int64_t mib, double *out)
-{
-    gb_description about;
-    gb_op_time rows[8];
-    void *master = NULL, *copy = NULL;
-    be->describe(dev, &about);
-    const int64_t n = mib * (1 << 20) / 4;
-    double best_ms = INFINITY;
-    gb_status status = be->alloc(dev, GB_MEM_MASTER, 4 * n, &master);
-    status = status == GB_OK ? be->alloc(dev, GB_MEM_WEIGHTS, about.act_bytes * n, &copy) : status;
-    status = status == GB_OK ? fill_random(be, dev, master, mib) : status;
-    for (int i = 0; i <= COPY_RUNS && status == GB_OK; i++) {
-        be->timers_reset(dev);
-        be->timers_enable(dev, true);
-        status = be->weights_refresh(dev, copy, master, n);
-        status = status == GB_OK ? be->sync(dev) : status;
-        be->timers_enable(dev, false);                     /* times are there when timers are off */
-        if (i > 0 && be->timers_read(dev, rows, 8) == 1) { /* the first one warms up */
-            best_ms = fmin(best_ms, rows[0].time_ms);
-        }
-    }
-    be->free(dev, copy);
-    be->free(dev, master);
-    *out = best_ms > 0 ? (double)((4 + about.act_bytes) * n) / best_ms * 1e3 : 0;
-    return status;
-}
 
 static gb_status measure_rates(const train_job *job, int64_t copy_mib, bench_run *run,
                                gb_error *err)
 {
     const gb_backend *be = job->backend;
     gb_device *dev = NULL;
-    gpt_config small = gpt_config_default();
-    small.n_embd = 64 * small.n_head;
-    gb_options options = {.precision = (gb_precision)job->spec.precision,
-                          .threads = job->threads,
-                          .device_index = job->device_index,
-                          .shape = gpt_config_shape(&small, 1, 64)};
-    GB_TRY(be->open(&options, &dev, err));
-    run->gemm_flops_per_s = be->measure_gemm_peak(dev);
-    gb_status status = measure_copy(be, dev, copy_mib, &run->copy_bytes_per_s);
-    if (status != GB_OK) {
-        gb_fail(err, status, "copy of %lld MiB: %s", (long long)copy_mib, be->last_error(dev));
-    }
+    GB_TRY(rates_open(be, (gb_precision)job->spec.precision, job->threads, job->device_index, &dev,
+                      err));
+    run->rates = rates_measure(be, dev, copy_mib << 20);
     be->close(dev);
-    return status;
+    return run->rates.bytes_per_s > 0
+               ? GB_OK
+               : gb_fail(err, GB_ERR_ENV,
+                         "a copy of %lld MiB could not be measured; try a smaller"
+                         " --copy-mib",
+                         (long long)copy_mib);
 }
 
 /* Halves the batch until the plan takes no more than that share of the device's memory. */
@@ -178,7 +123,7 @@ static gb_status result_of(const bench_run *run, bench_result *out, gb_error *er
     GB_TRY(stats_median(run->step_ms, run->n_timed, &out->median_ms, err));
     out->tokens_per_s = (double)run->start.tokens_per_step / out->step_ms.value * 1e3;
     out->flops_per_s = out->tokens_per_s * run->start.flops_per_token;
-    out->mfu = run->gemm_flops_per_s > 0 ? out->flops_per_s / run->gemm_flops_per_s : NAN;
+    out->mfu = run->rates.flops_per_s > 0 ? out->flops_per_s / run->rates.flops_per_s : NAN;
     return GB_OK;
 }
 
@@ -202,7 +147,7 @@ static void print_ops(const train_job *job, const bench_run *run)
                 continue;
             }
             op_floor f = floor_of(job, run, phase, op);
-            double floor_ms = op_floor_ms(&f, run->gemm_flops_per_s, run->copy_bytes_per_s);
+            double floor_ms = op_floor_ms(&f, run->rates);
             printf("  %-9s %-16s %10.4f", gb_phase_name((gb_phase)phase), gb_op_name((gb_op)op),
                    ms);
             if (floor_ms > 0) {
@@ -227,8 +172,8 @@ static void print_result(const bench_options *o, const train_job *job, const ben
            r->step_ms.low, r->step_ms.high, run->n_timed, r->median_ms, r->tokens_per_s,
            100 * r->mfu, (double)run->end.peak_memory_bytes / (1 << 20), run->last_loss);
     printf("  %s, %s, %s, %s; large product %.1f TFLOP/s, large copy %.1f GB/s; commit %s\n",
-           d->device, d->isa, d->driver, d->libraries, run->gemm_flops_per_s * 1e-12,
-           run->copy_bytes_per_s * 1e-9, GPTBENCH_COMMIT);
+           d->device, d->isa, d->driver, d->libraries, run->rates.flops_per_s * 1e-12,
+           run->rates.bytes_per_s * 1e-9, GPTBENCH_COMMIT);
 }
 
 static json_t *real(double x)
@@ -246,11 +191,10 @@ static json_t *ops_to_json(const train_job *job, const bench_run *run)
             }
             op_floor f = floor_of(job, run, phase, op);
             json_array_append_new(
-                ops, json_pack("{s:s, s:s, s:o, s:o, s:f, s:f}", "phase",
-                               gb_phase_name((gb_phase)phase), "op", gb_op_name((gb_op)op), "ms",
-                               real(run->op_ms[phase][op]), "floor_ms",
-                               real(op_floor_ms(&f, run->gemm_flops_per_s, run->copy_bytes_per_s)),
-                               "flops", f.flops, "bytes", f.bytes));
+                ops, json_pack(
+                         "{s:s, s:s, s:o, s:o, s:f, s:f}", "phase", gb_phase_name((gb_phase)phase),
+                         "op", gb_op_name((gb_op)op), "ms", real(run->op_ms[phase][op]), "floor_ms",
+                         real(op_floor_ms(&f, run->rates)), "flops", f.flops, "bytes", f.bytes));
         }
     }
     return ops;
@@ -272,8 +216,8 @@ static gb_status write_json(const bench_options *o, const train_job *job, const 
         (json_int_t)run->n_timed, "step_avg_ms", r->step_ms.value, "step_avg_low_ms",
         real(r->step_ms.low), "step_avg_high_ms", real(r->step_ms.high), "step_median_ms",
         r->median_ms, "tokens_per_s", r->tokens_per_s, "flops_per_token",
-        run->start.flops_per_token, "gemm_flops_per_s", run->gemm_flops_per_s, "copy_bytes_per_s",
-        run->copy_bytes_per_s, "mfu", real(r->mfu), "peak_memory_bytes",
+        run->start.flops_per_token, "gemm_flops_per_s", run->rates.flops_per_s, "copy_bytes_per_s",
+        run->rates.bytes_per_s, "mfu", real(r->mfu), "peak_memory_bytes",
         (json_int_t)run->end.peak_memory_bytes, "last_train_loss", run->last_loss, "ops",
         ops_to_json(job, run));
     gb_status status = GB_OK;

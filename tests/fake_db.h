@@ -23,7 +23,7 @@ typedef struct fake_db {
     bool hostile;     /* names that try to be markup, shell and SQL */
     bool failures;    /* some runs end as nan, killed, planned */
     bool floor_known; /* entropy_rate_nats is set */
-    bool peak_known;  /* gemm_peak has a row */
+    bool peak_known;  /* gemm_peak has a row: 420 GFLOP/s, 20 GB/s */
 } fake_db;
 
 static const char *const fake_hostile_names[] = {
@@ -128,15 +128,15 @@ static void fake_ops(store *s, int run, int config)
         for (int layer = 0; layer < 4; layer++) {
             double ms = share[op % 15] / 100 / 4 * fake_step_ms(config) * (1 + 0.1 * fake_normal());
             double flops = 1e9 * gflops[op % 15] * fake_step_ms(config) / 182;
-            fake_exec(s, "INSERT INTO op_time VALUES (%d,'forward',%d,%Q,3,3,%.6f,%.1f)", run,
-                      layer, gb_op_name((gb_op)op), ms, flops);
-            fake_exec(s, "INSERT INTO op_time VALUES (%d,'backward',%d,%Q,3,3,%.6f,%.1f)", run,
-                      layer, gb_op_name((gb_op)op), 2 * ms, 2 * flops);
+            fake_exec(s, "INSERT INTO op_time VALUES (%d,'forward',%d,%Q,3,3,%.6f,%.1f,NULL,NULL)",
+                      run, layer, gb_op_name((gb_op)op), ms, flops);
+            fake_exec(s, "INSERT INTO op_time VALUES (%d,'backward',%d,%Q,3,3,%.6f,%.1f,NULL,NULL)",
+                      run, layer, gb_op_name((gb_op)op), 2 * ms, 2 * flops);
         }
     }
-    fake_exec(s, "INSERT INTO op_time VALUES (%d,'eval',0,'attention',3,3,99999,1)", run);
-    fake_exec(s, "INSERT INTO op_time VALUES (%d,'idle',-1,'unattributed',3,3,%.6f,0)", run,
-              0.1 * fake_step_ms(config));
+    fake_exec(s, "INSERT INTO op_time VALUES (%d,'eval',0,'attention',3,3,99999,1,NULL,NULL)", run);
+    fake_exec(s, "INSERT INTO op_time VALUES (%d,'idle',-1,'unattributed',3,3,%.6f,0,NULL,NULL)",
+              run, 0.1 * fake_step_ms(config));
 }
 
 /* A GPU that warms up and, in the middle of the run, slows down for a tenth of it. */
@@ -205,7 +205,8 @@ static void fake_db_make(const fake_db *fake)
     fake_exec(s, "INSERT OR IGNORE INTO machine VALUES (1,'f','host','Linux 6.1','AMD EPYC 9B14',2,"
                  "25769803776,'AMD EPYC 9B14','')");
     if (fake->peak_known) {
-        fake_exec(s, "INSERT OR IGNORE INTO gemm_peak VALUES (1,'cpu','fp32',2,4.2e11,'2026')");
+        fake_exec(s,
+                  "INSERT OR IGNORE INTO gemm_peak VALUES (1,'cpu','fp32',2,4.2e11,'2026',2e10)");
     }
     fake_exec(s,
               "INSERT INTO suite (name,path,text,baseline,replicates,created_at,updated_at)"

@@ -179,12 +179,12 @@ static void the_longer_of_both_is_the_floor(void **state)
 {
     (void)state;
     op_floor f = {6e9, 2e9};
-    assert_true(fabs(op_floor_ms(&f, 1e12, 1e12) - 6) < 1e-12);
-    assert_true(fabs(op_floor_ms(&f, 1e13, 1e12) - 2) < 1e-12);
-    assert_true(isnan(op_floor_ms(&f, 0, 1e12)));
-    assert_true(isnan(op_floor_ms(&f, 1e12, 0)));
+    assert_true(fabs(op_floor_ms(\&f, (op_rates){1e12, 1e12}) - 6) < 1e-12);
+    assert_true(fabs(op_floor_ms(\&f, (op_rates){1e13, 1e12}) - 2) < 1e-12);
+    assert_true(isnan(op_floor_ms(\&f, (op_rates){0, 1e12))});
+    assert_true(isnan(op_floor_ms(\&f, (op_rates){1e12, 0))});
     f.flops = 0;
-    assert_true(fabs(op_floor_ms(&f, 0, 1e12) - 2) < 1e-12);
+    assert_true(fabs(op_floor_ms(\&f, (op_rates){0, 1e12}) - 2) < 1e-12);
 }
 
 int main(void)

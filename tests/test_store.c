@@ -213,7 +213,7 @@ static void test_views(void **state)
     run.replicate = 1;
     run.identity = "i1";
     OK(store_plan_run(s, suite_id, &run, false, &b, err));
-    OK(store_peak_put(s, machine_id, "cpu", "fp32", 2, 1e11, err));
+    OK(store_peak_put(s, machine_id, "cpu", "fp32", 2, &(store_peak){1e11, 2e10}, err));
     OK(store_plan_end(s, suite_id, err));
     OK(store_commit(s, err));
 
@@ -230,7 +230,7 @@ static void test_views(void **state)
     add_eval(s, a.run_id, 4, 4.5);
     /* Ledger of 2 profiled steps of 30 ms: 60 ms, of which 45 are accounted for. */
     train_event op = {.type = TRAIN_EVENT_OPTIME};
-    op.u.optime.row = (gb_op_time){GB_PHASE_FORWARD, 1, GB_OP_NORM, 8, 45.0, 1e6};
+    op.u.optime.row = (gb_op_time){GB_PHASE_FORWARD, 1, GB_OP_NORM, 8, 45.0, 1e6, 40.0, 44.0};
     op.u.optime.steps = 2;
     OK(store_run_event(s, a.run_id, &op, err));
     store_run_result result = {.status = "ok",
@@ -265,6 +265,11 @@ static void test_views(void **state)
     /* A loss that is not finite is NULL. */
     assert_true(isnan(number_of(s, "SELECT train_loss FROM step WHERE step = 0 AND run_id = 1")));
     assert_near(number_of(s, "SELECT time_ms FROM op_time WHERE op = 'unattributed'"), 15, 1e-12);
+    /* The slowest thread against the mean: 44 to 40 ms; of `unattributed` nobody knows. */
+    assert_near(
+        number_of(s, "SELECT thread_max_ms / thread_mean_ms FROM op_time WHERE op = 'norm'"), 1.1,
+        1e-12);
+    assert_true(isnan(number_of(s, "SELECT thread_max_ms FROM op_time WHERE op = 'unattributed'")));
     /* Means over the two runs: (30 + 45) / 2 and (4.5 + 3.5) / 2; the best of both is 3.5. */
     assert_near(number_of(s, "SELECT step_avg_ms FROM config_summary"), 37.5, 1e-12);
     assert_near(number_of(s, "SELECT final_val_loss FROM config_summary"), 4, 1e-12);
@@ -452,6 +457,9 @@ static void test_data_of_an_old_file(void **state)
             " NULL, NULL, '0.1.0', 'c', 'gcc', 1, 1, 8, 1, 8, 1, 1, 0.1, 't', 'v', NULL, NULL,"
             " NULL, NULL, NULL, 0, NULL, '2026', '2026', '2026');"
             "INSERT INTO step VALUES (1, 0, 'timed', 5.5, 1, 0.1, 12.5, 1e6);"
+            "INSERT INTO machine VALUES (1, 'f', 'h', 'o', 'c', 2, 1, 'd', '');"
+            "INSERT INTO gemm_peak VALUES (1, 'cpu', 'fp32', 2, 1e11, '2026');"
+            "INSERT INTO op_time VALUES (1, 'forward', 0, 'norm', 3, 3, 1.5, 0);"
             "CREATE VIEW mine AS SELECT config, step_avg_ms FROM run_summary;",
             NULL, NULL, NULL),
         SQLITE_OK);
@@ -467,6 +475,23 @@ static void test_data_of_an_old_file(void **state)
                              " AND disturbance IS NULL"),
                 1, 0);
     assert_near(number_of(s, "SELECT count(*) FROM sample"), 0, 0);
+    assert_near(number_of(s, "SELECT time_ms FROM op_time WHERE thread_mean_ms IS NULL"
+                             " AND thread_max_ms IS NULL"),
+                1.5, 0);
+    store_peak peak;
+    OK(store_peak_get(s, 1, "cpu", "fp32", 2, &peak, err));
+    assert_near(peak.flops_per_s, 1e11, 0);
+    assert_near(peak.copy_bytes_per_s, 0, 0);
+    store_close(s);
+    /* What was measured then stays; what was not comes beside it, once. */
+    OK(store_open(&s, in_dir("v1.db"), STORE_WRITE, err));
+    OK(store_peak_put(s, 1, "cpu", "fp32", 2, &(store_peak){2e11, 3e10}, err));
+    OK(store_peak_put(s, 1, "cpu", "fp32", 2, &(store_peak){4e11, 5e10}, err));
+    OK(store_peak_put(s, 1, "cpu", "bf16", 2, &(store_peak){0, 5e10}, err));
+    OK(store_peak_get(s, 1, "cpu", "fp32", 2, &peak, err));
+    assert_near(peak.flops_per_s, 1e11, 0);
+    assert_near(peak.copy_bytes_per_s, 3e10, 0);
+    assert_near(number_of(s, "SELECT count(*) FROM gemm_peak"), 1, 0);
     store_close(s);
 }
 

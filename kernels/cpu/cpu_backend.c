@@ -193,6 +193,7 @@ const gb_backend gb_backend_cpu = {
     .describe = backend_describe,
     .last_error = backend_last_error,
     .measure_gemm_peak = cpu_backend_measure_gemm_peak,
+    .measure_copy_rate = cpu_backend_measure_copy_rate,
     .alloc = cpu_backend_alloc,
     .free = cpu_backend_free,
     .memory_used = cpu_backend_memory_used,

@@ -120,6 +120,10 @@ void cpu_gemm_close(gb_device *dev);
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *gemm);
 /* "OpenBLAS 0.3.21 (Cooperlake), oneDNN 2.6.3" */
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size);
+
+/* ---- cpu_rates.c ---- */
+
 double cpu_backend_measure_gemm_peak(gb_device *dev);
+double cpu_backend_measure_copy_rate(gb_device *dev, int64_t bytes);
 
 #endif

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct cached_matmul {
     dnnl_data_type_t type; /* of a and b */
@@ -273,48 +272,4 @@ void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size)
     snprintf(out, size, "oneDNN %d.%d.%d%s, OpenBLAS %s (%s)%s", dnnl->major, dnnl->minor,
              dnnl->patch, dev->bf16 || dev->float_by_onednn ? "" : " (unused)", version,
              openblas_get_corename(), dev->float_by_onednn ? " (unused)" : "");
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-double cpu_backend_measure_gemm_peak(gb_device *dev)
-{
-    enum { SIZE = 2048 };
-    const int64_t bytes = (int64_t)SIZE * SIZE * (int64_t)sizeof(float);
-    void *matrix[3] = {NULL, NULL, NULL};
-    double best = 0;
-    cpu_op_begin(dev);
-    for (int i = 0; i < 3; i++) {
-        if (cpu_backend_alloc(dev, GB_MEM_WORKSPACE, bytes, &matrix[i]) != GB_OK) {
-            goto done;
-        }
-        memset(matrix[i], 0, (size_t)bytes);
-    }
-    const cpu_gemm g = {.M = SIZE,
-                        .N = SIZE,
-                        .K = SIZE,
-                        .b_transposed = true,
-                        .a = matrix[0],
-                        .b = matrix[1],
-                        .c = matrix[2]};
-    double start = now_s();
-    for (int i = 0; i < 3 || now_s() - start < 1.0; i++) {
-        double before = now_s();
-        if (cpu_gemm_run(dev, &g) != GB_OK) {
-            best = 0;
-            break;
-        }
-        double rate = 2.0 * SIZE * SIZE * (double)SIZE / (now_s() - before);
-        best = rate > best ? rate : best;
-    }
-done:
-    for (int i = 0; i < 3; i++) {
-        cpu_backend_free(dev, matrix[i]);
-    }
-    return best;
 }

@@ -187,7 +187,11 @@ void cuda_gemm_close(gb_device *dev);
 gb_status cuda_gemm_run(gb_device *dev, const cuda_gemm *gemm);
 /* How algorithms are chosen, for the description of the libraries. */
 void cuda_gemm_describe(const gb_device *dev, char *out, size_t size);
+
+/* ---- rates.cu ---- */
+
 double cuda_backend_measure_gemm_peak(gb_device *dev);
+double cuda_backend_measure_copy_rate(gb_device *dev, int64_t bytes);
 
 /* ---- classifier.cu ---- */
 

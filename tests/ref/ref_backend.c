@@ -121,6 +121,22 @@ static double ref_measure_gemm_peak(gb_device *dev)
     return best_ms > 0 ? 2.0 * SIDE * SIDE * SIDE / (best_ms / 1e3) : 0;
 }
 
+static double ref_measure_copy_rate(gb_device *dev, int64_t bytes)
+{
+    (void)dev;
+    size_t n = (size_t)(bytes > 0 ? bytes : 1 << 24);
+    char *buffer = calloc(2, n);
+    double best_ms = 0;
+    for (int run = 0; run < 3 && buffer; run++) {
+        double start_ms = clock_ms();
+        memcpy(buffer + n, buffer, n);
+        double ms = clock_ms() - start_ms;
+        best_ms = best_ms > 0 && best_ms < ms ? best_ms : ms;
+    }
+    free(buffer);
+    return best_ms > 0 ? 2.0 * (double)n / (best_ms / 1e3) : 0;
+}
+
 /* ---- memory ---- */
 
 static gb_status ref_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out)
@@ -272,6 +288,7 @@ const gb_backend gb_backend_ref = {
     .describe = ref_describe,
     .last_error = ref_last_error,
     .measure_gemm_peak = ref_measure_gemm_peak,
+    .measure_copy_rate = ref_measure_copy_rate,
     .alloc = ref_alloc,
     .free = ref_free,
     .memory_used = ref_memory_used,

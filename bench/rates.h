@@ -1,0 +1,17 @@
+/* rates.h: what a device can do at most, measured: the two rates that the roofline is made of. */
+#ifndef GPTBENCH_BENCH_RATES_H
+#define GPTBENCH_BENCH_RATES_H
+
+#include "kernels/backend.h"
+#include "model/op_floor.h"
+
+/* Opens a device with a small workspace, for looks and measurements. *out is the caller's: close.
+ */
+gb_status rates_open(const gb_backend *backend, gb_precision precision, int threads,
+                     int device_index, gb_device **out, gb_error *err);
+
+/* Both rates, about two seconds; 0 where one could not be measured. copy_bytes as in
+ * measure_copy_rate. */
+op_rates rates_measure(const gb_backend *backend, gb_device *dev, int64_t copy_bytes);
+
+#endif
