@@ -1,5 +1,6 @@
 #include "bench/migrations.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "version.h"
@@ -31,6 +32,7 @@ const migration *migrations_list(void)
         {3, "ALTER TABLE gemm_peak ADD COLUMN copy_bytes_per_s REAL;"
             "ALTER TABLE op_time ADD COLUMN thread_mean_ms REAL;"
             "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"},
+        {4, ""},
         {0, NULL}};
     return list;
 }
@@ -88,8 +90,28 @@ static int last_version(const migration *list)
     return last;
 }
 
-gb_status migrations_apply(sqlite3 *db, const migration *list, const char *views, gb_error *err)
+/* Runs the part of the schema below the heading of a version, which ends at the next heading. */
+static int section_run(sqlite3 *db, const char *schema, int version)
 {
+    char heading[40];
+    snprintf(heading, sizeof heading, "\n-- ---- version %d:", version);
+    const char *begin = schema ? strstr(schema, heading) : NULL;
+    const char *end = begin ? strstr(begin + 1, "\n-- ---- ") : NULL;
+    char *sql = end ? sqlite3_mprintf("%.*s", (int)(end - begin), begin) : NULL;
+    int rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_ERROR;
+    sqlite3_free(sql);
+    return rc;
+}
+
+static int step_run(sqlite3 *db, const migration *m, const char *schema)
+{
+    return m->sql[0] ? sqlite3_exec(db, m->sql, NULL, NULL, NULL)
+                     : section_run(db, schema, m->to_version);
+}
+
+gb_status migrations_apply(sqlite3 *db, const migration *list, const char *schema, gb_error *err)
+{
+    const char *views = schema ? strstr(schema, "\nCREATE VIEW") : NULL;
     int version = migrations_version(db), failed = version;
     if (last_version(list) <= version) {
         return GB_OK;
@@ -105,7 +127,7 @@ gb_status migrations_apply(sqlite3 *db, const migration *list, const char *views
             continue;
         }
         failed = m->to_version;
-        if (sqlite3_exec(db, m->sql, NULL, NULL, NULL) != SQLITE_OK ||
+        if (step_run(db, m, schema) != SQLITE_OK ||
             version_record(db, m->to_version) != SQLITE_OK) {
             goto rollback;
         }

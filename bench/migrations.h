@@ -8,11 +8,12 @@
 #include "kernels/status.h"
 
 /* The version that bench/schema.sql describes and that this program reads and writes. */
-#define STORE_SCHEMA_VERSION 3
+#define STORE_SCHEMA_VERSION 4
 
 typedef struct migration {
     int to_version;  /* from to_version - 1 */
-    const char *sql; /* statements; the row in schema_version is added by migrations_apply */
+    const char *sql; /* statements; the row in schema_version is added by migrations_apply. "": what
+                      * the schema's text has below its heading "-- ---- version N:" */
 } migration;
 
 /* The migrations of the program, by version, ended by sql == NULL. */
@@ -23,8 +24,8 @@ int migrations_version(sqlite3 *db);
 
 /* Brings `db` from its version to the last of `list`, all in one transaction: on failure
  * (GB_ERR_FORMAT with SQLite's reason) the file is as it was. Where there was something to do, the
- * views of `views` (CREATE VIEW statements; NULL leaves all alone) are dropped first and created in
- * the end. Nothing to do is GB_OK. */
-gb_status migrations_apply(sqlite3 *db, const migration *list, const char *views, gb_error *err);
+ * views of `schema` (bench/schema.sql, in which they stand last; NULL leaves all views alone) are
+ * dropped first and created in the end. Nothing to do is GB_OK. */
+gb_status migrations_apply(sqlite3 *db, const migration *list, const char *schema, gb_error *err);
 
 #endif

@@ -1,8 +1,9 @@
--- The results database of gptbench, version 3. Public: scripts query the views.
+-- The results database of gptbench, version 4. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
--- changes tables; the views, which stand last here, are dropped and created from this text again.
+-- changes tables, or creates those below a heading `version N` here; the views, which stand last,
+-- are dropped and created from this text again.
 
 -- 'gptb': tells a database of ours from any other SQLite file.
 PRAGMA application_id = 1735423074;
@@ -226,7 +227,19 @@ CREATE TABLE kernel (
   PRIMARY KEY (run_id, name, phase, layer, op, grid, block)
 ) STRICT, WITHOUT ROWID;
 
--- ---- interleaved timing (docs/MEASURING.md): the speed of all configs, measured in turn ----
+-- What somebody expects, as written in the suite.
+CREATE TABLE claim (
+  suite_id   INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  name       TEXT NOT NULL,
+  config     TEXT NOT NULL,
+  baseline   TEXT NOT NULL,
+  expect     TEXT NOT NULL,                    -- 'step_avg speedup >= 15%'
+  source     TEXT NOT NULL,
+  in_plan    INTEGER NOT NULL,
+  PRIMARY KEY (suite_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- ---- version 4: interleaved timing, the speed of all configs measured in turn ----
 
 -- A session: blocks of bursts, in which every config of a suite takes its turn.
 CREATE TABLE timing (
@@ -318,18 +331,6 @@ CREATE TABLE timing_sample (
   cpu_steal            REAL,
   cpu_energy_j         REAL,
   PRIMARY KEY (timing_id, at_s)
-) STRICT, WITHOUT ROWID;
-
--- What somebody expects, as written in the suite.
-CREATE TABLE claim (
-  suite_id   INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
-  name       TEXT NOT NULL,
-  config     TEXT NOT NULL,
-  baseline   TEXT NOT NULL,
-  expect     TEXT NOT NULL,                    -- 'step_avg speedup >= 15%'
-  source     TEXT NOT NULL,
-  in_plan    INTEGER NOT NULL,
-  PRIMARY KEY (suite_id, name)
 ) STRICT, WITHOUT ROWID;
 
 -- ---- views: a migration makes them anew from here to the end ----

@@ -391,8 +391,7 @@ static gb_status open_for_writing(store *s, gb_error *err)
     if (version == 0) {
         return schema_create(s, err);
     }
-    gb_status status =
-        migrations_apply(s->db, migrations_list(), strstr(schema_sql, "\nCREATE VIEW"), err);
+    gb_status status = migrations_apply(s->db, migrations_list(), schema_sql, err);
     return status == GB_OK ? GB_OK : gb_error_prefix(err, "%s", s->path);
 }
 

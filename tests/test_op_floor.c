@@ -175,16 +175,58 @@ static void flops_are_those_of_the_ledger(void **state)
 }
 
 /* 6e9 FLOPs at 1e12/s are 6 ms, 2e9 bytes at 1e12/s are 2 ms. */
+static double ms_at(const op_floor *floor, double flops_per_s, double bytes_per_s)
+{
+    return op_floor_ms(floor, (op_rates){flops_per_s, bytes_per_s});
+}
+
 static void the_longer_of_both_is_the_floor(void **state)
 {
     (void)state;
     op_floor f = {6e9, 2e9};
-    assert_true(fabs(op_floor_ms(\&f, (op_rates){1e12, 1e12}) - 6) < 1e-12);
-    assert_true(fabs(op_floor_ms(\&f, (op_rates){1e13, 1e12}) - 2) < 1e-12);
-    assert_true(isnan(op_floor_ms(\&f, (op_rates){0, 1e12))});
-    assert_true(isnan(op_floor_ms(\&f, (op_rates){1e12, 0))});
+    assert_true(fabs(ms_at(&f, 1e12, 1e12) - 6) < 1e-12);
+    assert_true(fabs(ms_at(&f, 1e13, 1e12) - 2) < 1e-12);
+    assert_true(isnan(ms_at(&f, 0, 1e12)));
+    assert_true(isnan(ms_at(&f, 1e12, 0)));
     f.flops = 0;
-    assert_true(fabs(op_floor_ms(\&f, (op_rates){0, 1e12}) - 2) < 1e-12);
+    assert_true(fabs(ms_at(&f, 0, 1e12) - 2) < 1e-12);
+}
+
+/* Rates of 1e12: 2e9 FLOPs take 2 ms, 2e9 bytes take 2 ms. */
+static void what_bounds_an_op(void **state)
+{
+    (void)state;
+    const op_rates r = {1e12, 1e12};
+    const struct {
+        double flops, bytes, calls, time_ms;
+        op_rates rates;
+        op_bound want;
+    } rows[] = {
+        {4e9, 2e9, 1, 5, r, OP_BOUND_COMPUTE},
+        {2e9, 4e9, 1, 5, r, OP_BOUND_MEMORY},
+        {0, 4e9, 1, 400, r, OP_BOUND_MEMORY}, /* slow, but 4 ms a call is no start's cost */
+        /* 1000 calls of 4 us each at least: under the 20 us of a start. Four times the floor, 16
+         * ms, is latency; a little less is what it was. */
+        {0, 4e9, 1000, 16, r, OP_BOUND_LATENCY},
+        {0, 4e9, 1000, 15.9, r, OP_BOUND_MEMORY},
+        {4e9, 0, 1000, 100, r, OP_BOUND_LATENCY},
+        {4e9, 0, 200, 100, r, OP_BOUND_COMPUTE}, /* 20 us a call: no shorter than a start */
+        {4e9, 0, 201, 100, r, OP_BOUND_LATENCY},
+        {0, 0, 1, 5, r, OP_BOUND_UNKNOWN},
+        {2e9, 4e9, 1, 5, {1e12, 0}, OP_BOUND_UNKNOWN},
+        {2e9, 4e9, 1, 5, {NAN, 1e12}, OP_BOUND_UNKNOWN},
+        {0, 4e9, 1, 5, {0, 1e12}, OP_BOUND_MEMORY}, /* needs no rate of products */
+        {2e9, 4e9, 0, 5, r, OP_BOUND_UNKNOWN},
+        {2e9, 4e9, 1, 0, r, OP_BOUND_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const op_floor f = {rows[i].flops, rows[i].bytes};
+        op_bound got = op_floor_bound(&f, rows[i].rates, rows[i].calls, rows[i].time_ms, 0.020);
+        if (got != rows[i].want) {
+            fail_msg("row %zu: %s, expected %s", i, op_bound_name(got),
+                     op_bound_name(rows[i].want));
+        }
+    }
 }
 
 int main(void)
@@ -194,6 +236,7 @@ int main(void)
         cmocka_unit_test(bytes_of_the_variant_in_bf16),
         cmocka_unit_test(flops_are_those_of_the_ledger),
         cmocka_unit_test(the_longer_of_both_is_the_floor),
+        cmocka_unit_test(what_bounds_an_op),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
