@@ -238,6 +238,10 @@ write_suite() {
 name = gpu_check
 baseline = base
 replicates = 1
+[timing]
+blocks = 8
+process_blocks = 4
+
 [data]
 train = synth:vocab=67,seed=1,order=2
 val = synth:vocab=67,seed=1,order=2,stream=val

@@ -69,6 +69,9 @@ name = tiny
 baseline = a
 replicates = 2
 
+[timing]
+blocks = 0
+
 [data]
 train = synth:vocab=64,seed=1
 val = synth:vocab=64,seed=1

@@ -35,6 +35,9 @@ cat >tiny.ini <<'INI'
 name = devices
 baseline = base
 replicates = 1
+[timing]
+blocks = 0
+
 [data]
 train = synth:vocab=32,seed=1,order=2
 val = synth:vocab=32,seed=1,order=2,stream=val
