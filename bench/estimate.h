@@ -1,0 +1,60 @@
+/* estimate.h: an estimated logarithm of a ratio, config over baseline, with all that is known of
+ * its uncertainty, whichever method that came from. Verdicts and claims read speeds, losses and
+ * exact quantities through this one door.
+ *
+ * Logarithms because ratios are what is compared: a slower block and an equally much faster one
+ * weigh the same, and no interval reaches -100 %. */
+#ifndef GPTBENCH_BENCH_ESTIMATE_H
+#define GPTBENCH_BENCH_ESTIMATE_H
+
+#include <stdbool.h>
+
+#include "bench/bootstrap.h"
+
+typedef enum estimate_kind {
+    ESTIMATE_NONE,     /* no value at all: everything is NAN */
+    ESTIMATE_EXACT,    /* a property of the model: the interval is the value */
+    ESTIMATE_STUDENT,  /* mean of n values, t interval; n == 1 has a value and no interval */
+    ESTIMATE_BOOTSTRAP /* trimmed mean over n blocks, studentised bootstrap */
+} estimate_kind;
+
+typedef struct estimate {
+    estimate_kind kind;
+    size_t n;              /* pairs that went in */
+    double value;          /* log ratio */
+    double standard_error; /* NAN where there is none */
+    double df;             /* degrees of freedom of the standard error */
+    bootstrap *resampled;  /* of ESTIMATE_BOOTSTRAP; owned */
+} estimate;
+
+/* An exact ratio, > 0; ESTIMATE_NONE when it is not. */
+estimate estimate_exact(double ratio);
+/* The mean of n log ratios and its t interval. */
+estimate estimate_student(const double *log_ratios, size_t n);
+/* The 20 % trimmed mean of n log ratios and its bootstrap. Below ESTIMATE_MIN_BLOCKS there is a
+ * value without interval. Free with estimate_free. GB_ERR_OOM. */
+gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
+                             uint64_t seed, gb_error *err);
+void estimate_free(estimate *e); /* what it owns */
+/* The log ratio of 1/x: of rates, where `e` is of times. Shares nothing with e. Fewer words than a
+ * second sign convention in every function. GB_ERR_OOM. */
+gb_status estimate_invert(estimate *out, const estimate *e, gb_error *err);
+
+/* Fewer blocks than this say nothing that an interval could be built on. */
+enum { ESTIMATE_MIN_BLOCKS = 5 };
+
+/* config[b] / base[b] as logarithms, for the b < n where both are finite and > 0; returns how many
+ * were written to `out` (n places). */
+size_t estimate_log_ratios(const double *config, const double *base, size_t n, double *out);
+
+bool estimate_has_interval(const estimate *e);
+/* In log ratios; low and high NAN where there is none. */
+stats_interval estimate_interval(const estimate *e, double level);
+/* The same as ratio minus 1: 0.074 is 7.4 % more. */
+stats_interval estimate_change(const estimate *e, double level);
+/* One-sided p values: of "true log ratio <= threshold" and of ">= threshold". 0 or 1 for an exact
+ * one; NAN without interval. */
+double estimate_p_above(const estimate *e, double threshold);
+double estimate_p_below(const estimate *e, double threshold);
+
+#endif
