@@ -36,12 +36,13 @@ estimate estimate_student(const double *log_ratios, size_t n);
 gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
                              uint64_t seed, gb_error *err);
 void estimate_free(estimate *e); /* what it owns */
-/* The log ratio of 1/x: of rates, where `e` is of times. Shares nothing with e. Fewer words than a
- * second sign convention in every function. GB_ERR_OOM. */
-gb_status estimate_invert(estimate *out, const estimate *e, gb_error *err);
 
-/* Fewer blocks than this say nothing that an interval could be built on. */
-enum { ESTIMATE_MIN_BLOCKS = 5 };
+/* Fewer blocks than this have a value and no interval: a resample of fewer is too often without any
+ * spread, and its distance in standard errors without bounds. */
+enum { ESTIMATE_MIN_BLOCKS = 8 };
+
+/* Degrees of freedom that an estimate of this kind has from n pairs; may be < 1. */
+double estimate_df(estimate_kind kind, size_t n);
 
 /* config[b] / base[b] as logarithms, for the b < n where both are finite and > 0; returns how many
  * were written to `out` (n places). */

@@ -159,7 +159,26 @@ static double t_upper_tail(double t, double df)
 
 double stats_t_cdf(double t, double df)
 {
+    if (isinf(df)) {
+        return stats_normal_cdf(t);
+    }
     return t >= 0 ? 1 - t_upper_tail(t, df) : t_upper_tail(-t, df);
+}
+
+/* P(Z > z) of the normal distribution, as t_upper_tail for df = INFINITY. */
+static double upper_tail(double t, double df)
+{
+    return isinf(df) ? 0.5 * erfc(t * M_SQRT1_2) : t_upper_tail(t, df);
+}
+
+double stats_normal_cdf(double z)
+{
+    return upper_tail(-z, INFINITY);
+}
+
+double stats_normal_quantile(double p)
+{
+    return stats_t_quantile(p, INFINITY);
 }
 
 double stats_t_quantile(double p, double df)
@@ -172,14 +191,14 @@ double stats_t_quantile(double p, double df)
     }
     double tail = p < 0.5 ? p : 1 - p;
     double low = 0, high = 1;
-    while (t_upper_tail(high, df) > tail && high < 1e300) {
+    while (upper_tail(high, df) > tail && high < 1e300) {
         low = high;
         high *= 2;
     }
     /* Bisection to the last bit: slow next to Newton, and it cannot fail. */
     for (int i = 0; i < 200 && high - low > 1e-15 * high; i++) {
         double middle = low + (high - low) / 2;
-        if (t_upper_tail(middle, df) > tail) {
+        if (upper_tail(middle, df) > tail) {
             low = middle;
         } else {
             high = middle;

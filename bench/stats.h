@@ -34,7 +34,11 @@ gb_status stats_median(const double *x, size_t n, double *median, gb_error *err)
 double stats_incomplete_beta(double a, double b, double x);
 /* P(T <= t) of Student's distribution with df > 0 (need not be whole). */
 double stats_t_cdf(double t, double df);
-/* t with P(T <= t) = p; p in (0, 1), df > 0. Relative error below 1e-10. */
+/* The normal distribution's P(Z <= z), and z with P(Z <= z) = p, p in (0, 1); NAN outside. */
+double stats_normal_cdf(double z);
+double stats_normal_quantile(double p);
+/* t with P(T <= t) = p; p in (0, 1), df > 0, where INFINITY means the
+ * normal distribution. Relative error below 1e-10. */
 double stats_t_quantile(double p, double df);
 
 /* `level` below is the confidence level, 0.95 as a rule. */
