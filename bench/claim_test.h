@@ -25,8 +25,8 @@ typedef struct claim_test {
     double further; /* blocks or replicates that would settle it with 90 % power: as in verdict */
 } claim_test;
 
-/* `e` estimates log(config / baseline) of the claim's metric itself: for tokens_per_s the rate, whose
- * log ratios are those of the tokens per step minus those of the time. */
+/* `e` estimates log(config / baseline) of the claim's metric itself: for tokens_per_s the rate,
+ * whose log ratios are those of the tokens per step minus those of the time. */
 claim_test claim_test_judge(const suite_expect *expect, const estimate *e);
 
 /* "supported", "refuted", "unsettled". */
