@@ -78,29 +78,36 @@ static double claim_further(const claim_region *region, const estimate *e)
     return fmax(all - (double)e->n, 1);
 }
 
+/* By the value itself, the threshold included or not as the claim says. */
+static claim_test judge_exact(const suite_expect *expect, double ratio)
+{
+    double percent = suite_expect_percent(expect, ratio, 1);
+    bool holds = suite_expect_holds(expect, percent);
+    return (claim_test){.outcome = holds ? CLAIM_SUPPORTED : CLAIM_REFUTED,
+                        .percent = {percent, percent, percent},
+                        .p = holds ? 0 : 1,
+                        .exact = true,
+                        .further = NAN};
+}
+
 claim_test claim_test_judge(const suite_expect *expect, const estimate *e)
 {
     claim_test out = {CLAIM_UNSETTLED, {percent_of(expect, e->value), NAN, NAN}, NAN, false, NAN};
+    if (e->kind == ESTIMATE_EXACT) {
+        return judge_exact(expect, e->ratio);
+    }
     if (!estimate_has_interval(e)) {
         return out;
     }
     stats_interval logs = estimate_interval(e, 0.95);
     claim_region region = claim_region_of(expect);
     out.percent = percent_interval(expect, logs);
-    out.exact = e->kind == ESTIMATE_EXACT;
-    bool low_holds = suite_expect_holds(expect, percent_of(expect, logs.low));
-    bool high_holds = suite_expect_holds(expect, percent_of(expect, logs.high));
-    if (low_holds && high_holds) {
-        out.outcome = CLAIM_SUPPORTED;
-    } else if (!low_holds && !high_holds && (logs.high < region.low || logs.low > region.high)) {
-        out.outcome = CLAIM_REFUTED;
-    }
     out.p = claim_p(&region, e);
-    if (out.exact) { /* decided by the value, its edge included or not as the claim says */
-        out.outcome = low_holds ? CLAIM_SUPPORTED : CLAIM_REFUTED;
-        out.p = low_holds ? 0 : 1;
-    }
-    if (out.outcome == CLAIM_UNSETTLED) {
+    if (logs.low >= region.low && logs.high <= region.high) {
+        out.outcome = CLAIM_SUPPORTED;
+    } else if (logs.high < region.low || logs.low > region.high) {
+        out.outcome = CLAIM_REFUTED;
+    } else {
         out.further = claim_further(&region, e);
     }
     return out;

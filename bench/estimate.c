@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const estimate nothing = {ESTIMATE_NONE, 0, NAN, NAN, NAN, NULL};
+static const estimate nothing = {ESTIMATE_NONE, 0, NAN, NAN, NAN, NAN, NULL};
 
 estimate estimate_exact(double ratio)
 {
     estimate e = nothing;
     if (isfinite(ratio) && ratio > 0) {
-        e = (estimate){ESTIMATE_EXACT, 0, log(ratio), 0, INFINITY, NULL};
+        e = (estimate){ESTIMATE_EXACT, 0, log(ratio), ratio, 0, INFINITY, NULL};
     }
     return e;
 }
@@ -19,7 +19,9 @@ estimate estimate_student(const double *log_ratios, size_t n)
 {
     estimate e = nothing;
     if (n > 0) {
-        e = (estimate){.kind = ESTIMATE_STUDENT, .n = n, .value = stats_mean(log_ratios, n)};
+        e.kind = ESTIMATE_STUDENT;
+        e.n = n;
+        e.value = stats_mean(log_ratios, n);
         e.standard_error = stats_sd(log_ratios, n) / sqrt((double)n);
         e.df = n < 2 ? NAN : (double)(n - 1);
     }

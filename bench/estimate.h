@@ -22,6 +22,7 @@ typedef struct estimate {
     estimate_kind kind;
     size_t n;              /* pairs that went in */
     double value;          /* log ratio */
+    double ratio;          /* of ESTIMATE_EXACT, to the last bit; else NAN */
     double standard_error; /* NAN where there is none */
     double df;             /* degrees of freedom of the standard error */
     bootstrap *resampled;  /* of ESTIMATE_BOOTSTRAP; owned */
