@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/block_count.h"
 #include "bench/machine.h"
 #include "bench/run_watch.h"
 #include "bench/stats.h"
@@ -129,16 +130,58 @@ static gb_status block_done(void *user, const timing_table *table, gb_error *err
     return store_commit_due(st->s, true, err);
 }
 
+/* ---- when it is enough ---- */
+
+static gb_status estimates_make(const timing_session *session, const timing_table *table,
+                                estimate *out, double *base, double *config, double *ratios,
+                                gb_error *err)
+{
+    for (int arm = 0; arm < table->n_arms; arm++) {
+        for (int64_t b = 0; b < table->n_blocks; b++) {
+            base[b] = timing_table_get(table, session->baseline, b);
+            config[b] = timing_table_get(table, arm, b);
+        }
+        size_t n = estimate_log_ratios(config, base, (size_t)table->n_blocks, ratios);
+        if (arm != session->baseline) {
+            GB_TRY(estimate_bootstrap(&out[arm], ratios, n, STOP_RESAMPLES, (uint64_t)arm, err));
+        }
+    }
+    return GB_OK;
+}
+
 static gb_status precise(void *user, const timing_table *table, double precision, bool *out,
                          gb_error *err)
 {
-    (void)user;
-    (void)table;
-    (void)precision;
-    (void)err;
+    const state *st = user;
+    size_t n_blocks = (size_t)table->n_blocks, m = 0;
     *out = false;
-    return GB_OK;
+    if (!block_count_is_look(n_blocks)) {
+        return GB_OK;
+    }
+    estimate *estimates = calloc((size_t)table->n_arms, sizeof *estimates);
+    const estimate **usable = calloc((size_t)table->n_arms, sizeof *usable);
+    double *room = calloc(3 * n_blocks, sizeof *room);
+    gb_status status = estimates && usable && room
+                           ? estimates_make(st->session, table, estimates, room, room + n_blocks,
+                                            room + 2 * n_blocks, err)
+                           : gb_fail(err, GB_ERR_OOM, "no memory for intervals");
+    for (int arm = 0; status == GB_OK && arm < table->n_arms; arm++) {
+        const char *message; /* an arm that failed will never be precise: it does not count */
+        if (arm != st->session->baseline &&
+            strcmp(timing_pool_status(st->pool, arm, &message), "ok") == 0) {
+            usable[m++] = &estimates[arm];
+        }
+    }
+    *out = status == GB_OK && block_count_may_stop(usable, m, n_blocks, precision);
+    for (int arm = 0; estimates && arm < table->n_arms; arm++) {
+        estimate_free(&estimates[arm]);
+    }
+    free(estimates);
+    free(usable);
+    free(room);
+    return status;
 }
+
 /* ---- the whole ---- */
 
 static gb_status arms_write(state *st, timing_session_result *result, gb_error *err)

@@ -52,15 +52,41 @@ static const bad_suite bad_layout[] = {
     {OK "[confg x]\n", "s.ini:6: unknown section [confg x], did you mean [config NAME]?"},
     {OK "[hardware]\n",
      "s.ini:6: unknown section [hardware]; it is one of [suite], [data], [train], [model], "
-     "[matrix], [exclude], [config NAME], [claim NAME]"},
+     "[timing], [matrix], [exclude], [config NAME], [claim NAME]"},
     {OK "[train fast]\n", "s.ini:6: [train fast]: this section takes no name, write [train]"},
     {OK "[]\n", "s.ini:6: unknown section []; it is one of [suite], [data], [train], [model], "
-                "[matrix], [exclude], [config NAME], [claim NAME]"},
+                "[timing], [matrix], [exclude], [config NAME], [claim NAME]"},
     {OK "[data]\n", "s.ini:6: [data] is already there on line 3: join the two"},
     {OK "[config]\n", "s.ini:6: [config] needs a name: [config NAME]"},
     {OK "[exclude]\nn_layer = 2\n",
      "s.ini:6: [exclude] takes cells out of [matrix]: it comes after [matrix]"},
     {OK, "s.ini:1: the suite has nothing to run: add [matrix] or [config NAME]"},
+};
+
+static const bad_suite bad_timing[] = {
+    {OK "[timing]\nblock = 3\n", "s.ini:7: unknown key 'block' in [timing], did you mean blocks?"},
+    {OK "[timing]\nblocks = -1\n", "s.ini:7: blocks = -1: must be between 0 and 4000"},
+    {OK "[timing]\nblocks = 5000\n", "s.ini:7: blocks = 5000: must be between 0 and 4000"},
+    {OK "[timing]\nblocks = many\n", "s.ini:7: blocks = many: not a whole number"},
+    {OK "[timing]\nburst_steps = 0\n", "s.ini:7: burst_steps = 0: must be between 1 and 50"},
+    {OK "[timing]\nmax_blocks = 9\n",
+     "s.ini:7: max_blocks bounds 'stop': add 'stop = precision 1%', or write 'blocks = 9' for "
+     "exactly so many"},
+    {OK "[timing]\nstop = precision 1%\nmax_blocks = 9\n",
+     "s.ini:8: max_blocks = 9 is below blocks = 20"},
+#define STOP_HELP                                                                                  \
+    ": write 'precision 1%', half the width of the widest 95 % interval, from 0.001 to 100 %"
+    {OK "[timing]\nstop = 1%\n", "s.ini:7: stop = 1%" STOP_HELP},
+    {OK "[timing]\nstop = precision 1\n", "s.ini:7: stop = precision 1" STOP_HELP},
+    {OK "[timing]\nstop = precision -1%\n", "s.ini:7: stop = precision -1%" STOP_HELP},
+    {OK "[timing]\nstop = precision nan%\n", "s.ini:7: stop = precision nan%" STOP_HELP},
+    {OK "[timing]\nstop = precision 0%\n", "s.ini:7: stop = precision 0%" STOP_HELP},
+    {OK "[timing]\nstop = precision 101%\n", "s.ini:7: stop = precision 101%" STOP_HELP},
+    {OK "[timing]\nstop = precision 1% please\n", "s.ini:7: stop = precision 1% please" STOP_HELP},
+    {OK "[timing]\nn_layer = 2\n", "s.ini:7: 'n_layer' does not belong in [timing]: put it in "
+                                   "[model], [matrix] or [config NAME]"},
+    {OK "[timing]\nblocks = 3\n[timing]\n", "s.ini:8: [timing] is already there on line 6: join "
+                                            "the two"},
 };
 
 static const bad_suite bad_keys[] = {
@@ -273,6 +299,7 @@ static int count_wrong(const bad_suite *cases, size_t count)
         assert_int_equal(count_wrong(table, sizeof table / sizeof table[0]), 0);                   \
     }
 CHECK_TABLE(bad_layout)
+CHECK_TABLE(bad_timing)
 CHECK_TABLE(bad_keys)
 CHECK_TABLE(bad_cells)
 CHECK_TABLE(bad_matrix)
@@ -324,9 +351,10 @@ static void test_bad_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_layout), cmocka_unit_test(test_bad_keys),
-        cmocka_unit_test(test_bad_cells),  cmocka_unit_test(test_bad_matrix),
-        cmocka_unit_test(test_bad_claims), cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_bad_layout), cmocka_unit_test(test_bad_timing),
+        cmocka_unit_test(test_bad_keys),   cmocka_unit_test(test_bad_cells),
+        cmocka_unit_test(test_bad_matrix), cmocka_unit_test(test_bad_claims),
+        cmocka_unit_test(test_bad_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
