@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/report_reader.h"
 #include "bench/report_sensors.h"
+#include "bench/report_speed.h"
 #include "bench/store.h"
 #include "model/config.h"
 
@@ -38,101 +40,22 @@ const char *report_data_text(report_data *data, const char *format, ...)
     return length < 0 ? NULL : text_keep(data, text);
 }
 
-/* Makes room for one more element of *array, which has n; false without memory. */
-static bool array_grow(void **array, int64_t n, size_t element_bytes)
-{
-    if ((n & (n - 1)) != 0) {
-        return true;
-    }
-    size_t capacity = n ? 2 * (size_t)n : 1;
-    void *bigger = realloc(*array, capacity * element_bytes);
-    if (!bigger) {
-        return false;
-    }
-    *array = bigger;
-    return true;
-}
-
-#define GROW(array, n) array_grow((void **)&(array), (n), sizeof *(array))
-
-/* ---- queries ---- */
-
-typedef struct reader {
-    report_data *data;
-    sqlite3 *db;
-    sqlite3_stmt *stmt;
-    int column; /* the next one that read_* takes */
-    bool out_of_memory;
-    gb_error *err;
-} reader;
-
-static gb_status reader_open(reader *r, const char *sql)
-{
-    if (sqlite3_prepare_v2(r->db, sql, -1, &r->stmt, NULL) != SQLITE_OK) {
-        return gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
-    }
-    return GB_OK;
-}
-
-/* Moves to the next row. At the end or on an error the statement is closed and *row is false. */
-static gb_status reader_next(reader *r, bool *row)
-{
-    int code = r->out_of_memory ? SQLITE_NOMEM : sqlite3_step(r->stmt);
-    r->column = 0;
-    *row = code == SQLITE_ROW;
-    if (*row) {
-        return GB_OK;
-    }
-    gb_status status = GB_OK;
-    if (r->out_of_memory || code == SQLITE_NOMEM) {
-        status = gb_fail(r->err, GB_ERR_OOM, "no memory to read %s", r->data->db_path);
-    } else if (code != SQLITE_DONE) {
-        status = gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
-    }
-    sqlite3_finalize(r->stmt);
-    r->stmt = NULL;
-    return status;
-}
-
-static int64_t read_int(reader *r)
-{
-    return sqlite3_column_int64(r->stmt, r->column++);
-}
-
-static double read_double(reader *r)
-{
-    int column = r->column++;
-    return sqlite3_column_type(r->stmt, column) == SQLITE_NULL
-               ? NAN
-               : sqlite3_column_double(r->stmt, column);
-}
-
-static const char *read_text(reader *r)
-{
-    const unsigned char *text = sqlite3_column_text(r->stmt, r->column++);
-    const char *copy = report_data_text(r->data, "%s", text ? (const char *)text : "");
-    if (!copy) {
-        r->out_of_memory = true;
-        return "";
-    }
-    return copy;
-}
-
 /* ---- suite, machines, configs ---- */
 
-static gb_status suite_choose(reader *r, const char *wanted)
+static gb_status suite_choose(report_reader *r, const char *wanted)
 {
     const char *names[65] = {NULL};
     int n = 0;
     bool row, found = false;
-    GB_TRY(
-        reader_open(r, "SELECT name, path, text, baseline, replicates FROM suite ORDER BY name"));
+    GB_TRY(report_reader_open(r,
+                              "SELECT name, path, text, baseline, replicates, suite_id FROM suite"
+                              " ORDER BY name"));
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             break;
         }
-        const char *name = read_text(r);
+        const char *name = report_read_text(r);
         if (n < 64) {
             names[n++] = name;
         }
@@ -143,10 +66,11 @@ static gb_status suite_choose(reader *r, const char *wanted)
         found = n == 1 || wanted;
         report_data *data = r->data;
         data->suite_name = name;
-        data->suite_path = read_text(r);
-        data->suite_text = read_text(r);
-        data->baseline_name = read_text(r);
-        data->replicates = read_int(r);
+        data->suite_path = report_read_text(r);
+        data->suite_text = report_read_text(r);
+        data->baseline_name = report_read_text(r);
+        data->replicates = report_read_int(r);
+        data->suite_id = report_read_int(r);
     }
     if (found) {
         return GB_OK;
@@ -170,71 +94,72 @@ static gb_status suite_choose(reader *r, const char *wanted)
                    nearest ? "`?" : ".", list);
 }
 
-static gb_status machines_read(reader *r)
+static gb_status machines_read(report_reader *r)
 {
     report_data *data = r->data;
     bool row;
-    GB_TRY(reader_open(r, "SELECT machine_id, hostname, os, cpu, device, driver, cpu_count,"
-                          " memory_bytes FROM machine ORDER BY machine_id"));
+    GB_TRY(report_reader_open(r, "SELECT machine_id, hostname, os, cpu, device, driver, cpu_count,"
+                                 " memory_bytes FROM machine ORDER BY machine_id"));
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
-        if (!GROW(data->machines, data->n_machines)) {
+        if (!REPORT_GROW(data->machines, data->n_machines)) {
             r->out_of_memory = true;
             continue;
         }
         report_machine *m = &data->machines[data->n_machines++];
-        m->machine_id = read_int(r);
-        m->hostname = read_text(r);
-        m->os = read_text(r);
-        m->cpu = read_text(r);
-        m->device = read_text(r);
-        m->driver = read_text(r);
-        m->cpu_count = read_int(r);
-        m->memory_bytes = read_int(r);
+        m->machine_id = report_read_int(r);
+        m->hostname = report_read_text(r);
+        m->os = report_read_text(r);
+        m->cpu = report_read_text(r);
+        m->device = report_read_text(r);
+        m->driver = report_read_text(r);
+        m->cpu_count = report_read_int(r);
+        m->memory_bytes = report_read_int(r);
     }
 }
 
-static gb_status configs_read(reader *r)
+static gb_status configs_read(report_reader *r)
 {
     report_data *data = r->data;
     bool row;
-    GB_TRY(reader_open(r, "SELECT config_id, c.name, is_baseline, attention_type, n_layer, n_head,"
-                          " n_embd, n_params, flops_per_token, vocab_size, head_dim, n_kv_head,"
-                          " mlp_hidden, window_size, n_latent, use_swiglu_mlp, post_norm, qk_norm"
-                          " FROM config c JOIN suite s USING (suite_id)"
-                          " WHERE s.name = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
+    GB_TRY(report_reader_open(
+        r, "SELECT config_id, c.name, is_baseline, attention_type, n_layer, n_head,"
+           " n_embd, n_params, flops_per_token, vocab_size, head_dim, n_kv_head,"
+           " mlp_hidden, window_size, n_latent, use_swiglu_mlp, post_norm, qk_norm"
+           " FROM config c JOIN suite s USING (suite_id)"
+           " WHERE s.name = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
     sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
-        if (!GROW(data->configs, data->n_configs)) {
+        if (!REPORT_GROW(data->configs, data->n_configs)) {
             r->out_of_memory = true;
             continue;
         }
         report_config *c = &data->configs[data->n_configs++];
-        c->config_id = read_int(r);
-        c->name = read_text(r);
-        c->is_baseline = read_int(r) != 0;
-        c->attention_type = read_text(r);
-        c->n_layer = read_int(r);
-        c->n_head = read_int(r);
-        c->n_embd = read_int(r);
-        c->n_params = read_int(r);
-        c->flops_per_token = read_double(r);
-        c->vocab_size = read_int(r);
-        c->head_dim = read_int(r);
-        c->n_kv_head = read_int(r);
-        c->mlp_hidden = read_int(r);
-        c->window_size = read_int(r);
-        c->n_latent = read_int(r);
-        c->use_swiglu_mlp = read_int(r) != 0;
-        c->post_norm = read_int(r) != 0;
-        c->qk_norm = read_int(r) != 0;
+        c->config_id = report_read_int(r);
+        c->name = report_read_text(r);
+        c->is_baseline = report_read_int(r) != 0;
+        c->attention_type = report_read_text(r);
+        c->n_layer = report_read_int(r);
+        c->n_head = report_read_int(r);
+        c->n_embd = report_read_int(r);
+        c->n_params = report_read_int(r);
+        c->flops_per_token = report_read_double(r);
+        c->vocab_size = report_read_int(r);
+        c->head_dim = report_read_int(r);
+        c->n_kv_head = report_read_int(r);
+        c->mlp_hidden = report_read_int(r);
+        c->window_size = report_read_int(r);
+        c->n_latent = report_read_int(r);
+        c->use_swiglu_mlp = report_read_int(r) != 0;
+        c->post_norm = report_read_int(r) != 0;
+        c->qk_norm = report_read_int(r) != 0;
     }
 }
 
@@ -260,49 +185,49 @@ static int config_index(const report_data *data, int64_t config_id)
     return -1;
 }
 
-static void run_read(reader *r, report_run *run)
+static void run_read(report_reader *r, report_run *run)
 {
     *run = (report_run){
         .step_avg_ms = NAN, .step_median_ms = NAN, .final_val_loss = NAN, .best_val_loss = NAN};
-    run->run_id = read_int(r);
-    run->config = config_index(r->data, read_int(r));
-    run->replicate = read_int(r);
-    run->attempt = read_int(r);
-    run->machine = machine_index(r->data, read_double(r));
-    run->status = read_text(r);
-    run->message = read_text(r);
-    run->backend = read_text(r);
-    run->precision = read_text(r);
-    run->isa = read_text(r);
-    run->precision_note = read_text(r);
-    run->libraries = read_text(r);
-    run->program_version = read_text(r);
-    run->program_commit = read_text(r);
-    run->compiler = read_text(r);
-    run->train_data = read_text(r);
-    run->val_data = read_text(r);
-    run->train_data_hash = read_text(r);
-    run->val_data_hash = read_text(r);
-    run->profile_note = read_text(r);
-    run->threads = read_int(r);
-    run->seed = read_int(r);
-    run->batch_size = read_int(r);
-    run->sequence_length = read_int(r);
-    run->grad_accumulation_steps = read_int(r);
-    run->tokens_per_step = read_int(r);
-    run->num_iterations = read_int(r);
-    run->steps_done = read_int(r);
-    run->warmup_steps = read_int(r);
-    run->entropy_rate_nats = read_double(r);
-    run->peak_memory_bytes = read_double(r);
-    run->gemm_peak_flops_per_s = read_double(r);
+    run->run_id = report_read_int(r);
+    run->config = config_index(r->data, report_read_int(r));
+    run->replicate = report_read_int(r);
+    run->attempt = report_read_int(r);
+    run->machine = machine_index(r->data, report_read_double(r));
+    run->status = report_read_text(r);
+    run->message = report_read_text(r);
+    run->backend = report_read_text(r);
+    run->precision = report_read_text(r);
+    run->isa = report_read_text(r);
+    run->precision_note = report_read_text(r);
+    run->libraries = report_read_text(r);
+    run->program_version = report_read_text(r);
+    run->program_commit = report_read_text(r);
+    run->compiler = report_read_text(r);
+    run->train_data = report_read_text(r);
+    run->val_data = report_read_text(r);
+    run->train_data_hash = report_read_text(r);
+    run->val_data_hash = report_read_text(r);
+    run->profile_note = report_read_text(r);
+    run->threads = report_read_int(r);
+    run->seed = report_read_int(r);
+    run->batch_size = report_read_int(r);
+    run->sequence_length = report_read_int(r);
+    run->grad_accumulation_steps = report_read_int(r);
+    run->tokens_per_step = report_read_int(r);
+    run->num_iterations = report_read_int(r);
+    run->steps_done = report_read_int(r);
+    run->warmup_steps = report_read_int(r);
+    run->entropy_rate_nats = report_read_double(r);
+    run->peak_memory_bytes = report_read_double(r);
+    run->gemm_peak_flops_per_s = report_read_double(r);
 }
 
-static gb_status runs_read(reader *r)
+static gb_status runs_read(report_reader *r)
 {
     report_data *data = r->data;
     bool row;
-    GB_TRY(reader_open(
+    GB_TRY(report_reader_open(
         r,
         "SELECT r.run_id, config_id, replicate, attempt, r.machine_id, status, message, r.backend,"
         " r.precision, isa, precision_note, libraries, program_version, program_commit, compiler,"
@@ -317,11 +242,11 @@ static gb_status runs_read(reader *r)
         " ORDER BY position, config_id, replicate, r.run_id"));
     sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
-        if (!GROW(data->runs, data->n_runs)) {
+        if (!REPORT_GROW(data->runs, data->n_runs)) {
             r->out_of_memory = true;
             continue;
         }
@@ -329,19 +254,19 @@ static gb_status runs_read(reader *r)
     }
 }
 
-static gb_status steps_read(reader *r, report_run *run)
+static gb_status steps_read(report_reader *r, report_run *run)
 {
     bool row;
-    GB_TRY(reader_open(r, "SELECT tag, step_ms FROM step WHERE run_id = ?1 ORDER BY step"));
+    GB_TRY(report_reader_open(r, "SELECT tag, step_ms FROM step WHERE run_id = ?1 ORDER BY step"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
         const unsigned char *tag = sqlite3_column_text(r->stmt, r->column++);
-        double ms = read_double(r);
-        if (!GROW(run->steps, run->n_steps) || !GROW(run->timed_ms, run->n_timed)) {
+        double ms = report_read_double(r);
+        if (!REPORT_GROW(run->steps, run->n_steps) || !REPORT_GROW(run->timed_ms, run->n_timed)) {
             r->out_of_memory = true;
             continue;
         }
@@ -353,25 +278,25 @@ static gb_status steps_read(reader *r, report_run *run)
     }
 }
 
-static gb_status evals_read(reader *r, report_run *run)
+static gb_status evals_read(report_reader *r, report_run *run)
 {
     bool row;
-    GB_TRY(reader_open(
+    GB_TRY(report_reader_open(
         r, "SELECT step, val_loss, train_time_ms FROM eval WHERE run_id = ?1 ORDER BY step"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
-        if (!GROW(run->evals, run->n_evals)) {
+        if (!REPORT_GROW(run->evals, run->n_evals)) {
             r->out_of_memory = true;
             continue;
         }
         report_eval *e = &run->evals[run->n_evals++];
-        e->step = read_int(r);
-        e->val_loss = read_double(r);
-        e->train_time_ms = read_double(r);
+        e->step = report_read_int(r);
+        e->val_loss = report_read_double(r);
+        e->train_time_ms = report_read_double(r);
         run->final_val_loss = e->val_loss;
         if (isfinite(e->val_loss) && !(e->val_loss >= run->best_val_loss)) {
             run->best_val_loss = e->val_loss;
@@ -379,65 +304,66 @@ static gb_status evals_read(reader *r, report_run *run)
     }
 }
 
-static gb_status ops_read(reader *r, report_run *run)
+static gb_status ops_read(report_reader *r, report_run *run)
 {
     bool row;
     /* Rows are sums over `steps` steps; evaluation is not part of a training step. */
-    GB_TRY(reader_open(
+    GB_TRY(report_reader_open(
         r, "SELECT phase, op, layer, time_ms / steps, flops / steps FROM op_time"
            " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0 ORDER BY phase, op, layer"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
-        if (!GROW(run->ops, run->n_ops)) {
+        if (!REPORT_GROW(run->ops, run->n_ops)) {
             r->out_of_memory = true;
             continue;
         }
         report_op *op = &run->ops[run->n_ops++];
-        op->phase = read_text(r);
-        op->op = read_text(r);
-        op->layer = read_int(r);
-        op->time_ms = read_double(r);
-        op->flops = read_double(r);
+        op->phase = report_read_text(r);
+        op->op = report_read_text(r);
+        op->layer = report_read_int(r);
+        op->time_ms = report_read_double(r);
+        op->flops = report_read_double(r);
     }
 }
 
-static gb_status kernels_read(reader *r, report_run *run)
+static gb_status kernels_read(report_reader *r, report_run *run)
 {
     bool row;
-    GB_TRY(reader_open(r, "SELECT name, phase, op, grid, block, registers, shared_bytes,"
-                          " sum(calls) * 1.0 / steps, sum(time_ms) / steps AS ms FROM kernel,"
-                          " (SELECT max(steps) AS steps FROM op_time WHERE run_id = ?1)"
-                          " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"
-                          " GROUP BY name, phase, op, grid, block, registers, shared_bytes"
-                          " ORDER BY ms DESC, name, phase, op, grid, block"));
+    GB_TRY(report_reader_open(r,
+                              "SELECT name, phase, op, grid, block, registers, shared_bytes,"
+                              " sum(calls) * 1.0 / steps, sum(time_ms) / steps AS ms FROM kernel,"
+                              " (SELECT max(steps) AS steps FROM op_time WHERE run_id = ?1)"
+                              " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"
+                              " GROUP BY name, phase, op, grid, block, registers, shared_bytes"
+                              " ORDER BY ms DESC, name, phase, op, grid, block"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
-        GB_TRY(reader_next(r, &row));
+        GB_TRY(report_reader_next(r, &row));
         if (!row) {
             return GB_OK;
         }
-        if (!GROW(run->kernels, run->n_kernels)) {
+        if (!REPORT_GROW(run->kernels, run->n_kernels)) {
             r->out_of_memory = true;
             continue;
         }
         report_kernel *k = &run->kernels[run->n_kernels++];
-        k->name = read_text(r);
-        k->phase = read_text(r);
-        k->op = read_text(r);
-        k->grid = read_text(r);
-        k->block = read_text(r);
-        k->registers = read_int(r);
-        k->shared_bytes = read_int(r);
-        k->calls = read_double(r);
-        k->time_ms = read_double(r);
+        k->name = report_read_text(r);
+        k->phase = report_read_text(r);
+        k->op = report_read_text(r);
+        k->grid = report_read_text(r);
+        k->block = report_read_text(r);
+        k->registers = report_read_int(r);
+        k->shared_bytes = report_read_int(r);
+        k->calls = report_read_double(r);
+        k->time_ms = report_read_double(r);
     }
 }
 
-static gb_status run_details_read(reader *r, report_run *run)
+static gb_status run_details_read(report_reader *r, report_run *run)
 {
     GB_TRY(steps_read(r, run));
     GB_TRY(evals_read(r, run));
@@ -447,7 +373,7 @@ static gb_status run_details_read(reader *r, report_run *run)
     return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
 }
 
-static gb_status all_read(reader *r, const char *suite_name)
+static gb_status all_read(report_reader *r, const char *suite_name)
 {
     GB_TRY(suite_choose(r, suite_name));
     GB_TRY(machines_read(r));
@@ -456,7 +382,8 @@ static gb_status all_read(reader *r, const char *suite_name)
     for (int i = 0; i < r->data->n_runs; i++) {
         GB_TRY(run_details_read(r, &r->data->runs[i]));
     }
-    return report_sensors_read(r->data, r->db, r->err);
+    GB_TRY(report_sensors_read(r->data, r->db, r->err));
+    return speed_report_read(&r->data->speeds, r, r->data->suite_id);
 }
 
 gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
@@ -477,7 +404,7 @@ gb_status report_data_read(report_data **out, const char *db_path, const char *s
     if (status != GB_OK) {
         goto free_data;
     }
-    reader r = {.data = data, .db = store_sqlite(s), .err = err};
+    report_reader r = {.data = data, .db = store_sqlite(s), .err = err};
     /* One read transaction: a run that ends meanwhile is seen whole or not at all. */
     sqlite3_exec(r.db, "BEGIN", NULL, NULL, NULL);
     status = all_read(&r, suite_name);
@@ -512,6 +439,7 @@ void report_data_free(report_data *data)
     for (int i = 0; i < data->n_entries; i++) {
         free(data->entries[i].runs);
     }
+    speed_report_free(data->speeds);
     for (int i = 0; i < data->n_texts; i++) {
         free(data->texts[i]);
     }

@@ -135,14 +135,15 @@ typedef struct report_entry {
 typedef struct report_data {
     const char *db_path;
     const char *suite_name, *suite_path, *suite_text, *baseline_name;
-    int64_t replicates;
+    int64_t replicates, suite_id;
     report_machine *machines;
     int n_machines;
     report_config *configs; /* in the order of the suite */
     int n_configs;
     report_run *runs; /* that the suite's current text asks for */
     int n_runs;
-    report_entry *entries; /* in the order of the suite */
+    struct speed_report *speeds; /* of interleaved timing (bench/report_speed.h) */
+    report_entry *entries;       /* in the order of the suite */
     int n_entries;
     char **texts; /* every string above */
     int n_texts;

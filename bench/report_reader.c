@@ -1,0 +1,69 @@
+#include "bench/report_reader.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+bool report_array_grow(void **array, int64_t n, size_t element_bytes)
+{
+    if ((n & (n - 1)) != 0) {
+        return true;
+    }
+    size_t capacity = n ? 2 * (size_t)n : 1;
+    void *bigger = realloc(*array, capacity * element_bytes);
+    if (!bigger) {
+        return false;
+    }
+    *array = bigger;
+    return true;
+}
+
+gb_status report_reader_open(report_reader *r, const char *sql)
+{
+    if (sqlite3_prepare_v2(r->db, sql, -1, &r->stmt, NULL) != SQLITE_OK) {
+        return gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
+    }
+    return GB_OK;
+}
+
+gb_status report_reader_next(report_reader *r, bool *row)
+{
+    int code = r->out_of_memory ? SQLITE_NOMEM : sqlite3_step(r->stmt);
+    r->column = 0;
+    *row = code == SQLITE_ROW;
+    if (*row) {
+        return GB_OK;
+    }
+    gb_status status = GB_OK;
+    if (r->out_of_memory || code == SQLITE_NOMEM) {
+        status = gb_fail(r->err, GB_ERR_OOM, "no memory to read %s", r->data->db_path);
+    } else if (code != SQLITE_DONE) {
+        status = gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
+    }
+    sqlite3_finalize(r->stmt);
+    r->stmt = NULL;
+    return status;
+}
+
+int64_t report_read_int(report_reader *r)
+{
+    return sqlite3_column_int64(r->stmt, r->column++);
+}
+
+double report_read_double(report_reader *r)
+{
+    int column = r->column++;
+    return sqlite3_column_type(r->stmt, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(r->stmt, column);
+}
+
+const char *report_read_text(report_reader *r)
+{
+    const unsigned char *text = sqlite3_column_text(r->stmt, r->column++);
+    const char *copy = report_data_text(r->data, "%s", text ? (const char *)text : "");
+    if (!copy) {
+        r->out_of_memory = true;
+        return "";
+    }
+    return copy;
+}

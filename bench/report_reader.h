@@ -1,0 +1,32 @@
+/* report_reader.h: rows of a query into a report_data, column after column. For the files that read
+ * what a report is made of (bench/report_data.c, report_speed.c). */
+#ifndef GPTBENCH_BENCH_REPORT_READER_H
+#define GPTBENCH_BENCH_REPORT_READER_H
+
+#include <sqlite3.h>
+
+#include "bench/report_data.h"
+
+typedef struct report_reader {
+    report_data *data;
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    int column; /* the next one that report_read_* takes */
+    bool out_of_memory;
+    gb_error *err;
+} report_reader;
+
+/* Prepares a query; parameters are then bound to r->stmt. GB_ERR_FORMAT. */
+gb_status report_reader_open(report_reader *r, const char *sql);
+/* Moves to the next row. At the end or on an error the statement is closed and *row is false. */
+gb_status report_reader_next(report_reader *r, bool *row);
+
+int64_t report_read_int(report_reader *r);
+double report_read_double(report_reader *r);    /* NULL: NAN */
+const char *report_read_text(report_reader *r); /* NULL: ""; lives as long as r->data */
+
+/* Makes room for one more element of *array, which has n; false without memory. */
+bool report_array_grow(void **array, int64_t n, size_t element_bytes);
+#define REPORT_GROW(array, n) report_array_grow((void **)&(array), (n), sizeof *(array))
+
+#endif
