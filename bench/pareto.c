@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Places of the normals of one draw in the generator's sequence. */
@@ -11,6 +12,16 @@ typedef struct drawn {
     double speed, loss;
     int config;
 } drawn;
+
+pareto_text pareto_share_text(double share)
+{
+    pareto_text out = {"-"};
+    if (isfinite(share)) {
+        const char *side = share < 0.01 ? "<" : share > 0.99 ? ">" : "";
+        snprintf(out.text, sizeof out.text, "%s%.0f %%", side, fmin(99, fmax(1, 100 * share)));
+    }
+    return out;
+}
 
 static double uniform_above_0(uint64_t seed, uint64_t counter)
 {

@@ -16,6 +16,12 @@ typedef struct pareto_config {
 
 enum { PARETO_DRAWS = 20000 };
 
+/* A share as text: "84 %", and at the ends "<1 %", ">99 %": draws prove neither 0 nor 1. */
+typedef struct pareto_text {
+    char text[16];
+} pareto_text;
+pareto_text pareto_share_text(double share); /* "-" for NAN */
+
 /* Writes the share of `draws` in which each config is on the front; NAN for those that take no
  * part. In each draw a log speed is normal about its estimate. A mean loss over n replicates is
  * drawn from its t distribution with n - 1 degrees of freedom, such that configs with the same
