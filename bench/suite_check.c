@@ -222,36 +222,32 @@ static gb_status check_configs(suite_reader *reader)
     return GB_OK;
 }
 
-gb_status suite_check_cells(suite_reader *reader)
+static gb_status check_ranked(suite_reader *reader, suite_effect *effects, ranked_cell *ranked)
 {
     const suite *target = reader->suite;
-    size_t n = (size_t)target->n_cells;
+    const int n = target->n_cells;
+    GB_TRY(suite_effects_make(reader, effects));
+    for (int i = 0; i < n; i++) {
+        ranked[i] = (ranked_cell){effects[i].text, i};
+    }
+    qsort(ranked, (size_t)n, sizeof *ranked, ranked_compare);
+    GB_TRY(check_equal_cells(reader, ranked));
+    for (int i = 0; i < n; i++) {
+        ranked[i] = (ranked_cell){target->cells[i].name, i};
+    }
+    qsort(ranked, (size_t)n, sizeof *ranked, ranked_compare);
+    return check_equal_names(reader, ranked);
+}
+
+gb_status suite_check_cells(suite_reader *reader)
+{
+    size_t n = (size_t)reader->suite->n_cells;
+    GB_TRY(check_configs(reader));
+    GB_TRY(check_axes(reader));
     suite_effect *effects = calloc(n, sizeof *effects);
     ranked_cell *ranked = calloc(n, sizeof *ranked);
-    gb_status status = effects && ranked ? GB_OK : suite_no_memory(reader);
-    if (status == GB_OK) {
-        status = check_configs(reader);
-    }
-    if (status == GB_OK) {
-        status = check_axes(reader);
-    }
-    if (status == GB_OK) {
-        status = suite_effects_make(reader, effects);
-    }
-    if (status == GB_OK) {
-        for (size_t i = 0; i < n; i++) {
-            ranked[i] = (ranked_cell){effects[i].text, (int)i};
-        }
-        qsort(ranked, n, sizeof *ranked, ranked_compare);
-        status = check_equal_cells(reader, ranked);
-    }
-    if (status == GB_OK) {
-        for (size_t i = 0; i < n; i++) {
-            ranked[i] = (ranked_cell){target->cells[i].name, (int)i};
-        }
-        qsort(ranked, n, sizeof *ranked, ranked_compare);
-        status = check_equal_names(reader, ranked);
-    }
+    gb_status status =
+        effects && ranked ? check_ranked(reader, effects, ranked) : suite_no_memory(reader);
     free(ranked);
     free(effects);
     return status == GB_OK ? check_common(reader) : status;
