@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/axis_explain.h"
 #include "bench/cli.h"
 #include "bench/commands.h"
 #include "bench/numbers.h"
@@ -14,7 +15,8 @@
 typedef struct plan_command {
     const char *path, *backend, *only, *train, *val;
     int64_t gflops, threads; /* 0: measure; all */
-    char rates[512];         /* sentences that say where the rates are from */
+    bool explain;
+    char rates[512]; /* sentences that say where the rates are from */
 } plan_command;
 
 static gb_status options_read(plan_command *c, int argc, char **argv, bool *help, gb_error *err)
@@ -30,6 +32,8 @@ static gb_status options_read(plan_command *c, int argc, char **argv, bool *help
          "large-GEMM rate to assume, GFLOP/s, instead of measuring this machine's", 1, 100000000},
         {"--threads", NULL, CLI_INT, &c->threads, "N",
          "threads of the CPU backend (default: every CPU)", 1, 4096},
+        {"--explain", NULL, CLI_FLAG, &c->explain, NULL,
+         "instead: what each axis changes between neighbouring cells", 0, 0},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     const cli_command command = {
         .usage = "gptbench plan SUITE.ini [options]",
@@ -41,7 +45,8 @@ static gb_status options_read(plan_command *c, int argc, char **argv, bool *help
         .max_positional = 1,
         .positional_help = "SUITE.ini  the suite to plan; docs/SUITES.md describes the language",
         .examples = "  gptbench plan suites/quick.ini\n"
-                    "  gptbench plan suites/mlp_claims.ini --backend cpu --only 'd12*'\n"};
+                    "  gptbench plan suites/mlp_claims.ini --backend cpu --only 'd12*'\n"
+                    "  gptbench plan suites/expansion_x_width.ini --explain\n"};
     int n;
     return cli_parse(&command, argc, argv, &c->path, &n, help, err);
 }
@@ -297,6 +302,11 @@ gb_status cmd_plan(int argc, char **argv, gb_error *err)
     gb_status status = suite_read(&s, c.path, err);
     if (status == GB_OK) {
         status = suite_override_data(s, c.train, c.val, err);
+    }
+    if (status == GB_OK && c.explain) {
+        status = axis_explain_write(s, stdout, err);
+        suite_free(s);
+        return status;
     }
     if (status == GB_OK) {
         status = backend_choose(&c, s, &options.backend, err);

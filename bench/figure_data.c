@@ -8,6 +8,7 @@
 #include "bench/figure_data.h"
 #include "bench/figure_layout.h"
 #include "bench/numbers.h"
+#include "bench/pareto.h"
 
 #define FONT_PX 14.0 /* of every figure; plots/style.gp */
 #define CHAR_PX 8.1  /* a wide guess of a character's mean width at that size */
@@ -66,9 +67,35 @@ typedef struct speed_plot {
     bool numbered;
 } speed_plot;
 
+static int speed_width(bool numbered)
+{
+    return SPEED_WIDTH + (numbered ? 210 : 0);
+}
+
 static bool speed_has(const report_entry *entry)
 {
     return isfinite(entry->val_loss.value) && isfinite(entry->tokens_per_s.value);
+}
+
+/* "d12_mlp3x, 97 %": how sure its place on the front is. One seed tells nothing of that. */
+typedef struct speed_label {
+    char text[sizeof(figure_label) + 16];
+    int width; /* in characters */
+} speed_label;
+
+enum { SHARE_CHARS = 8 }; /* of ", 1 seed" */
+
+static speed_label speed_label_make(const report_entry *entry)
+{
+    figure_label name = figure_label_make(entry->label);
+    speed_label out = {.width = name.width};
+    int named = snprintf(out.text, sizeof out.text, "%s", name.text);
+    if (isfinite(entry->front_probability)) {
+        out.width += snprintf(out.text + named, sizeof out.text - (size_t)named, ", %s",
+                              entry->n_runs < 2 ? "1 seed"
+                                                : pareto_share_text(entry->front_probability).text);
+    }
+    return out;
 }
 
 static speed_plot speed_plan(const report_data *data)
@@ -94,9 +121,8 @@ static speed_plot speed_plan(const report_data *data)
     plot.x = speed_axis(x, x_wide);
     plot.y = speed_axis(y, y_wide);
     plot.x.low = fmax(plot.x.low, 0);
-    double legend = plot.numbered ? labels_width_px(data) + 75 : 25;
-    plot.frame =
-        (figure_box){105, 72, SPEED_WIDTH + (plot.numbered ? 150 : 0) - legend, SPEED_HEIGHT - 20};
+    double legend = plot.numbered ? labels_width_px(data) + SHARE_CHARS * CHAR_PX + 75 : 25;
+    plot.frame = (figure_box){105, 72, speed_width(plot.numbered) - legend, SPEED_HEIGHT - 20};
     return plot;
 }
 
@@ -123,7 +149,7 @@ static void speed_place(const report_data *data, const speed_plot *plot, figure_
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
         if (speed_has(e)) {
-            double chars = plot->numbered ? (i >= 9 ? 2 : 1) : figure_label_make(e->label).width;
+            double chars = plot->numbered ? (i >= 9 ? 2 : 1) : speed_label_make(e).width;
             points[n++] = (figure_point){
                 .x = pixel_x(plot, e->tokens_per_s.value),
                 .y = pixel_y(plot, e->val_loss.value),
@@ -153,7 +179,7 @@ static void write_speed(const report_data *data, const speed_plot *plot, FILE *o
             continue;
         }
         const figure_point *p = &points[n++];
-        figure_label label = figure_label_make(e->label);
+        speed_label label = speed_label_make(e);
         char number[16];
         snprintf(number, sizeof number, "%d", i + 1);
         double x = e->tokens_per_s.value, y = e->val_loss.value;
@@ -207,7 +233,7 @@ static gb_status write_front(const report_data *data, const speed_plot *plot, FI
 
 static void write_speed_settings(const speed_plot *plot, FILE *out)
 {
-    int width = SPEED_WIDTH + (plot->numbered ? 150 : 0);
+    int width = speed_width(plot->numbered);
     fprintf(out, "speed_width = %d\nspeed_height = %d\nspeed_numbered = %d\n", width, SPEED_HEIGHT,
             plot->numbered);
     fprintf(out, "speed_left = %.1f\nspeed_right = %.1f\nspeed_bottom = %.1f\nspeed_top = %.1f\n",

@@ -18,7 +18,10 @@ const figure figure_list[FIGURE_COUNT] = {
      "Each point is one config: training throughput and final validation loss, with 95 % "
      "intervals. "
      "Down and to the right is better. The line is the Pareto front: no config is both faster and "
-     "lower in loss than one on it.",
+     "lower in loss than one on it. The percentage is how sure it is that a config is on it, given "
+     "the noise of speed and loss between replicates. A config with one seed shows none: nothing "
+     "is "
+     "known of the noise of its loss, and the others' percentages take that loss as exact.",
      false},
     {"loss_curves", "Validation loss",
      "The same validations over steps, tokens, seconds of training and exact training FLOPs. Lines "

@@ -20,6 +20,9 @@ gb_status report_write(const char *db_path, const char *suite_name, const char *
 gb_status report_write_answer(document *doc, const report_data *data, gb_error *err);
 /* The result table, and what each run of it measured. */
 gb_status report_write_results(document *doc, const report_data *data, gb_error *err);
+/* Losses at equal budgets; nothing without a config to hold against a baseline (report_budget.c).
+ */
+gb_status report_write_budgets(document *doc, const report_data *data, gb_error *err);
 /* Runs that are not finished, with the reason. */
 gb_status report_write_unfinished(document *doc, const report_data *data, gb_error *err);
 /* Where the time goes, with its figures where they were drawn; nothing without profiled steps

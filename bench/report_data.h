@@ -130,6 +130,7 @@ typedef struct report_entry {
     double peak_memory_bytes; /* the largest */
     double flops_fraction;    /* flops_per_token over the baseline's, minus 1 */
     bool on_front; /* no other entry is at least as fast and as low in loss, and better in one */
+    double front_probability; /* that it is, for all that is known of the noise (bench/pareto.h) */
 } report_entry;
 
 typedef struct report_data {
@@ -165,6 +166,8 @@ const report_run *report_entry_find_run(const report_entry *entry, int64_t repli
 
 /* Gathers data->runs into data->entries. */
 gb_status report_data_make_entries(report_data *data, gb_error *err);
+/* Fills front_probability (report_budget.c). */
+gb_status report_data_make_front(report_data *data, gb_error *err);
 /* A printf-made string that lives as long as `data`; NULL without memory. */
 const char *report_data_text(report_data *data, const char *format, ...)
 #if defined(__GNUC__)

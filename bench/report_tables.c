@@ -4,6 +4,7 @@
 
 #include "bench/comparison.h"
 #include "bench/numbers.h"
+#include "bench/pareto.h"
 #include "bench/report.h"
 
 /* "1.6000 ± 0.0100"; the value alone where there is no interval. */
@@ -93,7 +94,8 @@ static gb_status add_result_row(table *t, const report_data *data, int i, bool f
     }
     table_add_cell(t, "%s", number_bytes(e->peak_memory_bytes).text);
     table_add_cell(t, "%d", e->n_runs);
-    table_add_cell(t, "%s", e->on_front ? "yes" : "");
+    table_add_cell(t, "%s%s", e->on_front ? "yes, " : "",
+                   e->n_runs < 2 ? "one seed" : pareto_share_text(e->front_probability).text);
     return GB_OK;
 }
 
@@ -279,7 +281,8 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
                                           "best_val_loss",
                                           "entropy_rate_nats",
                                           "peak_memory_bytes",
-                                          "on_pareto_front"};
+                                          "on_pareto_front",
+                                          "pareto_front_probability"};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i], TABLE_LEFT);
@@ -303,6 +306,7 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
             add_number(t, numbers[k]);
         }
         table_add_cell(t, "%d", e->on_front);
+        add_number(t, e->front_probability);
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

@@ -276,15 +276,22 @@ static gb_status read_all(suite_reader *reader, const char *text)
     GB_TRY(read_common(reader, reader->model, SUITE_TAKES_CONFIG, "model"));
     GB_TRY(read_common(reader, reader->train, SUITE_TAKES_SPEC, "train"));
     GB_TRY(read_cells(reader));
+    GB_TRY(suite_axes_keep(reader));
     GB_TRY(read_baseline(reader));
     return read_claims(reader);
 }
 
 gb_status suite_parse(suite **out, const char *path, const char *text, gb_error *err)
 {
+    return suite_parse_ignoring(out, path, text, NULL, err);
+}
+
+gb_status suite_parse_ignoring(suite **out, const char *path, const char *text,
+                               const char *ignored_key, gb_error *err)
+{
     *out = NULL;
     gb_error unused = {.message = ""};
-    suite_reader reader = {.path = path, .err = err ? err : &unused};
+    suite_reader reader = {.path = path, .err = err ? err : &unused, .ignored_key = ignored_key};
     reader.data_spec = train_spec_default();
     suite *target = reader.suite = calloc(1, sizeof *target);
     if (!target || !(target->path = strdup(path)) || !(target->text = strdup(text))) {
@@ -358,6 +365,15 @@ void suite_free(suite *target)
         free(target->path);
         free(target->text);
         free(target->cells);
+        for (int a = 0; a < target->n_axes; a++) {
+            free(target->axes[a].name);
+            for (int v = 0; v < target->axes[a].n_values; v++) {
+                free(target->axes[a].values[v]);
+            }
+            free(target->axes[a].values);
+        }
+        free(target->axes);
+        free(target->places);
         free(target->claims);
         free(target);
     }

@@ -82,6 +82,13 @@ typedef struct suite_claim {
     char source[256];
 } suite_claim;
 
+/* One line of [matrix]. */
+typedef struct suite_matrix_axis {
+    char *name; /* as written: "n_embd+n_head" */
+    int n_values;
+    char **values; /* as written: "768+12" */
+} suite_matrix_axis;
+
 typedef struct suite {
     char name[64];         /* [suite] name; letters, digits, '-', '_' and '.' */
     char *path;            /* as given */
@@ -93,6 +100,9 @@ typedef struct suite {
     int n_cells;
     suite_cell *cells; /* in the order of the file: the product, then named configs */
     int baseline;      /* index into cells */
+    int n_axes;
+    suite_matrix_axis *axes;
+    int *places; /* (n_cells, n_axes): the cell's value on each axis; -1: a named config */
     int n_claims;
     suite_claim *claims;
 } suite;

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "bench/suite_internal.h"
-
-enum { FINGERPRINT_BYTES = 1024 };
+#include "model/step_trace.h"
 
 /* A cell's place in an order by `key`, ties by position. */
 typedef struct ranked_cell {
@@ -18,49 +17,6 @@ static int ranked_compare(const void *a, const void *b)
     const ranked_cell *left = a, *right = b;
     int order = strcmp(left->key, right->key);
     return order ? order : (left->index > right->index) - (left->index < right->index);
-}
-
-static void fingerprint_add(char *out, const void *object, const gb_key *table)
-{
-    size_t used = strlen(out);
-    for (; table->name && used < FINGERPRINT_BYTES - 1; table++) {
-        gb_key_format(object, table, out + used, FINGERPRINT_BYTES - 1 - used);
-        used += strlen(out + used);
-        snprintf(out + used, FINGERPRINT_BYTES - used, "|");
-        used = strlen(out);
-    }
-}
-
-void suite_config_reduce(gpt_config *config, int64_t sequence_length)
-{
-    gpt_config plain = gpt_config_default();
-    if (config->attention_type == GPT_ATTENTION_SLIDING_WINDOW &&
-        config->window_size >= sequence_length - 1) {
-        config->attention_type = GPT_ATTENTION_STANDARD;
-    }
-    if (config->attention_type == GPT_ATTENTION_MQA) {
-        config->attention_type = GPT_ATTENTION_GQA;
-        config->n_kv_head = 1;
-    }
-    config->mlp_expansion_factor = (double)gpt_config_mlp_hidden(config) / (double)config->n_embd;
-    config->mlp_hidden_multiple_of = 0;
-    for (const gb_key *key = gpt_config_keys(); key->name; key++) {
-        if (!gpt_config_key_matters(config, key->name, NULL)) {
-            char text[256];
-            gb_key_format(&plain, key, text, sizeof text);
-            (void)gb_key_set(config, key, text, NULL); /* a default is always valid */
-        }
-    }
-}
-
-/* Equal text: equal model and training, whatever the names. */
-static void cell_fingerprint(const suite_cell *cell, char *out)
-{
-    gpt_config config = cell->config;
-    suite_config_reduce(&config, cell->spec.sequence_length);
-    out[0] = '\0';
-    fingerprint_add(out, &config, gpt_config_keys());
-    fingerprint_add(out, &cell->spec, train_spec_keys());
 }
 
 /* ---- equal cells ---- */
@@ -113,28 +69,45 @@ static gb_status axis_without_effect(suite_reader *reader, int a, int first, int
                               why);
         }
     }
-    return suite_fail(
-        reader, axis->lines[value],
-        "%s = %s and %s make the same model: cells '%s' and '%s' would be equal; keep "
-        "one of the values",
-        axis->written, one, other, cells[first].name, cells[second].name);
+    step_trace trace;
+    GB_TRY(step_trace_make(&trace, &cells[second].config, &cells[second].spec, false, reader->err));
+    return suite_fail(reader, axis->lines[value],
+                      "%s = %s and %s change nothing between cells '%s' and '%s': the same "
+                      "parameters, the same %lld calls with the same arguments in a step, the same "
+                      "schedule; keep one of the values",
+                      axis->written, one, other, cells[first].name, cells[second].name,
+                      (long long)trace.n_calls);
+}
+
+/* The cells ranked[0..n-1] do the same. Where two of them are neighbours, that axis is to blame. */
+static gb_status equal_cells_refuse(suite_reader *reader, const ranked_cell *ranked, int n)
+{
+    const suite_cell *cells = reader->suite->cells;
+    for (int second = 1; second < n; second++) {
+        for (int first = second - 1; first >= 0; first--) {
+            int axis = axis_between(reader, ranked[first].index, ranked[second].index);
+            if (axis >= 0) {
+                return axis_without_effect(reader, axis, ranked[first].index, ranked[second].index);
+            }
+        }
+    }
+    return suite_fail(reader, cells[ranked[1].index].line,
+                      "cells '%s' and '%s' are the same model and training: remove one of them",
+                      cells[ranked[0].index].name, cells[ranked[1].index].name);
 }
 
 static gb_status check_equal_cells(suite_reader *reader, const ranked_cell *ranked)
 {
-    const suite_cell *cells = reader->suite->cells;
-    for (int i = 1; i < reader->suite->n_cells; i++) {
-        int first = ranked[i - 1].index, second = ranked[i].index;
-        if (strcmp(ranked[i - 1].key, ranked[i].key) != 0) {
-            continue;
+    const int n = reader->suite->n_cells;
+    for (int i = 0; i < n;) {
+        int end = i + 1;
+        while (end < n && strcmp(ranked[i].key, ranked[end].key) == 0) {
+            end++;
         }
-        int axis = axis_between(reader, first, second);
-        if (axis >= 0) {
-            return axis_without_effect(reader, axis, first, second);
+        if (end - i > 1) {
+            return equal_cells_refuse(reader, ranked + i, end - i);
         }
-        return suite_fail(reader, cells[second].line,
-                          "cells '%s' and '%s' are the same model and training: remove one of them",
-                          cells[first].name, cells[second].name);
+        i = end;
     }
     return GB_OK;
 }
@@ -249,38 +222,34 @@ static gb_status check_configs(suite_reader *reader)
     return GB_OK;
 }
 
-gb_status suite_check_cells(suite_reader *reader)
+static gb_status check_ranked(suite_reader *reader, suite_effect *effects, ranked_cell *ranked)
 {
     const suite *target = reader->suite;
-    size_t n = (size_t)target->n_cells;
-    char(*fingerprints)[FINGERPRINT_BYTES] = calloc(n, sizeof *fingerprints);
+    const int n = target->n_cells;
+    GB_TRY(suite_effects_make(reader, effects));
+    for (int i = 0; i < n; i++) {
+        ranked[i] = (ranked_cell){effects[i].text, i};
+    }
+    qsort(ranked, (size_t)n, sizeof *ranked, ranked_compare);
+    GB_TRY(check_equal_cells(reader, ranked));
+    for (int i = 0; i < n; i++) {
+        ranked[i] = (ranked_cell){target->cells[i].name, i};
+    }
+    qsort(ranked, (size_t)n, sizeof *ranked, ranked_compare);
+    return check_equal_names(reader, ranked);
+}
+
+gb_status suite_check_cells(suite_reader *reader)
+{
+    size_t n = (size_t)reader->suite->n_cells;
+    GB_TRY(check_configs(reader));
+    GB_TRY(check_axes(reader));
+    suite_effect *effects = calloc(n, sizeof *effects);
     ranked_cell *ranked = calloc(n, sizeof *ranked);
-    if (!fingerprints || !ranked) {
-        free(ranked);
-        free(fingerprints);
-        return suite_no_memory(reader);
-    }
-    for (size_t i = 0; i < n; i++) {
-        cell_fingerprint(&target->cells[i], fingerprints[i]);
-        ranked[i] = (ranked_cell){fingerprints[i], (int)i};
-    }
-    qsort(ranked, n, sizeof *ranked, ranked_compare);
-    gb_status status = check_configs(reader);
-    if (status == GB_OK) {
-        status = check_axes(reader);
-    }
-    if (status == GB_OK) {
-        status = check_equal_cells(reader, ranked);
-    }
-    if (status == GB_OK) {
-        for (size_t i = 0; i < n; i++) {
-            ranked[i] = (ranked_cell){target->cells[i].name, (int)i};
-        }
-        qsort(ranked, n, sizeof *ranked, ranked_compare);
-        status = check_equal_names(reader, ranked);
-    }
+    gb_status status =
+        effects && ranked ? check_ranked(reader, effects, ranked) : suite_no_memory(reader);
     free(ranked);
-    free(fingerprints);
+    free(effects);
     return status == GB_OK ? check_common(reader) : status;
 }
 

@@ -73,6 +73,7 @@ typedef struct suite_reader {
     train_spec data_spec; /* defaults with [data] */
     suite_axis axes[SUITE_MAX_KEYS];
     int n_axes;
+    const char *ignored_key; /* suite_parse_ignoring */
 } suite_reader;
 
 /* ---- suite_sections.c ---- */
@@ -143,6 +144,9 @@ gb_status suite_cell_validate(suite_reader *reader, int cell, const suite_settin
 /* The settings that the axes give to a cell of the product; returns their number. */
 int suite_cell_settings(const suite_reader *reader, int cell, suite_setting own[SUITE_MAX_KEYS]);
 
+/* Copies the axes and every cell's place on them into the suite. */
+gb_status suite_axes_keep(suite_reader *reader);
+
 /* ---- suite_name.c ---- */
 
 /* Names the product's cells, 0 .. n_cells-1; docs/SUITES.md has the scheme. */
@@ -150,13 +154,24 @@ gb_status suite_matrix_name(suite_reader *reader);
 
 /* ---- suite_check.c: what only all cells together show ---- */
 
-/* Puts everything that cannot change the model to one value, so that two equal models read equal:
- * a window that sees the whole sequence is standard attention, mqa is gqa with one head, and the
- * hidden size alone says how wide the MLP is. */
-void suite_config_reduce(gpt_config *config, int64_t sequence_length);
-
 /* Unique names, no two equal cells, no axis or key without effect. */
 gb_status suite_check_cells(suite_reader *reader);
+
+/* ---- suite_effect.c: what a cell does ---- */
+
+/* Equal text: the same parameters, the same step, the same schedule, whatever the keys say. */
+typedef struct suite_effect {
+    char text[320];
+} suite_effect;
+
+/* One for each cell of the suite. The step is the one that the model code issues
+ * (model/step_trace.h), of equal configurations once. */
+gb_status suite_effects_make(suite_reader *reader, suite_effect *out);
+
+/* As suite_parse, of a program whose model and trainer would take the key's default whatever value
+ * they are given: so that tests can plant that fault. NULL: none. */
+gb_status suite_parse_ignoring(suite **out, const char *path, const char *text,
+                               const char *ignored_key, gb_error *err);
 
 /* The nearest cell name to `name`, or NULL. */
 const char *suite_nearest_cell(const suite_reader *reader, const char *name);

@@ -74,6 +74,23 @@ static int line_of_complaint(const suite_reader *reader, const char *message,
     return line;
 }
 
+/* Training such a model is fine; comparing it as if its attention were another is not. */
+static gb_status window_validate(const suite_cell *cell, gb_error *err)
+{
+    const int64_t window = gpt_config_window(&cell->config), T = cell->spec.sequence_length;
+    if (window == 0 || window < T - 1) {
+        return GB_OK;
+    }
+    char most[80] = "take attention_type = standard";
+    if (T > 2) {
+        snprintf(most, sizeof most, "window_size may be at most %lld", (long long)(T - 2));
+    }
+    return gb_fail(err, GB_ERR_USAGE,
+                   "window_size = %lld with sequence_length = %lld: every query sees all tokens "
+                   "before it, which is standard attention; %s",
+                   (long long)window, (long long)T, most);
+}
+
 gb_status suite_cell_validate(suite_reader *reader, int index, const suite_setting *own, int n_own)
 {
     suite_cell *cell = &reader->suite->cells[index];
@@ -82,6 +99,9 @@ gb_status suite_cell_validate(suite_reader *reader, int index, const suite_setti
     if (status == GB_OK) {
         train_spec_resolve(&cell->spec);
         status = train_spec_validate(&cell->spec, err);
+    }
+    if (status == GB_OK) {
+        status = window_validate(cell, err);
     }
     if (status != GB_OK) {
         int line = line_of_complaint(reader, err->message, own, n_own, cell->line);
@@ -309,4 +329,57 @@ gb_status suite_matrix_expand(suite_reader *reader)
         GB_TRY(suite_cell_validate(reader, c, own, n_own));
     }
     return GB_OK;
+}
+
+/* ---- for those who ask what an axis does ---- */
+
+static char *value_join(const suite_axis *axis, int value)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    for (int k = 0; out && k < axis->n_keys; k++) {
+        fprintf(out, "%s%s", k ? "+" : "", axis->texts[value * axis->n_keys + k]);
+    }
+    if (!out || fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static bool axis_keep(const suite_axis *axis, suite_matrix_axis *out)
+{
+    out->name = strdup(axis->written);
+    out->values = calloc((size_t)axis->n_values, sizeof *out->values);
+    bool ok = out->name && out->values;
+    for (int v = 0; v < axis->n_values && ok; v++) {
+        out->values[v] = value_join(axis, v);
+        ok = out->values[v] != NULL;
+        out->n_values += ok;
+    }
+    return ok;
+}
+
+gb_status suite_axes_keep(suite_reader *reader)
+{
+    suite *target = reader->suite;
+    const size_t n = (size_t)reader->n_axes;
+    if (n == 0) {
+        return GB_OK;
+    }
+    target->axes = calloc(n, sizeof *target->axes);
+    target->places = calloc((size_t)target->n_cells * n, sizeof *target->places);
+    bool ok = target->axes && target->places;
+    for (size_t a = 0; a < n && ok; a++) {
+        target->n_axes++;
+        ok = axis_keep(&reader->axes[a], &target->axes[a]);
+    }
+    for (int c = 0; c < target->n_cells && ok; c++) {
+        const suite_draft *draft = &reader->drafts[c];
+        for (size_t a = 0; a < n; a++) {
+            target->places[(size_t)c * n + a] = draft->section >= 0 ? -1 : draft->values[a];
+        }
+    }
+    return ok ? GB_OK : suite_no_memory(reader);
 }

@@ -25,7 +25,7 @@ _gptbench_options() { # COMMAND
     case $1 in
     run) echo --db --backend --only --dry-run --retry-failed --report --no-report --threads \
         --device --train --val ;;
-    plan) echo --backend --only --train --val --gflops --threads ;;
+    plan) echo --backend --only --train --val --gflops --threads --explain ;;
     report) echo --db --suite -o --output ;;
     compare) echo --db --suite --metric --fail-on ;;
     why) echo --db --suite --by --json --force ;;

@@ -89,6 +89,15 @@ void train_spec_resolve(train_spec *spec)
     }
 }
 
+void train_spec_reduce(train_spec *spec)
+{
+    spec->warmup_iters = spec->warmup_iters == 1 ? 0 : spec->warmup_iters;
+    spec->warmdown_iters = spec->warmdown_iters == 1 ? 0 : spec->warmdown_iters;
+    if (spec->val_loss_every > spec->num_iterations) {
+        spec->val_loss_every = spec->num_iterations;
+    }
+}
+
 gb_status train_spec_validate(const train_spec *spec, gb_error *err)
 {
     if (spec->warmup_iters + spec->warmdown_iters > spec->num_iterations) {

@@ -31,6 +31,10 @@ const gb_key *train_spec_data_keys(void);
 train_spec train_spec_default(void);
 /* Fills every auto field, rounds val_tokens down to whole batches (at least one). */
 void train_spec_resolve(train_spec *spec);
+/* Puts what cannot change a run to one value, of a resolved spec: a warm-up or warm-down of one
+ * step has the peak rate in it and is none; validations further apart than the run is long are
+ * those before and after it alone. */
+void train_spec_reduce(train_spec *spec);
 /* GB_ERR_USAGE with the reason: warm-up and warm-down longer than the run, no data given, ... */
 gb_status train_spec_validate(const train_spec *spec, gb_error *err);
 

@@ -53,6 +53,12 @@ check "--train replaces the data" has '^train +x/\*\.bin +'
 plan suites/expansion_x_width.ini --backend cpu --gflops 300
 check "the sweep has 34 cells" has '34 cells x 1 replicate = 34 runs'
 
+# 192 wide: 4 * 192 = 768, 3 * 192 = 576.
+plan suites/quick.ini --explain
+check "--explain says what an axis changes" \
+    has 'mlp\.c_fc 192x768 → 192x576, mlp\.c_proj 768x192 → 576x192'
+check "and plans nothing" [ "$(grep -c 'estimated time' "$dir/out")" -eq 0 ]
+
 for suite in suites/*.ini tests/fixtures/suites/*.ini; do
     plan "$suite" --backend cpu --gflops 100
     check "$suite is planned without its data" [ "$rc" -eq 0 ]

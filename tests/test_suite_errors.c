@@ -161,9 +161,12 @@ static const bad_suite bad_cells[] = {
      "s.ini:8: two cells are named 'a' (the other: line 6): give one of them another name"},
     {OK CFG "[config b]\nn_embd = 768\n",
      "s.ini:8: cells 'a' and 'b' are the same model and training: remove one of them"},
-    /* a window that sees all 512 tokens is plain causal attention */
+    /* a window that sees all 512 tokens is plain causal attention: 511 before the last query */
     {OK CFG "[config b]\nattention_type = sliding_window\nwindow_size = 511\n",
-     "s.ini:8: cells 'a' and 'b' are the same model and training: remove one of them"},
+     "s.ini:10: cell 'b': window_size = 511 with sequence_length = 512: every query sees all "
+     "tokens "
+     "before it, which is standard attention; window_size may be at most 510"},
+    {OK CFG "[config b]\nattention_type = sliding_window\nwindow_size = 510\n", NULL},
     {OK "[config a]\nmodel = d12\nn_kv_head = 2\n",
      "s.ini:8: n_kv_head has no effect in cell 'a': n_kv_head has an effect only with "
      "attention_type = gqa"},
@@ -218,8 +221,33 @@ static const bad_suite bad_matrix[] = {
      "s.ini:8: n_kv_head = 2 and 4 make no difference between cells 'kv2' and 'base': n_kv_head "
      "has an effect only with attention_type = gqa"},
     {OK "[matrix]\nmlp_expansion_factor = 3, 3.0\n",
-     "s.ini:7: mlp_expansion_factor = 3 and 3.0 make the same model: cells 'e3' and 'e3.0' would "
-     "be equal; keep one of the values"},
+     "s.ini:7: mlp_expansion_factor = 3 and 3.0 change nothing between cells 'e3' and 'e3.0': the "
+     "same parameters, the same 274 calls with the same arguments in a step, the same schedule; "
+     "keep one of the values"},
+    /* heads of one width, as many of keys as of queries: the ops of standard attention */
+    {OK "[matrix]\nattention_type+n_kv_head = standard+4, gqa+12\n",
+     "s.ini:7: attention_type+n_kv_head = standard+4 and gqa+12 change nothing between cells "
+     "'base' "
+     "and 'gqa-kv12': the same parameters, the same 274 calls with the same arguments in a step, "
+     "the same schedule; keep one of the values"},
+    /* the only layer is the last, whose activation is still there */
+    {OK "[model]\nn_layer = 1\n[matrix]\nrecompute_activations = false, true\n",
+     "s.ini:9: recompute_activations = false and true change nothing between cells 'base' and "
+     "'recompute': the same parameters, the same 32 calls with the same arguments in a step, the "
+     "same schedule; keep one of the values"},
+    /* lr * (0 + 1) / 1 is the peak */
+    {OK "[matrix]\nwarmup_iters = 0, 1\n",
+     "s.ini:7: warmup_iters = 0 and 1 change nothing between cells 'warmup0' and 'warmup1': the "
+     "same parameters, the same 274 calls with the same arguments in a step, the same schedule; "
+     "keep one of the values"},
+    /* 1000 steps: both have one validation before and one after */
+    {OK "[matrix]\nval_loss_every = 1000, 2000\n",
+     "s.ini:7: val_loss_every = 1000 and 2000 change nothing between cells 'val_loss_every1000' "
+     "and 'val_loss_every2000': the same parameters, the same 274 calls with the same arguments in "
+     "a step, the same schedule; keep one of the values"},
+    {OK "[model]\nattention_type = sliding_window\n[matrix]\nwindow_size = 64, 512\n",
+     "s.ini:9: cell 'w512': window_size = 512 with sequence_length = 512: every query sees all "
+     "tokens before it, which is standard attention; window_size may be at most 510"},
     {OK "[matrix]\nmlp_expansion_factor = 8/3\n",
      NULL}, /* 8/3 * 768 = 2048 exactly: a good suite, here to show that it is */
     {OK "[matrix]\nmodel = d12\nn_embd = 768, 800\n",
