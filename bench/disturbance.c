@@ -17,6 +17,11 @@ static const struct {
 };
 enum { N_NAMES = sizeof NAMES / sizeof *NAMES };
 
+unsigned disturbance_bit(int index)
+{
+    return NAMES[index].bit;
+}
+
 void disturbance_names(unsigned mask, char out[DISTURBANCE_NAMES_SIZE])
 {
     size_t used = 0;
@@ -93,6 +98,21 @@ static unsigned sample_judge(const gb_sample *sample, bool gpu, double median)
     return mask;
 }
 
+/* What the step itself tells. */
+static unsigned step_judge(const disturbance_span *step, bool gpu)
+{
+    double most = DISTURBANCE_PREEMPTIONS_PER_S_LIMIT * (step->end_s - step->start_s);
+    unsigned mask = 0;
+    if (step->major_faults > 0 || step->minor_faults > DISTURBANCE_MINOR_FAULTS_LIMIT) {
+        mask |= DISTURBANCE_PAGE_FAULTS;
+    }
+    if (!gpu && step->preemptions >= DISTURBANCE_PREEMPTIONS_LEAST &&
+        (double)step->preemptions > most) {
+        mask |= DISTURBANCE_PREEMPTED;
+    }
+    return mask;
+}
+
 /* The first sample after `time`; samples ascend. */
 static size_t sample_after(const gb_sample *samples, size_t m, double time)
 {
@@ -117,12 +137,13 @@ gb_status disturbance_mark(const disturbance_span *steps, size_t n, const gb_sam
     }
     GB_TRY(clock_median(steps, n, samples, m, gpu, &median, err));
     for (size_t i = 0; i < n; i++) {
-        unsigned known = 0, mask = 0;
+        unsigned mask = step_judge(&steps[i], gpu);
+        bool known = mask != 0;
         size_t k = sample_after(samples, m, steps[i].start_s);
         for (k = k > 0 ? k : 1; k < m && samples[k - 1].monotonic_s < steps[i].end_s; k++) {
             unsigned judged = sample_judge(&samples[k], gpu, median);
             if (judged != DISTURBANCE_UNKNOWN) {
-                known = 1;
+                known = true;
                 mask |= judged;
             }
         }

@@ -16,6 +16,13 @@
 /* A clock this much under the run's median, or this much of the CPU time stolen, is bad. */
 #define DISTURBANCE_CLOCK_DROP_LIMIT 0.05
 #define DISTURBANCE_STEAL_LIMIT      0.05
+/* A warm step allocates nothing, so it faults for the next pages of its data alone: so many minor
+ * faults, or one that reads a disk, are something else. */
+#define DISTURBANCE_MINOR_FAULTS_LIMIT 64
+/* The kernel's own threads, and the process that watches, push a thread aside now and then;
+ * somebody who wants the CPU does it at every tick of the scheduler, some 250 times a second. */
+#define DISTURBANCE_PREEMPTIONS_PER_S_LIMIT 50
+#define DISTURBANCE_PREEMPTIONS_LEAST       3
 /* Timed steps that last less together are within a few samples: no energy is told then. */
 #define DISTURBANCE_ENERGY_LEAST_S 1.0
 
@@ -23,7 +30,19 @@
 #define DISTURBANCES(X)                                                                            \
     X(THROTTLED, 1, "throttled")   /* a GPU reason in GB_THROTTLE_TROUBLE */                       \
     X(CLOCK_DROP, 2, "clock_drop") /* of the GPU in a GPU run, of the CPU otherwise */             \
-    X(STEAL, 4, "steal")
+    X(STEAL, 4, "steal")                                                                           \
+    X(PAGE_FAULTS, 8, "page_faults")                                                               \
+    X(PREEMPTED, 16, "preempted") /* other programs wanted the CPUs of a CPU run */
+
+/* Their positions in an array with one element for each. */
+enum {
+#define X(suffix, bit, name) DISTURBANCE_INDEX_##suffix,
+    DISTURBANCES(X)
+#undef X
+        DISTURBANCE_KINDS
+};
+/* The bit of the kind at a position. */
+unsigned disturbance_bit(int index);
 
 enum {
 #define X(suffix, bit, name) DISTURBANCE_##suffix = (bit),
@@ -42,6 +61,7 @@ unsigned disturbance_from_names(const char *names);
 typedef struct disturbance_span {
     double start_s, end_s; /* ascending from step to step */
     bool timed;
+    int64_t major_faults, minor_faults, preemptions; /* model/observer.h */
 } disturbance_span;
 
 /* Writes the marks of n steps, from m samples ascending in time. With `gpu` the clock is the

@@ -181,7 +181,8 @@ static bool start_valid(const train_start *e)
 static bool step_valid(const train_step *e)
 {
     return e->step >= 0 && e->tag >= 0 && e->tag < TRAIN_STEP_TAGS && duration_valid(e->step_ms) &&
-           isfinite(e->learning_rate) && isfinite(e->flops_issued) && isfinite(e->ended_s);
+           isfinite(e->learning_rate) && isfinite(e->flops_issued) && isfinite(e->ended_s) &&
+           e->major_faults >= 0 && e->minor_faults >= 0 && e->preemptions >= 0;
 }
 
 static bool eval_valid(const train_eval *e)

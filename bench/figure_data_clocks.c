@@ -117,7 +117,8 @@ static int stretch_color(unsigned mask)
 {
     return mask & DISTURBANCE_THROTTLED    ? 0xd55e00
            : mask & DISTURBANCE_CLOCK_DROP ? 0xe69f00
-                                           : 0xcc79a7;
+           : mask & DISTURBANCE_STEAL      ? 0xcc79a7
+                                           : 0x999999;
 }
 
 /* Neighbours closer than a pixel are drawn as one. */
@@ -182,9 +183,10 @@ static void write_legend(FILE *out)
 {
     fprintf(out,
             "# slot\ttext\tcolor\n1\tbusy\t%d\n2\tsteal\t%d\n3\tthrottled\t%d\n"
-            "4\tclock drop\t%d\n5\tsteal over 5 %%\t%d\n",
+            "4\tclock drop\t%d\n5\tsteal over 5 %%\t%d\n6\tother programs\t%d\n",
             0x303030, 0x0072b2, stretch_color(DISTURBANCE_THROTTLED),
-            stretch_color(DISTURBANCE_CLOCK_DROP), stretch_color(DISTURBANCE_STEAL));
+            stretch_color(DISTURBANCE_CLOCK_DROP), stretch_color(DISTURBANCE_STEAL),
+            stretch_color(DISTURBANCE_PREEMPTED));
 }
 
 static gb_status write_file(const char *dir, const char *name, const clocks_run *runs, int n,

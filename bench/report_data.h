@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/disturbance.h"
 #include "bench/stats.h"
 #include "kernels/status.h"
 
@@ -76,7 +77,8 @@ typedef struct report_sensors {
     int64_t n_stretches;
     double end_s;        /* of the last step */
     int64_t timed_known; /* timed steps that were watched, and of these the marked ones */
-    int64_t timed_marked, timed_throttled, timed_clock_drop, timed_steal;
+    int64_t timed_marked;
+    int64_t timed_by[DISTURBANCE_KINDS]; /* for DISTURBANCE_INDEX_* */
     double energy_per_token_j;
 } report_sensors;
 

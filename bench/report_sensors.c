@@ -90,9 +90,9 @@ static void timed_count(report_sensors *s, unsigned mask)
 {
     s->timed_known++;
     s->timed_marked += mask != 0;
-    s->timed_throttled += (mask & DISTURBANCE_THROTTLED) != 0;
-    s->timed_clock_drop += (mask & DISTURBANCE_CLOCK_DROP) != 0;
-    s->timed_steal += (mask & DISTURBANCE_STEAL) != 0;
+    for (int k = 0; k < DISTURBANCE_KINDS; k++) {
+        s->timed_by[k] += (mask & disturbance_bit(k)) != 0;
+    }
 }
 
 /* Counts the marks of timed steps and joins marked steps that follow each other to stretches. */
@@ -198,9 +198,9 @@ static report_sensors entry_sum(const report_entry *entry)
         const report_sensors *s = &entry->runs[r]->sensors;
         sum.timed_known += s->timed_known;
         sum.timed_marked += s->timed_marked;
-        sum.timed_throttled += s->timed_throttled;
-        sum.timed_clock_drop += s->timed_clock_drop;
-        sum.timed_steal += s->timed_steal;
+        for (int k = 0; k < DISTURBANCE_KINDS; k++) {
+            sum.timed_by[k] += s->timed_by[k];
+        }
         if (isfinite(s->energy_per_token_j)) {
             sum.energy_per_token_j += s->energy_per_token_j;
             known++;
@@ -216,9 +216,9 @@ static void add_row(table *t, const report_entry *entry, const report_sensors *s
     table_add_cell(t, "%s", entry->label);
     table_add_cell(t, "%lld", (long long)sum->timed_known);
     table_add_cell(t, "%lld", (long long)sum->timed_marked);
-    table_add_cell(t, "%lld", (long long)sum->timed_throttled);
-    table_add_cell(t, "%lld", (long long)sum->timed_clock_drop);
-    table_add_cell(t, "%lld", (long long)sum->timed_steal);
+    for (int k = 0; k < DISTURBANCE_KINDS; k++) {
+        table_add_cell(t, "%lld", (long long)sum->timed_by[k]);
+    }
     if (energy) {
         table_add_cell(t, isfinite(sum->energy_per_token_j) ? "%.4g" : "-",
                        1e3 * sum->energy_per_token_j);
@@ -227,11 +227,12 @@ static void add_row(table *t, const report_entry *entry, const report_sensors *s
 
 static gb_status write_table(document *doc, const report_data *data, bool energy, gb_error *err)
 {
-    static const char *const headings[] = {"timed steps watched", "marked", "throttled",
-                                           "clock drop",          "steal",  "mJ/token"};
+    static const char *const headings[] = {"timed steps watched", "marked",  "throttled",
+                                           "clock drop",          "steal",   "page faults",
+                                           "preempted",           "mJ/token"};
     table *t = table_create();
     table_add_column(t, "config", TABLE_LEFT);
-    for (int i = 0; i < 5 + energy; i++) {
+    for (int i = 0; i < 2 + DISTURBANCE_KINDS + energy; i++) {
         table_add_column(t, headings[i], TABLE_RIGHT);
     }
     for (int i = 0; i < data->n_entries; i++) {
@@ -264,8 +265,9 @@ gb_status report_write_disturbances(document *doc, const report_data *data, gb_e
     }
     document_paragraph(doc,
                        "%s of %s timed steps are marked: while they ran a GPU was throttled, the "
-                       "clock was more than 5 %% under the run's median, or more than 5 %% of the "
-                       "CPU time went to other virtual machines. They stay in step_avg.%s",
+                       "clock was more than 5 %% under the run's median, more than 5 %% of the "
+                       "CPU time went to other virtual machines, pages had to be fetched, or other "
+                       "programs pushed the run off its CPUs. They stay in step_avg.%s",
                        number_count(marked).text, number_count(known).text,
                        energy ? "" : " No energy counter could be read.");
     return marked > 0 || energy ? write_table(doc, data, energy, err) : GB_OK;

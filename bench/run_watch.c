@@ -70,7 +70,10 @@ gb_status run_watch_step(run_watch *w, const train_step *step, gb_error *err)
     GB_TRY(array_grow((void **)&w->steps, w->n_steps, sizeof *w->steps, err));
     w->steps[w->n_steps++] = (disturbance_span){.start_s = step->ended_s - step->step_ms / 1e3,
                                                 .end_s = step->ended_s,
-                                                .timed = step->tag == TRAIN_STEP_TIMED};
+                                                .timed = step->tag == TRAIN_STEP_TIMED,
+                                                .major_faults = step->major_faults,
+                                                .minor_faults = step->minor_faults,
+                                                .preemptions = step->preemptions};
     return GB_OK;
 }
 

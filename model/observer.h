@@ -53,6 +53,8 @@ typedef struct train_step {
     double flops_issued; /* summed over the ops of this step */
     double ended_s;      /* when the host saw its end: CLOCK_MONOTONIC, as samples have it
                           * (kernels/sensors); the runner counts it from the start of the run */
+    int64_t major_faults, minor_faults; /* page faults of this process meanwhile */
+    int64_t preemptions; /* how often one of its threads had to leave a CPU to others meanwhile */
 } train_step;
 
 typedef struct train_eval {

@@ -213,6 +213,7 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
     s->step.step = t->steps_issued;
     s->step.learning_rate = learning_rate_at(t, t->steps_issued);
     if (t->n_under_way == 0) {
+        getrusage(RUSAGE_SELF, &t->usage_before);
         GB_TRY(gpt_clock_start(t->model, err));
     }
     const double started_ms = now_ms();
@@ -243,6 +244,17 @@ static train_step_tag tag_of_step(const trainer *t, const step_under_way *s)
                                                         : TRAIN_STEP_TIMED;
 }
 
+/* What befell this process since the step before. */
+static void usage_note(trainer *t, train_step *step)
+{
+    struct rusage now;
+    getrusage(RUSAGE_SELF, &now);
+    step->major_faults = now.ru_majflt - t->usage_before.ru_majflt;
+    step->minor_faults = now.ru_minflt - t->usage_before.ru_minflt;
+    step->preemptions = now.ru_nivcsw - t->usage_before.ru_nivcsw;
+    t->usage_before = now;
+}
+
 /* Waits for the oldest step under way and tells of it. */
 static gb_status take_step(trainer *t, gb_error *err)
 {
@@ -258,6 +270,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     step->train_loss = results.loss_sum / (double)train_spec_tokens_per_step(t->spec);
     step->grad_norm = results.grad_norm;
     step->step_ms = results.elapsed_ms;
+    usage_note(t, step);
     step->ended_s = now_ms() / 1e3;
     t->train_time_ms += step->step_ms;
     if (s->purpose == TRAINER_PROFILED) {

@@ -4,6 +4,8 @@
 #ifndef GPTBENCH_MODEL_TRAINER_INTERNAL_H
 #define GPTBENCH_MODEL_TRAINER_INTERNAL_H
 
+#include <sys/resource.h>
+
 #include "model/gpt.h"
 #include "model/loader.h"
 #include "model/trainer.h"
@@ -46,8 +48,9 @@ typedef struct trainer {
     double data_ms; /* of the profiled steps */
     double profiled_ms;
     int64_t profiled_steps, data_calls;
-    double flops_before; /* of the ledger at the start of the step */
-    bool idle_known;     /* what the ledger leaves of a step is idle time */
+    double flops_before;        /* of the ledger at the start of the step */
+    struct rusage usage_before; /* at the end of the step before */
+    bool idle_known;            /* what the ledger leaves of a step is idle time */
 } trainer;
 
 /* ---- trainer.c ---- */

@@ -12,6 +12,11 @@
 
 enum { SAMPLES = 9, STEPS = 8 };
 
+static disturbance_span span(double start_s, double end_s, bool timed)
+{
+    return (disturbance_span){.start_s = start_s, .end_s = end_s, .timed = timed};
+}
+
 /* Samples at 0, 1, ..., 8 s: an undisturbed GPU and CPU. */
 static void samples_make(gb_sample *samples)
 {
@@ -30,7 +35,7 @@ static void samples_make(gb_sample *samples)
 static void steps_make(disturbance_span *steps)
 {
     for (int i = 0; i < STEPS; i++) {
-        steps[i] = (disturbance_span){i + 0.25, i + 0.75, true};
+        steps[i] = span(i + 0.25, i + 0.75, true);
     }
 }
 
@@ -71,6 +76,36 @@ static void test_marks(void **state)
     check_marks(steps, samples, SAMPLES, false, cpu);
 }
 
+/* What a step says of itself, with and without samples. The limits: one major fault, more than 64
+ * minor ones, 3 preemptions and more than 50 in a second (a step here lasts half of one). */
+static void test_faults_and_preemptions(void **state)
+{
+    (void)state;
+    gb_sample samples[SAMPLES];
+    disturbance_span steps[STEPS];
+    samples_make(samples);
+    steps_make(steps);
+    steps[0].major_faults = 1;
+    steps[1].minor_faults = 64;
+    steps[2].minor_faults = 65;
+    steps[3].preemptions = 25;
+    steps[4].preemptions = 26;
+    steps[5].end_s = steps[5].start_s + 0.01; /* a short one: 50 a second are half of one */
+    steps[5].preemptions = 2;
+    steps[6].end_s = steps[6].start_s + 0.01;
+    steps[6].preemptions = 3;
+    const unsigned char cpu[STEPS] = {8, 0, 8, 0, 16, 0, 16, 0};
+    check_marks(steps, samples, SAMPLES, false, cpu);
+    /* A GPU does not mind who else is on the CPU. */
+    const unsigned char gpu[STEPS] = {8, 0, 8, 0, 0, 0, 0, 0};
+    check_marks(steps, samples, SAMPLES, true, gpu);
+    const unsigned char unsampled[STEPS] = {8, 128, 8, 128, 16, 128, 16, 128};
+    check_marks(steps, samples, 0, false, unsampled);
+    samples[1].cpu_steal = 1; /* together with what a sample says */
+    const unsigned char both[STEPS] = {8 | 4, 0, 8, 0, 16, 0, 16, 0};
+    check_marks(steps, samples, SAMPLES, false, both);
+}
+
 /* A step belongs to every stretch that it touches, short ones to the one that they lie in. */
 static void test_overlap(void **state)
 {
@@ -79,9 +114,14 @@ static void test_overlap(void **state)
     disturbance_span steps[STEPS];
     samples_make(samples);
     samples[3].cpu_steal = 0.5; /* from 2 s to 3 s */
-    const disturbance_span spans[STEPS] = {{0.0, 2.0, true}, {1.9, 2.0, true}, {2.0, 2.1, true},
-                                           {2.4, 2.4, true}, {2.9, 3.0, true}, {3.0, 3.1, true},
-                                           {2.9, 3.5, true}, {3.5, 7.0, true}};
+    const disturbance_span spans[STEPS] = {{.start_s = 0.0, .end_s = 2.0, .timed = true},
+                                           {.start_s = 1.9, .end_s = 2.0, .timed = true},
+                                           {.start_s = 2.0, .end_s = 2.1, .timed = true},
+                                           {.start_s = 2.4, .end_s = 2.4, .timed = true},
+                                           {.start_s = 2.9, .end_s = 3.0, .timed = true},
+                                           {.start_s = 3.0, .end_s = 3.1, .timed = true},
+                                           {.start_s = 2.9, .end_s = 3.5, .timed = true},
+                                           {.start_s = 3.5, .end_s = 7.0, .timed = true}};
     memcpy(steps, spans, sizeof steps);
     const unsigned char expected[STEPS] = {0, 0, 4, 4, 4, 0, 4, 0};
     check_marks(steps, samples, SAMPLES, true, expected);
@@ -123,7 +163,7 @@ static void test_median_is_of_the_steps(void **state)
     disturbance_span steps[STEPS];
     samples_make(samples);
     for (int i = 0; i < STEPS; i++) {
-        steps[i] = (disturbance_span){6.1 + 0.1 * i, 6.2 + 0.1 * i, true};
+        steps[i] = span(6.1 + 0.1 * i, 6.2 + 0.1 * i, true);
     }
     for (int k = 0; k <= 6; k++) {
         samples[k].gpu_clock_mhz = 3000; /* 2000, while there are steps, is a third less */
@@ -230,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_faults_and_preemptions),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_what_is_not_known),
         cmocka_unit_test(test_median_is_of_the_steps),
