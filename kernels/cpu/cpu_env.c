@@ -27,22 +27,37 @@ int cpu_env_is_lesser_coretype(const char *coretype, int has_avx2, int has_avx51
     return has_avx2;
 }
 
-void cpu_env_prepare(char **argv)
+/* Whether OPENBLAS_CORETYPE was to be removed, and is. */
+static int coretype_drop(void)
 {
-    static const char guard[] = "GPTBENCH_CORETYPE_CHECKED";
     const char *coretype = getenv("OPENBLAS_CORETYPE");
     const char *keep = getenv("GPTBENCH_KEEP_CORETYPE");
-    if (coretype == NULL || coretype[0] == '\0' || getenv(guard) != NULL ||
-        (keep != NULL && keep[0] == '1')) {
-        return;
+    if (coretype == NULL || coretype[0] == '\0' || (keep != NULL && keep[0] == '1')) {
+        return 0;
     }
     int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     int has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512vl");
-    if (!cpu_env_is_lesser_coretype(coretype, has_avx2, has_avx512)) {
+    return cpu_env_is_lesser_coretype(coretype, has_avx2, has_avx512) &&
+           unsetenv("OPENBLAS_CORETYPE") == 0;
+}
+
+/* Whether a spin count was to be set, and is. */
+static int spin_bound(void)
+{
+    return getenv("OMP_WAIT_POLICY") == NULL && getenv("GOMP_SPINCOUNT") == NULL &&
+           setenv("GOMP_SPINCOUNT", CPU_ENV_SPIN_COUNT, 1) == 0;
+}
+
+void cpu_env_prepare(char **argv)
+{
+    static const char guard[] = "GPTBENCH_ENVIRONMENT_CHECKED";
+    if (getenv(guard) != NULL) {
         return;
     }
-    if (setenv(guard, "1", 1) == 0 && unsetenv("OPENBLAS_CORETYPE") == 0) {
+    int changed = coretype_drop();
+    changed |= spin_bound();
+    if (changed && setenv(guard, "1", 1) == 0) {
         execv("/proc/self/exe", argv);
     }
 }

@@ -2,11 +2,22 @@
 #ifndef GPTBENCH_KERNELS_CPU_ENV_H
 #define GPTBENCH_KERNELS_CPU_ENV_H
 
-/* Call first in main. OpenBLAS picks its kernels when it is loaded, and obeys OPENBLAS_CORETYPE
+/* How often a thread looks before it goes to sleep at a barrier. */
+#define CPU_ENV_SPIN_COUNT "3000"
+
+/* Call first in main. Two things are put right, by starting over once, from /proc/self/exe with the
+ * same arguments. Returns when there is nothing to do, or when starting over failed: the program
+ * works either way.
+ *
+ * OpenBLAS picks its kernels when it is loaded, and obeys OPENBLAS_CORETYPE
  * even where that names an older core than this one (Haswell on an AVX-512 machine halves the
- * rate). Where the variable is set to such a core type, it is removed and the program starts over
- * once, from /proc/self/exe with the same arguments. GPTBENCH_KEEP_CORETYPE=1 keeps it. Returns
- * when there is nothing to do, or when starting over failed: the program works either way. */
+ * rate). Where the variable is set to such a core type, it is removed. GPTBENCH_KEEP_CORETYPE=1
+ * keeps it.
+ *
+ * OpenMP's threads spin at barriers, by default so long that on a machine with other work a thread
+ * spins away the time that the one it waits for should get: steps then take ten times as long and
+ * more. Where neither OMP_WAIT_POLICY nor GOMP_SPINCOUNT is set, GOMP_SPINCOUNT is, to
+ * CPU_ENV_SPIN_COUNT. */
 void cpu_env_prepare(char **argv);
 
 /* True when `coretype` names an OpenBLAS core that has less than this CPU: no AVX-512 where the
