@@ -8,15 +8,14 @@
  *   linear drift         `drift` over the whole session, the same for every arm
  *   wave                 a sine of amplitude `wave` with `waves` periods, phase drawn per session
  *   block weather        AR(1) from block to block, coefficient `ar`, stationary sd `ar_sd`; by
- *                        `ar_inside` also between the bursts of a block (a random walk's step there)
- *   burst                normal, sd `burst_sd`, independent for each burst
- *   step                 log of a gamma variate with mean 1 and coefficient of variation `step_cv`,
- *                        independent for each step: skewed, as step times are
- *   outliers             with chance `outlier`, the whole burst takes 1 + `outlier_size` * E times as
- *                        long, E exponential with mean 1: another process in between, always slower
- *   clocks               two states, the slow one `clock_gap` slower; after each *step* the state
- *                        flips with chance 1 / `clock_dwell`, so it also flips inside bursts
- * A burst's statistic is the mean of its steps. */
+ *                        `ar_inside` also between the bursts of a block (a random walk's step
+ * there) burst                normal, sd `burst_sd`, independent for each burst step log of a gamma
+ * variate with mean 1 and coefficient of variation `step_cv`, independent for each step: skewed, as
+ * step times are outliers             with chance `outlier`, the whole burst takes 1 +
+ * `outlier_size` * E times as long, E exponential with mean 1: another process in between, always
+ * slower clocks               two states, the slow one `clock_gap` slower; after each *step* the
+ * state flips with chance 1 / `clock_dwell`, so it also flips inside bursts A burst's statistic is
+ * the mean of its steps. */
 #ifndef GPTBENCH_TESTS_SIMULATED_BLOCKS_H
 #define GPTBENCH_TESTS_SIMULATED_BLOCKS_H
 
@@ -36,7 +35,7 @@ typedef struct noise_model {
     double clock_gap, clock_dwell; /* dwell in steps; 0: one clock */
 } noise_model;
 
-enum { SIM_STEPS = 8, SIM_MAX_ARMS = 8, SIM_MAX_BLOCKS = 400 };
+enum { SIM_STEPS = 8, SIM_MAX_ARMS = 8, SIM_MAX_BLOCKS = 1500 };
 
 typedef struct sim_random {
     uint64_t seed, counter;
@@ -73,17 +72,16 @@ typedef struct session {
 static inline session session_begin(const noise_model *model, size_t n_arms, size_t planned_blocks,
                                     uint64_t seed)
 {
-    session s = {.model = model,
-                 .random = {seed, 0},
-                 .n_arms = n_arms,
-                 .planned_blocks = planned_blocks};
+    session s = {
+        .model = model, .random = {seed, 0}, .n_arms = n_arms, .planned_blocks = planned_blocks};
     s.phase = 2 * M_PI * sim_uniform(&s.random);
     s.weather = model->ar_sd * sim_normal(&s.random);
     s.slow = sim_uniform(&s.random) < 0.5;
     return s;
 }
 
-/* Mean step time of one burst of an arm whose true time is 1, at `when` (0: begin, 1: planned end). */
+/* Mean step time of one burst of an arm whose true time is 1, at `when` (0: begin, 1: planned end).
+ */
 static inline double session_burst(session *s, double when)
 {
     const noise_model *m = s->model;
@@ -125,7 +123,8 @@ static inline void session_block(session *s, const double *true_ms, double *ms)
 }
 
 /* "calm" is a quiet machine, "all at once" the sum of the others. */
-static const noise_model sim_models[] = {
+enum { SIM_FAST_CLOCKS = 7, SIM_MODELS = 9 };
+static const noise_model sim_models[SIM_MODELS] = {
     {.name = "calm", .burst_sd = 0.002, .step_cv = 0.01},
     {.name = "drift",
      .drift = 0.05,
@@ -139,7 +138,7 @@ static const noise_model sim_models[] = {
      .ar_inside = 0.002,
      .burst_sd = 0.003,
      .step_cv = 0.02},
-    {.name = "skewed steps", .burst_sd = 0.002, .step_cv = 0.08},
+    {.name = "skewed steps", .burst_sd = 0.002, .step_cv = 0.05},
     {.name = "outliers 3 %",
      .burst_sd = 0.004,
      .step_cv = 0.02,

@@ -1,0 +1,390 @@
+/* Do verdicts keep their promises? Thousands of suites with known truth and the noise of
+ * simulated_blocks.h are judged, and the shares of right and wrong are held against the promise:
+ *
+ *   plain 95 % intervals hold the truth in 93 to 97 % of cases, in every scenario;
+ *   of suites whose configs are truly inside the band, at most 5 % have any FASTER or SLOWER;
+ *   a true difference of 1 % is found in at least 90 % at the number of blocks that the planner
+ *   proposes from the first ten;
+ *   stopping by precision leaves coverage above 93 %.
+ *
+ * The expected numbers are those promises, not earlier output. Seeds are fixed, so a run gives the
+ * same counts each time. Suites and resamples per test: `scale` below. Sanitized builds do a tenth
+ * of the suites, with limits that allow for the larger chance error (three standard errors). `make
+ * simulate` does ten times as many and prints the figures that docs/MEASURING.md quotes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bench/block_count.h"
+#include "bench/drift.h"
+#include "bench/noise.h"
+#include "tests/simulated_blocks.h"
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED 1
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { ARMS = 8, CONFIGS = 6, CONTROL = 7, RESAMPLES = 800 }; /* baseline, six configs, A/A */
+
+/* How many suites, for a test that has `suites` in an ordinary build. */
+static size_t scaled(size_t suites)
+{
+    const char *simulate = getenv("GPTBENCH_SIMULATE");
+    return simulate ? suites * 10 : SANITIZED ? suites / 10 : suites;
+}
+
+/* Three standard errors of a share p among n independent cases. */
+static double slack(double p, size_t n)
+{
+    return 3 * sqrt(p * (1 - p) / (double)n);
+}
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+    if (getenv("GPTBENCH_SIMULATE")) {
+        va_list arguments;
+        va_start(arguments, format);
+        vprint_message(format, arguments);
+        va_end(arguments);
+    }
+}
+
+/* ---- a suite ---- */
+
+typedef struct sim_suite {
+    const noise_model *model;
+    session session;
+    size_t n;
+    double true_ms[ARMS];
+    double ms[ARMS][SIM_MAX_BLOCKS];
+} sim_suite;
+
+static void suite_begin(sim_suite *s, int model, uint64_t test, size_t number, double ratio)
+{
+    s->model = &sim_models[model];
+    s->n = 0;
+    uint64_t seed = stats_random_u64(test * 1000 + (uint64_t)model, number);
+    s->session = session_begin(s->model, ARMS, 30, seed);
+    for (int arm = 0; arm < ARMS; arm++) {
+        s->true_ms[arm] = arm == 0 || arm == CONTROL ? 100 : 100 * ratio;
+    }
+}
+
+static void suite_run(sim_suite *s, size_t blocks)
+{
+    while (s->n < blocks) {
+        double ms[ARMS];
+        session_block(&s->session, s->true_ms, ms);
+        for (int arm = 0; arm < ARMS; arm++) {
+            s->ms[arm][s->n] = ms[arm];
+        }
+        s->n++;
+    }
+}
+
+/* 10 to 30 blocks. */
+static size_t drawn_blocks(sim_suite *s)
+{
+    return 10 + (size_t)stats_random_below(s->session.random.seed, UINT64_C(1) << 40, 21);
+}
+
+static size_t suite_ratios(const sim_suite *s, int arm, double *d)
+{
+    return estimate_log_ratios(s->ms[arm], s->ms[0], s->n, d);
+}
+
+static estimate suite_estimate(const sim_suite *s, int arm, size_t resamples)
+{
+    double d[SIM_MAX_BLOCKS];
+    estimate e;
+    size_t n = suite_ratios(s, arm, d);
+    assert_int_equal(
+        estimate_bootstrap(&e, d, n, resamples, s->session.random.seed + (uint64_t)arm, NULL),
+        GB_OK);
+    return e;
+}
+
+static bool covers(const estimate *e, double truth)
+{
+    stats_interval i = estimate_interval(e, 0.95);
+    return i.low <= truth && truth <= i.high;
+}
+
+/* All six configs judged as a suite is: Holm over six, the control as floor. */
+static void suite_judge(const sim_suite *s, verdict *verdicts, bool *plain_alarm)
+{
+    estimate e[CONFIGS];
+    const estimate *each[CONFIGS];
+    estimate control = suite_estimate(s, CONTROL, 1);
+    verdict_rule rule = verdict_rule_default();
+    rule.floor = fabs(expm1(control.value));
+    estimate_free(&control);
+    for (int i = 0; i < CONFIGS; i++) {
+        e[i] = suite_estimate(s, i + 1, RESAMPLES);
+        each[i] = &e[i];
+    }
+    assert_int_equal(verdict_judge(verdicts, each, CONFIGS, &rule, NULL), GB_OK);
+    *plain_alarm = false;
+    for (int i = 0; i < CONFIGS; i++) {
+        *plain_alarm |= verdicts[i].p_beyond <= 0.05;
+        estimate_free(&e[i]);
+    }
+}
+
+/* ---- the promises ---- */
+
+/* Where clocks flip about every fourth burst, ratios come in three clumps, the winsorised spread is
+ * larger than that of the trimmed mean, and intervals are too wide: safe, and allowed for. */
+static double coverage_limit(int model)
+{
+    return model == SIM_FAST_CLOCKS ? 0.99 : 0.97;
+}
+
+static void test_coverage(void **state)
+{
+    (void)state;
+    static sim_suite s;
+    size_t suites = scaled(2000), all = 0;
+    for (int model = 0; model < SIM_MODELS; model++) {
+        size_t hits = 0;
+        for (size_t i = 0; i < suites; i++) {
+            double ratio = 0.97 + 0.01 * (double)(i % 7);
+            suite_begin(&s, model, 1, i, ratio);
+            suite_run(&s, drawn_blocks(&s));
+            estimate e = suite_estimate(&s, 1, RESAMPLES);
+            hits += covers(&e, log(ratio));
+            estimate_free(&e);
+        }
+        double share = (double)hits / (double)suites;
+        say("coverage, 10 to 30 blocks, %-13s %.1f %%\n", sim_models[model].name, 100 * share);
+        double allowed = SANITIZED ? slack(0.95, suites) - 0.02 : 0;
+        assert_true(share >= 0.93 - fmax(allowed, 0));
+        assert_true(share <= coverage_limit(model) + fmax(allowed, 0));
+        all += hits;
+    }
+    double share = (double)all / (double)(suites * SIM_MODELS);
+    say("coverage, all %.2f %%\n", 100 * share);
+    assert_true(share >= 0.93 && share <= 0.97);
+}
+
+/* Suites in which some config is called FASTER or SLOWER, all configs being `ratio`. */
+static void count_alarms(double ratio, uint64_t test, size_t suites, double *corrected,
+                         double *plain)
+{
+    static sim_suite s;
+    size_t alarms = 0, plain_alarms = 0;
+    for (size_t i = 0; i < suites; i++) {
+        suite_begin(&s, (int)(i % SIM_MODELS), test, i, ratio);
+        suite_run(&s, drawn_blocks(&s));
+        verdict verdicts[CONFIGS];
+        bool plain_alarm, alarm = false;
+        suite_judge(&s, verdicts, &plain_alarm);
+        for (int k = 0; k < CONFIGS; k++) {
+            alarm |= verdicts[k].kind == VERDICT_LESS || verdicts[k].kind == VERDICT_MORE;
+        }
+        alarms += alarm;
+        plain_alarms += plain_alarm;
+    }
+    *corrected = (double)alarms / (double)suites;
+    *plain = (double)plain_alarms / (double)suites;
+}
+
+static void test_false_alarms(void **state)
+{
+    (void)state;
+    double corrected, plain;
+    size_t suites = scaled(2000);
+    count_alarms(1, 2, suites, &corrected, &plain);
+    say("suites of equals with a FASTER or SLOWER: %.2f %%; without Holm and control %.2f %%\n",
+        100 * corrected, 100 * plain);
+    assert_true(corrected <= 0.05);
+    /* The worst that is still inside the band: all six at its edge. */
+    count_alarms(1.005, 3, suites, &corrected, &plain);
+    say("the same at the edge of the band: %.2f %%; without Holm and control %.2f %%\n",
+        100 * corrected, 100 * plain);
+    assert_true(corrected <= 0.05);
+    assert_true(plain > 2 * corrected); /* else the correction would be for nothing */
+}
+
+static void test_planner(void **state)
+{
+    (void)state;
+    static sim_suite s;
+    size_t suites = scaled(450), found[SIM_MODELS] = {0}, tried[SIM_MODELS] = {0}, all = 0;
+    double blocks[SIM_MODELS] = {0};
+    for (size_t i = 0; i < suites; i++) {
+        int model = (int)(i % SIM_MODELS);
+        suite_begin(&s, model, 4, i, 1);
+        s.true_ms[1] = 101;
+        suite_run(&s, 10);
+        double d[SIM_MAX_BLOCKS];
+        size_t n = suite_ratios(&s, 1, d);
+        block_spread spread;
+        assert_int_equal(block_spread_from(&spread, d, n, NULL), GB_OK);
+        double proposed = block_count_to_find(spread, 0.01, 0.005, 0.05, CONFIGS, 0.9);
+        assert_true(proposed >= ESTIMATE_MIN_BLOCKS);
+        /* More than there is room for: judged there, with less than was asked for. */
+        suite_run(&s, proposed > SIM_MAX_BLOCKS ? SIM_MAX_BLOCKS : (size_t)proposed);
+        verdict verdicts[CONFIGS];
+        bool unused;
+        suite_judge(&s, verdicts, &unused);
+        bool right = verdicts[0].kind == VERDICT_MORE;
+        found[model] += right;
+        tried[model]++;
+        blocks[model] += proposed;
+        all += right;
+    }
+    for (int model = 0; model < SIM_MODELS; model++) {
+        say("1 %% found, %-13s %.1f %%, %.0f blocks on average\n", sim_models[model].name,
+            100 * (double)found[model] / (double)tried[model],
+            blocks[model] / (double)tried[model]);
+        double share = (double)found[model] / (double)tried[model];
+        assert_true(share >= 0.9 - slack(0.9, tried[model]));
+    }
+    double share = (double)all / (double)suites;
+    say("1 %% found, all %.1f %%\n", 100 * share);
+    assert_true(share >= 0.9 - (SANITIZED ? slack(0.9, suites) : 0));
+}
+
+static void test_stopping(void **state)
+{
+    (void)state;
+    static sim_suite s;
+    size_t suites = scaled(2000), hits = 0, stopped = 0;
+    double blocks = 0;
+    for (size_t i = 0; i < suites; i++) {
+        /* The precision asked for is what another session of this kind reached with 20 blocks, so
+         * that some stop early and some late. */
+        int model = (int)(i % SIM_MODELS);
+        suite_begin(&s, model, 5, i + suites, 1);
+        suite_run(&s, 20);
+        estimate e = suite_estimate(&s, 1, RESAMPLES);
+        const estimate *only = &e;
+        double precision = block_count_precision(&only, 1);
+        estimate_free(&e);
+        suite_begin(&s, model, 5, i, 1.02);
+        bool stop = false;
+        while (!stop && s.n < 120) {
+            suite_run(&s, block_count_next_look(s.n));
+            e = suite_estimate(&s, 1, RESAMPLES);
+            stop = block_count_may_stop(&only, 1, s.n, precision);
+            hits += stop && covers(&e, log(1.02));
+            estimate_free(&e);
+        }
+        stopped += stop;
+        blocks += (double)s.n;
+    }
+    double share = (double)hits / (double)stopped;
+    say("coverage when stopped by precision: %.2f %% of %zu, %.0f blocks on average\n", 100 * share,
+        stopped, blocks / (double)suites);
+    assert_true(stopped > suites * 9 / 10);
+    assert_true(share >= 0.93 - (SANITIZED ? slack(0.95, stopped) : 0));
+}
+
+/* ---- why the trimmed mean, why studentised ---- */
+
+static void test_choice(void **state)
+{
+    (void)state;
+    static sim_suite s;
+    static const char *const names[4] = {"mean, percentile", "mean, studentised",
+                                         "trimmed mean, percentile", "trimmed mean, studentised"};
+    size_t suites = scaled(1000);
+    double halves[4] = {0}, shares[4];
+    for (int k = 0; k < 4; k++) {
+        bootstrap_location location = k < 2 ? BOOTSTRAP_MEAN : BOOTSTRAP_TRIMMED_MEAN;
+        size_t hits = 0;
+        for (size_t i = 0; i < suites; i++) {
+            suite_begin(&s, 5, 6, i, 1);
+            suite_run(&s, k < 2 ? 20 : 8);
+            double d[SIM_MAX_BLOCKS];
+            bootstrap *b;
+            size_t n = suite_ratios(&s, 1, d);
+            assert_int_equal(bootstrap_create(&b, d, n, location, RESAMPLES, i, NULL), GB_OK);
+            stats_interval interval =
+                bootstrap_interval(b, k % 2 ? BOOTSTRAP_STUDENTISED : BOOTSTRAP_PERCENTILE, 0.95);
+            hits += interval.low <= 0 && interval.high >= 0;
+            halves[k] += interval.high - interval.low;
+            bootstrap_free(b);
+        }
+        shares[k] = (double)hits / (double)suites;
+        say("outliers 5 %%, %zu blocks, %s: %.1f %%\n", s.n, names[k], 100 * shares[k]);
+    }
+    assert_true(shares[0] < 0.93);
+    assert_true(shares[2] < 0.935);
+    assert_true(shares[3] > 0.94 - (SANITIZED ? slack(0.95, suites) : 0));
+}
+
+/* ---- the measurement described ---- */
+
+static void test_halves_of_equals(void **state)
+{
+    (void)state;
+    static sim_suite s;
+    size_t suites = scaled(100), judged = 0;
+    double rate = 0;
+    verdict_rule rule = verdict_rule_default();
+    for (size_t i = 0; i < suites; i++) {
+        suite_begin(&s, (int)(i % SIM_MODELS), 7, i, 1);
+        suite_run(&s, 20);
+        double d[SIM_MAX_BLOCKS];
+        size_t n = suite_ratios(&s, CONTROL, d);
+        noise_control control;
+        assert_int_equal(noise_control_measure(&control, d, n, &rule, 20, i, NULL), GB_OK);
+        rate += control.false_alarm_rate;
+        judged++;
+    }
+    say("halves of A/A blocks called different: %.2f %%\n", 100 * rate / (double)judged);
+    assert_true(rate / (double)judged <= 0.05);
+}
+
+static void test_drift_coverage(void **state)
+{
+    (void)state;
+    static sim_suite s;
+    size_t suites = scaled(1000), hits = 0;
+    noise_model model = sim_models[2];
+    model.drift = 0.05; /* over 30 blocks, an hour here */
+    for (size_t i = 0; i < suites; i++) {
+        suite_begin(&s, 2, 8, i, 1);
+        s.session = session_begin(&model, ARMS, 30, stats_random_u64(8, i));
+        suite_run(&s, 30);
+        double ms[ARMS * 30], hours[30];
+        for (int b = 0; b < 30; b++) {
+            hours[b] = b / 30.0;
+            for (int arm = 0; arm < ARMS; arm++) {
+                ms[arm * 30 + b] = s.ms[arm][b];
+            }
+        }
+        drift d;
+        assert_int_equal(drift_measure(&d, ms, ARMS, 30, hours, NULL, NULL), GB_OK);
+        hits += log1p(d.per_hour.low) <= 0.05 && log1p(d.per_hour.high) >= 0.05;
+    }
+    double share = (double)hits / (double)suites;
+    say("trend under weather of autocorrelation 0.7, coverage %.1f %%\n", 100 * share);
+    /* The autocorrelation itself is estimated from 30 blocks: the promise is 90 %. */
+    assert_true(share >= 0.9 - (SANITIZED ? slack(0.9, suites) : 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_coverage),       cmocka_unit_test(test_false_alarms),
+        cmocka_unit_test(test_planner),        cmocka_unit_test(test_stopping),
+        cmocka_unit_test(test_choice),         cmocka_unit_test(test_halves_of_equals),
+        cmocka_unit_test(test_drift_coverage),
+    };
+    return cmocka_run_group_tests_name("verdict_simulated", tests, NULL, NULL);
+}
