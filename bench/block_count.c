@@ -4,7 +4,8 @@
 
 block_spread block_spread_of(const estimate *e)
 {
-    return (block_spread){e->kind, e->standard_error * sqrt((double)e->n), e->df};
+    double df = e->kind == ESTIMATE_BOOTSTRAP ? BLOCK_COUNT_DF_SHARE * e->df : e->df;
+    return (block_spread){e->kind, e->standard_error * sqrt((double)e->n), df};
 }
 
 gb_status block_spread_from(block_spread *out, const double *log_ratios, size_t n, gb_error *err)

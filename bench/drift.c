@@ -132,7 +132,7 @@ static gb_status block_effects(double *effects, const double *ms, size_t n_arms,
 /* How much further the interval must reach because neighbours depend on each other. */
 static double widening(double lag1, size_t n)
 {
-    double r = lag1 + (1 + 3 * lag1) / (double)n;
+    double r = lag1 + (2 + 4 * lag1) / (double)n;
     return r > 0 ? sqrt((1 + fmin(r, 0.9)) / (1 - fmin(r, 0.9))) : 1;
 }
 

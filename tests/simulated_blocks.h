@@ -35,7 +35,7 @@ typedef struct noise_model {
     double clock_gap, clock_dwell; /* dwell in steps; 0: one clock */
 } noise_model;
 
-enum { SIM_STEPS = 8, SIM_MAX_ARMS = 8, SIM_MAX_BLOCKS = 1500 };
+enum { SIM_STEPS = 8, SIM_MAX_ARMS = 8, SIM_MAX_BLOCKS = 600 };
 
 typedef struct sim_random {
     uint64_t seed, counter;
@@ -138,7 +138,7 @@ static const noise_model sim_models[SIM_MODELS] = {
      .ar_inside = 0.002,
      .burst_sd = 0.003,
      .step_cv = 0.02},
-    {.name = "skewed steps", .burst_sd = 0.002, .step_cv = 0.05},
+    {.name = "skewed steps", .burst_sd = 0.002, .step_cv = 0.03},
     {.name = "outliers 3 %",
      .burst_sd = 0.004,
      .step_cv = 0.02,
@@ -157,7 +157,7 @@ static const noise_model sim_models[SIM_MODELS] = {
     {.name = "fast clocks",
      .burst_sd = 0.002,
      .step_cv = 0.01,
-     .clock_gap = 0.04,
+     .clock_gap = 0.03,
      .clock_dwell = 30},
     {.name = "all at once",
      .drift = 0.03,
@@ -167,7 +167,7 @@ static const noise_model sim_models[SIM_MODELS] = {
      .ar_sd = 0.01,
      .ar_inside = 0.001,
      .burst_sd = 0.003,
-     .step_cv = 0.03,
+     .step_cv = 0.02,
      .outlier = 0.03,
      .outlier_size = 1,
      .clock_gap = 0.03,
