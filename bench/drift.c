@@ -129,11 +129,14 @@ static gb_status block_effects(double *effects, const double *ms, size_t n_arms,
 
 /* ---- trend ---- */
 
-/* How much further the interval must reach because neighbours depend on each other. */
+/* How much further the interval must reach because neighbours depend on each other, and because
+ * that is known from as few blocks as they are worth. */
 static double widening(double lag1, size_t n)
 {
-    double r = lag1 + (2 + 4 * lag1) / (double)n;
-    return r > 0 ? sqrt((1 + fmin(r, 0.9)) / (1 - fmin(r, 0.9))) : 1;
+    double r = fmin(fmax(lag1 + (2 + 4 * lag1) / (double)n, 0), 0.9);
+    double worth = (double)n * (1 - r) / (1 + r);
+    double t = stats_t_quantile(0.975, fmax(worth - 2, 2)) / stats_normal_quantile(0.975);
+    return sqrt((1 + r) / (1 - r)) * t;
 }
 
 static stats_interval scaled(stats_interval slope, double by, double wider)
@@ -167,7 +170,7 @@ static gb_status measure_trend(drift *out, double *x, double *y, size_t n, gb_er
     }
     out->effect_sd = stats_sd(y, n);
     out->lag1 = drift_lag1(y, n);
-    double wider = isnan(out->lag1) ? 1 : widening(out->lag1, n);
+    double wider = widening(isnan(out->lag1) ? 0 : out->lag1, n);
     out->per_hour = scaled(slope, 1, wider);
     out->total = scaled(slope, out->hours, wider);
     return GB_OK;
