@@ -41,7 +41,7 @@ enum { ARMS = 8, CONFIGS = 6, CONTROL = 7, RESAMPLES = 500 }; /* baseline, six c
 static size_t scaled(size_t suites)
 {
     const char *times = getenv("GPTBENCH_SIMULATE");
-    return times ? suites * (size_t)atoi(times) : SANITIZED ? suites / 10 : suites;
+    return times ? suites * (size_t)atoi(times) : SANITIZED ? suites / 5 : suites;
 }
 
 /* Three standard errors of a share p among n independent cases. */
@@ -130,6 +130,7 @@ static void suite_judge(const sim_suite *s, verdict *verdicts, bool *plain_alarm
     estimate control = suite_estimate(s, CONTROL, 1);
     verdict_rule rule = verdict_rule_default();
     rule.floor = fabs(expm1(control.value));
+    rule.power = NAN; /* how many blocks would settle it takes time, and nobody asks here */
     estimate_free(&control);
     for (int i = 0; i < CONFIGS; i++) {
         e[i] = suite_estimate(s, i + 1, RESAMPLES);
@@ -145,11 +146,12 @@ static void suite_judge(const sim_suite *s, verdict *verdicts, bool *plain_alarm
 
 /* ---- the promises ---- */
 
-/* Where clocks flip about every fourth burst, ratios come in three clumps, the winsorised spread is
- * larger than that of the trimmed mean, and intervals are too wide: safe, and allowed for. */
+/* Where clocks 8 % apart flip about every fourth burst, ratios come in three clumps, the winsorised
+ * spread is larger than that of the trimmed mean, and intervals are too wide. That errs on the safe
+ * side and is allowed for: the mean would be right there, and is ruined by outliers. */
 static double coverage_limit(int model)
 {
-    return model == SIM_FAST_CLOCKS ? 0.99 : 0.97;
+    return model < SIM_ORDINARY ? 0.97 : 0.99;
 }
 
 static void test_coverage(void **state)
@@ -169,6 +171,7 @@ static void test_coverage(void **state)
         }
         double share = (double)hits / (double)suites;
         say("coverage, 10 to 30 blocks, %-13s %.1f %%\n", sim_models[model].name, 100 * share);
+        /* The limits lie 2 % around 95 %; with few suites chance reaches beyond them. */
         double allowed = SANITIZED ? slack(0.95, suites) - 0.02 : 0;
         assert_true(share >= 0.93 - fmax(allowed, 0));
         assert_true(share <= coverage_limit(model) + fmax(allowed, 0));
@@ -222,10 +225,10 @@ static void test_planner(void **state)
 {
     (void)state;
     static sim_suite s;
-    size_t suites = scaled(450), found[SIM_MODELS] = {0}, tried[SIM_MODELS] = {0}, all = 0;
-    double blocks[SIM_MODELS] = {0};
+    size_t suites = scaled(450), found[SIM_ORDINARY] = {0}, tried[SIM_ORDINARY] = {0}, all = 0;
+    double blocks[SIM_ORDINARY] = {0};
     for (size_t i = 0; i < suites; i++) {
-        int model = (int)(i % SIM_MODELS);
+        int model = (int)(i % SIM_ORDINARY);
         suite_begin(&s, model, 4, i, 1);
         s.true_ms[1] = 101;
         suite_run(&s, 10);
@@ -243,10 +246,10 @@ static void test_planner(void **state)
         bool right = verdicts[0].kind == VERDICT_MORE;
         found[model] += right;
         tried[model]++;
-        blocks[model] += proposed;
+        blocks[model] += (double)s.n;
         all += right;
     }
-    for (int model = 0; model < SIM_MODELS; model++) {
+    for (int model = 0; model < SIM_ORDINARY; model++) {
         say("1 %% found, %-13s %.1f %%, %.0f blocks on average\n", sim_models[model].name,
             100 * (double)found[model] / (double)tried[model],
             blocks[model] / (double)tried[model]);
@@ -313,7 +316,7 @@ static void test_choice(void **state)
     static const char *const names[4] = {"mean, percentile", "mean, studentised",
                                          "trimmed mean, percentile", "trimmed mean, studentised"};
     size_t suites = scaled(1000);
-    double halves[4] = {0}, shares[4];
+    double shares[4];
     for (int k = 0; k < 4; k++) {
         bootstrap_location location = k < 2 ? BOOTSTRAP_MEAN : BOOTSTRAP_TRIMMED_MEAN;
         size_t hits = 0;
@@ -327,15 +330,15 @@ static void test_choice(void **state)
             stats_interval interval =
                 bootstrap_interval(b, k % 2 ? BOOTSTRAP_STUDENTISED : BOOTSTRAP_PERCENTILE, 0.95);
             hits += interval.low <= 0 && interval.high >= 0;
-            halves[k] += interval.high - interval.low;
             bootstrap_free(b);
         }
         shares[k] = (double)hits / (double)suites;
         say("outliers 5 %%, %zu blocks, %s: %.1f %%\n", s.n, names[k], 100 * shares[k]);
     }
-    assert_true(shares[0] < 0.93);
-    assert_true(shares[2] < 0.935);
-    assert_true(shares[3] > 0.94 - (SANITIZED ? slack(0.95, suites) : 0));
+    double allowed = SANITIZED ? slack(0.95, suites) : 0;
+    assert_true(shares[0] < 0.93 + allowed);
+    assert_true(shares[2] < 0.935 + allowed);
+    assert_true(shares[3] > 0.94 - allowed);
 }
 
 /* ---- the measurement described ---- */
