@@ -150,10 +150,11 @@ static stats_interval scaled(stats_interval slope, double by, double wider)
 static gb_status measure_trend(drift *out, double *x, double *y, size_t n, gb_error *err)
 {
     size_t stride = (n + DRIFT_MAX_BLOCKS - 1) / DRIFT_MAX_BLOCKS, thinned = 0;
-    double *some = malloc(2 * (n + 1) * sizeof *some), *x_some = some, *y_some = some + n + 1;
+    double *some = malloc(2 * (n + 1) * sizeof *some);
     if (!some) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n);
     }
+    double *x_some = some, *y_some = some + n + 1;
     for (size_t i = 0; i < n; i += stride) {
         x_some[thinned] = x[i];
         y_some[thinned++] = y[i];
@@ -181,7 +182,7 @@ gb_status drift_measure(drift *out, const double *ms, size_t n_arms, size_t n_bl
 {
     const stats_interval none = {NAN, NAN, NAN};
     *out = (drift){0, none, none, 0, NAN, NAN};
-    double *x = malloc((n_blocks + 1) * sizeof *x), *y = malloc((n_blocks + 1) * sizeof *y);
+    double *x = calloc(n_blocks + 1, sizeof *x), *y = calloc(n_blocks + 1, sizeof *y);
     gb_status status = x && y ? block_effects(y, ms, n_arms, n_blocks, err)
                               : gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n_blocks);
     if (status == GB_OK && effects) {

@@ -142,7 +142,8 @@ static void test_p_is_the_interval(void **state)
 {
     (void)state;
     bootstrap *b = seeded(3);
-    for (double level = 0.5; level < 0.995; level += 0.07) {
+    for (int percent = 50; percent < 100; percent += 7) {
+        double level = percent / 100.0;
         stats_interval i = bootstrap_interval(b, BOOTSTRAP_STUDENTISED, level);
         check_near(bootstrap_p_above(b, i.low), (1 - level) / 2, 0.002);
         check_near(bootstrap_p_below(b, i.high), (1 - level) / 2, 0.002);
