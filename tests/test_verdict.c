@@ -192,6 +192,18 @@ static void test_matrix(void **state)
     assert_int_equal(verdict_judge(v, mixed, 0, &rule, NULL), GB_OK);
 }
 
+/* Holm's smallest level, 0.05 / m of both tails together, must have resamples beyond it to be read
+ * from: twenty of them, as far as the limit of 40,000 goes. */
+static void test_resamples(void **state)
+{
+    (void)state;
+    for (size_t m = 1; m <= 100; m++) {
+        assert_true((double)verdict_resamples(m) * 0.05 / (double)m >= 20 - 1e-9);
+    }
+    assert_int_equal(verdict_resamples(0), 4000);
+    assert_int_equal(verdict_resamples(100000), 40000);
+}
+
 static void test_further(void **state)
 {
     (void)state;
@@ -367,13 +379,13 @@ static void test_words_of_noise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),          cmocka_unit_test(test_floor),
-        cmocka_unit_test(test_log_ratios),     cmocka_unit_test(test_without_interval),
-        cmocka_unit_test(test_blocks),         cmocka_unit_test(test_holm),
-        cmocka_unit_test(test_matrix),         cmocka_unit_test(test_further),
-        cmocka_unit_test(test_control),        cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_exact_claims),   cmocka_unit_test(test_words),
-        cmocka_unit_test(test_words_of_noise),
+        cmocka_unit_test(test_kinds),      cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_log_ratios), cmocka_unit_test(test_without_interval),
+        cmocka_unit_test(test_blocks),     cmocka_unit_test(test_holm),
+        cmocka_unit_test(test_matrix),     cmocka_unit_test(test_further),
+        cmocka_unit_test(test_control),    cmocka_unit_test(test_resamples),
+        cmocka_unit_test(test_claims),     cmocka_unit_test(test_exact_claims),
+        cmocka_unit_test(test_words),      cmocka_unit_test(test_words_of_noise),
     };
     return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
 }
