@@ -325,7 +325,7 @@ static choice choice_measure(int model, size_t blocks, bootstrap_location locati
                              bootstrap_method method, size_t suites)
 {
     static sim_suite s;
-    double *halves = calloc(suites, sizeof *halves);
+    double *halves = calloc(suites + 1, sizeof *halves);
     assert_non_null(halves);
     size_t hits = 0;
     for (size_t i = 0; i < suites; i++) {
