@@ -290,8 +290,23 @@ static void test_block_count(void **state)
     double change = block_count_detectable(spread, n, 0.005, 0.05, 0.9);
     assert_true(fabs(change - 0.01) < 1e-4);
     /* An estimate in the middle of the band is settled as SAME, one on its edge never. */
-    assert_true(block_count_to_settle(spread, 0, 0.005, 0.05, 0.9) < 70);
+    /* By the normal distribution with t again 2.05 and 1.645 for 95 %, since each side may fail:
+     * (2.05 + 1.645)^2 * (1 / 0.49875)^2 = 54.9. */
+    n = block_count_to_settle(spread, 0, 0.005, 0.05, 0.9);
+    assert_true(n >= 53 && n <= 57);
     assert_true(isinf(block_count_to_settle(spread, log1p(0.005), 0.005, 0.05, 0.9)));
+}
+
+/* Twelve blocks, two cut off at each end: 7 degrees of freedom, of which seven tenths count. */
+static void test_spread(void **state)
+{
+    (void)state;
+    block_spread spread;
+    assert_int_equal(block_spread_from(&spread, block_ratios, n_blocks, NULL), GB_OK);
+    check_close(spread.sd, expect_studentised[0] * sqrt(12), 1e-12);
+    check_close(spread.df, 0.7 * 7, 1e-12);
+    assert_int_equal(block_spread_from(&spread, block_ratios, 7, NULL), GB_OK);
+    assert_true(isnan(spread.sd));
 }
 
 static void test_looks(void **state)
@@ -325,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_outliers),
         cmocka_unit_test(test_block_count),
         cmocka_unit_test(test_looks),
+        cmocka_unit_test(test_spread),
     };
     return cmocka_run_group_tests_name("bootstrap", tests, NULL, NULL);
 }

@@ -232,6 +232,8 @@ static void test_control(void **state)
     assert_true(c.subsets == 50 && c.false_alarm_rate == 1);
     assert_true(near(c.floor, expm1(0.03)));
     rule.floor = 1; /* of no concern to the control itself */
+    assert_int_equal(noise_control_measure(&c, shifted, 20, &rule, 50, 1, NULL), GB_OK);
+    assert_true(c.false_alarm_rate == 1);
     assert_int_equal(noise_control_measure(&c, equal, 20, &rule, 50, 1, NULL), GB_OK);
     assert_true(c.false_alarm_rate == 0);
     assert_int_equal(noise_control_measure(&c, equal, 11, &rule, 50, 1, NULL), GB_OK);
