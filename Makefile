@@ -245,6 +245,13 @@ test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@$(SUBMAKE) $(SIMT_BUILD) simt-tests
 	@tests/run_tests.sh --simt $(BUILD)-simt
 
+# Ten times the suites of the ordinary test, with its figures; minutes.
+.PHONY: simulate
+simulate: ## judge tens of thousands of simulated suites: coverage, false alarms, power of the verdicts
+	@scripts/deps.sh build test
+	@$(SUBMAKE) $(BUILD)/tests/test_verdict_simulated
+	@GPTBENCH_SIMULATE=10 $(BUILD)/tests/test_verdict_simulated
+
 # One mutant: the CUDA sources below MUTANT instead of ours; tests/mutations.sh makes them.
 absolute = $(foreach word,$(1),$(if $(filter -I%,$(word)),-I$(abspath $(patsubst -I%,%,$(word))),$(word)))
 .PHONY: mutant mutations

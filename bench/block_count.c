@@ -4,7 +4,8 @@
 
 block_spread block_spread_of(const estimate *e)
 {
-    return (block_spread){e->kind, e->standard_error * sqrt((double)e->n), e->df};
+    double df = e->kind == ESTIMATE_BOOTSTRAP ? BLOCK_COUNT_DF_SHARE * e->df : e->df;
+    return (block_spread){e->kind, e->standard_error * sqrt((double)e->n), df};
 }
 
 gb_status block_spread_from(block_spread *out, const double *log_ratios, size_t n, gb_error *err)
@@ -33,7 +34,7 @@ static double power_of(double reach, double t, double df)
     if (!(df < 1e4)) {
         return stats_normal_cdf(reach - t);
     }
-    enum { PIECES = 400 };
+    enum { PIECES = 200 };
     double top = 1 + 8 / sqrt(df), sum = 0;
     for (int i = 1; i <= PIECES; i++) { /* the density vanishes at 0, or for df = 1 Phi is small */
         double u = top * i / PIECES;

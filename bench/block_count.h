@@ -20,6 +20,11 @@ typedef struct block_spread {
     double df; /* of the pilot that sd comes from; INFINITY when it is known */
 } block_spread;
 
+/* A winsorised spread of blocks with outliers and clumps is less certain than one of normal values:
+ * in the simulation (test_planner) the power asked for comes out when its degrees of freedom count
+ * for this much. */
+#define BLOCK_COUNT_DF_SHARE 0.7
+
 /* From an estimate; sd NAN where it has no standard error. */
 block_spread block_spread_of(const estimate *e);
 /* From n pilot log ratios of blocks; sd NAN below ESTIMATE_MIN_BLOCKS. GB_ERR_OOM. */

@@ -129,11 +129,14 @@ static gb_status block_effects(double *effects, const double *ms, size_t n_arms,
 
 /* ---- trend ---- */
 
-/* How much further the interval must reach because neighbours depend on each other. */
+/* How much further the interval must reach because neighbours depend on each other, and because
+ * that is known from as few blocks as they are worth. */
 static double widening(double lag1, size_t n)
 {
-    double r = lag1 + (1 + 3 * lag1) / (double)n;
-    return r > 0 ? sqrt((1 + fmin(r, 0.9)) / (1 - fmin(r, 0.9))) : 1;
+    double r = fmin(fmax(lag1 + (2 + 4 * lag1) / (double)n, 0), 0.9);
+    double worth = (double)n * (1 - r) / (1 + r);
+    double t = stats_t_quantile(0.975, fmax(worth - 2, 2)) / stats_normal_quantile(0.975);
+    return sqrt((1 + r) / (1 - r)) * t;
 }
 
 static stats_interval scaled(stats_interval slope, double by, double wider)
@@ -147,10 +150,11 @@ static stats_interval scaled(stats_interval slope, double by, double wider)
 static gb_status measure_trend(drift *out, double *x, double *y, size_t n, gb_error *err)
 {
     size_t stride = (n + DRIFT_MAX_BLOCKS - 1) / DRIFT_MAX_BLOCKS, thinned = 0;
-    double *some = malloc(2 * (n + 1) * sizeof *some), *x_some = some, *y_some = some + n + 1;
+    double *some = malloc(2 * (n + 1) * sizeof *some);
     if (!some) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n);
     }
+    double *x_some = some, *y_some = some + n + 1;
     for (size_t i = 0; i < n; i += stride) {
         x_some[thinned] = x[i];
         y_some[thinned++] = y[i];
@@ -167,7 +171,7 @@ static gb_status measure_trend(drift *out, double *x, double *y, size_t n, gb_er
     }
     out->effect_sd = stats_sd(y, n);
     out->lag1 = drift_lag1(y, n);
-    double wider = isnan(out->lag1) ? 1 : widening(out->lag1, n);
+    double wider = widening(isnan(out->lag1) ? 0 : out->lag1, n);
     out->per_hour = scaled(slope, 1, wider);
     out->total = scaled(slope, out->hours, wider);
     return GB_OK;
@@ -178,7 +182,7 @@ gb_status drift_measure(drift *out, const double *ms, size_t n_arms, size_t n_bl
 {
     const stats_interval none = {NAN, NAN, NAN};
     *out = (drift){0, none, none, 0, NAN, NAN};
-    double *x = malloc((n_blocks + 1) * sizeof *x), *y = malloc((n_blocks + 1) * sizeof *y);
+    double *x = calloc(n_blocks + 1, sizeof *x), *y = calloc(n_blocks + 1, sizeof *y);
     gb_status status = x && y ? block_effects(y, ms, n_arms, n_blocks, err)
                               : gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n_blocks);
     if (status == GB_OK && effects) {

@@ -77,7 +77,7 @@ verdict_rule verdict_rule_default(void);
 gb_status verdict_judge(verdict *out, const estimate *const *estimates, size_t m,
                         const verdict_rule *rule, gb_error *err);
 
-/* Resamples per config that let Holm's smallest level be read with some ten resamples beyond it:
+/* Resamples per config that let Holm's smallest level be read with twenty resamples beyond it:
  * 400 m, at least 4000, at most 40000. */
 size_t verdict_resamples(size_t m);
 

@@ -36,10 +36,14 @@ static void say_step(int64_t step)
     train_event event;
     memset(&event, 0, sizeof event);
     event.type = TRAIN_EVENT_STEP;
-    event.u.step = (train_step){step, step < 2 ? TRAIN_STEP_WARMUP : TRAIN_STEP_TIMED,
-                                5.0,  1.0,
-                                1e-3, 10.0,
-                                1e6,  gb_monotonic_s()};
+    event.u.step = (train_step){.step = step,
+                                .tag = step < 2 ? TRAIN_STEP_WARMUP : TRAIN_STEP_TIMED,
+                                .train_loss = 5.0,
+                                .grad_norm = 1.0,
+                                .learning_rate = 1e-3,
+                                .step_ms = 10.0,
+                                .flops_issued = 1e6,
+                                .ended_s = gb_monotonic_s()};
     event_write_train(EVENT_PIPE_FD, &event, NULL);
 }
 
@@ -397,7 +401,14 @@ static void test_event_stream_damage(void **state)
     train_event event;
     memset(&event, 0, sizeof event);
     event.type = TRAIN_EVENT_STEP;
-    event.u.step = (train_step){7, TRAIN_STEP_TIMED, 5.0, 1.0, 1e-3, 10.0, 1e6, 3.5};
+    event.u.step = (train_step){.step = 7,
+                                .tag = TRAIN_STEP_TIMED,
+                                .train_loss = 5.0,
+                                .grad_norm = 1.0,
+                                .learning_rate = 1e-3,
+                                .step_ms = 10.0,
+                                .flops_issued = 1e6,
+                                .ended_s = 3.5};
     assert_int_equal(pipe(fds), 0);
     OK(event_write_train(fds[1], &event, err));
     OK(event_write_train(fds[1], &event, err));
@@ -502,8 +513,10 @@ static void test_plain_progress(void **state)
     for (int i = 0; i < 3; i++) {
         event.type = TRAIN_EVENT_STEP;
         /* One warm-up step of 100 ms, then 10 and 20: step_avg is 15. */
-        event.u.step = (train_step){
-            i, i ? TRAIN_STEP_TIMED : TRAIN_STEP_WARMUP, 5, 1, 1, i ? 10.0 * i : 100, 1, 0};
+        event.u.step = (train_step){.step = i,
+                                    .tag = i ? TRAIN_STEP_TIMED : TRAIN_STEP_WARMUP,
+                                    .train_loss = 5,
+                                    .step_ms = i ? 10.0 * i : 100};
         progress_event(p, &event);
     }
     event.type = TRAIN_EVENT_EVAL;
