@@ -178,7 +178,7 @@ static gb_status results_print(store *s, const run_command *c, const suite *aske
 }
 
 static gb_status verdict(const run_command *c, const runner_outcome *outcome,
-                         const run_counts *counts, gb_error *err)
+                         const run_counts *counts, bool speeds_ok, gb_error *err)
 {
     int not_ok = outcome->not_ok + counts->kept_not_ok;
     if (outcome->interrupted) {
@@ -193,18 +193,24 @@ static gb_status verdict(const run_command *c, const runner_outcome *outcome,
                        " tries them again",
                        not_ok, counts->to_do + counts->kept_ok + counts->kept_not_ok);
     }
+    if (!speeds_ok) {
+        return gb_fail(err, GB_ERR_FAILED,
+                       "not every config's speed could be measured, as said above; --retry-failed"
+                       " measures again");
+    }
     return GB_OK;
 }
 
 /* The speed of all configs in turn, before they train one after the other. */
 static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
                                 const runner_options *runner, runner_outcome *outcome,
-                                gb_error *err)
+                                bool *speeds_ok, gb_error *err)
 {
     timing_session session;
     timing_session_result result;
     gb_error why = {0};
     bool to_do = false;
+    *speeds_ok = true;
     if (!c->loss_only) {
         GB_TRY(runplan_timing(plan, s, &session, &to_do, err));
     }
@@ -217,12 +223,12 @@ static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
     if (status == GB_ERR_INTERRUPTED) {
         outcome->interrupted = true;
     } else if (status == GB_ERR_NAN || status == GB_ERR_OOM || status == GB_ERR_FAILED) {
-        outcome->not_ok++;
+        *speeds_ok = false;
         progress_note(runner->display, "no speeds: the baseline failed: %s", why.message);
     } else if (status != GB_OK) {
         return gb_fail(err, status, "%s", why.message);
     } else {
-        outcome->not_ok += result.arms_failed > 0;
+        *speeds_ok = result.arms_failed == 0;
         progress_note(runner->display, "timed in turn: %lld blocks, %lld steps a burst",
                       (long long)result.outcome.blocks_done,
                       (long long)result.outcome.burst.timed_steps);
@@ -236,6 +242,7 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     const runner_job *jobs;
     int n_jobs;
     runner_outcome outcome = {0};
+    bool speeds_ok;
     GB_TRY(runplan_store(plan, s, err));
     run_counts counts = runs_count(plan);
     if (c->dry_run) {
@@ -249,13 +256,13 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
                   counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));
     GB_TRY(runplan_measure_peaks(plan, s, runner, err));
-    GB_TRY(speeds_measure(c, plan, s, runner, &outcome, err));
+    GB_TRY(speeds_measure(c, plan, s, runner, &outcome, &speeds_ok, err));
     GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
     GB_TRY(runner_run(s, jobs, c->speed_only ? 0 : n_jobs, runner, &outcome, err));
     runner_signals_release(); /* from here on Ctrl-C simply ends the program */
     bool with_report = !c->no_report && !outcome.interrupted;
     gb_status shown = results_print(s, c, asked, with_report, runner->display, err);
-    gb_status ended = verdict(c, &outcome, &counts, shown == GB_OK ? err : NULL);
+    gb_status ended = verdict(c, &outcome, &counts, speeds_ok, shown == GB_OK ? err : NULL);
     return shown == GB_OK ? ended : shown;
 }
 

@@ -214,6 +214,14 @@ static bool has_room(const timing_pool *pool, int arm)
 
 /* ---- turns ---- */
 
+/* A worker may be quicker than a signal to it: between two turns the user's wish counts at once. */
+static gb_status stop_check(const timing_pool *pool, gb_error *err)
+{
+    return worker_stops_wanted(pool->options.worker) > 0
+               ? gb_fail(err, GB_ERR_INTERRUPTED, "stopped by the user")
+               : GB_OK;
+}
+
 static gb_status worker_start(timing_pool *pool, pool_arm *arm, gb_error *err)
 {
     pool->n_steps = 0;
@@ -232,10 +240,10 @@ gb_status timing_pool_start(timing_pool *pool, int index, const train_step **ste
                             int64_t *n_steps, gb_error *err)
 {
     pool_arm *arm = &pool->arms[index];
-    gb_status status = GB_OK;
+    gb_status status = stop_check(pool, err);
     pool->n_steps = 0;
     arm->used = ++pool->turn;
-    if (!arm->runs) {
+    if (status == GB_OK && !arm->runs) {
         while (!has_room(pool, index) && make_room(pool, index)) {
         }
         status = worker_start(pool, arm, err);
@@ -259,6 +267,7 @@ gb_status timing_pool_burst(timing_pool *pool, int index, const train_burst *bur
     pool_arm *arm = &pool->arms[index];
     int64_t count = burst->lead_steps + burst->timed_steps;
     int64_t quiet = count < QUIET_MAX_STEPS ? count : QUIET_MAX_STEPS;
+    GB_TRY(stop_check(pool, err));
     pool->n_steps = 0;
     arm->used = ++pool->turn;
     /* When nobody reads any more the worker has ended, and until_pause says how. */
