@@ -57,6 +57,15 @@ ISA_avx2    := -march=x86-64-v3 -ffp-contract=fast
 ISA_avx512  := -march=x86-64-v4 -ffp-contract=fast -mprefer-vector-width=512
 isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC)))
 
+# NVTX is a header of the CUDA toolkit, and needs nothing else of it: with or without nvcc it is in
+# where it is found. `make NVTX_DIR=` leaves it out.
+CUDA_INCLUDE := $(wildcard $(if $(NVCC),$(realpath $(dir $(NVCC))../include)) /usr/local/cuda/include /usr/include)
+CUPTI_DIR    ?= $(firstword $(foreach d,$(CUDA_INCLUDE),$(if $(wildcard $(d)/cupti.h),$(d))))
+NVTX_DIR     ?= $(firstword $(foreach d,$(CUDA_INCLUDE),$(if $(wildcard $(d)/nvtx3/nvToolsExt.h),$(d))))
+ifneq ($(NVTX_DIR),)
+$(BUILD)/obj/kernels/nvtx.o: CPPFLAGS += $(if $(filter /usr/include,$(NVTX_DIR)),,-isystem $(NVTX_DIR)) -DGB_NVTX
+endif
+
 # CUDA registers here: with nvcc and sources the backend is compiled in, else it is left out and
 # the program says why.
 ifneq ($(SIMT),)
@@ -192,7 +201,7 @@ $(BUILD)/gen/version.h: FORCE
 # Other compiler, other flags: everything is compiled again.
 $(BUILD)/gen/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CXX) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS) | $(SIMT_FLAGS)' > $@.new
+	@echo '$(CC) $(CXX) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS) | $(SIMT_FLAGS) | $(NVTX_DIR)' > $@.new
 	@$(replace_if_changed)
 .PHONY: FORCE
 FORCE:
@@ -211,10 +220,17 @@ $(FAKE_NVML): tests/fake_nvml.c
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
+# A listener for NVTX, which loads it; where its header is.
+FAKE_NVTX := $(if $(NVTX_DIR),$(BUILD)/tests/fake_nvtx.so)
+$(BUILD)/tests/fake_nvtx.so: tests/fake_nvtx.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(if $(filter /usr/include,$(NVTX_DIR)),,-isystem $(NVTX_DIR)) -shared -fPIC -o $@ $<
+
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
 .PHONY: tests
-tests: $(TESTS) $(FAKE_NVML) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(FAKE_NVML) $(FAKE_NVTX) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
@@ -238,7 +254,7 @@ SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
 SIMT_TESTS := test_simt test_simt_hopper $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
-simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(FAKE_NVML) $(PROGRAM)
+simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(FAKE_NVML) $(FAKE_NVTX) $(PROGRAM)
 
 test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@scripts/deps.sh build test

@@ -112,6 +112,16 @@ void activity_source_stop(attribution *into)
     for (size_t i = activities.size(); i > 0; i--) { /* not in the order in which they ran */
         attribution_activity(into, &activities[i - 1]);
     }
+    const uint64_t now_ns = activity_source_now_ns();
+    const gb_clock_pair end = {now_ns, now_ns, 0}; /* one clock for both */
+    attribution_clocks(into, &end, &end);
     links.clear();
     activities.clear();
+}
+
+void activity_source_describe(gb_profiler_description *out)
+{
+    *out = gb_profiler_description{};
+    out->found = true;
+    snprintf(out->library, sizeof out->library, "the emulator");
 }
