@@ -350,7 +350,8 @@ static void drift_write(const attribution *a, char *out, size_t size)
     const uint64_t off = a->start.within_ns + a->end.within_ns;
     out[0] = '\0';
     if (a->clocks_known && (uint64_t)(drift < 0 ? -drift : drift) > off) {
-        snprintf(out, size, "its clock gained %.3f us on the host's", (double)drift * 1e-3);
+        snprintf(out, size, "the profiler's clock gained %.3f us on the host's",
+                 (double)drift * 1e-3);
     }
 }
 

@@ -74,13 +74,14 @@ check "each step has its range, with its number" $?
 check "names are registered once" $?
 [ "$(grep -n '^string ' train.txt | tail -1 | cut -d: -f1)" -lt "$(grep -n '^push' train.txt | head -1 | cut -d: -f1)" ]
 check "and before the first range" $?
-# In the first step all is issued op by op. 4 validations' worth of steps are none of it.
+# In the first step all is issued op by op.
 awk '$1 == 0 && $2 == "forward" && $3 == 1 { print $4 }' ranges | sort | uniq -c | awk '{ print $2, $1 }' >found
 printf '%s 2\n' attention linear_attn_out linear_mlp_down linear_mlp_up linear_qkv mlp_act >expected
 printf 'norm 4\nqk_rope 2\n' >>expected
 diff expected found >err
 check "a layer's ops, of two micro-batches, are those of the model" $?
-[ "$(grep -c '^push 2 - eval$' train.txt)" -eq 3 ] && [ "$(awk '$2 == "eval"' ranges | wc -l)" -eq 0 ]
+# Three validations (before, after 6, after 12 steps) of two batches, each after its data.
+[ "$(grep -c '^push 2 - eval$' train.txt)" -eq 6 ] && [ "$(awk '$2 == "eval"' ranges | wc -l)" -eq 0 ]
 check "validations are phases outside of the steps" $?
 
 # The ledger of the profiled steps, the 12th and 13th: the same calls, by op and by layer.

@@ -2,10 +2,47 @@
  * "External correlation"). The library is loaded when a profile is asked for. */
 #include "kernels/cuda/activity_source.h"
 
+#include <stdio.h>
+
+#ifndef GB_CUPTI /* its headers were not found */
+
+static const char absent[] = "the headers of CUPTI were not found when the program was built";
+
+const char *activity_source_start(void)
+{
+    return absent;
+}
+
+void activity_source_push(uint64_t external_id)
+{
+    (void)external_id;
+}
+
+void activity_source_pop(void)
+{
+}
+
+uint64_t activity_source_now_ns(void)
+{
+    return 0;
+}
+
+void activity_source_stop(attribution *into)
+{
+    (void)into;
+}
+
+void activity_source_describe(gb_profiler_description *out)
+{
+    *out = (gb_profiler_description){.found = false};
+    snprintf(out->problem, sizeof out->problem, "%s", absent);
+}
+
+#else
+
 #include <cupti.h>
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -396,6 +433,20 @@ static void kinds_disable(int count)
     }
 }
 
+/* What CUPTI may have handed over after the last profile: its ids are given out anew. */
+static void leftovers_drop(void)
+{
+    size_t bytes, dropped;
+    uint8_t *data;
+    while ((data = buffer_next(&bytes)) != NULL) {
+        free(data);
+    }
+    (void)cupti.api.cuptiActivityGetNumDroppedRecords(NULL, 0, &dropped);
+    pthread_mutex_lock(&cupti.lock);
+    cupti.refused = 0;
+    pthread_mutex_unlock(&cupti.lock);
+}
+
 const char *activity_source_start(void)
 {
     const char *missing = library_need();
@@ -415,9 +466,7 @@ const char *activity_source_start(void)
     }
     /* A profile is none the worse where CUPTI does not tell of itself. */
     cupti.overheads = cupti.api.cuptiActivityEnable(CUPTI_ACTIVITY_KIND_OVERHEAD) == CUPTI_SUCCESS;
-    pthread_mutex_lock(&cupti.lock);
-    cupti.refused = 0;
-    pthread_mutex_unlock(&cupti.lock);
+    leftovers_drop();
     cupti.start = clocks_read();
     return NULL;
 }
@@ -470,3 +519,5 @@ void activity_source_stop(attribution *into)
     buffers_parse(into);
     losses_tell(into);
 }
+
+#endif
