@@ -156,11 +156,11 @@ $(SIMT_OBJ): $(BUILD)/obj/%.o: %.cpp $(BUILD)/gen/flags
 	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) -O2 -g -MMD -MP -c -o $@ $<
 
 # What the emulator itself hands its activities to.
-SIMT_USES := $(call obj,kernels/attribution.c kernels/ledger.c)
+SIMT_USES := $(call obj,kernels/attribution.c kernels/ledger.c kernels/cuda/activity_cupti.c)
 $(addprefix $(BUILD)/tests/,test_simt test_simt_hopper): $(BUILD)/tests/%: tests/simt/%.cpp $(SIMT_OBJ) $(SIMT_USES)
 	@mkdir -p $(@D)
 	$(call say,TEST)
-	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) $(SIMT_USES) -lcmocka
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) $(SIMT_USES) -lcmocka -ldl
 
 # Tests that look into the CUDA backend, or change what the emulator pretends.
 $(BUILD)/tests/test_cuda_%: tests/simt/test_cuda_%.cpp $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags

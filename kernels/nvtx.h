@@ -4,8 +4,9 @@
  *
  * The header of NVTX comes with the CUDA toolkit; a build without it has these functions too, and
  * they do nothing. Where nothing listens gb_nvtx_open gives NULL, which every function takes: an
- * op's range then costs two comparisons with NULL, under a nanosecond together (`make bench`
- * measures it: the line "ranges of an op").
+ * op's range is then two comparisons with NULL, about a nanosecond (0.9 to 1.3 ns in three runs of
+ * `make bench`, line "ranges of an op", on two shared cores of an AMD EPYC; a step of d12 has some
+ * 300 ops).
  *
  * Ranges are of the host, around what it issues. A replay of recorded ops is one call: it has the
  * range of its phase ("forward and backward" for a whole pass) and no ranges of layers and ops,

@@ -23,6 +23,7 @@ fake_cupti_settings fake_cupti_control;
 fake_cupti_record_fn fake_cupti_record;
 fake_cupti_call_fn fake_cupti_call;
 fake_cupti_activity_fn fake_cupti_activity;
+fake_cupti_late_fn fake_cupti_late;
 
 static CUpti_BuffersCallbackRequestFunc give;
 static CUpti_BuffersCallbackCompleteFunc take;
@@ -103,6 +104,9 @@ static void lock_try(void)
 
 static void *hand_over(void *unused)
 {
+    if (n_pending == 0) {
+        return NULL;
+    }
     enum { MOST = 1024 };
     static buffer buffers[MOST];
     int n = 0, in_buffer = 0, at_most = fake_cupti_control.records_per_buffer;
@@ -130,6 +134,8 @@ static void *hand_over(void *unused)
     while (n-- > 0) {
         buffer_back(&buffers[n]);
     }
+    /* No pointer of theirs is kept: a sanitizer is to see what the program forgets. */
+    memset(pending, 0, (size_t)n_pending * sizeof *pending);
     n_pending = 0;
     return NULL;
 }
@@ -182,6 +188,11 @@ void fake_cupti_call(uint32_t correlation_id)
         link.correlationId = correlation_id;
         fake_cupti_record(&link, sizeof link);
     }
+}
+
+void fake_cupti_late(void)
+{
+    hand_over(NULL);
 }
 
 void fake_cupti_activity(int kind, const char *name, uint32_t correlation_id, uint64_t begin_ns,

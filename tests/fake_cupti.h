@@ -39,6 +39,8 @@ typedef void fake_cupti_record_fn(const void *record, size_t bytes);
 /* A call to the runtime is made now: its record, and that of the external id in force. */
 typedef void fake_cupti_call_fn(uint32_t correlation_id);
 
+/* Hands over what there is without having been asked. */
+typedef void fake_cupti_late_fn(void);
 /* What the emulated GPU did (tests/simt/simt_activity.cpp); `kind` is a gb_activity_kind. */
 typedef void fake_cupti_activity_fn(int kind, const char *name, uint32_t correlation_id,
                                     uint64_t begin_ns, uint64_t end_ns, const int32_t *grid,

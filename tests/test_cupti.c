@@ -50,6 +50,7 @@ static struct {
     fake_cupti_settings *control;
     fake_cupti_record_fn *record;
     fake_cupti_call_fn *call;
+    fake_cupti_late_fn *late;
     attribution *a;
     gb_ledger *ledger;
     uint64_t zero_ns;
@@ -73,7 +74,8 @@ static int library_open(void **state)
     f.control = dlsym(f.library, "fake_cupti_control");
     *(void **)&f.record = dlsym(f.library, "fake_cupti_record");
     *(void **)&f.call = dlsym(f.library, "fake_cupti_call");
-    return f.control && f.record && f.call ? 0 : -1;
+    *(void **)&f.late = dlsym(f.library, "fake_cupti_late");
+    return f.control && f.record && f.call && f.late ? 0 : -1;
 }
 
 static int library_close(void **state)
@@ -348,6 +350,33 @@ static void dropped_records_make_a_profile_incomplete(void **state)
     assert_string_equal(note(), "");
 }
 
+/* Ids are given out anew for each profile: a record that comes after the end must not get into the
+ * next, where its id is that of another op. */
+static void records_that_come_late_are_nobodys(void **state)
+{
+    (void)state;
+    profile_begin();
+    issue(norm, false, 31);
+    kernel(31, 7, "norm", 100, 10);
+    profile_end();
+    assert_float_equal(row_ns(norm), 10, 0);
+    issue(norm, false, 31);
+    CUpti_ActivityExternalCorrelation link;
+    memset(&link, 0, sizeof link);
+    link.kind = CUPTI_ACTIVITY_KIND_EXTERNAL_CORRELATION;
+    link.externalId = 1; /* of `qkv`, soon */
+    link.correlationId = 31;
+    f.record(&link, sizeof link);
+    kernel(31, 7, "norm", 200, 99);
+    f.late();
+    profile_begin();
+    issue(qkv, false, 32);
+    kernel(32, 7, "gemm", 300, 20);
+    profile_end();
+    assert_float_equal(row_ns(qkv), 20, 0);
+    assert_string_equal(note(), "");
+}
+
 static void lost_nodes_and_strangers_are_unattributed(void **state)
 {
     static const gb_node_mark marks[] = {{norm, 1}, {qkv, 3}};
@@ -481,6 +510,7 @@ int main(void)
         T(buffers_may_come_in_any_order_from_any_thread),
         T(many_records_add_up),
         T(dropped_records_make_a_profile_incomplete),
+        T(records_that_come_late_are_nobodys),
         T(lost_nodes_and_strangers_are_unattributed),
         T(what_goes_wrong_at_the_end_is_said),
         T(the_profilers_own_time_is_told),
