@@ -85,7 +85,6 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
                           eval->train_time_ms);
     case TRAIN_EVENT_OPTIME:
         return optime_write(s, run_id, event, err);
-    case TRAIN_EVENT_SPANS_ZERO:
     case TRAIN_EVENT_SPAN:
         return span_write(s, run_id, &event->u.span, err);
     case TRAIN_EVENT_KERNEL:
@@ -94,6 +93,7 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
         return store_exec(s, err, "UPDATE run SET profile_note = ? WHERE run_id = ?", "ti",
                           event->u.profile_note, run_id);
     case TRAIN_EVENT_PAUSE:
+    case TRAIN_EVENT_SPANS_ZERO:
     case TRAIN_EVENT_END:
         break;
     }
