@@ -219,7 +219,7 @@ static bool note_begins(const char *text)
  * `norm` (a kernel), two of `qkv`, and a fill and a kernel of `adamw`. Records come backwards. */
 static void step_record(void)
 {
-    static const gb_node_mark marks[] = {{norm, 1}, {qkv, 3}, {adamw, 5}};
+    const gb_node_mark marks[] = {{norm, 1}, {qkv, 3}, {adamw, 5}};
     issue(qkv, false, 21);
     issue(copy, true, 22);
     activity_source_push(attribution_replay(f.a, marks, 3));
@@ -379,7 +379,7 @@ static void records_that_come_late_are_nobodys(void **state)
 
 static void lost_nodes_and_strangers_are_unattributed(void **state)
 {
-    static const gb_node_mark marks[] = {{norm, 1}, {qkv, 3}};
+    const gb_node_mark marks[] = {{norm, 1}, {qkv, 3}};
     (void)state;
     profile_begin();
     activity_source_push(attribution_replay(f.a, marks, 2));
