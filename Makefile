@@ -36,7 +36,7 @@ endif
 
 # Sources are found, not listed: a new file in a room is built without a change here.
 # Of kernels/cuda, what is plain C and needs no CUDA is built and tested everywhere.
-KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c kernels/sensors/*.c) kernels/cuda/gemm_cache.c
+KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c kernels/sensors/*.c) kernels/cuda/gemm_cache.c kernels/cuda/activity_cupti.c
 ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
 MODEL_SRC  := $(wildcard model/*.c)
 BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
@@ -57,6 +57,19 @@ ISA_avx2    := -march=x86-64-v3 -ffp-contract=fast
 ISA_avx512  := -march=x86-64-v4 -ffp-contract=fast -mprefer-vector-width=512
 isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC)))
 
+# Headers of the CUDA toolkit that need nothing else of it: NVTX and CUPTI are in where they are found,
+# with or without nvcc. `make NVTX_DIR=`, `make CUPTI_DIR=` leave them out.
+CUDA_INCLUDE := $(wildcard $(if $(NVCC),$(realpath $(dir $(NVCC))../include)) /usr/local/cuda/include /usr/include)
+NVTX_DIR     ?= $(firstword $(foreach d,$(CUDA_INCLUDE),$(if $(wildcard $(d)/nvtx3/nvToolsExt.h),$(d))))
+CUPTI_DIR    ?= $(firstword $(foreach d,$(foreach i,$(CUDA_INCLUDE),$(i) $(i)/../extras/CUPTI/include),$(if $(wildcard $(d)/cupti.h),$(d))))
+system = $(patsubst %,-isystem %,$(filter-out /usr/include,$(wildcard $(1))))
+NVTX_FLAGS   := $(if $(NVTX_DIR),$(call system,$(NVTX_DIR)) -DGB_NVTX)
+CUPTI_FLAGS  := $(if $(CUPTI_DIR),$(call system,$(sort $(CUPTI_DIR) $(firstword $(CUDA_INCLUDE)))) -DGB_CUPTI -DGB_CUDA_LIBRARY_DIR='"$(abspath $(firstword $(CUDA_INCLUDE))/../lib64)"')
+$(BUILD)/obj/kernels/nvtx.o: CPPFLAGS += $(NVTX_FLAGS)
+$(BUILD)/obj/kernels/cuda/activity_cupti.o: CPPFLAGS += $(CUPTI_FLAGS)
+$(BUILD)/tests/test_cupti: CPPFLAGS += $(CUPTI_FLAGS)
+$(BUILD)/tests/test_cupti: LDLIBS += $(if $(CUPTI_DIR),-lstdc++) # names of kernels are C++
+
 # CUDA registers here: with nvcc and sources the backend is compiled in, else it is left out and
 # the program says why.
 ifneq ($(SIMT),)
@@ -66,6 +79,8 @@ SIMT_SRC   := $(wildcard tests/simt/simt_*.cpp)
 SIMT_OBJ   := $(patsubst %.cpp,$(BUILD)/obj/%.o,$(SIMT_SRC))
 CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(SIMT_OBJ)
 SIMT_FLAGS := -std=c++17 -DGB_SIMT -Itests/simt/include -Wall -Werror -Wno-unknown-pragmas -fno-strict-aliasing
+# The emulator is a source of activities itself, and hands them to CUPTI's where a test asks for that.
+$(BUILD)/obj/kernels/cuda/activity_cupti.o: CPPFLAGS += $(foreach f,start push pop now_ns stop describe,-Dactivity_source_$(f)=cupti_source_$(f))
 SIMT_CHECK := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize=vptr -fno-omit-frame-pointer -fno-sanitize-recover=all)
 LDLIBS     += -lstdc++
 else ifeq ($(CUDA_SRC),)
@@ -76,7 +91,7 @@ else ifeq ($(NVCC),)
 CUDA_OFF := nvcc was not found when the program was built
 else
 CPPFLAGS   += -DGPTBENCH_CUDA
-CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kernels/cuda/cublaslt_loader.o $(BUILD)/obj/kernels/cuda/activity_cupti.o
+CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kernels/cuda/cublaslt_loader.o
 CUDA_HOME  := $(realpath $(dir $(NVCC))..)
 # Machine code for each of CUDA_ARCHS, and portable code (PTX) for every GPU from sm_80 on.
 CUDA_ARCHS ?= 80 90a
@@ -93,7 +108,7 @@ NVFLAGS    += -std=c++17 -Werror all-warnings -Xcompiler -Wall,-Wextra \
 LDFLAGS    += -L$(CUDA_HOME)/lib64
 LDLIBS     += -lcudart_static -ldl -lrt -lpthread -lstdc++
 # cuBLASLt is loaded when a GPU is used, not linked.
-$(BUILD)/obj/kernels/cuda/cublaslt_loader.o $(BUILD)/obj/kernels/cuda/activity_cupti.o: CPPFLAGS += -isystem $(CUDA_HOME)/include -DGB_CUDA_LIBRARY_DIR='"$(CUDA_HOME)/lib64"'
+$(BUILD)/obj/kernels/cuda/cublaslt_loader.o: CPPFLAGS += -isystem $(CUDA_HOME)/include -DGB_CUDA_LIBRARY_DIR='"$(CUDA_HOME)/lib64"'
 endif
 
 LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)
@@ -141,11 +156,11 @@ $(SIMT_OBJ): $(BUILD)/obj/%.o: %.cpp $(BUILD)/gen/flags
 	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) -O2 -g -MMD -MP -c -o $@ $<
 
 # What the emulator itself hands its activities to.
-SIMT_USES := $(call obj,kernels/attribution.c kernels/ledger.c)
+SIMT_USES := $(call obj,kernels/attribution.c kernels/ledger.c kernels/cuda/activity_cupti.c)
 $(addprefix $(BUILD)/tests/,test_simt test_simt_hopper): $(BUILD)/tests/%: tests/simt/%.cpp $(SIMT_OBJ) $(SIMT_USES)
 	@mkdir -p $(@D)
 	$(call say,TEST)
-	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) $(SIMT_USES) -lcmocka
+	$(Q)$(CXX) $(CPPFLAGS) $(SIMT_FLAGS) $(OPT) $(SIMT_CHECK) -MMD -MP -MF $@.d -o $@ $< $(SIMT_OBJ) $(SIMT_USES) -lcmocka -ldl
 
 # Tests that look into the CUDA backend, or change what the emulator pretends.
 $(BUILD)/tests/test_cuda_%: tests/simt/test_cuda_%.cpp $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
@@ -192,7 +207,7 @@ $(BUILD)/gen/version.h: FORCE
 # Other compiler, other flags: everything is compiled again.
 $(BUILD)/gen/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CXX) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS) | $(SIMT_FLAGS)' > $@.new
+	@echo '$(CC) $(CXX) | $(CPPFLAGS) | $(CFLAGS) | $(LDFLAGS) | $(LDLIBS) | $(NVCC) $(NVFLAGS) | $(SIMT_FLAGS) | $(subst ',,$(NVTX_FLAGS) | $(CUPTI_FLAGS))' > $@.new
 	@$(replace_if_changed)
 .PHONY: FORCE
 FORCE:
@@ -211,10 +226,20 @@ $(FAKE_NVML): tests/fake_nvml.c
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
+# A listener for NVTX, which NVTX loads, and a stand-in for CUPTI; where their headers are.
+FAKE_CUDA := $(if $(NVTX_DIR),$(BUILD)/tests/fake_nvtx.so) $(if $(CUPTI_DIR),$(BUILD)/tests/fake_cupti.so)
+$(BUILD)/tests/fake_nvtx.so: FAKE_FLAGS := $(NVTX_FLAGS)
+$(BUILD)/tests/fake_cupti.so: FAKE_FLAGS := $(CUPTI_FLAGS)
+$(BUILD)/tests/fake_cupti.so: tests/fake_cupti.h
+$(BUILD)/tests/fake_nvtx.so $(BUILD)/tests/fake_cupti.so: $(BUILD)/tests/%.so: tests/%.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -D_GNU_SOURCE -I. -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
+
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
 .PHONY: tests
-tests: $(TESTS) $(FAKE_NVML) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
@@ -238,7 +263,7 @@ SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
 SIMT_TESTS := test_simt test_simt_hopper $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer)
 
 .PHONY: test-simt simt-tests
-simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(FAKE_NVML) $(PROGRAM)
+simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM)
 
 test-simt: ## the CUDA backend on an emulator, under sanitizers; needs no GPU
 	@scripts/deps.sh build test

@@ -7,6 +7,7 @@
 #include "bench/commands.h"
 #include "bench/doctor.h"
 #include "bench/settings.h"
+#include "kernels/sensors/sensors.h"
 #include "version.h"
 
 /* Names of needed things that are missing, "a, b"; empty when the main job can run. */
@@ -109,6 +110,7 @@ gb_status cmd_doctor(int argc, char **argv, gb_error *err)
     doctor_check_host(&report);
     doctor_check_backends(&report, !quick, (int)device);
     doctor_check_gpu(&report);
+    doctor_check_profiling(&report, gb_sensors_options_default().root);
     doctor_check_sensors(&report, (int)device);
     doctor_check_tools(&report, results_dir);
 

@@ -30,7 +30,7 @@ typedef struct profiler {
     double step_ms, timed_ms; /* mean profiled step; sum of timed ones */
     trace spans;
     train_start start;
-    char note[240]; /* why the times are not all that could be known; empty when they are */
+    char note[240]; /* what is to be known of the profile; empty: nothing */
 } profiler;
 
 /* A row of the table is an op of a phase over all layers, or a layer of a phase over all ops. */
@@ -70,6 +70,9 @@ static int profile_on_event(void *user, const train_event *event)
         p->steps = event->u.optime.steps;
         p->step_ms = event->u.optime.step_ms;
         row_add(p, &event->u.optime.row);
+        break;
+    case TRAIN_EVENT_SPANS_ZERO:
+        p->spans.zero_s = event->u.spans_zero_s;
         break;
     case TRAIN_EVENT_SPAN:
         trace_add(&p->spans, &event->u.span);

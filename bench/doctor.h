@@ -4,6 +4,7 @@
 #define GPTBENCH_BENCH_DOCTOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { DOCTOR_FINDINGS_MAX = 64 };
 
@@ -58,8 +59,13 @@ void doctor_check_host(doctor_report *report);
  * of the visible ones, -1 the first), and with `measure` its large-GEMM rate (about a second each).
  * Needs a working CPU backend. */
 void doctor_check_backends(doctor_report *report, bool measure, int device_index);
-/* CUDA in this binary, driver, GPUs, profiling permission. */
+/* CUDA in this binary, driver, GPUs. */
 void doctor_check_gpu(doctor_report *report);
+/* CUPTI, whether the driver lets this user profile, NVTX. `root` stands before /proc; "" for the
+ * real one. */
+void doctor_check_profiling(doctor_report *report, const char *root);
+/* Text behind "key:" in a file such as /proc/self/status; false where there is none. */
+bool doctor_read_field(const char *path, const char *key, char *out, size_t size);
 /* What can be sampled beside a run, of the CPU and of the GPU that `device_index` names. */
 void doctor_check_sensors(doctor_report *report, int device_index);
 /* gnuplot, SQLite, room in the directory for results. */

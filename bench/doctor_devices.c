@@ -111,8 +111,7 @@ void doctor_check_backends(doctor_report *report, bool measure, int device_index
 
 /* ---- GPU ---- */
 
-/* Text behind "key:" in a file of the NVIDIA driver. */
-static bool driver_field(const char *path, const char *key, char *out, size_t size)
+bool doctor_read_field(const char *path, const char *key, char *out, size_t size)
 {
     FILE *file = fopen(path, "r");
     if (!file) {
@@ -166,28 +165,11 @@ static void add_driver_gpus(doctor_report *report)
     if (glob("/proc/driver/nvidia/gpus/*/information", 0, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc && i < 16; i++) {
             char model[128] = "unknown model";
-            driver_field(found.gl_pathv[i], "Model", model, sizeof model);
+            doctor_read_field(found.gl_pathv[i], "Model", model, sizeof model);
             doctor_add(report, DOCTOR_OK, "gpu", "%s", model);
         }
     }
     globfree(&found);
-}
-
-static void check_profiling_permission(doctor_report *report)
-{
-    char text[32];
-    if (!driver_field("/proc/driver/nvidia/params", "RmProfilingAdminOnly", text, sizeof text)) {
-        return;
-    }
-    if (text[0] == '0') {
-        doctor_add(report, DOCTOR_OK, "gpu_counters", "open to every user");
-        return;
-    }
-    doctor_finding *f =
-        doctor_add(report, DOCTOR_WARN, "gpu_counters", "open to the administrator alone");
-    doctor_advise(f,
-                  "for hardware counters: `options nvidia NVreg_RestrictProfilingToAdminUsers=0` "
-                  "in /etc/modprobe.d, then reload the driver; timelines do not need it");
 }
 
 /* Whether CUDA is built in and on, and its GPUs; returns how many can be seen. */
@@ -211,7 +193,7 @@ void doctor_check_gpu(doctor_report *report)
 {
     int visible = check_cuda(report);
     char driver[256];
-    if (!driver_field("/proc/driver/nvidia/version", "NVRM version", driver, sizeof driver)) {
+    if (!doctor_read_field("/proc/driver/nvidia/version", "NVRM version", driver, sizeof driver)) {
         if (visible == 0) {
             doctor_add(report, DOCTOR_OK, "gpu", "no NVIDIA driver is loaded; none is needed");
         }
@@ -221,5 +203,4 @@ void doctor_check_gpu(doctor_report *report)
     if (visible == 0) {
         add_driver_gpus(report);
     }
-    check_profiling_permission(report);
 }

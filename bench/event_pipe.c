@@ -225,6 +225,8 @@ static bool train_valid(const train_event *event)
         return eval_valid(&event->u.eval);
     case TRAIN_EVENT_OPTIME:
         return optime_valid(event);
+    case TRAIN_EVENT_SPANS_ZERO:
+        return isfinite(event->u.spans_zero_s);
     case TRAIN_EVENT_SPAN:
         return span_valid(&event->u.span);
     case TRAIN_EVENT_KERNEL:

@@ -446,12 +446,12 @@ static gb_status say_conditions(ledger_sentences *s, const ledger *l)
 }
 
 /* A profile that lost something must not look whole. */
-static gb_status say_incomplete(ledger_sentences *s, const report_entry *e)
+static gb_status say_profile_note(ledger_sentences *s, const report_entry *e)
 {
     for (int i = 0; i < e->n_runs; i++) {
         if (*e->runs[i]->profile_note) {
-            return say(s, "The profile of %s, replicate %" PRId64 ", is not complete: %s.",
-                       e->label, e->runs[i]->replicate, e->runs[i]->profile_note);
+            return say(s, "On the profile of %s, replicate %" PRId64 ": %s.", e->label,
+                       e->runs[i]->replicate, e->runs[i]->profile_note);
         }
     }
     return GB_OK;
@@ -477,8 +477,8 @@ gb_status ledger_notes(ledger_sentences *out, const ledger *l, gb_error *err)
                      l->n_base, l->n_new);
     }
     status = status == GB_OK ? say_conditions(out, l) : status;
-    status = status == GB_OK ? say_incomplete(out, l->base) : status;
+    status = status == GB_OK ? say_profile_note(out, l->base) : status;
     status =
-        status == GB_OK && l->new_entry != l->base ? say_incomplete(out, l->new_entry) : status;
+        status == GB_OK && l->new_entry != l->base ? say_profile_note(out, l->new_entry) : status;
     return status == GB_OK ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for sentences");
 }

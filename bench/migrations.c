@@ -33,6 +33,7 @@ const migration *migrations_list(void)
             "ALTER TABLE op_time ADD COLUMN thread_mean_ms REAL;"
             "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"},
         {4, ""},
+        {5, "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {0, NULL}};
     return list;
 }

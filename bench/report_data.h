@@ -90,7 +90,8 @@ typedef struct report_run {
     const char *backend, *precision, *isa, *precision_note, *libraries;
     const char *program_version, *program_commit, *compiler;
     const char *train_data, *val_data, *train_data_hash, *val_data_hash;
-    const char *profile_note; /* why the ledger is not complete; empty: it is */
+    const char
+        *profile_note; /* what the ledger lacks, what the profiler took; empty: nothing to say */
     int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
     int64_t num_iterations, steps_done, warmup_steps;
     double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s;

@@ -68,6 +68,8 @@ static gb_status event_take(store *s, run_state *run, const runner_job *job,
     if (event->type == TRAIN_EVENT_STEP) {
         event->u.step.ended_s -= run->watch.started_s;
         GB_TRY(run_watch_step(&run->watch, &event->u.step, err));
+    } else if (event->type == TRAIN_EVENT_SPANS_ZERO) {
+        event->u.spans_zero_s -= run->watch.started_s;
     }
     /* At the end at once, before the worker takes its time to clear up. */
     GB_TRY(run_watch_look(&run->watch, s, event->type == TRAIN_EVENT_END, err));

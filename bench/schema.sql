@@ -129,10 +129,11 @@ CREATE TABLE run (
   created_at           TEXT NOT NULL,
   started_at           TEXT,
   ended_at             TEXT,
-  profile_note         TEXT,                   -- why the per-op times are not complete; NULL: they are
+  profile_note         TEXT,                   -- what per-op times lack, and why, and what the profiler took; NULL: nothing to say
   energy_j             REAL,                   -- of the timed steps, by what computed: GPU or CPU
   energy_source        TEXT,                   -- gpu_counter, gpu_power, cpu_package; NULL with it
   sensors_missing      TEXT,                   -- 'cpu_clock: why; ...'; NULL: nothing was sampled
+  spans_zero_s         REAL,                   -- begin of the first op in op_span, on the clock of ended_s
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);

@@ -95,11 +95,14 @@ gb_status trace_write(const trace *t, const char *path, const char *process, gb_
 {
     json_t *events = json_array();
     json_t *root = json_pack("{s:o, s:s}", "traceEvents", events, "displayTimeUnit", "ms");
-    if (!root || t->failed || !events_fill(events, t, process)) {
+    json_t *other =
+        t->zero_s > 0 ? json_pack("{s:f}", "zero_monotonic_s", t->zero_s) : json_object();
+    if (!root || t->failed || !events_fill(events, t, process) ||
+        json_object_set_new(root, "otherData", other) != 0) {
         json_decref(root);
         return gb_fail(err, GB_ERR_OOM, "%s: no memory for the trace", path);
     }
-    int failed = json_dump_file(root, path, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    int failed = json_dump_file(root, path, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(root);
     return failed ? gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno))
                   : GB_OK;

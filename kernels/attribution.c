@@ -1,5 +1,7 @@
 #include "kernels/attribution.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,13 +43,27 @@ typedef struct link_record {
     uint64_t external_id;
 } link_record;
 
+/* What the profiler did of one kind. */
+typedef struct overhead {
+    const char *what;
+    int64_t spells;
+    uint64_t time_ns;
+} overhead;
+
+enum { OVERHEADS_MAX = 16 };
+
 struct attribution {
     array issues, links, activities, kernels;
     uint64_t zero_ns;
     int64_t dropped, unplaced;
     bool short_of_memory;
     bool broken_replays; /* some had another number of nodes than their recording */
-    char note[200];
+    char broken[120];    /* why records may be missing; empty: nothing went wrong */
+    overhead overheads[OVERHEADS_MAX];
+    int n_overheads;
+    bool clocks_known;
+    gb_clock_pair start, end;
+    char note[240];
 };
 
 attribution *attribution_open(void)
@@ -82,8 +98,9 @@ void attribution_reset(attribution *a, uint64_t zero_ns)
     a->links.count = a->activities.count = a->kernels.count = 0;
     a->zero_ns = zero_ns;
     a->dropped = a->unplaced = 0;
-    a->short_of_memory = a->broken_replays = false;
-    a->note[0] = '\0';
+    a->short_of_memory = a->broken_replays = a->clocks_known = false;
+    a->n_overheads = 0;
+    a->note[0] = a->broken[0] = '\0';
 }
 
 /* Ids count from 1: a profiler says 0 for none. */
@@ -101,13 +118,6 @@ static uint64_t issue_add(attribution *a, const issue *what)
 uint64_t attribution_op(attribution *a, gb_scope scope, bool overlaps)
 {
     return issue_add(a, &(issue){.scope = scope, .overlaps = overlaps});
-}
-
-void attribution_set_scope(attribution *a, uint64_t external_id, gb_scope scope)
-{
-    if (external_id >= 1 && external_id <= a->issues.count) {
-        ((issue *)a->issues.items)[external_id - 1].scope = scope;
-    }
 }
 
 uint64_t attribution_replay(attribution *a, const gb_node_mark *marks, int n_marks)
@@ -151,6 +161,34 @@ void attribution_activity(attribution *a, const gb_activity *activity)
 void attribution_dropped(attribution *a, int64_t records)
 {
     a->dropped += records;
+}
+
+void attribution_broken(attribution *a, const char *why)
+{
+    if (!a->broken[0]) {
+        snprintf(a->broken, sizeof a->broken, "%s", why);
+    }
+}
+
+void attribution_overhead(attribution *a, const char *what, uint64_t begin_ns, uint64_t end_ns)
+{
+    int i = 0;
+    while (i < a->n_overheads && strcmp(a->overheads[i].what, what) != 0) {
+        i++;
+    }
+    if (i == a->n_overheads && i < OVERHEADS_MAX) {
+        a->overheads[a->n_overheads++] = (overhead){.what = what};
+    }
+    i = i < OVERHEADS_MAX ? i : OVERHEADS_MAX - 1;
+    a->overheads[i].spells++;
+    a->overheads[i].time_ns += end_ns > begin_ns ? end_ns - begin_ns : 0;
+}
+
+void attribution_clocks(attribution *a, const gb_clock_pair *start, const gb_clock_pair *end)
+{
+    a->start = *start;
+    a->end = *end;
+    a->clocks_known = true;
 }
 
 /* ---- bringing together ---- */
@@ -258,19 +296,92 @@ static int slower_first(const void *x, const void *y)
     return (a->time_ms < b->time_ms) - (a->time_ms > b->time_ms);
 }
 
-static void note_write(attribution *a)
+/* ---- the note ---- */
+
+static void missing_write(const attribution *a, char *out, size_t size)
 {
     if (a->short_of_memory) {
-        snprintf(a->note, sizeof a->note, "incomplete: host memory was short while profiling");
+        snprintf(out, size, "incomplete: host memory was short while profiling");
     } else if (a->dropped > 0) {
-        snprintf(a->note, sizeof a->note, "incomplete: the profiler dropped %lld records",
-                 (long long)a->dropped);
+        snprintf(out, size, "incomplete: the profiler dropped %" PRId64 " records", a->dropped);
+    } else if (a->broken[0]) {
+        snprintf(out, size, "incomplete: %s", a->broken);
     } else if (a->unplaced > 0) {
-        snprintf(a->note, sizeof a->note, "incomplete: %lld of %zu activities belong to no op%s",
-                 (long long)a->unplaced, a->activities.count,
+        snprintf(out, size, "incomplete: %" PRId64 " of %zu activities belong to no op%s",
+                 a->unplaced, a->activities.count,
                  a->broken_replays ? ", as replays had another number of nodes than recorded" : "");
+    } else {
+        out[0] = '\0';
     }
 }
+
+/* "the profiler itself took 0.420 ms of the host's time in 3 spells, most in buffer flush" */
+static void overhead_write(const attribution *a, char *out, size_t size)
+{
+    int64_t spells = 0;
+    uint64_t time_ns = 0;
+    const overhead *most = a->overheads;
+    for (int i = 0; i < a->n_overheads; i++) {
+        const overhead *o = &a->overheads[i];
+        spells += o->spells;
+        time_ns += o->time_ns;
+        most = o->time_ns > most->time_ns ? o : most;
+    }
+    out[0] = '\0';
+    if (spells > 0) {
+        snprintf(out, size,
+                 "the profiler itself took %.3f ms of the host's time in %" PRId64
+                 " spell%s, most in %s",
+                 (double)time_ns * 1e-6, spells, spells == 1 ? "" : "s", most->what);
+    }
+}
+
+/* What the profiler's clock gained on the host's from start to end. */
+static int64_t drift_ns(const attribution *a)
+{
+    return (int64_t)(a->end.profiler_ns - a->start.profiler_ns) -
+           (int64_t)(a->end.host_ns - a->start.host_ns);
+}
+
+/* Only where it is more than the two readings may be off. */
+static void drift_write(const attribution *a, char *out, size_t size)
+{
+    const int64_t drift = a->clocks_known ? drift_ns(a) : 0;
+    const uint64_t off = a->start.within_ns + a->end.within_ns;
+    out[0] = '\0';
+    if (a->clocks_known && (uint64_t)(drift < 0 ? -drift : drift) > off) {
+        snprintf(out, size, "the profiler's clock gained %.3f us on the host's",
+                 (double)drift * 1e-3);
+    }
+}
+
+static void note_write(attribution *a)
+{
+    enum { PARTS = 3 };
+    char parts[PARTS][160];
+    size_t used = 0;
+    missing_write(a, parts[0], sizeof parts[0]);
+    overhead_write(a, parts[1], sizeof parts[1]);
+    drift_write(a, parts[2], sizeof parts[2]);
+    a->note[0] = '\0';
+    for (int i = 0; i < PARTS; i++) {
+        if (parts[i][0] && used < sizeof a->note) {
+            int n =
+                snprintf(a->note + used, sizeof a->note - used, "%s%s", used ? "; " : "", parts[i]);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    }
+}
+
+double attribution_zero_s(const attribution *a)
+{
+    if (!a->clocks_known) {
+        return NAN;
+    }
+    return ((double)a->start.host_ns + (double)(int64_t)(a->zero_ns - a->start.profiler_ns)) * 1e-9;
+}
+
+/* ---- the end ---- */
 
 void attribution_finish(attribution *a, gb_ledger *ledger)
 {

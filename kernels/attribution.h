@@ -51,22 +51,40 @@ void attribution_reset(attribution *a, uint64_t zero_ns);
 /* The id under which to issue the op. `overlaps`: it runs beside the stream that a step is timed
  * on; it is listed among the kernels, but is no part of the step's time. */
 uint64_t attribution_op(attribution *a, gb_scope scope, bool overlaps);
-/* The scope of an op that has been issued, where it was not known before. */
-void attribution_set_scope(attribution *a, uint64_t external_id, gb_scope scope);
 /* The id under which to replay; the marks are copied. */
 uint64_t attribution_replay(attribution *a, const gb_node_mark *marks, int n_marks);
 
 void attribution_external(attribution *a, uint32_t correlation_id, uint64_t external_id);
 void attribution_activity(attribution *a, const gb_activity *activity);
 void attribution_dropped(attribution *a, int64_t records); /* lost by the profiler */
+/* Something went wrong that may have cost records; the first reason is kept, cut to 120 bytes. */
+void attribution_broken(attribution *a, const char *why);
+
+/* What the profiler says of its own doing: time of the host, not of the device, and so no part of
+ * the ledger. `what` is static; a spell without times (0 to 0) is counted only. */
+void attribution_overhead(attribution *a, const char *what, uint64_t begin_ns, uint64_t end_ns);
+
+/* The profiler's clock and the host's (CLOCK_MONOTONIC), read at the same moment, give or take
+ * `within_ns`. */
+typedef struct gb_clock_pair {
+    uint64_t profiler_ns, host_ns, within_ns;
+} gb_clock_pair;
+
+/* Pairs from the start and the end of the profile. */
+void attribution_clocks(attribution *a, const gb_clock_pair *start, const gb_clock_pair *end);
 
 /* Adds spans and times to the ledger (not calls and FLOPs, which the issuing side counts), and
  * makes the table of kernels. Activities without an op go to (idle, -1, unattributed). */
 void attribution_finish(attribution *a, gb_ledger *ledger);
 /* After finish: as kernels_read of kernels/backend.h. */
 int attribution_kernels(const attribution *a, gb_kernel_time *rows, int capacity);
-/* After finish: NULL when everything was placed, else what is missing. */
+/* After finish: NULL when everything was placed and the profiler told nothing of itself. Else what
+ * is missing, beginning with "incomplete: ", and what the profiler cost and how far its clock went
+ * away from the host's meanwhile. */
 const char *attribution_note(const attribution *a);
+/* The host's clock, CLOCK_MONOTONIC in seconds, at the zero of the spans; NAN where it is not
+ * known. A span is off by the drift that the note tells at most. */
+double attribution_zero_s(const attribution *a);
 
 #ifdef __cplusplus
 }

@@ -57,11 +57,14 @@ typedef struct gb_shape {
     bool swiglu;
 } gb_shape;
 
+typedef struct gb_nvtx gb_nvtx; /* opaque: kernels/nvtx.h */
+
 typedef struct gb_options {
     gb_precision precision;
     int threads;      /* CPU: worker threads, 0 = all that the process may use */
     int device_index; /* CUDA: device ordinal, -1 = first visible */
     gb_shape shape;   /* workspace is sized for this, once, at open */
+    gb_nvtx *nvtx;    /* each op gets a range there (kernels/nvtx.h); not owned; NULL: none */
 } gb_options;
 
 typedef struct gb_device gb_device; /* opaque; owned by the backend */
@@ -185,6 +188,14 @@ typedef struct gb_kernel_time {
     int32_t shared_bytes;
 } gb_kernel_time;
 
+/* What a backend profiles with. */
+typedef struct gb_profiler_description {
+    bool found;
+    char library[256]; /* the file, where it is known */
+    char version[64];  /* empty: unknown */
+    char problem[512]; /* why it was not found, and where it was looked for */
+} gb_profiler_description;
+
 /* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch, with the
  * gradient clipped by its global norm as torch.nn.utils.clip_grad_norm_ does:
  *   g  = grad * (grad_clip > 0 and norm > grad_clip ? grad_clip / norm : 1)
@@ -288,7 +299,7 @@ typedef struct gb_backend {
     gb_status (*replay)(gb_device *dev, gb_recording *recording);
     void (*recording_free)(gb_device *dev, gb_recording *recording); /* NULL is fine */
 
-    /* Tells what the following ops belong to, for timers and NVTX. `which` names a linear op's
+    /* Tells what the following ops belong to, for timers. `which` names a linear op's
      * role (LINEAR_*), and is ignored by other ops. Cheap. */
     void (*set_scope)(gb_device *dev, gb_phase phase, int layer, gb_op which);
     /* Per-op timers: off after open. Times may be there only when timers are off again, calls and
@@ -300,11 +311,16 @@ typedef struct gb_backend {
     /* The single ops behind those times, in the order in which they ran; at most `capacity`, the
      * return value is the number there are. */
     int (*timers_spans)(gb_device *dev, gb_op_span *spans, int capacity);
-    /* Kernels behind the last times, the longest first; the number there are. And why those times
-     * are not all that could be known, in a few words; NULL when they are. Both NULL on backends
-     * without a profiler. */
+    /* The host's clock, CLOCK_MONOTONIC in seconds, at the zero of the spans, so that they can
+     * stand beside samples and steps; NAN where that is not known. NULL: never known. */
+    double (*timers_zero_s)(gb_device *dev);
+    /* Kernels behind the last times, the longest first; the number there are. And what is to be
+     * known of the profile, in a few words: what is missing and why, what the profiler itself took;
+     * NULL when there is nothing to say. These are NULL on backends without a profiler. */
     int (*kernels_read)(gb_device *dev, gb_kernel_time *rows, int capacity);
     const char *(*profile_note)(gb_device *dev);
+    /* The profiler, as far as it can be known without a device. */
+    void (*profiler_describe)(gb_profiler_description *out);
 
     /* ---- ops ---- */
 

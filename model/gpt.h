@@ -12,6 +12,7 @@ typedef struct gpt_options {
     int64_t batch_size, sequence_length; /* B, T of every call */
     bool training;  /* false: no gradients and no optimiser state; gpt_loss only */
     bool recompute; /* the output of GELU or SwiGLU is not kept but computed again: bit-equal */
+    gb_nvtx *nvtx;  /* phases and layers get ranges there (kernels/nvtx.h); not owned; NULL: none */
 } gpt_options;
 
 /* Bytes per group that gpt_create allocates, from the same table, workspace left at 0 (that is

@@ -5,6 +5,7 @@
 #ifndef GPTBENCH_MODEL_GPT_INTERNAL_H
 #define GPTBENCH_MODEL_GPT_INTERNAL_H
 
+#include "kernels/nvtx.h"
 #include "model/gpt.h"
 #include "model/gpt_memory.h"
 
@@ -54,6 +55,13 @@ struct gpt {
             return gb_fail(err, op_status_, "%s", (model)->be->last_error((model)->dev));          \
         }                                                                                          \
     } while (0)
+
+/* What the following ops belong to, for the ledger and for ranges. */
+static inline void gpt_set_scope(gpt *g, gb_phase phase, int layer, gb_op which)
+{
+    g->be->set_scope(g->dev, phase, layer, which);
+    gb_nvtx_scope(g->options.nvtx, phase, layer);
+}
 
 /* The batch in g->inputs and g->targets. Forward adds its loss to the sum in g->results, or
  * starts that anew with `first`; backward, with grad_scale, does the same to the gradients. */

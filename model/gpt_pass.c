@@ -44,7 +44,7 @@ static gb_status forward_attention(gpt *g, gb_phase phase, int l, gb_error *err)
     bool post = g->config.post_norm;
     void *y = post ? AT(attn_out, l) : g->buf.y;
     void *inv_rms_qk = g->config.qk_norm ? AT(inv_rms_qk, l) : NULL;
-    g->be->set_scope(g->dev, phase, l, GB_OP_LINEAR_QKV);
+    gpt_set_scope(g, phase, l, GB_OP_LINEAR_QKV);
     GB_TRY(forward_norm_before(g, l, err));
     OP(g, linear_forward(g->dev, AT(qkv, l), AT(h1, l), weight_of(g, GPT_ROLE_QKV, l), g->N, g->C,
                          qkv_width(g)));
@@ -52,7 +52,7 @@ static gb_status forward_attention(gpt *g, gb_phase phase, int l, gb_error *err)
                           g->D));
     OP(g, attention_forward(g->dev, AT(attn, l), AT(lse, l), AT(qkv, l), g->B, g->T, g->H, g->K,
                             g->D, g->window));
-    g->be->set_scope(g->dev, phase, l, GB_OP_LINEAR_ATTN_OUT);
+    gpt_set_scope(g, phase, l, GB_OP_LINEAR_ATTN_OUT);
     OP(g, linear_forward(g->dev, y, AT(attn, l), weight_of(g, GPT_ROLE_ATTN_OUT, l), g->N,
                          g->H * g->D, g->C));
     OP(g, add_norm_forward(g->dev, g->buf.x, AT(h2, l), AT(inv_rms2, l),
@@ -74,11 +74,11 @@ static gb_status mlp_activation(gpt *g, int l, gb_error *err)
 static gb_status forward_mlp(gpt *g, gb_phase phase, int l, gb_error *err)
 {
     void *y = g->config.post_norm ? AT(mlp_out, l) : g->buf.y;
-    g->be->set_scope(g->dev, phase, l, GB_OP_LINEAR_MLP_UP);
+    gpt_set_scope(g, phase, l, GB_OP_LINEAR_MLP_UP);
     OP(g, linear_forward(g->dev, AT(up, l), AT(h2, l), weight_of(g, GPT_ROLE_MLP_UP, l), g->N, g->C,
                          up_width(g)));
     GB_TRY(mlp_activation(g, l, err));
-    g->be->set_scope(g->dev, phase, l, GB_OP_LINEAR_MLP_DOWN);
+    gpt_set_scope(g, phase, l, GB_OP_LINEAR_MLP_DOWN);
     OP(g,
        linear_forward(g->dev, y, AT(act, l), weight_of(g, GPT_ROLE_MLP_DOWN, l), g->N, g->F, g->C));
     return GB_OK;
@@ -86,13 +86,13 @@ static gb_status forward_mlp(gpt *g, gb_phase phase, int l, gb_error *err)
 
 static gb_status forward(gpt *g, gb_phase phase, gb_error *err)
 {
-    g->be->set_scope(g->dev, phase, -1, GB_OP_EMBED);
+    gpt_set_scope(g, phase, -1, GB_OP_EMBED);
     OP(g, embed_forward(g->dev, g->buf.x, g->inputs, weight_of(g, GPT_ROLE_WTE, 0), g->N, g->C));
     for (int l = 0; l < g->config.n_layer; l++) {
         GB_TRY(forward_attention(g, phase, l, err));
         GB_TRY(forward_mlp(g, phase, l, err));
     }
-    g->be->set_scope(g->dev, phase, -1, GB_OP_CLASSIFIER);
+    gpt_set_scope(g, phase, -1, GB_OP_CLASSIFIER);
     return forward_norm_before(g, (int)g->config.n_layer, err);
 }
 
@@ -111,7 +111,7 @@ gb_status gpt_forward_only(gpt *g, bool first, gb_error *err)
 static gb_status backward_linear(gpt *g, gpt_role role, int l, gb_op op, void *dx, const void *dy,
                                  const void *x, bool first, int64_t in, int64_t out, gb_error *err)
 {
-    g->be->set_scope(g->dev, GB_PHASE_BACKWARD, l, op);
+    gpt_set_scope(g, GB_PHASE_BACKWARD, l, op);
     OP(g, linear_backward_weight(g->dev, grad_of(g, role, l), dy, x, first, g->N, in, out));
     OP(g, linear_backward_input(g->dev, dx, dy, weight_of(g, role, l), g->N, in, out));
     return GB_OK;
@@ -137,7 +137,7 @@ static gb_status backward_mlp(gpt *g, int l, bool first, void *dy, gb_error *err
     char *dact = g->buf.dwide;
     char *dup = swiglu ? AT(up, l) : dact;
     if (g->options.recompute && l < g->config.n_layer - 1) { /* the last layer's is still there */
-        g->be->set_scope(g->dev, GB_PHASE_BACKWARD, l, GB_OP_MLP_ACT);
+        gpt_set_scope(g, GB_PHASE_BACKWARD, l, GB_OP_MLP_ACT);
         GB_TRY(mlp_activation(g, l, err));
     }
     GB_TRY(backward_linear(g, GPT_ROLE_MLP_DOWN, l, GB_OP_LINEAR_MLP_DOWN, dact, dy, AT(act, l),
@@ -190,14 +190,14 @@ gb_status gpt_forward_backward(gpt *g, double grad_scale, bool first, gb_error *
     OP(g, classifier(g->dev, &g->results[GPT_RESULT_LOSS], g->buf.dh, dwte, g->buf.h_final,
                      weight_of(g, GPT_ROLE_WTE, 0), g->targets, grad_scale, first, g->N, g->C,
                      g->config.vocab_size));
-    g->be->set_scope(g->dev, GB_PHASE_BACKWARD, -1, GB_OP_CLASSIFIER);
+    gpt_set_scope(g, GB_PHASE_BACKWARD, -1, GB_OP_CLASSIFIER);
     GB_TRY(backward_add_norm(g, g->buf.h_final, g->buf.inv_rms_final,
                              post ? AT(mlp_out, last) : NULL, post ? AT(inv_rms_mlp, last) : NULL,
                              1.0, true, true, &dy, err));
     for (int l = last; l >= 0; l--) {
         GB_TRY(backward_layer(g, l, first, dy, &dy, err));
     }
-    g->be->set_scope(g->dev, GB_PHASE_BACKWARD, -1, GB_OP_EMBED);
+    gpt_set_scope(g, GB_PHASE_BACKWARD, -1, GB_OP_EMBED);
     OP(g, embed_backward(g->dev, dwte, g->buf.dx, g->inputs, g->N, g->C, g->config.vocab_size));
     return GB_OK;
 }

@@ -17,10 +17,10 @@ static gb_status unit_issue(gpt *g, gpt_unit_kind kind, gb_error *err)
     }
     double *squares = constant > 0 ? &g->results[GPT_RESULT_GRAD_SQUARES] : NULL;
     if (squares) {
-        g->be->set_scope(g->dev, GB_PHASE_UPDATE, -1, GB_OP_GRAD_NORM);
+        gpt_set_scope(g, GB_PHASE_UPDATE, -1, GB_OP_GRAD_NORM);
         OP(g, sum_squares(g->dev, squares, g->grad, g->layout.slab_size));
     }
-    g->be->set_scope(g->dev, GB_PHASE_UPDATE, -1, GB_OP_ADAMW);
+    gpt_set_scope(g, GB_PHASE_UPDATE, -1, GB_OP_ADAMW);
     OP(g, adamw(g->dev, g->weights, g->master, g->m, g->v, g->grad, g->layout.slab_size,
                 g->data + GPT_DATA_ADAMW, &g->results[GPT_RESULT_LOSS], squares));
     return GB_OK;
@@ -56,6 +56,11 @@ static gb_status unit_run(gpt *g, gpt_unit_kind kind, double constant, gb_error 
     if (!unit->recording) {
         GB_TRY(unit_record(g, kind, err));
     }
+    if (kind == GPT_UNIT_UPDATE) {
+        gb_nvtx_scope(g->options.nvtx, GB_PHASE_UPDATE, -1);
+    } else {
+        gb_nvtx_pass(g->options.nvtx);
+    }
     OP(g, replay(g->dev, unit->recording));
     return GB_OK;
 }
@@ -72,7 +77,7 @@ void gpt_set_recording(gpt *g, bool on)
 gb_status gpt_stage_batch(gpt *g, const int32_t *inputs, const int32_t *targets, gb_error *err)
 {
     const int64_t bytes = g->N * (int64_t)sizeof *inputs;
-    g->be->set_scope(g->dev, GB_PHASE_DATA, -1, GB_OP_EMBED);
+    gpt_set_scope(g, GB_PHASE_DATA, -1, GB_OP_EMBED);
     OP(g, stage(g->dev, g->inputs, inputs, bytes));
     OP(g, stage(g->dev, g->targets, targets, bytes));
     return GB_OK;
@@ -100,7 +105,7 @@ gb_status gpt_update(gpt *g, const gpt_update_options *options, gb_error *err)
                              .weight_decay = options->weight_decay,
                              .grad_clip = options->grad_clip,
                              .step = (double)options->step};
-    g->be->set_scope(g->dev, GB_PHASE_DATA, -1, GB_OP_ADAMW);
+    gpt_set_scope(g, GB_PHASE_DATA, -1, GB_OP_ADAMW);
     OP(g, stage(g->dev, g->data + GPT_DATA_ADAMW, &params, sizeof params));
     return unit_run(g, GPT_UNIT_UPDATE, options->grad_clip > 0, err);
 }

@@ -10,13 +10,14 @@
 #include "kernels/backend.h"
 
 typedef enum train_event_type {
-    TRAIN_EVENT_START,  /* once, after allocation and before the first step */
-    TRAIN_EVENT_STEP,   /* after each optimiser step */
-    TRAIN_EVENT_EVAL,   /* after each validation */
-    TRAIN_EVENT_OPTIME, /* one row of the per-op ledger, several after the profiled steps */
+    TRAIN_EVENT_START,      /* once, after allocation and before the first step */
+    TRAIN_EVENT_STEP,       /* after each optimiser step */
+    TRAIN_EVENT_EVAL,       /* after each validation */
+    TRAIN_EVENT_OPTIME,     /* one row of the per-op ledger, several after the profiled steps */
+    TRAIN_EVENT_SPANS_ZERO, /* before the spans, where it is known: when they begin */
     TRAIN_EVENT_SPAN,   /* one op of the last profiled step; all of them in a row, if asked for */
     TRAIN_EVENT_KERNEL, /* one kernel of the profiled steps, where the backend sees kernels */
-    TRAIN_EVENT_PROFILE_NOTE, /* why the ledger is not all that could be known; else none */
+    TRAIN_EVENT_PROFILE_NOTE, /* what is to be known of the profile; none where there is nothing */
     TRAIN_EVENT_PAUSE,        /* warm, or a burst is over: the run waits for the next burst */
     TRAIN_EVENT_END           /* once, whatever the outcome */
 } train_event_type;
@@ -84,7 +85,8 @@ typedef struct train_event {
             int64_t steps;  /* profiled steps that the row sums over */
             double step_ms; /* their mean duration */
         } optime;
-        gb_op_span span; /* times since the first op of the step */
+        double spans_zero_s; /* CLOCK_MONOTONIC at the begin of the first op, as ended_s */
+        gb_op_span span;     /* times since the begin of the first op of the step */
         gb_kernel_time kernel;
         char profile_note[240];
         train_end end;

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "kernels/nvtx.h"
 #include "model/flops.h"
 #include "model/trainer_internal.h"
 #include "model/weights.h"
@@ -104,6 +105,8 @@ static gb_status open_model(trainer *t, gb_error *err)
         return gb_fail(err, GB_ERR_ENV, "backend %s cannot run %s here: %s", t->be->name,
                        gb_precision_name(device.precision), why_not);
     }
+    t->nvtx = gb_nvtx_open((int)t->job->config.n_layer);
+    device.nvtx = options.nvtx = t->nvtx;
     GB_TRY(t->be->open(&device, &t->dev, err));
     GB_TRY(gpt_create(&t->model, &t->job->config, &options, t->be, t->dev, err));
     return gpt_init_weights(t->model, (uint64_t)t->spec->seed, (uint32_t)t->job->replicate, err);
@@ -143,6 +146,7 @@ static gb_status validate(trainer *t, gb_error *err)
     }
     GB_TRY(gpt_results_post(t->model, err));
     GB_TRY(gpt_results_take(t->model, &results, err));
+    gb_nvtx_scope_end(t->nvtx);
     train_event event = {.type = TRAIN_EVENT_EVAL};
     event.u.eval = (train_eval){.step = t->steps_done,
                                 .val_loss = results.loss_sum / (double)(batches * batch),
@@ -183,7 +187,10 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
     *data_ms = 0;
     for (int64_t i = 0; i < count; i++) {
         double started_ms = now_ms();
+        gb_nvtx_scope(t->nvtx, GB_PHASE_DATA, -1);
+        gb_nvtx_op_begin(t->nvtx, GB_OP_DATA);
         GB_TRY(token_loader_next(&t->train, t->inputs, t->targets, err));
+        gb_nvtx_op_end(t->nvtx);
         *data_ms += now_ms() - started_ms;
         GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
         GB_TRY(gpt_accumulate(t->model, grad_scale, i == 0, err));
@@ -212,6 +219,7 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
     *s = (step_under_way){.purpose = purpose, .after_eval = t->after_eval};
     s->step.step = t->steps_issued;
     s->step.learning_rate = learning_rate_at(t, t->steps_issued);
+    gb_nvtx_step_begin(t->nvtx, t->steps_issued);
     if (t->n_under_way == 0) {
         getrusage(RUSAGE_SELF, &t->usage_before);
         GB_TRY(gpt_clock_start(t->model, err));
@@ -227,6 +235,7 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
         drag_step(started_ms, t->job->drag);
     }
     GB_TRY(gpt_results_post(t->model, err));
+    gb_nvtx_step_end(t->nvtx);
     double flops = ledger_flops(t);
     s->step.flops_issued = flops - t->flops_before;
     t->flops_before = flops;
@@ -420,6 +429,7 @@ gb_status trainer_with(const train_job *job, const train_observer *observer, tra
     if (t.be) {
         t.be->close(t.dev);
     }
+    gb_nvtx_close(t.nvtx);
     free(t.inputs);
     token_source_close(t.train_source);
     token_source_close(t.val_source);

@@ -33,6 +33,7 @@ typedef struct trainer {
     train_observer observer;
     gb_device *dev;
     gpt *model;
+    gb_nvtx *nvtx; /* NULL: nothing listens */
     token_source *train_source, *val_source;
     token_loader train, val;
     int32_t *inputs, *targets; /* host, (B*T) each, one allocation */

@@ -1,4 +1,5 @@
 /* The per-op window: timers around every op for a few steps, and what they say as events. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -78,6 +79,12 @@ static gb_status emit_spans(trainer *t, gb_error *err)
     count = t->be->timers_spans(t->dev, spans, count);
     const bool even = count % t->profiled_steps == 0; /* else some were lost */
     const int first = even ? count - count / (int)t->profiled_steps : count;
+    const double zero_s = t->be->timers_zero_s ? t->be->timers_zero_s(t->dev) : NAN;
+    if (first < count && isfinite(zero_s)) {
+        train_event event = {.type = TRAIN_EVENT_SPANS_ZERO,
+                             .u.spans_zero_s = zero_s + spans[first].begin_ms / 1e3};
+        trainer_emit(t, &event);
+    }
     for (int i = first; i < count; i++) {
         train_event event = {.type = TRAIN_EVENT_SPAN, .u.span = spans[i]};
         event.u.span.begin_ms -= spans[first].begin_ms;

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "bench/cli.h"
+#include "kernels/nvtx.h"
 #include "model/flops.h"
 #include "model/gpt.h"
 
@@ -191,6 +192,30 @@ done:
     return status;
 }
 
+/* What begin and end of an op's range cost: mostly nothing listens, and they find that out. */
+static void print_range_cost(void)
+{
+    enum { OPS = 10000000, OPS_HEARD = 100000, REPEATS = 5 };
+    gb_nvtx *const opened = gb_nvtx_open(1);
+    gb_nvtx *volatile ranges = opened; /* read anew for each op, as a device's is */
+    const int ops = opened ? OPS_HEARD : OPS;
+    double best = INFINITY;
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        double start = now_ms();
+        for (int i = 0; i < ops; i++) {
+            gb_nvtx_op_begin(ranges, GB_OP_NORM);
+            gb_nvtx_op_end(ranges);
+        }
+        double ns = (now_ms() - start) * 1e6 / ops;
+        best = ns < best ? ns : best;
+    }
+    printf("ranges of an op: %.2f ns (%s)\n", best,
+           opened               ? "a listener is there"
+           : gb_nvtx_built_in() ? "nothing listens"
+                                : "NVTX is not built in");
+    gb_nvtx_close(opened);
+}
+
 static gb_status bench_all(const bench_options *o, gb_error *err)
 {
     gpt_config small = gpt_config_default();
@@ -211,6 +236,9 @@ static gb_status bench_all(const bench_options *o, gb_error *err)
             GB_TRY(bench_case_run(&cases[i], o, err));
             fflush(stdout);
         }
+    }
+    if (any) {
+        print_range_cost();
     }
     return any ? GB_OK
                : gb_fail(err, GB_ERR_USAGE,

@@ -59,6 +59,11 @@ check "the trace holds every op" [ "$(track 3)" -eq 75 ]
 check "the layers" [ "$(track 2)" -eq 6 ]
 check "and the phases" [ "$(track 1)" -eq 5 ]
 
+# The clock of samples is CLOCK_MONOTONIC: not later than /proc/uptime, which counts sleep too.
+zero=$(grep -oE '"zero_monotonic_s":[0-9.]+' "$dir/trace.json" | cut -d: -f2)
+check "its zero is a time of the clock of samples" \
+    awk -v zero="$zero" '{ exit !(zero > 0 && zero <= $1) }' /proc/uptime
+
 profile --by layer
 check "by layer there is a row per layer and phase" \
     [ "$(grep -cE '^layer [012] +(forward|backward) ' "$dir/out")" -eq 6 ]

@@ -104,6 +104,9 @@ is "the parts of the profiled steps add up to them" \
     "$(query $db "SELECT count(*) FROM (SELECT s.run_id FROM step s WHERE tag = 'profiled' GROUP BY run_id HAVING abs(sum(step_ms) - (SELECT sum(time_ms) FROM op_time o WHERE o.run_id = s.run_id AND phase <> 'eval')) < 1e-6 * sum(step_ms))")" 4
 is "steps end one after the other, after the start of their run" \
     "$(query $db 'SELECT count(*) FROM (SELECT ended_s > 0 AND ended_s > coalesce(lag(ended_s) OVER (PARTITION BY run_id ORDER BY step), 0) AS good FROM step) WHERE good')" 280
+# Steps 68 and 69 are the last; spans are kept of replicate 0, of two cells.
+is "spans lie within the last step, on the clock of steps and samples" \
+    "$(query $db 'SELECT count(*) FROM run r WHERE spans_zero_s >= (SELECT ended_s FROM step s WHERE s.run_id = r.run_id AND step = 68) AND spans_zero_s + (SELECT max(end_ms) / 1000 FROM op_span o WHERE o.run_id = r.run_id) <= (SELECT ended_s FROM step s WHERE s.run_id = r.run_id AND step = 69)')" 2
 is "each run has samples, from before its first step to after its last" \
     "$(query $db 'SELECT count(*) FROM run r WHERE (SELECT min(at_s) FROM sample s WHERE s.run_id = r.run_id) < (SELECT min(ended_s - step_ms / 1000) FROM step t WHERE t.run_id = r.run_id) AND (SELECT max(at_s) FROM sample s WHERE s.run_id = r.run_id) >= (SELECT max(ended_s) FROM step t WHERE t.run_id = r.run_id)')" 4
 is "what could not be sampled is said" \

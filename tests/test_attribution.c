@@ -274,6 +274,56 @@ static void random_steps_add_up(void **state)
     assert_int_equal(gb_ledger_spans(f->ledger, NULL, 0), n);
 }
 
+/* Two readings of both clocks, 1 s apart on the host's: the profiler's went 2.5 us further. */
+static void the_clocks_are_brought_together(void **state)
+{
+    fixture *f = *state;
+    const gb_clock_pair start = {500000, 7000000000, 200}, end = {1000502500, 8000000000, 300};
+    assert_true(isnan(attribution_zero_s(f->a)));
+    attribution_reset(f->a, 502000); /* 2 us after the first reading */
+    attribution_clocks(f->a, &start, &end);
+    attribution_finish(f->a, f->ledger);
+    assert_true(fabs(attribution_zero_s(f->a) - 7.000002) < 1e-12);
+    assert_string_equal(attribution_note(f->a),
+                        "the profiler's clock gained 2.500 us on the host's");
+    /* Lost; and no more than the readings may be off together, which says nothing. */
+    const gb_clock_pair slow = {1000496000, 8000000000, 300}, same = {1000500500, 8000000000, 300};
+    attribution_clocks(f->a, &start, &slow);
+    attribution_finish(f->a, f->ledger);
+    assert_string_equal(attribution_note(f->a),
+                        "the profiler's clock gained -4.000 us on the host's");
+    attribution_clocks(f->a, &start, &same);
+    attribution_finish(f->a, f->ledger);
+    assert_null(attribution_note(f->a));
+    attribution_reset(f->a, 0);
+    assert_true(isnan(attribution_zero_s(f->a)));
+}
+
+/* What is missing comes first; what it cost after it. */
+static void overheads_are_summed_and_said(void **state)
+{
+    fixture *f = *state;
+    attribution_overhead(f->a, "buffer flush", 1000, 301000);
+    attribution_finish(f->a, f->ledger);
+    assert_string_equal(attribution_note(f->a),
+                        "the profiler itself took 0.300 ms of the host's time in "
+                        "1 spell, most in buffer flush");
+    attribution_overhead(f->a, "instrumentation", 0, 0);    /* no times */
+    attribution_overhead(f->a, "buffer flush", 9000, 8000); /* nor these */
+    attribution_overhead(f->a, "instrumentation", 0, 700000);
+    attribution_broken(f->a, "a buffer was torn");
+    attribution_broken(f->a, "and another");
+    attribution_finish(f->a, f->ledger);
+    assert_string_equal(
+        attribution_note(f->a),
+        "incomplete: a buffer was torn; the profiler itself took 1.000 ms of the host's "
+        "time in 4 spells, most in instrumentation");
+    assert_int_equal(gb_ledger_read(f->ledger, NULL, 0), 0); /* no time of the device's */
+    attribution_reset(f->a, 0);
+    attribution_finish(f->a, f->ledger);
+    assert_null(attribution_note(f->a));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +335,8 @@ int main(void)
         T(overlapping_copies_are_listed_but_cost_no_time),
         T(kernels_are_summed_by_launch),
         T(random_steps_add_up),
+        T(the_clocks_are_brought_together),
+        T(overheads_are_summed_and_said),
 #undef T
     };
     return cmocka_run_group_tests_name("attribution", tests, NULL, NULL);

@@ -367,13 +367,14 @@ static void test_conditions(void **state)
     place p;
     ledger_sentences notes;
     hand_made(&p);
-    sql(p.db, "UPDATE run SET threads = 1, tokens_per_step = 512 WHERE run_id >= 200;"
-              "UPDATE run SET profile_note = '7 records were dropped' WHERE run_id = 201");
+    sql(p.db,
+        "UPDATE run SET threads = 1, tokens_per_step = 512 WHERE run_id >= 200;"
+        "UPDATE run SET profile_note = 'incomplete: 7 records were dropped' WHERE run_id = 201");
     place_open(&p, LEDGER_BY_OP);
     assert_int_equal(ledger_notes(&notes, p.l, NULL), GB_OK);
     assert_true(sentences_have(&notes, "different numbers of threads: 2 and 1"));
     assert_true(sentences_have(
-        &notes, "profile of d12_mlp3x, replicate 1, is not complete: 7 records were dropped."));
+        &notes, "profile of d12_mlp3x, replicate 1: incomplete: 7 records were dropped."));
     assert_int_equal(notes.n, 4);
     assert_true(sentences_have(&notes, "2048 tokens in the one and 512 in the other"));
     ledger_sentences_free(&notes);

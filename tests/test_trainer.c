@@ -30,6 +30,7 @@ typedef struct record {
     double kernel_ms, idle_ms, unattributed_ms;
     char note[240];
     double span_ms, span_end_ms;
+    double zero_s;  /* of the spans; 0: not told */
     int stop_after; /* steps; 0 = never */
 } record;
 
@@ -56,6 +57,10 @@ static int record_event(void *user, const train_event *e)
             e->u.optime.row.op == GB_OP_UNATTRIBUTED ? e->u.optime.row.time_ms : 0;
         r->optime_steps = e->u.optime.steps;
         r->optime_step_ms = e->u.optime.step_ms;
+        break;
+    case TRAIN_EVENT_SPANS_ZERO:
+        assert_int_equal(r->spans, 0);
+        r->zero_s = e->u.spans_zero_s;
         break;
     case TRAIN_EVENT_SPAN:
         assert_true(e->u.span.begin_ms >= r->span_end_ms - 1e-6); /* one op at a time */
@@ -336,6 +341,9 @@ static void the_ledger_adds_up(void **state)
     assert_int_equal(r.spans, 3 + 1 + 2 * 9 + 1 + 1 + 1 + 2 * 13 + 1 + 1);
     assert_true(r.span_ms > 0 && r.span_end_ms <= r.step[5].step_ms);
     assert_true(fabs(steps_ms - 2 * r.optime_step_ms) < 1e-6 * steps_ms);
+    /* They lie where the last step does on the clock of steps and samples. */
+    assert_true(r.zero_s >= r.step[4].ended_s - 1e-6);
+    assert_true(r.zero_s + r.span_end_ms / 1e3 <= r.step[5].ended_s + 1e-6);
 }
 
 static const gb_backend *counted; /* behind a backend that counts calls */
@@ -377,11 +385,14 @@ static void a_profiler_places_everything(void **state)
         assert_int_equal(r.optimes, 2 * (8 + 8) + 3 + 2 + 2 + 1 + 1 + 1);
         assert_true(r.kernels > 10 && r.kernel_ms > 0);
         assert_true(r.spans > 0 && r.span_ms <= r.kernel_ms / 3 * 1.5 + 1);
+        assert_true(r.zero_s >= r.step[6].ended_s - 1e-6);
+        assert_true(r.zero_s + r.span_end_ms / 1e3 <= r.step[7].ended_s + 1e-6);
         setenv("GPTBENCH_CUPTI", "0", 1);
         r = run_job(&job, GB_OK);
         unsetenv("GPTBENCH_CUPTI");
         assert_non_null(strstr(r.note, "between events"));
         assert_int_equal(r.kernels, 0);
+        assert_true(r.zero_s == 0); /* events have no place on the host's clock */
         assert_true(fabs(r.optime_ms - 3 * r.optime_step_ms) < 1e-6 * r.optime_ms);
     }
 }

@@ -109,56 +109,56 @@ static const char *backend_last_error(gb_device *dev)
 
 static gb_status backend_copy(gb_device *dev, void *dst, const void *src, int64_t bytes)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_COPY);
     memcpy(dst, src, (size_t)bytes);
-    cpu_op_end(dev, GB_OP_COPY, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 static gb_status backend_zero(gb_device *dev, void *dst, int64_t bytes)
 {
     const int64_t block = 1 << 20;
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_ZERO);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < bytes; i += block) {
         memset((char *)dst + i, 0, (size_t)(bytes - i < block ? bytes - i : block));
     }
-    cpu_op_end(dev, GB_OP_ZERO, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 static gb_status backend_upload_wide(gb_device *dev, void *dst, const double *host_src, int64_t n)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_COPY);
     float *to = dst;
     for (int64_t i = 0; i < n; i++) {
         to[i] = (float)host_src[i];
     }
-    cpu_op_end(dev, GB_OP_COPY, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 static gb_status backend_download_wide(gb_device *dev, double *host_dst, const void *src, int64_t n)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_COPY);
     const float *from = src;
     for (int64_t i = 0; i < n; i++) {
         host_dst[i] = (double)from[i];
     }
-    cpu_op_end(dev, GB_OP_COPY, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 static gb_status backend_weights_refresh(gb_device *dev, void *weights, const void *master,
                                          int64_t n)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_COPY);
     if (dev->bf16) {
         dev->kernels.to_bf16(weights, master, n);
     } else if (weights != master) {
         memcpy(weights, master, (size_t)n * sizeof(float));
     }
-    cpu_op_end(dev, GB_OP_COPY, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -213,6 +213,7 @@ const gb_backend gb_backend_cpu = {
     .timers_reset = cpu_backend_timers_reset,
     .timers_read = cpu_backend_timers_read,
     .timers_spans = cpu_backend_timers_spans,
+    .timers_zero_s = cpu_backend_timers_zero_s,
     .embed_forward = cpu_embed_forward,
     .embed_backward = cpu_embed_backward,
     .add_norm_forward = cpu_add_norm_forward,

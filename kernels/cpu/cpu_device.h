@@ -93,15 +93,21 @@ void cpu_blocks_close(gb_device *dev);
 
 /* ---- cpu_ledger.c ---- */
 
-/* An op starts: sets the OpenMP team and returns the start time (0 with timers off). */
-double cpu_op_begin(gb_device *dev);
-/* The op of cpu_op_begin ended. GB_OP_COUNT attributes to the `which` of set_scope. */
-void cpu_op_end(gb_device *dev, gb_op op, double start, double flops);
+typedef struct cpu_op {
+    gb_scope scope;
+    double start_ms; /* 0 with timers off */
+} cpu_op;
+
+/* An op starts: sets the OpenMP team. GB_OP_COUNT stands for the `which` of set_scope. */
+cpu_op cpu_op_begin(gb_device *dev, gb_op op);
+/* The op of cpu_op_begin ended. */
+void cpu_op_end(gb_device *dev, cpu_op op, double flops);
 void cpu_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which);
 void cpu_backend_timers_enable(gb_device *dev, bool on);
 void cpu_backend_timers_reset(gb_device *dev);
 int cpu_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity);
 int cpu_backend_timers_spans(gb_device *dev, gb_op_span *spans, int capacity);
+double cpu_backend_timers_zero_s(gb_device *dev);
 
 /* ---- cpu_gemm.c ---- */
 

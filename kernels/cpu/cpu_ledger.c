@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/nvtx.h"
 
 static double now_ms(void)
 {
@@ -11,22 +12,24 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-double cpu_op_begin(gb_device *dev)
+cpu_op cpu_op_begin(gb_device *dev, gb_op op)
 {
+    const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
     /* The team is a property of the calling thread; OpenMP, OpenBLAS and oneDNN all follow it. */
     omp_set_num_threads(dev->threads);
-    return dev->timing ? now_ms() : 0;
+    gb_nvtx_op_begin(dev->options.nvtx, scope.op);
+    return (cpu_op){scope, dev->timing ? now_ms() : 0};
 }
 
 /* Where memory is short a row is lost, and its time is in `unattributed`. */
-void cpu_op_end(gb_device *dev, gb_op op, double start, double flops)
+void cpu_op_end(gb_device *dev, cpu_op op, double flops)
 {
-    const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
-    (void)gb_ledger_add(dev->ledger, scope, 1, 0, flops);
+    (void)gb_ledger_add(dev->ledger, op.scope, 1, 0, flops);
     if (dev->timing) {
-        (void)gb_ledger_add_span(dev->ledger, scope, start - dev->timers_start_ms,
+        (void)gb_ledger_add_span(dev->ledger, op.scope, op.start_ms - dev->timers_start_ms,
                                  now_ms() - dev->timers_start_ms);
     }
+    gb_nvtx_op_end(dev->options.nvtx);
 }
 
 void cpu_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which)
@@ -53,4 +56,9 @@ int cpu_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
 int cpu_backend_timers_spans(gb_device *dev, gb_op_span *spans, int capacity)
 {
     return gb_ledger_spans(dev->ledger, spans, capacity);
+}
+
+double cpu_backend_timers_zero_s(gb_device *dev)
+{
+    return dev->timers_start_ms * 1e-3;
 }

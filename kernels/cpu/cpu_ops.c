@@ -8,9 +8,9 @@
 gb_status cpu_embed_forward(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
                             int64_t N, int64_t C)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_EMBED);
     dev->kernels.embed_forward(out, tokens, wte, N, C, dev->bf16);
-    cpu_op_end(dev, GB_OP_EMBED, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -18,9 +18,9 @@ gb_status cpu_embed_backward(gb_device *dev, void *dwte, const void *dout, const
                              int64_t N, int64_t C, int64_t V)
 {
     (void)V;
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_EMBED);
     dev->kernels.embed_backward(dwte, dout, tokens, N, C, dev->bf16);
-    cpu_op_end(dev, GB_OP_EMBED, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -28,7 +28,7 @@ gb_status cpu_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_r
                                void *inv_rms_y, const void *x_in, const void *y, double scale,
                                bool post_norm, int64_t N, int64_t C)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_NORM);
     dev->kernels.add_norm_forward(&(cpu_norm_args){.x_out = x_out,
                                                    .h = h,
                                                    .inv_rms_h = inv_rms_h,
@@ -40,7 +40,7 @@ gb_status cpu_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_r
                                                    .bf16 = dev->bf16,
                                                    .N = N,
                                                    .C = C});
-    cpu_op_end(dev, GB_OP_NORM, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -48,7 +48,7 @@ gb_status cpu_add_norm_backward(gb_device *dev, void *dx, void *dy, const void *
                                 const void *inv_rms_h, const void *y, const void *inv_rms_y,
                                 double scale, bool post_norm, bool first, int64_t N, int64_t C)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_NORM);
     dev->kernels.add_norm_backward(&(cpu_norm_grad_args){.dx = dx,
                                                          .dy = dy,
                                                          .dh = dh,
@@ -62,15 +62,15 @@ gb_status cpu_add_norm_backward(gb_device *dev, void *dx, void *dy, const void *
                                                          .bf16 = dev->bf16,
                                                          .N = N,
                                                          .C = C});
-    cpu_op_end(dev, GB_OP_NORM, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 static gb_status linear(gb_device *dev, const cpu_gemm *gemm)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_COUNT);
     gb_status status = cpu_gemm_run(dev, gemm);
-    cpu_op_end(dev, GB_OP_COUNT, start, 2.0 * (double)gemm->M * (double)gemm->N * (double)gemm->K);
+    cpu_op_end(dev, op, 2.0 * (double)gemm->M * (double)gemm->N * (double)gemm->K);
     return status;
 }
 
@@ -124,7 +124,7 @@ static float *rope_table(gb_device *dev, int64_t T, int64_t D)
 gb_status cpu_qk_rope_forward(gb_device *dev, void *qkv, void *inv_rms, bool qk_norm, int64_t B,
                               int64_t T, int64_t H, int64_t K, int64_t D)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_QK_ROPE);
     const float *table = rope_table(dev, T, D);
     if (table == NULL) {
         return GB_ERR_OOM;
@@ -138,14 +138,14 @@ gb_status cpu_qk_rope_forward(gb_device *dev, void *qkv, void *inv_rms, bool qk_
                                                .H = H,
                                                .K = K,
                                                .D = D});
-    cpu_op_end(dev, GB_OP_QK_ROPE, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 gb_status cpu_qk_rope_backward(gb_device *dev, void *dqkv, const void *qkv, const void *inv_rms,
                                bool qk_norm, int64_t B, int64_t T, int64_t H, int64_t K, int64_t D)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_QK_ROPE);
     const float *table = rope_table(dev, T, D);
     if (table == NULL) {
         return GB_ERR_OOM;
@@ -162,7 +162,7 @@ gb_status cpu_qk_rope_backward(gb_device *dev, void *dqkv, const void *qkv, cons
                                                 .H = H,
                                                 .K = K,
                                                 .D = D});
-    cpu_op_end(dev, GB_OP_QK_ROPE, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -178,7 +178,7 @@ static double attention_pairs(int64_t T, int64_t window)
 
 static gb_status attention(gb_device *dev, cpu_attention_args *args, bool backward)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_ATTENTION);
     args->bf16 = dev->bf16;
     args->scratch_floats = cpu_attention_scratch_floats(args->T, args->D);
     args->scratch = cpu_slot_get(dev, CPU_SLOT_ATTENTION,
@@ -193,7 +193,7 @@ static gb_status attention(gb_device *dev, cpu_attention_args *args, bool backwa
     } else {
         dev->kernels.attention_forward(args);
     }
-    cpu_op_end(dev, GB_OP_ATTENTION, start, (backward ? 8.0 : 4.0) * flops);
+    cpu_op_end(dev, op, (backward ? 8.0 : 4.0) * flops);
     return GB_OK;
 }
 
@@ -233,34 +233,34 @@ gb_status cpu_attention_backward(gb_device *dev, void *dqkv, const void *dout, c
 
 gb_status cpu_gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
     dev->kernels.gelu_forward(out, in, n, dev->bf16);
-    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 gb_status cpu_gelu_backward(gb_device *dev, void *din, const void *dout, const void *in, int64_t n)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
     dev->kernels.gelu_backward(din, dout, in, n, dev->bf16);
-    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 gb_status cpu_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
     dev->kernels.swiglu_forward(out, gv, N, F, dev->bf16);
-    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
 gb_status cpu_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
                               int64_t N, int64_t F)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
     dev->kernels.swiglu_backward(dgv, dout, gv, N, F, dev->bf16);
-    cpu_op_end(dev, GB_OP_MLP_ACT, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -330,7 +330,7 @@ gb_status cpu_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, c
                          int64_t N, int64_t C, int64_t V)
 {
     const int64_t rows = cpu_classifier_chunk(N, V), act = dev->bf16 ? 2 : 4;
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_CLASSIFIER);
     classifier_chunk k = {.wte = wte, .dwte = dwte, .grad_scale = grad_scale, .C = C, .V = V};
     GB_TRY(classifier_buffers(dev, &k, rows));
     double sum = 0;
@@ -347,17 +347,17 @@ gb_status cpu_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, c
     }
     *(double *)loss_sum = first ? sum : *(double *)loss_sum + sum;
     double products = dh != NULL ? 3.0 : 1.0;
-    cpu_op_end(dev, GB_OP_CLASSIFIER, start, products * 2.0 * (double)N * (double)V * (double)C);
+    cpu_op_end(dev, op, products * 2.0 * (double)N * (double)V * (double)C);
     return GB_OK;
 }
 
 gb_status cpu_sum_squares(gb_device *dev, void *out, const void *x, int64_t n)
 {
-    double start = cpu_op_begin(dev);
+    const cpu_op op = cpu_op_begin(dev, GB_OP_GRAD_NORM);
     double *partials =
         cpu_slot_get(dev, CPU_SLOT_PARTIALS, CPU_SUM_MAX_BLOCKS * (int64_t)sizeof *partials);
     *(double *)out = dev->kernels.sum_squares(x, n, partials);
-    cpu_op_end(dev, GB_OP_GRAD_NORM, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }
 
@@ -365,9 +365,10 @@ gb_status cpu_adamw(gb_device *dev, void *weights, void *master, void *m, void *
                     int64_t n, const void *params, const void *loss, const void *grad_squares)
 {
     const gb_adamw *p = params;
-    double start = cpu_op_begin(dev), scale = 1;
+    const cpu_op op = cpu_op_begin(dev, GB_OP_ADAMW);
+    double scale = 1;
     if (loss != NULL && !isfinite(*(const double *)loss)) {
-        cpu_op_end(dev, GB_OP_ADAMW, start, 0);
+        cpu_op_end(dev, op, 0);
         return GB_OK;
     }
     if (grad_squares != NULL && p->grad_clip > 0) {
@@ -378,6 +379,6 @@ gb_status cpu_adamw(gb_device *dev, void *weights, void *master, void *m, void *
     if (!dev->bf16 && weights != master) {
         memcpy(weights, master, (size_t)n * sizeof(float));
     }
-    cpu_op_end(dev, GB_OP_ADAMW, start, 0);
+    cpu_op_end(dev, op, 0);
     return GB_OK;
 }

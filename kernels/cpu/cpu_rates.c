@@ -20,7 +20,7 @@ double cpu_backend_measure_gemm_peak(gb_device *dev)
     const int64_t bytes = (int64_t)SIZE * SIZE * (int64_t)sizeof(float);
     void *matrix[3] = {NULL, NULL, NULL};
     double best = 0;
-    cpu_op_begin(dev);
+    omp_set_num_threads(dev->threads);
     for (int i = 0; i < 3; i++) {
         if (cpu_backend_alloc(dev, GB_MEM_WORKSPACE, bytes, &matrix[i]) != GB_OK) {
             goto done;
@@ -89,7 +89,7 @@ double cpu_backend_measure_copy_rate(gb_device *dev, int64_t bytes)
     void *from = NULL, *to = NULL;
     double best = 0;
     bytes = bytes > 0 ? bytes : copy_bytes_choose();
-    cpu_op_begin(dev); /* the team */
+    omp_set_num_threads(dev->threads);
     if (cpu_backend_alloc(dev, GB_MEM_WORKSPACE, bytes, &from) == GB_OK &&
         cpu_backend_alloc(dev, GB_MEM_WORKSPACE, bytes, &to) == GB_OK) {
         copy_shared_out(from, NULL, bytes);

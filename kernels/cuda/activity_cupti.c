@@ -2,18 +2,58 @@
  * "External correlation"). The library is loaded when a profile is asked for. */
 #include "kernels/cuda/activity_source.h"
 
+#include <stdio.h>
+
+#ifndef GB_CUPTI /* its headers were not found */
+
+static const char absent[] = "the headers of CUPTI were not found when the program was built";
+
+const char *activity_source_start(void)
+{
+    return absent;
+}
+
+void activity_source_push(uint64_t external_id)
+{
+    (void)external_id;
+}
+
+void activity_source_pop(void)
+{
+}
+
+uint64_t activity_source_now_ns(void)
+{
+    return 0;
+}
+
+void activity_source_stop(attribution *into)
+{
+    (void)into;
+}
+
+void activity_source_describe(gb_profiler_description *out)
+{
+    *out = (gb_profiler_description){.found = false};
+    snprintf(out->problem, sizeof out->problem, "%s", absent);
+}
+
+#else
+
 #include <cupti.h>
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-/* The record of a kernel grows at its end from toolkit to toolkit. */
+/* Records grow at their end from toolkit to toolkit. */
 #if CUDA_VERSION >= 13000
 typedef CUpti_ActivityKernel10 kernel_record;
+typedef CUpti_ActivityOverhead3 overhead_record;
 #else
 typedef CUpti_ActivityKernel9 kernel_record;
+typedef CUpti_ActivityOverhead overhead_record;
 #endif
 
 enum { BUFFER_BYTES = 1 << 20, BUFFERS_MAX = 64, CUDA_MAJOR = CUDA_VERSION / 1000 };
@@ -39,10 +79,16 @@ typedef struct cupti_api {
 /* CUPTI's callbacks carry no context, so what they touch is global. */
 static struct {
     cupti_api api;
+    CUptiResult(CUPTIAPI *get_version)(uint32_t *version); /* NULL: it has none */
     const char *missing; /* why there is no library; NULL when there is */
-    char reason[200];
-    pthread_mutex_t lock; /* of what follows; never held while CUPTI is called */
-    int allocated, n_full;
+    char reason[512];
+    char path[256];       /* of the library */
+    bool overheads;       /* are told */
+    gb_clock_pair start;  /* of the profile */
+    pthread_mutex_t lock; /* of what follows; never held while CUPTI or malloc is called */
+    int allocated;        /* buffers that CUPTI has or that are full */
+    int n_full;
+    int64_t refused; /* asked for in vain */
     struct {
         uint8_t *data;
         size_t bytes;
@@ -58,18 +104,34 @@ enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 /* ---- the library ---- */
 
+/* Tries one name, and keeps why it was not that. */
+static void *library_try(const char *name)
+{
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    const size_t used = strlen(cupti.reason);
+    if (!library) {
+        snprintf(cupti.reason + used, sizeof cupti.reason - used, "%s%s", used ? ", " : "", name);
+    }
+    return library;
+}
+
+/* GPTBENCH_CUPTI_LIBRARY names another, for tests; cupti.reason is where it was looked for. */
 static void *library_open(void)
 {
     char name[32];
+    const char *wanted = getenv("GPTBENCH_CUPTI_LIBRARY");
+    if (wanted && *wanted) {
+        return library_try(wanted);
+    }
     snprintf(name, sizeof name, "libcupti.so.%d", CUDA_MAJOR);
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void *library = library_try(name);
 #ifdef GB_CUDA_LIBRARY_DIR /* of the toolkit that the program was built with */
     static const char *const places[] = {GB_CUDA_LIBRARY_DIR,
                                          GB_CUDA_LIBRARY_DIR "/../extras/CUPTI/lib64"};
     for (size_t i = 0; !library && i < sizeof places / sizeof places[0]; i++) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", places[i], name);
-        library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        library = library_try(path);
     }
 #endif
     return library;
@@ -77,10 +139,14 @@ static void *library_open(void)
 
 static const char *library_load(void)
 {
+    cupti.reason[0] = '\0';
     void *library = library_open();
     if (!library) {
+        char places[300];
+        snprintf(places, sizeof places, "%.299s", cupti.reason);
         snprintf(cupti.reason, sizeof cupti.reason,
-                 "CUPTI is not installed (libcupti.so.%d of the CUDA toolkit)", CUDA_MAJOR);
+                 "CUPTI of the CUDA toolkit %d is not installed (looked for %s)", CUDA_MAJOR,
+                 places);
         return cupti.reason;
     }
     bool whole = true;
@@ -89,6 +155,13 @@ static const char *library_load(void)
     whole = whole && cupti.api.name;
     CUPTI_FUNCTIONS(X)
 #undef X
+    *(void **)&cupti.get_version = dlsym(library, "cuptiGetVersion");
+    Dl_info info;
+    void *known;
+    memcpy(&known, &cupti.api.cuptiActivityEnable, sizeof known);
+    if (known && dladdr(known, &info) && info.dli_fname) {
+        snprintf(cupti.path, sizeof cupti.path, "%s", info.dli_fname);
+    }
     return whole ? NULL : "the installed CUPTI lacks functions of the activity API";
 }
 
@@ -97,29 +170,63 @@ static void library_load_once(void)
     cupti.missing = library_load();
 }
 
+static const char *library_need(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, library_load_once);
+    return cupti.missing;
+}
+
+void activity_source_describe(gb_profiler_description *out)
+{
+    *out = (gb_profiler_description){.found = false};
+    const char *missing = library_need();
+    uint32_t version = 0;
+    snprintf(out->library, sizeof out->library, "%s", cupti.path);
+    if (missing) {
+        snprintf(out->problem, sizeof out->problem, "%s", missing);
+        return;
+    }
+    out->found = true;
+    if (cupti.get_version && cupti.get_version(&version) == CUPTI_SUCCESS) {
+        snprintf(out->version, sizeof out->version, "API version %u, built for %u", version,
+                 (unsigned)CUPTI_API_VERSION);
+    }
+}
+
 /* ---- buffers ---- */
 
-/* No buffer: CUPTI drops records then, and counts them. */
+/* Both are called from CUPTI's threads too. No buffer: CUPTI drops records then, and counts them.
+ */
 static void CUPTIAPI buffer_give(uint8_t **buffer, size_t *size, size_t *max_records)
 {
     pthread_mutex_lock(&cupti.lock);
-    bool allowed = cupti.allocated < BUFFERS_MAX;
+    const bool allowed = cupti.allocated < BUFFERS_MAX;
     cupti.allocated += allowed;
     pthread_mutex_unlock(&cupti.lock);
     *buffer = allowed ? aligned_alloc(8, BUFFER_BYTES) : NULL;
+    if (!*buffer) {
+        pthread_mutex_lock(&cupti.lock);
+        cupti.allocated -= allowed;
+        cupti.refused++;
+        pthread_mutex_unlock(&cupti.lock);
+    }
     *size = *buffer ? BUFFER_BYTES : 0;
     *max_records = 0; /* as many as fit */
 }
 
+/* No more are out than fit into `full`. */
 static void CUPTIAPI buffer_take(CUcontext context, uint32_t stream, uint8_t *buffer, size_t size,
                                  size_t valid)
 {
     (void)context, (void)stream, (void)size;
+    const bool kept = buffer && valid > 0;
     pthread_mutex_lock(&cupti.lock);
-    bool kept = buffer && valid > 0 && cupti.n_full < BUFFERS_MAX;
     if (kept) {
         cupti.full[cupti.n_full].data = buffer;
         cupti.full[cupti.n_full++].bytes = valid;
+    } else if (buffer) {
+        cupti.allocated--;
     }
     pthread_mutex_unlock(&cupti.lock);
     if (!kept) {
@@ -128,6 +235,18 @@ static void CUPTIAPI buffer_take(CUcontext context, uint32_t stream, uint8_t *bu
 }
 
 /* ---- records ---- */
+
+/* "CUPTI: WHAT: its reason"; static. */
+static const char *fail(const char *what, CUptiResult code)
+{
+    const char *text = "unknown error";
+    (void)cupti.api.cuptiGetResultString(code, &text);
+    snprintf(cupti.reason, sizeof cupti.reason, "CUPTI: %s%s%s%s", what, *what ? ": " : "", text,
+             code == CUPTI_ERROR_INSUFFICIENT_PRIVILEGES
+                 ? "; run as root, or load the driver with NVreg_RestrictProfilingToAdminUsers=0"
+                 : "");
+    return cupti.reason;
+}
 
 char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
 
@@ -185,6 +304,37 @@ static void plain_take(attribution *into, gb_activity_kind kind, const char *nam
     attribution_activity(into, &a);
 }
 
+static const char *overhead_name(CUpti_ActivityOverheadKind kind)
+{
+    switch ((int)kind) { /* not every toolkit has all of them */
+    case CUPTI_ACTIVITY_OVERHEAD_DRIVER_COMPILER:
+        return "the driver's compiler";
+    case CUPTI_ACTIVITY_OVERHEAD_CUPTI_BUFFER_FLUSH:
+        return "buffer flush";
+    case CUPTI_ACTIVITY_OVERHEAD_CUPTI_INSTRUMENTATION:
+        return "instrumentation";
+    case CUPTI_ACTIVITY_OVERHEAD_CUPTI_RESOURCE:
+        return "resource creation";
+    case 4 << 16:
+    case 5 << 16:
+        return "loading of kernels";
+    case 6 << 16:
+        return "full command buffer";
+    case 7 << 16:
+        return "buffer request";
+    default:
+        return "other";
+    }
+}
+
+static void overhead_take(attribution *into, const overhead_record *r)
+{
+    attribution_overhead(into, overhead_name(r->overheadKind), r->start, r->end);
+#if CUDA_VERSION >= 13000
+    free(r->overheadData); /* ours, by the record's description */
+#endif
+}
+
 static void record_take(attribution *into, const CUpti_Activity *record)
 {
     switch (record->kind) {
@@ -209,44 +359,99 @@ static void record_take(attribution *into, const CUpti_Activity *record)
         attribution_external(into, r->correlationId, r->externalId);
         break;
     }
+    case CUPTI_ACTIVITY_KIND_OVERHEAD:
+        overhead_take(into, (const overhead_record *)record);
+        break;
     default:
         break; /* the calls themselves */
     }
 }
 
+/* The last full buffer, or NULL; it is the caller's. */
+static uint8_t *buffer_next(size_t *bytes)
+{
+    uint8_t *data = NULL;
+    pthread_mutex_lock(&cupti.lock);
+    if (cupti.n_full > 0) {
+        cupti.n_full--;
+        cupti.allocated--;
+        data = cupti.full[cupti.n_full].data;
+        *bytes = cupti.full[cupti.n_full].bytes;
+    }
+    pthread_mutex_unlock(&cupti.lock);
+    return data;
+}
+
 static void buffers_parse(attribution *into)
 {
-    for (int i = 0; i < cupti.n_full; i++) {
+    size_t bytes;
+    uint8_t *data;
+    while ((data = buffer_next(&bytes)) != NULL) {
         CUpti_Activity *record = NULL;
-        while (cupti.api.cuptiActivityGetNextRecord(cupti.full[i].data, cupti.full[i].bytes,
-                                                    &record) == CUPTI_SUCCESS) {
+        CUptiResult code;
+        while ((code = cupti.api.cuptiActivityGetNextRecord(data, bytes, &record)) ==
+               CUPTI_SUCCESS) {
             record_take(into, record);
         }
-        free(cupti.full[i].data);
+        if (code != CUPTI_ERROR_MAX_LIMIT_REACHED) { /* which is how a buffer ends */
+            attribution_broken(into, fail("a buffer cannot be read to its end", code));
+        }
+        free(data);
     }
-    cupti.n_full = 0;
-    cupti.allocated = 0;
 }
 
 /* ---- the source ---- */
 
-static const char *fail(CUptiResult code)
+static uint64_t host_now_ns(void)
 {
-    const char *text = "unknown error";
-    (void)cupti.api.cuptiGetResultString(code, &text);
-    snprintf(cupti.reason, sizeof cupti.reason, "CUPTI: %s%s", text,
-             code == CUPTI_ERROR_INSUFFICIENT_PRIVILEGES
-                 ? "; run as root, or load the driver with NVreg_RestrictProfilingToAdminUsers=0"
-                 : "");
-    return cupti.reason;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Both clocks at once: the closest of a few readings of the one between two of the other. */
+static gb_clock_pair clocks_read(void)
+{
+    gb_clock_pair best = {.within_ns = UINT64_MAX};
+    for (int i = 0; i < 8; i++) {
+        const uint64_t before = host_now_ns(), now = activity_source_now_ns();
+        const uint64_t within = (host_now_ns() - before + 1) / 2;
+        if (within < best.within_ns) {
+            best = (gb_clock_pair){now, before + within, within};
+        }
+    }
+    return best;
+}
+
+static void kinds_disable(int count)
+{
+    while (count-- > 0) {
+        (void)cupti.api.cuptiActivityDisable(kinds[count]);
+    }
+    if (cupti.overheads) {
+        (void)cupti.api.cuptiActivityDisable(CUPTI_ACTIVITY_KIND_OVERHEAD);
+    }
+}
+
+/* What CUPTI may have handed over after the last profile: its ids are given out anew. */
+static void leftovers_drop(void)
+{
+    size_t bytes, dropped;
+    uint8_t *data;
+    while ((data = buffer_next(&bytes)) != NULL) {
+        free(data);
+    }
+    (void)cupti.api.cuptiActivityGetNumDroppedRecords(NULL, 0, &dropped);
+    pthread_mutex_lock(&cupti.lock);
+    cupti.refused = 0;
+    pthread_mutex_unlock(&cupti.lock);
 }
 
 const char *activity_source_start(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, library_load_once);
-    if (cupti.missing) {
-        return cupti.missing;
+    const char *missing = library_need();
+    if (missing) {
+        return missing;
     }
     CUptiResult code = cupti.api.cuptiActivityRegisterCallbacks(buffer_give, buffer_take);
     int enabled = 0;
@@ -254,13 +459,16 @@ const char *activity_source_start(void)
         code = cupti.api.cuptiActivityEnable(kinds[enabled]);
         enabled += code == CUPTI_SUCCESS;
     }
-    if (code == CUPTI_SUCCESS) {
-        return NULL;
+    cupti.overheads = false;
+    if (code != CUPTI_SUCCESS) {
+        kinds_disable(enabled);
+        return fail("", code);
     }
-    while (enabled-- > 0) {
-        (void)cupti.api.cuptiActivityDisable(kinds[enabled]);
-    }
-    return fail(code);
+    /* A profile is none the worse where CUPTI does not tell of itself. */
+    cupti.overheads = cupti.api.cuptiActivityEnable(CUPTI_ACTIVITY_KIND_OVERHEAD) == CUPTI_SUCCESS;
+    leftovers_drop();
+    cupti.start = clocks_read();
+    return NULL;
 }
 
 void activity_source_push(uint64_t external_id)
@@ -283,15 +491,33 @@ uint64_t activity_source_now_ns(void)
     return now;
 }
 
-void activity_source_stop(attribution *into)
+/* Where CUPTI got no buffer it dropped records, whether or not it counts them. */
+static void losses_tell(attribution *into)
 {
     size_t dropped = 0;
-    (void)cupti.api.cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
-    for (int i = 0; i < KINDS; i++) {
-        (void)cupti.api.cuptiActivityDisable(kinds[i]);
-    }
-    buffers_parse(into);
-    if (cupti.api.cuptiActivityGetNumDroppedRecords(NULL, 0, &dropped) == CUPTI_SUCCESS) {
-        attribution_dropped(into, (int64_t)dropped);
+    CUptiResult code = cupti.api.cuptiActivityGetNumDroppedRecords(NULL, 0, &dropped);
+    pthread_mutex_lock(&cupti.lock);
+    const bool refused = cupti.refused > 0;
+    pthread_mutex_unlock(&cupti.lock);
+    attribution_dropped(into, code == CUPTI_SUCCESS ? (int64_t)dropped : 0);
+    if (code != CUPTI_SUCCESS) {
+        attribution_broken(into, fail("it cannot tell whether records were dropped", code));
+    } else if (refused) {
+        attribution_broken(into, "the profiler wanted more buffers than there are");
     }
 }
+
+void activity_source_stop(attribution *into)
+{
+    const gb_clock_pair end = clocks_read();
+    attribution_clocks(into, &cupti.start, &end);
+    CUptiResult code = cupti.api.cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
+    if (code != CUPTI_SUCCESS) {
+        attribution_broken(into, fail("records are not handed over", code));
+    }
+    kinds_disable(KINDS);
+    buffers_parse(into);
+    losses_tell(into);
+}
+
+#endif

@@ -19,6 +19,9 @@ uint64_t activity_source_now_ns(void);
 /* Ends collecting and hands everything over. The device must have finished what is to be seen. */
 void activity_source_stop(attribution *into);
 
+/* What there is; may be called at any time. */
+void activity_source_describe(gb_profiler_description *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -194,7 +194,7 @@ gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, 
     const int64_t most = cuda_classifier_rows(N, V, act), stride = cuda_classifier_stride(V);
     const int64_t rows = most < dev->classifier_rows ? most : dev->classifier_rows;
     void *logits, *losses;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_CLASSIFIER));
     GB_TRY(cuda_slot_get(dev, CUDA_SLOT_LOGITS, rows * stride * act, &logits));
     GB_TRY(cuda_slot_get(dev, CUDA_SLOT_LOSSES, N * (int64_t)sizeof(double), &losses));
     for (int64_t n = 0; n < N; n += rows) {
@@ -217,5 +217,5 @@ gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, 
     }
     GB_TRY(cuda_sum_double(dev, (double *)loss_sum, (const double *)losses, N, !first));
     const double products = dh != nullptr ? 3.0 : 1.0;
-    return cuda_op_end(dev, GB_OP_CLASSIFIER, products * 2.0 * (double)N * (double)V * (double)C);
+    return cuda_op_end(dev, products * 2.0 * (double)N * (double)V * (double)C);
 }

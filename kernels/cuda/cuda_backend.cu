@@ -256,10 +256,9 @@ static gb_status backend_attention_forward(gb_device *dev, void *out, void *lse,
                                            int64_t B, int64_t T, int64_t H, int64_t K, int64_t D,
                                            int64_t window)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_ATTENTION));
     GB_TRY(cuda_attention_forward(dev, out, (float *)lse, qkv, B, T, H, K, D, window));
-    return cuda_op_end(dev, GB_OP_ATTENTION,
-                       4.0 * (double)B * (double)H * (double)D * attention_pairs(T, window));
+    return cuda_op_end(dev, 4.0 * (double)B * (double)H * (double)D * attention_pairs(T, window));
 }
 
 static gb_status backend_attention_backward(gb_device *dev, void *dqkv, const void *dout,
@@ -267,11 +266,10 @@ static gb_status backend_attention_backward(gb_device *dev, void *dqkv, const vo
                                             int64_t B, int64_t T, int64_t H, int64_t K, int64_t D,
                                             int64_t window)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_ATTENTION));
     GB_TRY(cuda_attention_backward(dev, dqkv, dout, qkv, out, (const float *)lse, B, T, H, K, D,
                                    window));
-    return cuda_op_end(dev, GB_OP_ATTENTION,
-                       8.0 * (double)B * (double)H * (double)D * attention_pairs(T, window));
+    return cuda_op_end(dev, 8.0 * (double)B * (double)H * (double)D * attention_pairs(T, window));
 }
 
 /* In the order of the declaration: C++17 has no names here, but types that differ. */
@@ -310,8 +308,10 @@ extern "C" const gb_backend gb_backend_cuda = {
     cuda_backend_timers_reset,
     cuda_backend_timers_read,
     cuda_backend_timers_spans,
+    cuda_backend_timers_zero_s,
     cuda_backend_kernels_read,
     cuda_backend_profile_note,
+    cuda_backend_profiler_describe,
     cuda_embed_forward,
     cuda_embed_backward,
     cuda_add_norm_forward,

@@ -50,6 +50,7 @@ struct gb_device {
     cuda_timers *timers;
     cuda_profiler *profiler;
     gb_ledger *ledger;
+    gb_scope op;         /* under way */
     gb_ledger *recorded; /* while recording: where calls and FLOPs go instead */
     cuda_step *step;
     cuda_block *blocks; /* what alloc gave out */
@@ -116,10 +117,11 @@ gb_status cuda_backend_download_wide(gb_device *dev, double *host_dst, const voi
 /* The ledger and its timers. */
 gb_status cuda_timers_open(gb_device *dev);
 void cuda_timers_close(gb_device *dev);
-/* An op starts: makes the device current and, with timers on, records an event. */
-gb_status cuda_op_begin(gb_device *dev);
-/* The op of cuda_op_begin is issued. GB_OP_COUNT attributes to the `which` of set_scope. */
-gb_status cuda_op_end(gb_device *dev, gb_op op, double flops);
+/* An op starts: makes the device current and, with timers on, records an event. GB_OP_COUNT stands
+ * for the `which` of set_scope. */
+gb_status cuda_op_begin(gb_device *dev, gb_op op);
+/* The op of cuda_op_begin is issued. */
+gb_status cuda_op_end(gb_device *dev, double flops);
 void cuda_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which);
 void cuda_backend_timers_enable(gb_device *dev, bool on);
 void cuda_backend_timers_reset(gb_device *dev);
@@ -138,9 +140,11 @@ void cuda_profiler_stop(gb_device *dev);
 bool cuda_profiler_runs(const gb_device *dev);
 const char *cuda_backend_profile_note(gb_device *dev);
 int cuda_backend_kernels_read(gb_device *dev, gb_kernel_time *rows, int capacity);
+double cuda_backend_timers_zero_s(gb_device *dev);
+void cuda_backend_profiler_describe(gb_profiler_description *out);
 /* Around an op, around what runs beside the stream, around a replay. */
-void cuda_profiler_op_begin(gb_device *dev);
-void cuda_profiler_op_end(gb_device *dev, gb_scope scope);
+void cuda_profiler_op_begin(gb_device *dev, gb_scope scope);
+void cuda_profiler_op_end(gb_device *dev);
 void cuda_profiler_overlap_begin(gb_device *dev, gb_scope scope);
 void cuda_profiler_overlap_end(gb_device *dev);
 void cuda_profiler_replay_begin(gb_device *dev, const gb_node_mark *marks, int n_marks);

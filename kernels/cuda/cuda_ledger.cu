@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/cuda/cuda_device.cuh"
+#include "kernels/nvtx.h"
 
 enum { MAX_PENDING = 2048 };
 
@@ -97,20 +98,23 @@ static gb_status pending_begin(gb_device *dev)
     return GB_OK;
 }
 
-gb_status cuda_op_begin(gb_device *dev)
+gb_status cuda_op_begin(gb_device *dev, gb_op op)
 {
+    dev->op = gb_ledger_scope_of(dev->ledger, op);
     CUDA_TRY(dev, "device", cudaSetDevice(dev->ordinal)); /* a property of the calling thread */
     dev->timers->begun = false;
-    cuda_profiler_op_begin(dev);
+    gb_nvtx_op_begin(dev->options.nvtx, dev->op.op);
+    cuda_profiler_op_begin(dev, dev->op);
     return dev->timers->timing ? pending_begin(dev) : GB_OK;
 }
 
-gb_status cuda_op_end(gb_device *dev, gb_op op, double flops)
+gb_status cuda_op_end(gb_device *dev, double flops)
 {
     cuda_timers *timers = dev->timers;
-    const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
+    const gb_scope scope = dev->op;
     gb_ledger *ledger = dev->recorded != NULL ? dev->recorded : dev->ledger;
-    cuda_profiler_op_end(dev, scope);
+    cuda_profiler_op_end(dev);
+    gb_nvtx_op_end(dev->options.nvtx);
     if (!gb_ledger_add(ledger, scope, 1, 0, flops) ||
         (dev->recorded != NULL && !cuda_profiler_mark(dev, scope))) {
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for the ledger of ops");

@@ -254,10 +254,10 @@ void cuda_blocks_close(gb_device *dev)
 static gb_status copy(gb_device *dev, const char *op, void *dst, const void *src, int64_t bytes,
                       cudaMemcpyKind kind)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_COPY));
     CUDA_TRY(dev, op, cudaMemcpyAsync(dst, src, (size_t)bytes, kind, dev->stream));
     CUDA_TRY(dev, op, cudaStreamSynchronize(dev->stream));
-    return cuda_op_end(dev, GB_OP_COPY, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_backend_upload(gb_device *dev, void *dst, const void *host_src, int64_t bytes)
@@ -272,14 +272,14 @@ gb_status cuda_backend_download(gb_device *dev, void *host_dst, const void *src,
 
 gb_status cuda_backend_zero(gb_device *dev, void *dst, int64_t bytes)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_ZERO));
     CUDA_TRY(dev, "zero", cudaMemsetAsync(dst, 0, (size_t)bytes, dev->stream));
-    return cuda_op_end(dev, GB_OP_ZERO, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_backend_upload_wide(gb_device *dev, void *dst, const double *host_src, int64_t n)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_COPY));
     for (int64_t at = 0; at < n; at += STAGING_ITEMS) {
         const int64_t count = n - at < STAGING_ITEMS ? n - at : STAGING_ITEMS;
         for (int64_t i = 0; i < count; i++) {
@@ -290,12 +290,12 @@ gb_status cuda_backend_upload_wide(gb_device *dev, void *dst, const double *host
                                  cudaMemcpyHostToDevice, dev->stream));
         CUDA_TRY(dev, "upload_wide", cudaStreamSynchronize(dev->stream));
     }
-    return cuda_op_end(dev, GB_OP_COPY, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_backend_download_wide(gb_device *dev, double *host_dst, const void *src, int64_t n)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_COPY));
     for (int64_t at = 0; at < n; at += STAGING_ITEMS) {
         const int64_t count = n - at < STAGING_ITEMS ? n - at : STAGING_ITEMS;
         CUDA_TRY(dev, "download_wide",
@@ -307,5 +307,5 @@ gb_status cuda_backend_download_wide(gb_device *dev, double *host_dst, const voi
             host_dst[at + i] = (double)dev->staging[i];
         }
     }
-    return cuda_op_end(dev, GB_OP_COPY, 0);
+    return cuda_op_end(dev, 0);
 }

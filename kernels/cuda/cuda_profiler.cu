@@ -11,7 +11,7 @@
 struct cuda_profiler {
     attribution *activities;
     bool running;
-    uint64_t op_id;      /* of the op under way */
+    bool in_op;          /* its id is in force */
     char note[240];      /* of the last profile; empty: complete */
     gb_node_mark *marks; /* of the recording under way */
     int n_marks, capacity;
@@ -48,6 +48,7 @@ bool cuda_profiler_start(gb_device *dev)
     cuda_profiler *p = dev->profiler;
     const char *wanted = getenv("GPTBENCH_CUPTI");
     const bool off = wanted != NULL && strcmp(wanted, "0") == 0;
+    attribution_reset(p->activities, 0); /* also of a profile before this one */
     const char *reason = off ? "GPTBENCH_CUPTI=0" : activity_source_start();
     p->note[0] = '\0';
     if (reason != NULL) {
@@ -84,6 +85,16 @@ const char *cuda_backend_profile_note(gb_device *dev)
     return dev->profiler->note[0] != '\0' ? dev->profiler->note : NULL;
 }
 
+double cuda_backend_timers_zero_s(gb_device *dev)
+{
+    return attribution_zero_s(dev->profiler->activities);
+}
+
+void cuda_backend_profiler_describe(gb_profiler_description *out)
+{
+    activity_source_describe(out);
+}
+
 int cuda_backend_kernels_read(gb_device *dev, gb_kernel_time *rows, int capacity)
 {
     return attribution_kernels(dev->profiler->activities, rows, capacity);
@@ -91,24 +102,21 @@ int cuda_backend_kernels_read(gb_device *dev, gb_kernel_time *rows, int capacity
 
 /* ---- what is issued ---- */
 
-/* Its scope is known for certain when it ends; the one of now is close. */
-void cuda_profiler_op_begin(gb_device *dev)
+void cuda_profiler_op_begin(gb_device *dev, gb_scope scope)
 {
     cuda_profiler *p = dev->profiler;
     if (p->running) {
-        p->op_id =
-            attribution_op(p->activities, gb_ledger_scope_of(dev->ledger, GB_OP_COUNT), false);
-        activity_source_push(p->op_id);
+        p->in_op = true;
+        activity_source_push(attribution_op(p->activities, scope, false));
     }
 }
 
-void cuda_profiler_op_end(gb_device *dev, gb_scope scope)
+void cuda_profiler_op_end(gb_device *dev)
 {
     cuda_profiler *p = dev->profiler;
-    if (p->running && p->op_id != 0) {
+    if (p->running && p->in_op) {
         activity_source_pop();
-        attribution_set_scope(p->activities, p->op_id, scope);
-        p->op_id = 0;
+        p->in_op = false;
     }
 }
 

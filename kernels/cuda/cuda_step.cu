@@ -130,7 +130,7 @@ gb_status cuda_backend_stage(gb_device *dev, void *dst, const void *host_src, in
     const int at = step->next_entry;
     stage_entry *entry = &step->entries[at];
     char *pinned = step->pinned + at * step->entry_bytes;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_COPY));
     GB_TRY(cuda_slot_get(dev, CUDA_SLOT_STAGE, CUDA_STAGE_ENTRIES * step->entry_bytes, &ring));
     char *arrival = (char *)ring + at * step->entry_bytes;
     if (entry->busy) {
@@ -149,7 +149,7 @@ gb_status cuda_backend_stage(gb_device *dev, void *dst, const void *host_src, in
     CUDA_TRY(dev, "stage", cudaEventRecord(entry->used, dev->stream));
     entry->busy = true;
     step->next_entry = (at + 1) % CUDA_STAGE_ENTRIES;
-    return cuda_op_end(dev, GB_OP_COPY, 0);
+    return cuda_op_end(dev, 0);
 }
 
 /* ---- results ---- */
@@ -183,10 +183,10 @@ gb_status cuda_backend_results_post(gb_device *dev, const void *src, int count)
     const int at = (step->first + step->under_way) % RESULT_SLOTS;
     result_slot *slot = &step->slots[at];
     CUDA_TRY(dev, "results_post", cudaSetDevice(dev->ordinal));
-    cuda_profiler_op_begin(dev);
+    cuda_profiler_op_begin(dev, gb_scope{GB_PHASE_DATA, -1, GB_OP_COPY});
     cudaError_t code = cudaMemcpyAsync(slot_values(step, at), src, (size_t)count * sizeof(double),
                                        cudaMemcpyDeviceToHost, dev->stream);
-    cuda_profiler_op_end(dev, gb_scope{GB_PHASE_DATA, -1, GB_OP_COPY});
+    cuda_profiler_op_end(dev);
     CUDA_TRY(dev, "results_post", code);
     CUDA_TRY(dev, "results_post", cudaEventRecord(slot->mark, dev->stream));
     slot->count = count;

@@ -124,17 +124,17 @@ static gb_status gelu_backward(gb_device *dev, void *din, const void *dout, cons
 
 gb_status cuda_gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_MLP_ACT));
     GB_TRY(dev->bf16 ? gelu_forward<bf16>(dev, out, in, n) : gelu_forward<float>(dev, out, in, n));
-    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_gelu_backward(gb_device *dev, void *din, const void *dout, const void *in, int64_t n)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_MLP_ACT));
     GB_TRY(dev->bf16 ? gelu_backward<bf16>(dev, din, dout, in, n)
                      : gelu_backward<float>(dev, din, dout, in, n));
-    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+    return cuda_op_end(dev, 0);
 }
 
 /* ---- SwiGLU ---- */
@@ -220,19 +220,19 @@ static gb_status swiglu_backward(gb_device *dev, void *dgv, const void *dout, co
 
 gb_status cuda_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_MLP_ACT));
     GB_TRY(dev->bf16 ? swiglu_forward<bf16>(dev, out, gv, N, F)
                      : swiglu_forward<float>(dev, out, gv, N, F));
-    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const void *gv,
                                int64_t N, int64_t F)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_MLP_ACT));
     GB_TRY(dev->bf16 ? swiglu_backward<bf16>(dev, dgv, dout, gv, N, F)
                      : swiglu_backward<float>(dev, dgv, dout, gv, N, F));
-    return cuda_op_end(dev, GB_OP_MLP_ACT, 0);
+    return cuda_op_end(dev, 0);
 }
 
 /* ---- compute copy of the weights ---- */
@@ -253,7 +253,7 @@ __global__ void __launch_bounds__(THREADS) narrow_kernel(bf16 *out, const float 
 
 gb_status cuda_weights_refresh(gb_device *dev, void *weights, const void *master, int64_t n)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_COPY));
     if (dev->bf16) {
         GB_TRY(CUDA_LAUNCH(dev, "weights_refresh", narrow_kernel,
                            cuda_grid_stride(dev, (n + 3) / 4, THREADS), (bf16 *)weights,
@@ -263,5 +263,5 @@ gb_status cuda_weights_refresh(gb_device *dev, void *weights, const void *master
                  cudaMemcpyAsync(weights, master, (size_t)n * sizeof(float),
                                  cudaMemcpyDeviceToDevice, dev->stream));
     }
-    return cuda_op_end(dev, GB_OP_COPY, 0);
+    return cuda_op_end(dev, 0);
 }

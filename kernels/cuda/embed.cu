@@ -37,10 +37,10 @@ static gb_status embed_forward(gb_device *dev, void *out, const int32_t *tokens,
 gb_status cuda_embed_forward(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
                              int64_t N, int64_t C)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_EMBED));
     GB_TRY(dev->bf16 ? embed_forward<bf16>(dev, out, tokens, wte, N, C)
                      : embed_forward<float>(dev, out, tokens, wte, N, C));
-    return cuda_op_end(dev, GB_OP_EMBED, 0);
+    return cuda_op_end(dev, 0);
 }
 
 /* ---- backward ----
@@ -220,7 +220,7 @@ gb_status cuda_embed_backward(gb_device *dev, void *dwte, const void *dout, cons
     s.tokens = tokens;
     s.N = N;
     s.V = V;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_EMBED));
     GB_TRY(embed_sort_run(dev, &s));
     const bool wide = cuda_aligned(C % 4 * 4, dwte, dout);
     gb_status status = GB_OK;
@@ -232,5 +232,5 @@ gb_status cuda_embed_backward(gb_device *dev, void *dwte, const void *dout, cons
                       : embed_backward<float, 1>(dev, dwte, dout, s, C);
     }
     GB_TRY(status);
-    return cuda_op_end(dev, GB_OP_EMBED, 0);
+    return cuda_op_end(dev, 0);
 }

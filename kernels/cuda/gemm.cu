@@ -38,9 +38,9 @@ void cuda_gemm_close(gb_device *dev)
 
 static gb_status linear(gb_device *dev, const cuda_gemm &gemm)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_COUNT));
     GB_TRY(cuda_gemm_run(dev, &gemm));
-    return cuda_op_end(dev, GB_OP_COUNT, 2.0 * (double)gemm.M * (double)gemm.N * (double)gemm.K);
+    return cuda_op_end(dev, 2.0 * (double)gemm.M * (double)gemm.N * (double)gemm.K);
 }
 
 gb_status cuda_linear_forward(gb_device *dev, void *y, const void *x, const void *w, int64_t N,

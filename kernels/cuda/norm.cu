@@ -276,9 +276,9 @@ gb_status cuda_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_
     a.post_norm = post_norm && y != nullptr;
     a.N = N;
     a.C = C;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_NORM));
     GB_TRY(dev->bf16 ? add_norm_forward<bf16>(dev, a) : add_norm_forward<float>(dev, a));
-    return cuda_op_end(dev, GB_OP_NORM, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_add_norm_backward(gb_device *dev, void *dx, void *dy, const void *dh, const void *h,
@@ -298,7 +298,7 @@ gb_status cuda_add_norm_backward(gb_device *dev, void *dx, void *dy, const void 
     a.first = first;
     a.N = N;
     a.C = C;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_NORM));
     GB_TRY(dev->bf16 ? add_norm_backward<bf16>(dev, a) : add_norm_backward<float>(dev, a));
-    return cuda_op_end(dev, GB_OP_NORM, 0);
+    return cuda_op_end(dev, 0);
 }

@@ -66,11 +66,11 @@ gb_status cuda_sum_double(gb_device *dev, double *out, const double *x, int64_t 
 
 gb_status cuda_sum_squares(gb_device *dev, void *out, const void *x, int64_t n)
 {
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_GRAD_NORM));
     gb_status status =
         sum<float, true>(dev, "sum_squares", (double *)out, (const float *)x, n, false);
     GB_TRY(status);
-    return cuda_op_end(dev, GB_OP_GRAD_NORM, 0);
+    return cuda_op_end(dev, 0);
 }
 
 /* ---- AdamW ---- */
@@ -173,7 +173,7 @@ gb_status cuda_adamw(gb_device *dev, void *weights, void *master, void *m, void 
                      const void *grad_squares)
 {
     void *factors;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_ADAMW));
     GB_TRY(cuda_slot_get(dev, CUDA_SLOT_ADAMW, CUDA_ADAMW_BYTES, &factors));
     GB_TRY(CUDA_LAUNCH(dev, "adamw", adamw_prepare_kernel, cuda_grid_of(1, 1),
                        (adamw_factors *)factors, (const gb_adamw *)params, (const double *)loss,
@@ -193,5 +193,5 @@ gb_status cuda_adamw(gb_device *dev, void *weights, void *master, void *m, void 
     } else {
         GB_TRY(CUDA_LAUNCH(dev, "adamw", adamw_kernel<1>, cuda_grid_stride(dev, n, THREADS), a));
     }
-    return cuda_op_end(dev, GB_OP_ADAMW, 0);
+    return cuda_op_end(dev, 0);
 }

@@ -235,10 +235,10 @@ gb_status cuda_qk_rope_forward(gb_device *dev, void *qkv, void *inv_rms, bool qk
     rope_args a = {};
     a.x = qkv;
     a.inv_rms = qk_norm ? (float *)inv_rms : nullptr;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_QK_ROPE));
     GB_TRY(rope_prepare(dev, &a, B, T, H, K, D));
     GB_TRY(dev->bf16 ? rope_forward<bf16>(dev, &a) : rope_forward<float>(dev, &a));
-    return cuda_op_end(dev, GB_OP_QK_ROPE, 0);
+    return cuda_op_end(dev, 0);
 }
 
 gb_status cuda_qk_rope_backward(gb_device *dev, void *dqkv, const void *qkv, const void *inv_rms,
@@ -248,8 +248,8 @@ gb_status cuda_qk_rope_backward(gb_device *dev, void *dqkv, const void *qkv, con
     a.x = dqkv;
     a.qkv = qkv;
     a.saved = qk_norm ? (const float *)inv_rms : nullptr;
-    GB_TRY(cuda_op_begin(dev));
+    GB_TRY(cuda_op_begin(dev, GB_OP_QK_ROPE));
     GB_TRY(rope_prepare(dev, &a, B, T, H, K, D));
     GB_TRY(dev->bf16 ? rope_backward<bf16>(dev, &a) : rope_backward<float>(dev, &a));
-    return cuda_op_end(dev, GB_OP_QK_ROPE, 0);
+    return cuda_op_end(dev, 0);
 }
