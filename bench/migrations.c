@@ -31,9 +31,9 @@ const migration *migrations_list(void)
             ") STRICT, WITHOUT ROWID;"},
         {3, "ALTER TABLE gemm_peak ADD COLUMN copy_bytes_per_s REAL;"
             "ALTER TABLE op_time ADD COLUMN thread_mean_ms REAL;"
-            "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"},
+            "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"
+            "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {4, ""},
-        {5, "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {0, NULL}};
     return list;
 }
