@@ -240,6 +240,34 @@ static void setting_add(table *t, const plan *p, const gb_key *key, uint32_t bit
     table_add_cell(t, "%s", key->help);
 }
 
+static void timing_settings_add(table *t, const suite *s)
+{
+    for (int i = 0; suite_timing_keys()[i].name; i++) {
+        const gb_key *key = &suite_timing_keys()[i];
+        bool given = s->timing_given >> i & 1;
+        char value[64];
+        if (strcmp(key->name, "max_blocks") == 0 && !(s->timing.stop_precision > 0)) {
+            continue;
+        }
+        gb_key_format(&s->timing, key, value, sizeof value);
+        bool automatic = strcmp(key->name, "burst_steps") == 0 && !given;
+        table_begin_row(t);
+        table_add_cell(t, "timing: %s", key->name);
+        table_add_cell(t, "%s", automatic ? "auto" : value);
+        table_add_cell(t, "%s", given ? "" : "default");
+        table_add_cell(t, "%s%s", key->help, automatic ? ": as many as last 250 ms" : "");
+    }
+    table_begin_row(t);
+    table_add_cell(t, "timing: stop");
+    if (s->timing.stop_precision > 0) {
+        table_add_cell(t, "precision %g%%", 100 * s->timing.stop_precision);
+    } else {
+        table_add_cell(t, "after blocks");
+    }
+    table_add_cell(t, "%s", s->timing.stop_precision > 0 ? "" : "default");
+    table_add_cell(t, "when speeds are known well enough");
+}
+
 static gb_status settings_print(const plan *p, gb_error *err)
 {
     const suite *s = p->suite;
@@ -259,6 +287,7 @@ static gb_status settings_print(const plan *p, gb_error *err)
     table_add_cell(t, "%lld", (long long)s->profile_steps);
     table_add_cell(t, "%s", s->profile_steps_given ? "" : "default");
     table_add_cell(t, "steps of each run's per-op window");
+    timing_settings_add(t, s);
     for (const gb_key *key = train_spec_data_keys(); key->name; key++) {
         setting_add(t, p, key, UINT32_MAX);
     }
@@ -281,6 +310,10 @@ static gb_status plan_print(const plan_command *c, const plan *p, const plan_opt
     GB_TRY(cells_print(p, err));
     printf("\ntotal: %s tokens, estimated time %s\n", number_rounded(p->total_tokens).text,
            number_duration_ms(p->total_ms).text);
+    if (p->timing_arms > 0) {
+        printf("before that, speeds in turn: %lld blocks of %d bursts, estimated time %s\n",
+               (long long)s->timing.blocks, p->timing_arms, number_duration_ms(p->timing_ms).text);
+    }
     printf("Time is an estimate: exact FLOPs at %.0f %% of the large-GEMM rate (%s).\n"
            "Validation counts, at a third of a training token's FLOPs.\n",
            100 * PLAN_ASSUMED_EFFICIENCY, c->rates);

@@ -6,6 +6,7 @@
 
 #include "model/flops.h"
 #include "model/trainer.h"
+#include "model/warmup.h"
 
 static int64_t cell_memory_bytes(const suite_cell *cell, const plan_options *options)
 {
@@ -42,6 +43,42 @@ plan_row plan_row_make(const suite *from, int index, const plan_options *options
     return row;
 }
 
+/* Time of a training step, by the same estimate as the runs. */
+static double step_ms(const plan_row *row, const plan_options *options)
+{
+    double rate = options->gemm_flops_per_s[row->cell->spec.precision];
+    double tokens = (double)train_spec_tokens_per_step(&row->cell->spec);
+    return rate > 0 ? 1000 * row->flops_per_token * tokens / (rate * PLAN_ASSUMED_EFFICIENCY) : NAN;
+}
+
+/* The session that bench/runplan.h would ask for: the selected cells, the baseline, the control. */
+static void timing_plan(plan *p, const plan_options *options)
+{
+    const timing_options *o = &p->suite->timing;
+    double baseline_ms = step_ms(&p->baseline, options), sum_ms = baseline_ms; /* of the control */
+    bool has_baseline = false;
+    int arms = 1;
+    for (int i = 0; i < p->n_rows; i++) {
+        has_baseline = has_baseline || p->rows[i].cell->is_baseline;
+        sum_ms += step_ms(&p->rows[i], options);
+        arms++;
+    }
+    if (!has_baseline) {
+        sum_ms += baseline_ms;
+        arms++;
+    }
+    if (o->blocks == 0 || arms < 3) {
+        return;
+    }
+    train_burst burst = timing_burst_size(o, isfinite(baseline_ms) ? baseline_ms : 1);
+    double processes =
+        o->process_blocks > 0 ? ceil((double)o->blocks / (double)o->process_blocks) : 1;
+    double steps = processes * WARMUP_MIN_STEPS +
+                   (double)o->blocks * (double)(burst.lead_steps + burst.timed_steps);
+    p->timing_arms = arms;
+    p->timing_ms = steps * sum_ms;
+}
+
 gb_status plan_build(plan **out, const suite *from, const plan_options *options, gb_error *err)
 {
     *out = NULL;
@@ -62,6 +99,7 @@ gb_status plan_build(plan **out, const suite *from, const plan_options *options,
         p->total_ms += (double)from->replicates * row->run_ms;
     }
     p->n_runs = p->n_rows * from->replicates;
+    timing_plan(p, options);
     if (p->n_rows == 0) {
         plan_free(p);
         return gb_fail(err, GB_ERR_USAGE,

@@ -37,6 +37,8 @@ typedef struct plan {
     int64_t n_runs;      /* rows * replicates */
     double total_tokens; /* of all runs */
     double total_ms;     /* NAN as run_ms */
+    int timing_arms;     /* what takes turns, the control included; 0: no interleaved timing */
+    double timing_ms;    /* estimated, of `blocks` blocks; NAN as run_ms */
 } plan;
 
 /* *out is owned by the caller (plan_free) and must not outlive the suite. GB_ERR_USAGE when

@@ -97,6 +97,7 @@ typedef struct suite {
     int64_t profile_steps; /* steps of the per-op window of each run; default 3 */
     bool replicates_given, profile_steps_given; /* they stand in the suite */
     timing_options timing;
+    uint32_t timing_given; /* bit i: suite_timing_keys()[i] stands in the suite */
     int n_cells;
     suite_cell *cells; /* in the order of the file: the product, then named configs */
     int baseline;      /* index into cells */
@@ -114,6 +115,9 @@ gb_status suite_read(suite **out, const char *path, gb_error *err);
 /* The same from memory; `path` is for messages. For tests and fuzzing. */
 gb_status suite_parse(suite **out, const char *path, const char *text, gb_error *err);
 void suite_free(suite *suite); /* NULL is fine */
+
+/* The keys of [timing] but `stop`, of a timing_options. */
+const gb_key *suite_timing_keys(void);
 
 /* Index of the cell by name, or -1. */
 int suite_cell_find(const suite *suite, const char *name);

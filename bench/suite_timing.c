@@ -17,6 +17,11 @@ static const gb_key timing_keys[] = {
      "of the order of configs within the blocks"},
     {NULL, GB_KEY_INT, 0, 0, 0, NULL, NULL}};
 
+const gb_key *suite_timing_keys(void)
+{
+    return timing_keys;
+}
+
 /* "precision 1%": a fraction, 0.01. False when it is not that. */
 static bool precision_parse(const char *text, double *out)
 {
@@ -57,8 +62,10 @@ gb_status suite_timing_read(suite_reader *reader)
         return GB_OK;
     }
     GB_TRY(suite_section_check(reader, section, "timing", names));
-    for (const gb_key *key = timing_keys; key->name; key++) {
+    for (int i = 0; timing_keys[i].name; i++) {
+        const gb_key *key = &timing_keys[i];
         const suite_ini_entry *entry = suite_entry_find(section, key->name);
+        reader->suite->timing_given |= (uint32_t)(entry != NULL) << i;
         if (entry && gb_key_set(timing, key, entry->value, reader->err) != GB_OK) {
             return gb_error_prefix(reader->err, "%s:%d", reader->path, entry->line);
         }
