@@ -45,7 +45,7 @@ static bool rate_make(const report_data *data, int i, int phase, gb_op op, op_ra
     if (runs == 0 || !(time_ms > 0) || !isfinite(time_ms) || !isfinite(flops)) {
         return false;
     }
-    double bytes = entry_least_bytes(data, e, phases[phase], gb_op_name(op));
+    double bytes = entry_op_floor(data, e, phases[phase], gb_op_name(op)).bytes;
     double seconds = time_ms / runs / 1e3;
     flops /= runs;
     *out = (op_rate){.entry = i,

@@ -47,10 +47,10 @@ double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base)
     const report_entry *e = of_base ? l->base : l->new_entry;
     double bytes = 0;
     if (*row->phase || !*row->op) {
-        return entry_least_bytes(l->data, e, row->phase, row->op);
+        return entry_op_floor(l->data, e, row->phase, row->op).bytes;
     }
     for (int i = 0; i < 3; i++) {
-        bytes += entry_least_bytes(l->data, e, phases[i], row->op);
+        bytes += entry_op_floor(l->data, e, phases[i], row->op).bytes;
     }
     return bytes;
 }

@@ -221,6 +221,7 @@ static void run_read(report_reader *r, report_run *run)
     run->entropy_rate_nats = report_read_double(r);
     run->peak_memory_bytes = report_read_double(r);
     run->gemm_peak_flops_per_s = report_read_double(r);
+    run->copy_bytes_per_s = report_read_double(r);
 }
 
 static gb_status runs_read(report_reader *r)
@@ -234,7 +235,8 @@ static gb_status runs_read(report_reader *r)
         " train_data, val_data, train_data_hash, val_data_hash, profile_note, r.threads, seed,"
         " batch_size, sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, "
         "steps_done,"
-        " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s"
+        " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s,"
+        " p.copy_bytes_per_s"
         " FROM run r JOIN config c USING (config_id) JOIN suite s USING (suite_id)"
         " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"
         " AND p.precision = r.precision AND p.threads = r.threads"
@@ -309,7 +311,8 @@ static gb_status ops_read(report_reader *r, report_run *run)
     bool row;
     /* Rows are sums over `steps` steps; evaluation is not part of a training step. */
     GB_TRY(report_reader_open(
-        r, "SELECT phase, op, layer, time_ms / steps, flops / steps FROM op_time"
+        r, "SELECT phase, op, layer, calls * 1.0 / steps, time_ms / steps, flops / steps,"
+           " thread_mean_ms / steps, thread_max_ms / steps FROM op_time"
            " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0 ORDER BY phase, op, layer"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
@@ -325,8 +328,35 @@ static gb_status ops_read(report_reader *r, report_run *run)
         op->phase = report_read_text(r);
         op->op = report_read_text(r);
         op->layer = report_read_int(r);
+        op->calls = report_read_double(r);
         op->time_ms = report_read_double(r);
         op->flops = report_read_double(r);
+        op->thread_mean_ms = report_read_double(r);
+        op->thread_max_ms = report_read_double(r);
+    }
+}
+
+static gb_status spans_read(report_reader *r, report_run *run)
+{
+    bool row;
+    GB_TRY(report_reader_open(r, "SELECT phase, op, layer, begin_ms, end_ms FROM op_span"
+                                 " WHERE run_id = ?1 AND phase <> 'eval' ORDER BY position"));
+    sqlite3_bind_int64(r->stmt, 1, run->run_id);
+    for (;;) {
+        GB_TRY(report_reader_next(r, &row));
+        if (!row) {
+            return GB_OK;
+        }
+        if (!REPORT_GROW(run->spans, run->n_spans)) {
+            r->out_of_memory = true;
+            continue;
+        }
+        report_span *span = &run->spans[run->n_spans++];
+        span->phase = report_read_text(r);
+        span->op = report_read_text(r);
+        span->layer = report_read_int(r);
+        span->begin_ms = report_read_double(r);
+        span->end_ms = report_read_double(r);
     }
 }
 
@@ -368,6 +398,7 @@ static gb_status run_details_read(report_reader *r, report_run *run)
     GB_TRY(steps_read(r, run));
     GB_TRY(evals_read(r, run));
     GB_TRY(ops_read(r, run));
+    GB_TRY(spans_read(r, run));
     GB_TRY(kernels_read(r, run));
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
     return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
@@ -434,6 +465,7 @@ void report_data_free(report_data *data)
         free(data->runs[i].timed_ms);
         free(data->runs[i].evals);
         free(data->runs[i].ops);
+        free(data->runs[i].spans);
         free(data->runs[i].kernels);
     }
     for (int i = 0; i < data->n_entries; i++) {

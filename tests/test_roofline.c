@@ -54,7 +54,7 @@ static void check_bytes(const place *p, const char *change, const char *phase, c
                         double want)
 {
     report_data *data = read_with(p, change);
-    double got = entry_least_bytes(data, &data->entries[0], phase, op);
+    double got = entry_op_floor(data, &data->entries[0], phase, op).bytes;
     if (got != want) {
         fail_msg("%s %s after `%s`: %.17g bytes, expected %.17g", op, phase, change, got, want);
     }
