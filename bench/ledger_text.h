@@ -4,6 +4,7 @@
 #define GPTBENCH_BENCH_LEDGER_TEXT_H
 
 #include "bench/ledger.h"
+#include "bench/op_table.h"
 #include "bench/table.h"
 #include "model/gemm_shape.h"
 
@@ -31,6 +32,10 @@ int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
 
 /* Bytes per step that a row must move at least; 0 where that is not known, and for layers. */
 double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base);
+
+/* A row as an op against the roof, with the row's time; false for rows that are no op of one phase,
+ * and where the entry has none. */
+bool ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out);
 
 /* The shape that the runs of an entry had. */
 gb_shape ledger_entry_shape(const report_data *data, const report_entry *entry);

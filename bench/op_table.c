@@ -145,13 +145,13 @@ static table *table_begin(columns c)
 }
 
 /* A rate, or an empty cell. */
-static void add_rate(table *t, double per_step, double time_ms, bool giga)
+static void add_rate(table *t, double per_step, double time_ms, bool gigas)
 {
     double rate = per_step / (time_ms * 1e-3);
     if (!(per_step > 0) || !(time_ms > 0)) {
         table_add_cell(t, "%s", "");
-    } else if (giga) {
-        table_add_cell(t, "%.3g", rate * 1e-9);
+    } else if (gigas) {
+        table_add_cell(t, "%s", number_gigas(rate).text);
     } else {
         table_add_cell(t, "%s", number_short(rate).text);
     }
