@@ -53,12 +53,14 @@ const figure figure_list[FIGURE_COUNT] = {
     {"roofline", "Ops against the roof",
      "Left: FLOPs per byte that an op must move at least (each input read once, each output "
      "written "
-     "once) and the FLOP/s that it achieved in profiled steps; the dashed line is the measured "
-     "rate "
-     "of a large product, where there is one. Large points with names are the baseline, small ones "
+     "once) and the FLOP/s that it achieved in profiled steps; the dashed line is the roof: the "
+     "measured rate of a large product, and left "
+     "of the ridge what the measured rate of a large copy allows. Where a copy was not measured "
+     "the "
+     "roof is flat. Large points with names are the baseline, small ones "
      "the other configs. Right: ops without FLOPs by the rate at which they move those bytes; "
-     "numbers are the baseline's. A rate beyond the memory's means that a cache helped. The "
-     "memory's own rate is not measured, so there is no sloping roof.",
+     "numbers are the baseline's; the dashed line is the large copy. A point above the roof, or "
+     "beyond the copy, had its data in a cache.",
      true},
     {"model_size", "Parameters and FLOPs",
      "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
