@@ -18,6 +18,32 @@ double cpu_op_begin(gb_device *dev)
     return dev->timing ? now_ms() : 0;
 }
 
+double *cpu_op_ends(gb_device *dev)
+{
+    return dev->timing ? dev->ends : NULL;
+}
+
+/* How long the threads took from the start of the op for their shares, where the op's kernel noted
+ * it and there are two or more of them; the notes are cleared for the next op. */
+static void threads_add(gb_device *dev, gb_scope scope, double start)
+{
+    double sum_ms = 0, max_ms = 0;
+    int n = 0;
+    for (int i = 0; i < dev->threads; i++) {
+        double *end = &dev->ends[CPU_ENDS_STRIDE * i];
+        if (*end > 0) {
+            double took = *end - start;
+            sum_ms += took;
+            max_ms = took > max_ms ? took : max_ms;
+            n++;
+        }
+        *end = 0;
+    }
+    if (n >= 2) {
+        (void)gb_ledger_add_threads(dev->ledger, scope, sum_ms / n, max_ms);
+    }
+}
+
 /* Where memory is short a row is lost, and its time is in `unattributed`. */
 void cpu_op_end(gb_device *dev, gb_op op, double start, double flops)
 {
@@ -26,6 +52,7 @@ void cpu_op_end(gb_device *dev, gb_op op, double start, double flops)
     if (dev->timing) {
         (void)gb_ledger_add_span(dev->ledger, scope, start - dev->timers_start_ms,
                                  now_ms() - dev->timers_start_ms);
+        threads_add(dev, scope, start);
     }
 }
 
