@@ -43,7 +43,7 @@ if ! have gnuplot; then
     exit 0
 fi
 
-figures="speed_loss loss_curves step_avg step_times op_time waterfall roofline model_size clocks"
+figures="speed_loss loss_curves step_avg step_times op_time waterfall timeline roofline model_size clocks"
 files_are_there() { # DIRECTORY [FIGURE THAT IS NOT THERE]
     for f in report.md index.html results.tsv data/settings.gp plots/style.gp; do
         [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
@@ -73,7 +73,7 @@ else
 fi
 check "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-check "nine figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 9
+check "ten figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 10
 check "marked steps are counted, config by config" has out/report.md 'timed steps are marked'
 check "and energy per token stands beside them" has out/report.md '| mJ/token |'
 check "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
