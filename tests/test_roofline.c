@@ -241,6 +241,54 @@ static void test_rows(void **state)
     place_remove(&p);
 }
 
+/* A made-up ledger of three profiled steps of 20 ms: what the rows say with `idle` and
+ * `unattributed` among them adds up to the step, as printed to 0.1 % and 1 us a row. */
+static void test_rows_add_up(void **state)
+{
+    (void)state;
+    place p = place_make(1);
+    report_data *data = read_with(
+        &p, "DELETE FROM op_time; UPDATE step SET step_ms = 20 WHERE tag = 'profiled';"
+            "INSERT INTO op_time SELECT run_id, column1, -1, column2, 3, 3, column3, 0, NULL, NULL"
+            " FROM run, (VALUES ('forward', 'norm', 30.3), ('update', 'adamw', 12.6),"
+            " ('data', 'data', 0.9), ('idle', 'idle', 15.6), ('idle', 'unattributed', 0.6),"
+            " ('eval', 'norm', 1000))");
+    op_row *rows = NULL;
+    table *t = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    int n = 0, found = 0;
+    double sum_ms = 0, shown_ms = 0, shown_percent = 0;
+    const op_roof roof = op_roof_of_entry(&data->entries[0]);
+    assert_int_equal(op_rows_of_entry(&rows, &n, data, &data->entries[0], NULL), GB_OK);
+    for (int i = 0; i < n; i++) {
+        sum_ms += rows[i].time_ms;
+    }
+    assert_int_equal(n, 5);
+    assert_true(fabs(sum_ms - 20) < 1e-9);
+    assert_int_equal(op_table_make(&t, rows, n, sum_ms, &roof, NULL), GB_OK);
+    FILE *f = open_memstream(&text, &size);
+    assert_int_equal(table_write(t, f, TABLE_TSV, NULL), GB_OK);
+    fclose(f);
+    for (char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
+        char op[32], phase[32];
+        double ms, percent;
+        assert_int_equal(sscanf(line, " %31s %31s %lf %lf", op, phase, &ms, &percent), 4);
+        shown_ms += ms;
+        shown_percent += percent;
+        found += strcmp(op, "idle") == 0 ? ms == 5.2 && percent == 26.0 : 0;
+        found += strcmp(op, "unattributed") == 0 ? ms == 0.2 && percent == 1.0 : 0;
+    }
+    assert_int_equal(found, 2);
+    assert_true(fabs(shown_ms - 20) < 5 * 0.001);
+    assert_true(fabs(shown_percent - 100) < 5 * 0.1);
+    free(text);
+    table_free(t);
+    free(rows);
+    report_data_free(data);
+    place_remove(&p);
+}
+
 static void test_nothing_known(void **state)
 {
     (void)state;
@@ -258,9 +306,9 @@ static void test_nothing_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_points),
-        cmocka_unit_test(test_no_copy_rate),  cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_nothing_known),
+        cmocka_unit_test(test_bytes),        cmocka_unit_test(test_points),
+        cmocka_unit_test(test_no_copy_rate), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rows_add_up),  cmocka_unit_test(test_nothing_known),
     };
     return cmocka_run_group_tests_name("roofline", tests, NULL, NULL);
 }
