@@ -26,6 +26,8 @@ gb_status ledger_read(ledger_sentences *out, const ledger *l, int rows, gb_error
 gb_status ledger_notes(ledger_sentences *out, const ledger *l, gb_error *err);
 void ledger_sentences_free(ledger_sentences *s);
 
+/* ---- what a row had to do (ledger_work.c) ---- */
+
 /* Products of a row in the base (or the new entry), as gpt_op_gemms; 0 for rows that are none. */
 int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
                      gpt_gemm out[GPT_GEMMS_MAX]);
