@@ -252,8 +252,8 @@ static int roofs_place(const roofline *plot, figure_point *points, int count)
             }
         }
         double y = pixel(plot->y, plot->roofs[i].gflops, BOTTOM, TOP) + 9;
-        for (double x = label.x; x < label.x + label.width; x += 14) {
-            count = obstacle_add(points, count, x, y);
+        for (int at = 0; at < (int)label.width; at += 14) {
+            count = obstacle_add(points, count, label.x + at, y);
         }
     }
     return count;

@@ -204,7 +204,8 @@ static void phases_write(const panels *all, const panel *p, FILE *out)
     const report_run *run = p->run;
     fprintf(out, "0\t0\t%d\t\t0\n", phases[0].color); /* so that no block is empty */
     for (int64_t i = 0, from = 0; i < run->n_spans; i++) {
-        bool ends = i + 1 == run->n_spans || strcmp(run->spans[i + 1].phase, run->spans[i].phase);
+        bool ends =
+            i + 1 == run->n_spans || strcmp(run->spans[i + 1].phase, run->spans[i].phase) != 0;
         if (!ends) {
             continue;
         }
@@ -261,7 +262,7 @@ static void legend_write(const panels *all, const int colors[GB_OP_COUNT + 1], F
         }
     }
     for (int op = 0; op <= GB_OP_COUNT; op++) {
-        if (seen[op] && op < GB_OP_COUNT && colors[op] != colors[GB_OP_COUNT]) {
+        if (op < GB_OP_COUNT && seen[op] && colors[op] != colors[GB_OP_COUNT]) {
             fprintf(out, "%d\t%s\t%d\n", ++*slots, gb_op_name((gb_op)op), colors[op]);
         } else {
             other |= seen[op];

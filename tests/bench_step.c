@@ -164,7 +164,7 @@ static gb_status print_timer_cost(bench_run *run, const bench_case *c, double se
         printf("  one op's timer: %.0f ns; %.0f ops a step: %.3f %% of it\n", ns, calls,
                100 * ns * calls / (without * 1e6));
         printf("  per-op timers cost %+.2f %% of a step (median of %d pairs in turn, half of them "
-               "within %+.2f and %+.2f %%; medians %.3f and %.3f ms)\n",
+               "within %+.2f and %+.2f %%; medians %.3f ms with and %.3f without)\n",
                100 * of_pairs, n, 100 * (ratio[n / 4] - 1), 100 * (ratio[n - 1 - n / 4] - 1), with,
                without);
     }
