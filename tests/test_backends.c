@@ -189,6 +189,26 @@ static void two_devices_in_one_process(void **state)
     }
 }
 
+/* A copy has a rate, one that fits nowhere has none, and neither leaves anything allocated. */
+static void the_copy_rate_is_measured(void **state)
+{
+    (void)state;
+    for (const gb_backend *const *be = gb_backends(); *be; be++) {
+        if ((*be)->unavailable(GB_FP32)) {
+            continue;
+        }
+        int64_t before[GB_MEM_GROUPS], after[GB_MEM_GROUPS];
+        gb_device *dev = device_open(*be, GB_FP32, -1);
+        (*be)->memory_used(dev, before);
+        assert_true((*be)->measure_copy_rate(dev, 1 << 20) > 0);
+        assert_true((*be)->measure_copy_rate(dev, 1) > 0); /* fewer bytes than threads, say */
+        assert_true((*be)->measure_copy_rate(dev, (int64_t)1 << 50) <= 0);
+        (*be)->memory_used(dev, after);
+        assert_memory_equal(before, after, sizeof before);
+        (*be)->close(dev);
+    }
+}
+
 /* ---- how long threads were busy ---- */
 
 static gb_op_time row_of(const gb_backend *be, gb_device *dev, gb_op op)
@@ -252,9 +272,8 @@ static void threads_are_watched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_loss_of_no_number_shows),
-        cmocka_unit_test(gelu_of_every_bfloat16),
-        cmocka_unit_test(two_devices_in_one_process),
+        cmocka_unit_test(a_loss_of_no_number_shows),  cmocka_unit_test(gelu_of_every_bfloat16),
+        cmocka_unit_test(two_devices_in_one_process), cmocka_unit_test(the_copy_rate_is_measured),
         cmocka_unit_test(threads_are_watched),
     };
     return cmocka_run_group_tests_name("backends", tests, NULL, NULL);
