@@ -7,6 +7,8 @@
 #include "bench/cli.h"
 #include "bench/commands.h"
 #include "bench/numbers.h"
+#include "bench/op_table.h"
+#include "bench/rates.h"
 #include "bench/settings.h"
 #include "bench/table.h"
 #include "bench/trace.h"
@@ -30,6 +32,7 @@ typedef struct profiler {
     double step_ms, timed_ms; /* mean profiled step; sum of timed ones */
     trace spans;
     train_start start;
+    op_roof roof;
     char note[240]; /* what is to be known of the profile; empty: nothing */
 } profiler;
 
@@ -43,6 +46,8 @@ static void row_add(profiler *p, const gb_op_time *row)
             have->calls += row->calls;
             have->time_ms += row->time_ms;
             have->flops += row->flops;
+            have->thread_mean_ms += row->thread_mean_ms;
+            have->thread_max_ms += row->thread_max_ms;
             return;
         }
     }
@@ -95,14 +100,14 @@ static int slower_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static void row_print(table *t, const profiler *p, const gb_op_time *row)
+static void layer_row_print(table *t, const profiler *p, const gb_op_time *row)
 {
     double steps = (double)p->steps, ms = row->time_ms / steps;
     table_begin_row(t);
-    if (p->by_layer && row->layer >= 0) {
+    if (row->layer >= 0) {
         table_add_cell(t, "layer %d", row->layer);
     } else {
-        table_add_cell(t, "%s", p->by_layer ? "outside the layers" : gb_op_name(row->op));
+        table_add_cell(t, "outside the layers");
     }
     table_add_cell(t, "%s", gb_phase_name(row->phase));
     table_add_cell(t, "%.3f", ms);
@@ -114,27 +119,81 @@ static void row_print(table *t, const profiler *p, const gb_op_time *row)
     }
 }
 
-static gb_status profile_print(profiler *p, gb_error *err)
+static table *layer_table(profiler *p)
 {
-    double sum_ms = 0;
+    static const char *const headings[] = {"ms/step", "share", "calls/step", "FLOPs/step",
+                                           "FLOP/s"};
     table *t = table_create();
-    table_add_column(t, p->by_layer ? "layer" : "op", TABLE_LEFT);
+    table_add_column(t, "layer", TABLE_LEFT);
     table_add_column(t, "phase", TABLE_LEFT);
-    table_add_column(t, "ms/step", TABLE_RIGHT);
-    table_add_column(t, "share", TABLE_RIGHT);
-    table_add_column(t, "calls/step", TABLE_RIGHT);
-    table_add_column(t, "FLOPs/step", TABLE_RIGHT);
-    table_add_column(t, "FLOP/s", TABLE_RIGHT);
+    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
+        table_add_column(t, headings[i], TABLE_RIGHT);
+    }
     qsort(p->rows, (size_t)p->n_rows, sizeof p->rows[0], slower_first);
     for (int i = 0; i < p->n_rows; i++) {
-        row_print(t, p, &p->rows[i]);
+        layer_row_print(t, p, &p->rows[i]);
+    }
+    return t;
+}
+
+/* An op against its floor, which is known from the model and the batch. */
+static op_row op_row_make(const profiler *p, const train_job *job, const gb_op_time *row)
+{
+    const double steps = (double)p->steps;
+    op_floor_shape shape = {.batch_size = job->spec.batch_size,
+                            .sequence_length = job->spec.sequence_length,
+                            .act_bytes = p->start.device.act_bytes};
+    return (op_row){.op = gb_op_name(row->op),
+                    .phase = gb_phase_name(row->phase),
+                    .calls = (double)row->calls / steps,
+                    .time_ms = row->time_ms / steps,
+                    .flops = row->flops / steps,
+                    .thread_mean_ms = row->thread_mean_ms / steps,
+                    .thread_max_ms = row->thread_max_ms / steps,
+                    .floor =
+                        op_floor_of_batches(&job->config, &shape, job->spec.grad_accumulation_steps,
+                                            row->phase, row->op)};
+}
+
+static gb_status op_table(table **out, const profiler *p, const train_job *job, gb_error *err)
+{
+    op_row rows[GB_PHASE_COUNT * GB_OP_COUNT];
+    for (int i = 0; i < p->n_rows; i++) {
+        rows[i] = op_row_make(p, job, &p->rows[i]);
+    }
+    op_rows_sort(rows, p->n_rows);
+    return op_table_make(out, rows, p->n_rows, p->step_ms, &p->roof, err);
+}
+
+static void roof_print(const profiler *p)
+{
+    const op_rates *r = &p->roof.rates;
+    printf("roofline: a large product at %s FLOP/s, a large copy at %.1f GB/s, measured before;\n"
+           "  imbalance: the slowest thread by the mean of all, where that is 1.05 or more and the "
+           "threads are ours\n",
+           r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-", r->bytes_per_s * 1e-9);
+}
+
+static gb_status profile_print(profiler *p, const train_job *job, gb_error *err)
+{
+    double sum_ms = 0;
+    table *t = NULL;
+    for (int i = 0; i < p->n_rows; i++) {
         sum_ms += p->rows[i].time_ms / (double)p->steps;
+    }
+    if (p->by_layer) {
+        t = layer_table(p);
+    } else {
+        GB_TRY(op_table(&t, p, job, err));
     }
     gb_status status = table_write(t, stdout, TABLE_TEXT, err);
     table_free(t);
     GB_TRY(status);
     printf("\nrows add up to %.3f ms; the profiled step took %.3f ms (mean of %lld)\n", sum_ms,
            p->step_ms, (long long)p->steps);
+    if (!p->by_layer) {
+        roof_print(p);
+    }
     if (p->note[0]) {
         printf("note: %s\n", p->note);
     }
@@ -176,12 +235,25 @@ static void stop_on_signals(train_job *job)
     job->stop = &profile_stop;
 }
 
+static gb_status roof_measure(profiler *p, const train_job *job, gb_error *err)
+{
+    gb_device *dev = NULL;
+    GB_TRY(rates_open(job->backend, (gb_precision)job->spec.precision, job->threads,
+                      job->device_index, &dev, err));
+    p->roof = (op_roof){rates_measure(job->backend, dev, 0), rates_start_ms(job->backend->name)};
+    job->backend->close(dev);
+    return GB_OK;
+}
+
 static gb_status profile_run(profiler *p, const train_job *job, const char *preset,
                              const char *trace_path, gb_error *err)
 {
     train_observer observer = {profile_on_event, p};
+    if (!p->by_layer) {
+        GB_TRY(roof_measure(p, job, err));
+    }
     GB_TRY(trainer_run(job, &observer, err));
-    GB_TRY(profile_print(p, err));
+    GB_TRY(profile_print(p, job, err));
     if (trace_path) {
         char process[128];
         snprintf(process, sizeof process, "%s, %s %s, one step", preset ? preset : "d12",

@@ -9,6 +9,7 @@
 #include "bench/commands.h"
 #include "bench/dbfile.h"
 #include "bench/numbers.h"
+#include "bench/op_table.h"
 #include "bench/stats.h"
 #include "bench/store.h"
 #include "bench/table.h"
@@ -122,16 +123,17 @@ static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
 {
     sqlite3_stmt *row = NULL;
     bool found;
-    GB_TRY(store_query(s, &row, err,
-                       "SELECT r.tokens_per_step * 1000.0 / t.step_avg_ms, c.flops_per_token *"
-                       " r.tokens_per_step * 1000.0 / t.step_avg_ms / p.flops_per_s,"
-                       " p.flops_per_s, r.peak_memory_bytes, r.planned_memory_bytes"
-                       " FROM run r JOIN config c USING (config_id)"
-                       " JOIN run_timing t ON t.run_id = r.run_id"
-                       " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id"
-                       " AND p.backend = r.backend AND p.precision = r.precision"
-                       " AND p.threads = r.threads WHERE r.run_id = ?",
-                       "i", run_id));
+    GB_TRY(store_query(
+        s, &row, err,
+        "SELECT r.tokens_per_step * 1000.0 / t.step_avg_ms, c.flops_per_token *"
+        " r.tokens_per_step * 1000.0 / t.step_avg_ms / p.flops_per_s,"
+        " p.flops_per_s, r.peak_memory_bytes, r.planned_memory_bytes, p.copy_bytes_per_s"
+        " FROM run r JOIN config c USING (config_id)"
+        " JOIN run_timing t ON t.run_id = r.run_id"
+        " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id"
+        " AND p.backend = r.backend AND p.precision = r.precision"
+        " AND p.threads = r.threads WHERE r.run_id = ?",
+        "i", run_id));
     GB_TRY(store_step(s, row, &found, err));
     if (!found) {
         return GB_OK;
@@ -141,6 +143,10 @@ static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
         printf("%-24s%s of a measured GEMM peak of %.0f GFLOP/s, exact FLOPs\n", "MFU",
                number_percent(sqlite3_column_double(row, 1)).text,
                sqlite3_column_double(row, 2) / 1e9);
+    }
+    if (sqlite3_column_type(row, 5) != SQLITE_NULL) {
+        printf("%-24s%.1f GB/s, measured on a large copy\n", "memory",
+               sqlite3_column_double(row, 5) / 1e9);
     }
     if (sqlite3_column_type(row, 3) != SQLITE_NULL) {
         printf("%-24s%s, planned %s\n", "peak memory",
@@ -261,12 +267,70 @@ static gb_status evals_print(store *s, int64_t run_id, gb_error *err)
     return status;
 }
 
+/* ---- ops ---- */
+
+/* The run as an entry of its own: means over one run. */
+static gb_status ops_of_run(const report_data *data, const report_run *run, gb_error *err)
+{
+    op_row *rows = NULL;
+    table *t = NULL;
+    int n = 0;
+    double step_ms = 0;
+    const report_entry entry = {.config = run->config,
+                                .backend = run->backend,
+                                .precision = run->precision,
+                                .runs = &run,
+                                .n_runs = 1};
+    const op_roof roof = op_roof_of_entry(&entry);
+    GB_TRY(op_rows_of_entry(&rows, &n, data, &entry, err));
+    for (int i = 0; i < n; i++) {
+        step_ms += rows[i].time_ms;
+    }
+    gb_status status = op_table_make(&t, rows, n, step_ms, &roof, err);
+    if (status == GB_OK && n > 0) {
+        printf("\nops of a profiled step of %.3f ms\n", step_ms);
+        status = table_write(t, stdout, TABLE_TEXT, err);
+    }
+    table_free(t);
+    free(rows);
+    return status;
+}
+
+/* Of runs that the suite asks for; a run without a ledger has no such table. */
+static gb_status ops_print(store *s, int64_t run_id, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    report_data *data = NULL;
+    char suite[256] = "";
+    bool found;
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT s.name FROM run r JOIN config c USING (config_id)"
+                       " JOIN suite s USING (suite_id) WHERE r.run_id = ? AND EXISTS"
+                       " (SELECT 1 FROM op_time o WHERE o.run_id = r.run_id)",
+                       "i", run_id));
+    GB_TRY(store_step(s, row, &found, err));
+    if (!found) {
+        return GB_OK;
+    }
+    snprintf(suite, sizeof suite, "%s", (const char *)sqlite3_column_text(row, 0));
+    sqlite3_reset(row);
+    gb_status status = report_data_read(&data, store_path(s), suite, err);
+    for (int i = 0; status == GB_OK && i < data->n_runs; i++) {
+        if (data->runs[i].run_id == run_id) {
+            status = ops_of_run(data, &data->runs[i], err);
+        }
+    }
+    report_data_free(data);
+    return status;
+}
+
 static gb_status run_print(store *s, int64_t run_id, gb_error *err)
 {
     GB_TRY(facts_print(s, run_id, err));
     GB_TRY(timing_print(s, run_id, err));
     GB_TRY(sensors_print(s, run_id, err));
-    return evals_print(s, run_id, err);
+    GB_TRY(evals_print(s, run_id, err));
+    return ops_print(s, run_id, err);
 }
 
 gb_status cmd_show(int argc, char **argv, gb_error *err)

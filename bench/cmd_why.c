@@ -61,6 +61,24 @@ static json_t *gemms_json(const ledger *l, const ledger_row *row, bool of_base)
     return out;
 }
 
+/* base_floor_ms, base_roofline, base_bound, base_imbalance; null where not known. */
+static void roof_add(json_t *out, const ledger *l, const ledger_row *row, bool of_base)
+{
+    static const char *const keys[2][4] = {
+        {"new_floor_ms", "new_roofline", "new_bound", "new_imbalance"},
+        {"base_floor_ms", "base_roofline", "base_bound", "base_imbalance"}};
+    op_row op = {.op = ""};
+    const op_roof roof = op_roof_of_entry(of_base ? l->base : l->new_entry);
+    bool known = ledger_row_op(l, row, of_base, &op);
+    double floor_ms = known ? op_floor_ms(&op.floor, roof.rates) : NAN;
+    op_bound bound = known ? op_row_bound(&op, &roof) : OP_BOUND_UNKNOWN;
+    json_object_set_new(out, keys[of_base][0], floor_ms > 0 ? number_json(floor_ms) : json_null());
+    json_object_set_new(out, keys[of_base][1], number_json(known ? op_row_share(&op, &roof) : NAN));
+    json_object_set_new(out, keys[of_base][2],
+                        bound ? json_string(op_bound_name(bound)) : json_null());
+    json_object_set_new(out, keys[of_base][3], number_json(known ? op_row_imbalance(&op) : NAN));
+}
+
 static json_t *row_json(const ledger *l, const ledger_row *row)
 {
     int noise = ledger_within_noise(row->change_ms);
@@ -97,6 +115,8 @@ static json_t *row_json(const ledger *l, const ledger_row *row)
     json_object_set_new(out, "base_least_bytes",
                         base_bytes > 0 ? json_real(base_bytes) : json_null());
     json_object_set_new(out, "new_least_bytes", bytes > 0 ? json_real(bytes) : json_null());
+    roof_add(out, l, row, true);
+    roof_add(out, l, row, false);
     json_object_set_new(out, "base_gemms", gemms_json(l, row, true));
     json_object_set_new(out, "new_gemms", gemms_json(l, row, false));
     return out;

@@ -41,6 +41,22 @@ static void add_peak(doctor_report *report, const gb_backend *backend, gb_device
     f->unit = "FLOP/s";
 }
 
+static void add_copy_rate(doctor_report *report, const gb_backend *backend, gb_device *dev)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s_copy_rate", backend->name);
+    double rate = backend->measure_copy_rate(dev, 0);
+    if (!(rate > 0)) {
+        doctor_finding *f = doctor_add(report, DOCTOR_WARN, name, "could not be measured");
+        doctor_advise(f, "ops have no share of a roofline on this machine");
+        return;
+    }
+    doctor_finding *f =
+        doctor_add(report, DOCTOR_OK, name, "%.1f GB/s sustained, read and written", rate * 1e-9);
+    f->number = rate;
+    f->unit = "bytes/s";
+}
+
 static void check_backend(doctor_report *report, const gb_backend *backend, gb_precision precision,
                           bool measure, int device_index)
 {
@@ -73,6 +89,9 @@ static void check_backend(doctor_report *report, const gb_backend *backend, gb_p
     }
     if (measure) {
         add_peak(report, backend, dev, precision);
+        if (precision == GB_FP32) { /* it is the same in any */
+            add_copy_rate(report, backend, dev);
+        }
     }
     backend->close(dev);
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "model/gemm_shape.h"
-#include "model/op_floor.h"
 
 bool entry_model(const report_config *config, gpt_config *out)
 {
@@ -44,8 +43,8 @@ static gb_phase phase_find(const char *name)
     return (gb_phase)phase;
 }
 
-double entry_least_bytes(const report_data *data, const report_entry *entry, const char *phase,
-                         const char *op)
+op_floor entry_op_floor(const report_data *data, const report_entry *entry, const char *phase,
+                        const char *op)
 {
     gpt_config model;
     const report_run *run = entry->runs[0];
@@ -53,11 +52,16 @@ double entry_least_bytes(const report_data *data, const report_entry *entry, con
     gb_op which = gpt_op_find(op);
     if (in == GB_PHASE_COUNT || which == GB_OP_COUNT || run->batch_size <= 0 ||
         run->sequence_length <= 0 || !entry_model(&data->configs[entry->config], &model)) {
-        return 0;
+        return (op_floor){0, 0};
     }
     op_floor_shape shape = {.batch_size = run->batch_size,
                             .sequence_length = run->sequence_length,
                             .act_bytes = strcmp(entry->precision, "bf16") == 0 ? 2 : 4};
-    double micro_batches = in == GB_PHASE_UPDATE ? 1 : (double)run->grad_accumulation_steps;
-    return micro_batches * op_floor_of_step(&model, &shape, in, which).bytes;
+    return op_floor_of_batches(&model, &shape, run->grad_accumulation_steps, in, which);
+}
+
+op_rates entry_rates(const report_entry *entry)
+{
+    const report_run *run = entry->runs[0];
+    return (op_rates){run->gemm_peak_flops_per_s, run->copy_bytes_per_s};
 }

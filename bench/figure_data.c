@@ -415,6 +415,7 @@ static gb_status write_all(const report_data *data, const char *dir, FILE *setti
     GB_TRY(figure_data_write_op_time(data, dir, settings, err));
     GB_TRY(figure_data_write_waterfall(data, dir, settings, err));
     GB_TRY(figure_data_write_roofline(data, dir, settings, err));
+    GB_TRY(figure_data_write_timeline(data, dir, settings, err));
     GB_TRY(figure_data_write_clocks(data, dir, settings, err));
     return figure_data_write_size(data, dir, settings, err);
 }

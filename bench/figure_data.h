@@ -34,6 +34,12 @@ gb_status figure_data_write_roofline(const report_data *data, const char *dir, F
 /* Whether it has any point. */
 bool figure_data_has_roofline(const report_data *data);
 
+/* figure_data_timeline.c */
+gb_status figure_data_write_timeline(const report_data *data, const char *dir, FILE *settings,
+                                     gb_error *err);
+/* Whether any config has the ops of a step one by one. */
+bool figure_data_has_timeline(const report_data *data);
+
 /* The colour of an op in op_time, for figures beside it. */
 int figure_op_color(const report_data *data, const char *op);
 

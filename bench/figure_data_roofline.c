@@ -12,7 +12,7 @@
 
 /* Pixels: the frame of the left panel, and of the right one. plots/roofline.gp knows the rest. */
 enum { LEFT = 100, RIGHT = 600, BOTTOM = 70, TOP = 530, POINTS_MAX = 4096 };
-enum { CHAR_PX = 7, TEXT_PX = 15, ROOFS_MAX = 4, PLACED_MAX = 500, ROOF_TEXT_PX = 240 };
+enum { CHAR_PX = 7, TEXT_PX = 15, ROOFS_MAX = 4, PLACED_MAX = 500, ROOF_CHAR_PX = 7 };
 
 static const char *const phases[] = {"forward", "backward", "update"};
 enum { PHASES = sizeof phases / sizeof *phases };
@@ -45,7 +45,7 @@ static bool rate_make(const report_data *data, int i, int phase, gb_op op, op_ra
     if (runs == 0 || !(time_ms > 0) || !isfinite(time_ms) || !isfinite(flops)) {
         return false;
     }
-    double bytes = entry_least_bytes(data, e, phases[phase], gb_op_name(op));
+    double bytes = entry_op_floor(data, e, phases[phase], gb_op_name(op)).bytes;
     double seconds = time_ms / runs / 1e3;
     flops /= runs;
     *out = (op_rate){.entry = i,
@@ -127,25 +127,39 @@ static double value_at(log_axis axis, double px, double from, double to)
 
 /* ---- left: ops with FLOPs ---- */
 
-static int roofs_find(const report_data *data, double roofs[ROOFS_MAX])
+/* Rates of a large product and a large copy, in 10^9 a second; gbytes is 0 where that was not
+ * measured. */
+typedef struct roof {
+    double gflops, gbytes;
+} roof;
+
+static int roofs_find(const report_data *data, roof roofs[ROOFS_MAX])
 {
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        double peak = data->entries[i].runs[0]->gemm_peak_flops_per_s / 1e9;
-        bool known = !(peak > 0) || !isfinite(peak);
+        const op_rates rates = entry_rates(&data->entries[i]);
+        const bool copied = rates.bytes_per_s > 0 && isfinite(rates.bytes_per_s);
+        const roof r = {rates.flops_per_s / 1e9, copied ? rates.bytes_per_s / 1e9 : 0};
+        bool known = !(r.gflops > 0) || !isfinite(r.gflops);
         for (int k = 0; k < n && !known; k++) {
-            known = roofs[k] == peak;
+            known = roofs[k].gflops == r.gflops && roofs[k].gbytes == r.gbytes;
         }
         if (!known && n < ROOFS_MAX) {
-            roofs[n++] = peak;
+            roofs[n++] = r;
         }
     }
     return n;
 }
 
+/* FLOPs per byte where the slope meets the ceiling; 0 without a slope. */
+static double roof_ridge(const roof *r)
+{
+    return r->gbytes > 0 ? r->gflops / r->gbytes : 0;
+}
+
 typedef struct roofline {
     log_axis x, y, bytes; /* FLOPs per byte, GFLOP/s, GB/s */
-    double roofs[ROOFS_MAX];
+    roof roofs[ROOFS_MAX];
     int n_roofs;
 } roofline;
 
@@ -162,7 +176,10 @@ static roofline roofline_plan(const report_data *data, const op_rate *rates, int
         }
     }
     for (int i = 0; i < plot.n_roofs; i++) {
-        axis_add(&plot.y, plot.roofs[i]);
+        axis_add(&plot.x, roof_ridge(&plot.roofs[i]) / 2); /* so that some of the slope is seen */
+        axis_add(&plot.x, roof_ridge(&plot.roofs[i]));
+        axis_add(&plot.y, plot.roofs[i].gflops);
+        axis_add(&plot.bytes, plot.roofs[i].gbytes);
     }
     plot.x = axis_finish(plot.x, 1.7, 2.2);
     plot.y = axis_finish(plot.y, 1.5, 1.6);
@@ -170,17 +187,73 @@ static roofline roofline_plan(const report_data *data, const op_rate *rates, int
     return plot;
 }
 
-/* A dashed line across the frame and the text above its left end are in the way of names. */
+/* The line from the frame's left or lower edge up to the ridge and on to the right edge: `n` points
+ * in the axes' units. */
+typedef struct roof_line {
+    double x[3], y[3];
+    int n;
+} roof_line;
+
+static roof_line roof_line_make(const roofline *plot, const roof *r)
+{
+    double ridge = roof_ridge(r);
+    if (!(ridge > plot->x.low)) {
+        return (roof_line){{plot->x.low, plot->x.high}, {r->gflops, r->gflops}, 2};
+    }
+    double from = fmax(plot->x.low, plot->y.low / r->gbytes);
+    return (roof_line){{from, ridge, plot->x.high}, {from * r->gbytes, r->gflops, r->gflops}, 3};
+}
+
+typedef struct roof_label {
+    char text[96];
+    double x, width; /* pixels: its left end */
+} roof_label;
+
+/* Above the ceiling, from the ridge on where it has room there. */
+static roof_label roof_label_make(const roofline *plot, const roof *r)
+{
+    roof_label out;
+    int used = snprintf(out.text, sizeof out.text, "large product, measured: %s GFLOP/s",
+                        number_rounded(r->gflops).text);
+    if (r->gbytes > 0) {
+        snprintf(out.text + used, sizeof out.text - (size_t)used, "; copy: %s GB/s",
+                 number_gigas(r->gbytes * 1e9).text);
+    }
+    out.width = ROOF_CHAR_PX * (double)strlen(out.text);
+    double ridge = fmax(roof_ridge(r), plot->x.low);
+    double from = pixel(plot->x, ridge, LEFT, RIGHT) + 6;
+    out.x = fmax(LEFT + 6, fmin(from, RIGHT - out.width));
+    return out;
+}
+
+static int obstacle_add(figure_point *points, int count, double x, double y)
+{
+    if (count < PLACED_MAX) {
+        points[count++] =
+            (figure_point){.x = x, .y = y, .low_x = x, .high_x = x, .low_y = y, .high_y = y};
+    }
+    return count;
+}
+
+/* The lines across the frame and the texts above them are in the way of names. */
 static int roofs_place(const roofline *plot, figure_point *points, int count)
 {
-    for (int i = 0; i < plot->n_roofs && count < PLACED_MAX; i++) {
-        double y = pixel(plot->y, plot->roofs[i], BOTTOM, TOP);
-        points[count++] = (figure_point){
-            .x = LEFT, .y = y, .low_x = LEFT, .high_x = RIGHT, .low_y = y, .high_y = y};
-        for (int x = LEFT + 7; x < LEFT + ROOF_TEXT_PX && count < PLACED_MAX; x += 14) {
-            double at = y + 9;
-            points[count++] =
-                (figure_point){.x = x, .y = at, .low_x = x, .high_x = x, .low_y = at, .high_y = at};
+    for (int i = 0; i < plot->n_roofs; i++) {
+        const roof_line line = roof_line_make(plot, &plot->roofs[i]);
+        const roof_label label = roof_label_make(plot, &plot->roofs[i]);
+        for (int k = 0; k + 1 < line.n; k++) {
+            double x = pixel(plot->x, line.x[k], LEFT, RIGHT);
+            double y = pixel(plot->y, line.y[k], BOTTOM, TOP);
+            double dx = pixel(plot->x, line.x[k + 1], LEFT, RIGHT) - x;
+            double dy = pixel(plot->y, line.y[k + 1], BOTTOM, TOP) - y;
+            int steps = 1 + (int)(hypot(dx, dy) / 12);
+            for (int at = 0; at <= steps; at++) {
+                count = obstacle_add(points, count, x + dx * at / steps, y + dy * at / steps);
+            }
+        }
+        double y = pixel(plot->y, plot->roofs[i].gflops, BOTTOM, TOP) + 9;
+        for (int at = 0; at < (int)label.width; at += 14) {
+            count = obstacle_add(points, count, label.x + at, y);
         }
     }
     return count;
@@ -248,12 +321,25 @@ static void write_points(const report_data *data, const op_rate *rates, int n,
     }
 }
 
-static void write_roofs(const roofline *plot, FILE *out)
+/* A block of points per roof; the label stands at the first one. */
+static void write_roofs(const roofline *plot, FILE *lines, FILE *labels)
 {
-    fprintf(out, "# gflops_per_s\ttext\n");
+    fprintf(lines, "# intensity\tgflops_per_s\n");
+    fprintf(labels, "# text_x\tgflops_per_s\ttext\tgbytes_per_s\tbytes_text\n");
     for (int i = 0; i < plot->n_roofs; i++) {
-        fprintf(out, "%.8g\tlarge product, measured: %s GFLOP/s\n", plot->roofs[i],
-                number_rounded(plot->roofs[i]).text);
+        const roof *r = &plot->roofs[i];
+        const roof_line line = roof_line_make(plot, r);
+        const roof_label label = roof_label_make(plot, r);
+        char gbytes[32] = "nan";
+        if (r->gbytes > 0) {
+            snprintf(gbytes, sizeof gbytes, "%.8g", r->gbytes);
+        }
+        for (int k = 0; k < line.n; k++) {
+            fprintf(lines, "%.8g\t%.8g\n", line.x[k], line.y[k]);
+        }
+        fprintf(lines, "\n\n");
+        fprintf(labels, "%.8g\t%.8g\t%s\t%s\t%s\n", value_at(plot->x, label.x, LEFT, RIGHT),
+                r->gflops, label.text, gbytes, i == 0 && r->gbytes > 0 ? "large copy" : "");
     }
 }
 
@@ -289,7 +375,7 @@ static int write_bytes(const report_data *data, const op_rate *rates, int n,
 
 /* ---- all ---- */
 
-enum { FILE_POINTS, FILE_NAMES, FILE_ROOFS, FILE_BYTES, FILES };
+enum { FILE_POINTS, FILE_NAMES, FILE_ROOFS, FILE_ROOF_LABELS, FILE_BYTES, FILES };
 
 static void write_all(const report_data *data, const op_rate *rates, int n, figure_point *points,
                       FILE *const files[FILES], FILE *settings)
@@ -306,7 +392,7 @@ static void write_all(const report_data *data, const op_rate *rates, int n, figu
     const op_rate *of[PLACED_MAX];
     int named = names_place(data, &plot, rates, n, points, of);
     write_names(&plot, points, of, named, files[FILE_NAMES]);
-    write_roofs(&plot, files[FILE_ROOFS]);
+    write_roofs(&plot, files[FILE_ROOFS], files[FILE_ROOF_LABELS]);
     int rows = write_bytes(data, rates, n, colors, files[FILE_BYTES]);
     fprintf(settings,
             "roofline_left = %d\nroofline_right = %d\nroofline_bottom = %d\nroofline_top = %d\n",
@@ -329,8 +415,9 @@ static void write_all(const report_data *data, const op_rate *rates, int n, figu
 gb_status figure_data_write_roofline(const report_data *data, const char *dir, FILE *settings,
                                      gb_error *err)
 {
-    static const char *const names[FILES] = {"data/roofline.tsv", "data/roofline_names.tsv",
-                                             "data/roofline_roofs.tsv", "data/roofline_bytes.tsv"};
+    static const char *const names[FILES] = {
+        "data/roofline.tsv", "data/roofline_names.tsv", "data/roofline_roofs.tsv",
+        "data/roofline_roof_labels.tsv", "data/roofline_bytes.tsv"};
     FILE *files[FILES] = {NULL};
     op_rate *rates = calloc(POINTS_MAX, sizeof *rates);
     figure_point *points = calloc(PLACED_MAX, sizeof *points);

@@ -50,15 +50,25 @@ const figure figure_list[FIGURE_COUNT] = {
      "pale: it holds 0, or there is none because there is one replicate. Of more than six configs "
      "those are drawn whose step differs most.",
      true},
+    {"timeline", "One step, op by op",
+     "The last profiled step of replicate 0: each box is an op, from left to right in time, in the "
+     "row of its layer; white is time in which no op ran. A step goes down through the layers "
+     "(forward), up again (backward) and ends with the update in the lowest row; the grey strip on "
+     "top says which is which. Boxes of one colour that grow from row to row are layers that are "
+     "not alike; a slope that bends is a slow stretch of that step. Drawn are the baseline and the "
+     "two configs whose step differs most from its, all on one scale of time.",
+     true},
     {"roofline", "Ops against the roof",
      "Left: FLOPs per byte that an op must move at least (each input read once, each output "
      "written "
-     "once) and the FLOP/s that it achieved in profiled steps; the dashed line is the measured "
-     "rate "
-     "of a large product, where there is one. Large points with names are the baseline, small ones "
+     "once) and the FLOP/s that it achieved in profiled steps; the dashed line is the roof: the "
+     "measured rate of a large product, and left "
+     "of the ridge what the measured rate of a large copy allows. Where a copy was not measured "
+     "the "
+     "roof is flat. Large points with names are the baseline, small ones "
      "the other configs. Right: ops without FLOPs by the rate at which they move those bytes; "
-     "numbers are the baseline's. A rate beyond the memory's means that a cache helped. The "
-     "memory's own rate is not measured, so there is no sloping roof.",
+     "numbers are the baseline's; the dashed line is the large copy. A point above the roof, or "
+     "beyond the copy, had its data in a cache.",
      true},
     {"model_size", "Parameters and FLOPs",
      "Parameters (the tied matrix counted once) and exact FLOPs per token, forward and backward, "
@@ -96,6 +106,9 @@ bool figure_has_data(const report_data *data, const figure *f)
     }
     if (strcmp(f->name, "roofline") == 0) {
         return figure_data_has_roofline(data);
+    }
+    if (strcmp(f->name, "timeline") == 0) {
+        return figure_data_has_timeline(data);
     }
     if (strcmp(f->name, "waterfall") == 0) {
         return pairs;

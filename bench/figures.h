@@ -11,12 +11,12 @@ typedef struct figure {
     bool of_why;         /* stands in the section on where the time goes */
 } figure;
 
-enum { FIGURE_COUNT = 9 };
+enum { FIGURE_COUNT = 10 };
 extern const figure figure_list[FIGURE_COUNT];
 
 /* Whether there is anything to draw: at least one finished run with timed steps, for op_time a
  * ledger, for waterfall two that can be compared, for roofline ops whose least bytes are known, for
- * the loss figures a validation. */
+ * timeline the ops of a step one by one, for the loss figures a validation. */
 bool figure_has_data(const report_data *data, const figure *f);
 
 /* Writes DIR/data/ and DIR/plots/ and draws DIR/figures/ of every figure that has data. DIR exists.

@@ -6,54 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/entry_floor.h"
 #include "bench/numbers.h"
 
 #define MINUS "\xe2\x88\x92" /* U+2212 */
-
-/* ---- shapes ---- */
-
-gb_shape ledger_entry_shape(const report_data *data, const report_entry *entry)
-{
-    const report_config *c = &data->configs[entry->config];
-    const report_run *run = entry->runs[0];
-    return (gb_shape){.batch_size = run->batch_size,
-                      .sequence_length = run->sequence_length,
-                      .n_embd = c->n_embd,
-                      .n_head = c->n_head,
-                      .n_kv_head = c->n_kv_head,
-                      .head_dim = c->head_dim,
-                      .mlp_hidden = c->mlp_hidden,
-                      .vocab_size = c->vocab_size,
-                      .swiglu = c->use_swiglu_mlp};
-}
-
-int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
-                     gpt_gemm out[GPT_GEMMS_MAX])
-{
-    gb_op op = gpt_op_find(row->op);
-    bool any = *row->phase == '\0';
-    if (op == GB_OP_COUNT) {
-        return 0;
-    }
-    gb_shape shape = ledger_entry_shape(l->data, of_base ? l->base : l->new_entry);
-    return gpt_op_gemms(&shape, op, any || strcmp(row->phase, "forward") == 0,
-                        any || strcmp(row->phase, "backward") == 0, out);
-}
-
-double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base)
-{
-    static const char *const phases[] = {"forward", "backward", "update"};
-    const report_entry *e = of_base ? l->base : l->new_entry;
-    double bytes = 0;
-    if (*row->phase || !*row->op) {
-        return entry_least_bytes(l->data, e, row->phase, row->op);
-    }
-    for (int i = 0; i < 3; i++) {
-        bytes += entry_least_bytes(l->data, e, phases[i], row->op);
-    }
-    return bytes;
-}
 
 /* ---- numbers ---- */
 
@@ -79,12 +34,8 @@ static number_text ms_signed(double ms, int decimals)
 /* In 10^9 of FLOPs or bytes per second: "210". */
 static number_text rate_text(double work, double ms)
 {
-    number_text out = {"-"};
-    if (work > 0 && ms > 0) {
-        double gigas = work / ms / 1e6;
-        snprintf(out.text, sizeof out.text, "%.*f", gigas < 10 ? 2 : gigas < 100 ? 1 : 0, gigas);
-    }
-    return out;
+    const number_text none = {"-"};
+    return work > 0 && ms > 0 ? number_gigas(work / ms * 1e3) : none;
 }
 
 static number_text ratio_text(double new_value, double base)
@@ -332,6 +283,23 @@ static void bytes_text(const ledger *l, const ledger_row *row, char *out, size_t
     }
 }
 
+/* " Of the roofline: 41.2 % (compute) -> 38.0 % (memory)."; nothing where that is not known. */
+static void roof_text(const ledger *l, const ledger_row *row, char *out, size_t size)
+{
+    op_row base, new_row;
+    out[0] = '\0';
+    if (!ledger_row_op(l, row, true, &base) || !ledger_row_op(l, row, false, &new_row)) {
+        return;
+    }
+    const op_roof base_roof = op_roof_of_entry(l->base), roof = op_roof_of_entry(l->new_entry);
+    double from = op_row_share(&base, &base_roof), to = op_row_share(&new_row, &roof);
+    if (isfinite(from) && isfinite(to)) {
+        snprintf(out, size, " Of the roofline: %s (%s) \xe2\x86\x92 %s (%s).",
+                 number_percent(from).text, op_bound_name(op_row_bound(&base, &base_roof)),
+                 number_percent(to).text, op_bound_name(op_row_bound(&new_row, &roof)));
+    }
+}
+
 static const char *row_meaning(const ledger_row *row)
 {
     static const struct {
@@ -350,7 +318,7 @@ static const char *row_meaning(const ledger_row *row)
 
 static gb_status say_row(ledger_sentences *s, const ledger *l, const ledger_row *row)
 {
-    char interval[96], shapes[384], split[192], flops[64], bytes[128];
+    char interval[96], shapes[384], split[192], flops[64], bytes[128], roof[128];
     int decimals = sentence_decimals(l);
     const ledger_name name = ledger_row_name(row);
     const number_text change = ms_signed(row->change_ms.value, decimals);
@@ -360,20 +328,21 @@ static gb_status say_row(ledger_sentences *s, const ledger *l, const ledger_row 
                    row->base_ms == 0 ? l->new_entry->label : l->base->label, row_meaning(row));
     }
     double time = row->new_ms / row->base_ms - 1;
+    roof_text(l, row, roof, sizeof roof);
     if (!(row->base_flops > 0) || !(row->new_flops > 0)) {
         bytes_text(l, row, bytes, sizeof bytes);
-        return say(s, "%s: %s ms, %s%s.%s%s", name.text, change.text,
-                   number_percent_signed(time).text, interval, bytes, row_meaning(row));
+        return say(s, "%s: %s ms, %s%s.%s%s%s", name.text, change.text,
+                   number_percent_signed(time).text, interval, bytes, roof, row_meaning(row));
     }
     shapes_text(l, row, shapes, sizeof shapes);
     split_text(l, row, split, sizeof split);
     snprintf(flops, sizeof flops, "%s FLOPs",
              same_flops(row) ? "the same"
                              : number_percent_signed(row->new_flops / row->base_flops - 1).text);
-    return say(s, "%s: %s %s %s time, %s ms%s: %s \xe2\x86\x92 %s GFLOP/s.%s%s", name.text, flops,
+    return say(s, "%s: %s %s %s time, %s ms%s: %s \xe2\x86\x92 %s GFLOP/s.%s%s%s", name.text, flops,
                departs(row) ? "but" : "and", number_percent_signed(time).text, change.text,
                interval, rate_text(row->base_flops, row->base_ms).text,
-               rate_text(row->new_flops, row->new_ms).text, split, shapes);
+               rate_text(row->new_flops, row->new_ms).text, split, shapes, roof);
 }
 
 /* How many rows are within noise, and what they make together. */

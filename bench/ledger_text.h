@@ -4,6 +4,7 @@
 #define GPTBENCH_BENCH_LEDGER_TEXT_H
 
 #include "bench/ledger.h"
+#include "bench/op_table.h"
 #include "bench/table.h"
 #include "model/gemm_shape.h"
 
@@ -25,12 +26,18 @@ gb_status ledger_read(ledger_sentences *out, const ledger *l, int rows, gb_error
 gb_status ledger_notes(ledger_sentences *out, const ledger *l, gb_error *err);
 void ledger_sentences_free(ledger_sentences *s);
 
+/* ---- what a row had to do (ledger_work.c) ---- */
+
 /* Products of a row in the base (or the new entry), as gpt_op_gemms; 0 for rows that are none. */
 int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
                      gpt_gemm out[GPT_GEMMS_MAX]);
 
 /* Bytes per step that a row must move at least; 0 where that is not known, and for layers. */
 double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base);
+
+/* A row as an op against the roof, with the row's time; false for rows that are no op of one phase,
+ * and where the entry has none. */
+bool ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out);
 
 /* The shape that the runs of an entry had. */
 gb_shape ledger_entry_shape(const report_data *data, const report_entry *entry);

@@ -101,6 +101,21 @@ number_text number_percent(double fraction)
     return out;
 }
 
+number_text number_gigas(double x)
+{
+    if (!isfinite(x)) {
+        return none;
+    }
+    double gigas = x / 1e9;
+    number_text out;
+    snprintf(out.text, sizeof out.text, "%.*f",
+             fabs(gigas) < 10    ? 2
+             : fabs(gigas) < 100 ? 1
+                                 : 0,
+             gigas);
+    return out;
+}
+
 number_text number_duration_ms(double ms)
 {
     if (!isfinite(ms)) {

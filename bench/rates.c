@@ -1,6 +1,7 @@
 #include "bench/rates.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "model/config.h"
 
@@ -27,4 +28,9 @@ op_rates rates_measure(const gb_backend *backend, gb_device *dev, int64_t copy_b
     double bytes_per_s = backend->measure_copy_rate(dev, copy_bytes);
     return (op_rates){.flops_per_s = rate_known(flops_per_s),
                       .bytes_per_s = rate_known(bytes_per_s)};
+}
+
+double rates_start_ms(const char *backend)
+{
+    return strcmp(backend, "cuda") == 0 ? OP_START_MS_GPU : OP_START_MS_CPU;
 }

@@ -14,4 +14,7 @@ gb_status rates_open(const gb_backend *backend, gb_precision precision, int thre
  * measure_copy_rate. */
 op_rates rates_measure(const gb_backend *backend, gb_device *dev, int64_t copy_bytes);
 
+/* What starting one call of an op costs on a backend, for op_floor_bound. */
+double rates_start_ms(const char *backend);
+
 #endif

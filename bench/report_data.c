@@ -221,6 +221,7 @@ static void run_read(report_reader *r, report_run *run)
     run->entropy_rate_nats = report_read_double(r);
     run->peak_memory_bytes = report_read_double(r);
     run->gemm_peak_flops_per_s = report_read_double(r);
+    run->copy_bytes_per_s = report_read_double(r);
 }
 
 static gb_status runs_read(report_reader *r)
@@ -234,7 +235,8 @@ static gb_status runs_read(report_reader *r)
         " train_data, val_data, train_data_hash, val_data_hash, profile_note, r.threads, seed,"
         " batch_size, sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, "
         "steps_done,"
-        " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s"
+        " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s,"
+        " p.copy_bytes_per_s"
         " FROM run r JOIN config c USING (config_id) JOIN suite s USING (suite_id)"
         " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"
         " AND p.precision = r.precision AND p.threads = r.threads"
@@ -304,71 +306,11 @@ static gb_status evals_read(report_reader *r, report_run *run)
     }
 }
 
-static gb_status ops_read(report_reader *r, report_run *run)
-{
-    bool row;
-    /* Rows are sums over `steps` steps; evaluation is not part of a training step. */
-    GB_TRY(report_reader_open(
-        r, "SELECT phase, op, layer, time_ms / steps, flops / steps FROM op_time"
-           " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0 ORDER BY phase, op, layer"));
-    sqlite3_bind_int64(r->stmt, 1, run->run_id);
-    for (;;) {
-        GB_TRY(report_reader_next(r, &row));
-        if (!row) {
-            return GB_OK;
-        }
-        if (!REPORT_GROW(run->ops, run->n_ops)) {
-            r->out_of_memory = true;
-            continue;
-        }
-        report_op *op = &run->ops[run->n_ops++];
-        op->phase = report_read_text(r);
-        op->op = report_read_text(r);
-        op->layer = report_read_int(r);
-        op->time_ms = report_read_double(r);
-        op->flops = report_read_double(r);
-    }
-}
-
-static gb_status kernels_read(report_reader *r, report_run *run)
-{
-    bool row;
-    GB_TRY(report_reader_open(r,
-                              "SELECT name, phase, op, grid, block, registers, shared_bytes,"
-                              " sum(calls) * 1.0 / steps, sum(time_ms) / steps AS ms FROM kernel,"
-                              " (SELECT max(steps) AS steps FROM op_time WHERE run_id = ?1)"
-                              " WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"
-                              " GROUP BY name, phase, op, grid, block, registers, shared_bytes"
-                              " ORDER BY ms DESC, name, phase, op, grid, block"));
-    sqlite3_bind_int64(r->stmt, 1, run->run_id);
-    for (;;) {
-        GB_TRY(report_reader_next(r, &row));
-        if (!row) {
-            return GB_OK;
-        }
-        if (!REPORT_GROW(run->kernels, run->n_kernels)) {
-            r->out_of_memory = true;
-            continue;
-        }
-        report_kernel *k = &run->kernels[run->n_kernels++];
-        k->name = report_read_text(r);
-        k->phase = report_read_text(r);
-        k->op = report_read_text(r);
-        k->grid = report_read_text(r);
-        k->block = report_read_text(r);
-        k->registers = report_read_int(r);
-        k->shared_bytes = report_read_int(r);
-        k->calls = report_read_double(r);
-        k->time_ms = report_read_double(r);
-    }
-}
-
 static gb_status run_details_read(report_reader *r, report_run *run)
 {
     GB_TRY(steps_read(r, run));
     GB_TRY(evals_read(r, run));
-    GB_TRY(ops_read(r, run));
-    GB_TRY(kernels_read(r, run));
+    GB_TRY(report_ledger_read(r, run));
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
     return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
 }
@@ -434,6 +376,7 @@ void report_data_free(report_data *data)
         free(data->runs[i].timed_ms);
         free(data->runs[i].evals);
         free(data->runs[i].ops);
+        free(data->runs[i].spans);
         free(data->runs[i].kernels);
     }
     for (int i = 0; i < data->n_entries; i++) {

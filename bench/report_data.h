@@ -46,8 +46,16 @@ typedef struct report_eval {
 typedef struct report_op {
     const char *phase, *op;
     int64_t layer; /* -1 outside the blocks */
-    double time_ms, flops;
+    double calls, time_ms, flops;
+    double thread_mean_ms, thread_max_ms; /* NAN: not known */
 } report_op;
+
+/* One op of one profiled step, times since its first op. */
+typedef struct report_span {
+    const char *phase, *op;
+    int64_t layer;
+    double begin_ms, end_ms;
+} report_span;
 
 /* A GPU kernel of the profiled steps, per step, over the layers; most time first. */
 typedef struct report_kernel {
@@ -94,7 +102,7 @@ typedef struct report_run {
         *profile_note; /* what the ledger lacks, what the profiler took; empty: nothing to say */
     int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
     int64_t num_iterations, steps_done, warmup_steps;
-    double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s;
+    double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s, copy_bytes_per_s;
     report_step *steps;
     int64_t n_steps;
     double *timed_ms; /* of the timed steps, in order */
@@ -105,6 +113,8 @@ typedef struct report_run {
     int64_t n_ops;
     report_kernel *kernels;
     int64_t n_kernels;
+    report_span *spans; /* of one profiled step, in the order in which they ran */
+    int64_t n_spans;
     report_sensors sensors;
     double step_avg_ms, step_median_ms; /* over timed_ms; NAN when there are none */
     double final_val_loss, best_val_loss;

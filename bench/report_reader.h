@@ -29,4 +29,7 @@ const char *report_read_text(report_reader *r); /* NULL: ""; lives as long as r-
 bool report_array_grow(void **array, int64_t n, size_t element_bytes);
 #define REPORT_GROW(array, n) report_array_grow((void **)&(array), (n), sizeof *(array))
 
+/* The ledger of a run: ops, spans, kernels (report_ledger.c). */
+gb_status report_ledger_read(report_reader *r, report_run *run);
+
 #endif

@@ -328,8 +328,11 @@ static void write_peaks(document *doc, const report_data *data)
             document_list_item(
                 doc,
                 "GEMM peak, measured here on %s in %s with %" PRId64
-                " threads: %.0f GFLOP/s. MFU is exact FLOPs over time over this peak.",
-                run->backend, run->precision, run->threads, peak / 1e9);
+                " threads: %.0f GFLOP/s. MFU is exact FLOPs over time over this peak.%s%s%s",
+                run->backend, run->precision, run->threads, peak / 1e9,
+                isfinite(run->copy_bytes_per_s) ? " A large copy there: " : "",
+                isfinite(run->copy_bytes_per_s) ? number_gigas(run->copy_bytes_per_s).text : "",
+                isfinite(run->copy_bytes_per_s) ? " GB/s, read and written bytes together." : "");
         }
     }
     if (n == 0) {

@@ -6,9 +6,10 @@
 #include "bench/figures.h"
 #include "bench/ledger_text.h"
 #include "bench/numbers.h"
+#include "bench/op_table.h"
 #include "bench/report.h"
 
-enum { COMPARISONS = 12, ROWS_IN_WORDS = 3, KERNELS_SHOWN = 20, KERNEL_TABLES = 4 };
+enum { COMPARISONS = 12, ROWS_IN_WORDS = 3, KERNELS_SHOWN = 20, KERNEL_TABLES = 4, OP_TABLES = 4 };
 
 /* ---- differences ---- */
 
@@ -188,6 +189,56 @@ static gb_status write_kernels(document *doc, const report_data *data, gb_error 
     return GB_OK;
 }
 
+/* ---- ops ---- */
+
+static gb_status write_ops_of(document *doc, const report_data *data, const report_entry *e,
+                              gb_error *err)
+{
+    op_row *rows = NULL;
+    table *t = NULL;
+    int n = 0;
+    double step_ms = 0;
+    const op_roof roof = op_roof_of_entry(e);
+    GB_TRY(op_rows_of_entry(&rows, &n, data, e, err));
+    for (int i = 0; i < n; i++) {
+        step_ms += rows[i].time_ms;
+    }
+    gb_status status = n > 0 ? op_table_make(&t, rows, n, step_ms, &roof, err) : GB_OK;
+    if (t && status == GB_OK) {
+        document_paragraph(doc,
+                           "The ops of `%s`, mean over its replicates. Bytes are the least that an "
+                           "op must move; its share of the roofline is the least time for its "
+                           "FLOPs and bytes, at the measured rates of a large product and a large "
+                           "copy, over the time that it took. Bound by latency: it takes %g times "
+                           "its floor or more, and a call's floor is shorter than the %g us that "
+                           "starting one costs.%s",
+                           e->label, OP_LATENCY_TIMES, 1e3 * roof.start_ms,
+                           roof.rates.bytes_per_s > 0 ? ""
+                                                      : " The rate of a copy was not measured for "
+                                                        "these runs, so there are no shares.");
+        status = document_table(doc, t, err);
+    }
+    table_free(t);
+    free(rows);
+    return status;
+}
+
+/* The baselines: the others are told apart from them above. */
+static gb_status write_ops(document *doc, const report_data *data, gb_error *err)
+{
+    int written = 0;
+    for (int i = 0; i < data->n_entries && written < OP_TABLES; i++) {
+        if (data->entries[i].is_baseline) {
+            GB_TRY(write_ops_of(doc, data, &data->entries[i], err));
+            written++;
+        }
+    }
+    if (written > 0) {
+        document_paragraph(doc, "`gptbench show RUN` gives the same of any run.");
+    }
+    return GB_OK;
+}
+
 /* ---- all ---- */
 
 gb_status report_write_why(document *doc, const report_data *data, bool figures, gb_error *err)
@@ -212,5 +263,6 @@ gb_status report_write_why(document *doc, const report_data *data, bool figures,
             GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
         }
     }
+    GB_TRY(write_ops(doc, data, err));
     return write_kernels(doc, data, err);
 }

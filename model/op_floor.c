@@ -149,6 +149,14 @@ op_floor op_floor_of_step(const gpt_config *config, const op_floor_shape *shape,
     return (op_floor){0, 0};
 }
 
+op_floor op_floor_of_batches(const gpt_config *config, const op_floor_shape *shape,
+                             int64_t micro_batches, gb_phase phase, gb_op op)
+{
+    op_floor one = op_floor_of_step(config, shape, phase, op);
+    double times = phase == GB_PHASE_UPDATE ? 1 : (double)micro_batches;
+    return (op_floor){times * one.flops, times * one.bytes};
+}
+
 static double part_ms(double work, double rate)
 {
     return work > 0 ? (rate > 0 ? work / rate * 1e3 : NAN) : 0;

@@ -23,6 +23,10 @@ typedef struct op_floor {
 op_floor op_floor_of_step(const gpt_config *config, const op_floor_shape *shape, gb_phase phase,
                           gb_op op);
 
+/* The same of a whole step: `micro_batches` passes, one update. */
+op_floor op_floor_of_batches(const gpt_config *config, const op_floor_shape *shape,
+                             int64_t micro_batches, gb_phase phase, gb_op op);
+
 /* Rates of a large product and of a large copy; <= 0 or NAN: not known. */
 typedef struct op_rates {
     double flops_per_s, bytes_per_s;

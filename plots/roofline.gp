@@ -25,8 +25,8 @@ do for [kind in "svg png"] {
     set xlabel 'FLOPs per byte that must be moved     ( ● forward  ■ backward )'
     set ylabel 'GFLOP/s achieved' offset -0.5,0
     if (roofline_points > 0) {
-        plot 'data/roofline_roofs.tsv' using (roofline_x_min):1:(roofline_x_max - roofline_x_min):(0) with vectors nohead linewidth (roofline_roofs > 0 ? 1.4 : 0) dashtype 2 linecolor rgb '#606060', \
-             '' using (roofline_x_min * 1.05):1:2 with labels left offset 0,0.6 font ',12' textcolor rgb '#606060', \
+        plot 'data/roofline_roofs.tsv' using 1:2 with lines linewidth (roofline_roofs > 0 ? 1.4 : 0) dashtype 2 linecolor rgb '#606060', \
+             'data/roofline_roof_labels.tsv' using 1:2:3 with labels left offset 0,0.6 font ',12' textcolor rgb '#606060', \
              'data/roofline_names.tsv' using 1:2:3:4 with vectors nohead linewidth 0.7 linecolor rgb '#a0a0a0', \
              'data/roofline.tsv' using ($1 == 0 ? $2 : NaN):3:5:(faded($4)) with points pointtype variable pointsize 0.55 linecolor rgb variable, \
              '' using ($1 == 1 ? $2 : NaN):3:5:4 with points pointtype variable pointsize 1.2 linecolor rgb variable, \
@@ -44,7 +44,9 @@ do for [kind in "svg png"] {
         eval 'set xtics '.roofline_bytes_ticks
         set ytics scale 0 auto
         set xlabel 'GB/s of the bytes that must be moved'
-        plot 'data/roofline_bytes.tsv' using ($1 == 0 ? $4 : NaN):2:(faded($5)):ytic(3) with points pointtype 7 pointsize 0.55 linecolor rgb variable, \
+        plot 'data/roofline_roof_labels.tsv' using 4:(roofline_rows + 0.5):(0):(-roofline_rows) with vectors nohead linewidth 1.4 dashtype 2 linecolor rgb '#606060', \
+             '' using 4:(0.5):5 with labels center offset 0,0.6 font ',12' textcolor rgb '#606060', \
+             'data/roofline_bytes.tsv' using ($1 == 0 ? $4 : NaN):2:(faded($5)):ytic(3) with points pointtype 7 pointsize 0.55 linecolor rgb variable, \
              '' using ($1 == 1 ? $4 : NaN):2:5:ytic(3) with points pointtype 7 pointsize 1.2 linecolor rgb variable, \
              '' using (roofline_bytes_max):2:6 with labels left offset 0.8,0 font ',12' textcolor rgb '#202020'
     }

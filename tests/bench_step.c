@@ -2,7 +2,8 @@
  * of the measured GEMM peak that is, and where the time goes. Two models: "small" (L 4, H 4, C 256,
  * T 256, B 8, V 512), which bench/peers/pytorch_step.py times by default too, and "d12" (B 4,
  * T 256). The steps that the median is taken over run without per-op timers; the table comes from
- * steps of its own after them. */
+ * steps of its own after them, and what timers
+ * cost from steps with and without them in turn. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "model/gpt.h"
 
 enum { MAX_STEPS = 1000, MAX_ROWS = 2048, TABLE_STEPS = 3 };
+enum { PAIRS_MIN = 5, PAIRS_MAX = 400, COST_SECONDS = 5 };
 
 typedef struct bench_options {
     const char *model;     /* NULL: both */
@@ -92,6 +94,82 @@ static void run_close(bench_run *run)
     if (run->be != NULL) {
         run->be->close(run->dev);
     }
+}
+
+static double median_of(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* Nanoseconds that the timer of one op costs, by itself: an op that does nothing to speak of, many
+ * times with and without timers, the least of several rounds each. The noise of whole steps
+ * is larger than that on a shared machine. The
+ * clock that each thread of our kernels reads besides, once, is not in it. */
+static double timer_ns(bench_run *run)
+{
+    enum { CALLS = 20000, ROUNDS = 9 };
+    double best[2] = {INFINITY, INFINITY};
+    int64_t value = 0, copy = 0;
+    for (int i = 0; i < 2 * ROUNDS; i++) {
+        run->be->timers_enable(run->dev, i % 2 == 1);
+        run->be->timers_reset(run->dev);
+        double start = now_ms();
+        for (int k = 0; k < CALLS; k++) {
+            (void)run->be->upload(run->dev, &copy, &value, sizeof value);
+        }
+        best[i % 2] = fmin(best[i % 2], now_ms() - start);
+    }
+    run->be->timers_enable(run->dev, false);
+    return (best[1] - best[0]) / CALLS * 1e6;
+}
+
+/* Ops that the ledger holds: of one step where it was reset before. */
+static int64_t step_calls(bench_run *run)
+{
+    static gb_op_time rows[MAX_ROWS];
+    int n = run->be->timers_read(run->dev, rows, MAX_ROWS);
+    int64_t calls = 0;
+    for (int i = 0; i < n && i < MAX_ROWS; i++) {
+        calls += rows[i].calls;
+    }
+    return calls;
+}
+
+/* What the per-op timers cost: steps with and without them in turn, the pair's order changing, so
+ * that what drifts on the machine meets both. As many pairs as fit into
+ * `seconds`, at least PAIRS_MIN. */
+static gb_status print_timer_cost(bench_run *run, const bench_case *c, double seconds,
+                                  gb_error *err)
+{
+    double on[PAIRS_MAX], off[PAIRS_MAX], ratio[PAIRS_MAX];
+    double start = now_ms();
+    int n = 0;
+    gb_status status = GB_OK;
+    while (status == GB_OK && n < PAIRS_MAX &&
+           (n < PAIRS_MIN || now_ms() - start < 1e3 * seconds)) {
+        for (int k = 0; k < 2 && status == GB_OK; k++) {
+            bool timed = (n + k) % 2 == 0;
+            run->be->timers_enable(run->dev, timed);
+            run->be->timers_reset(run->dev);
+            status = run_step(run, c, timed ? &on[n] : &off[n], err);
+        }
+        ratio[n] = on[n] / off[n];
+        n++;
+    }
+    run->be->timers_enable(run->dev, false);
+    if (status == GB_OK) {
+        double of_pairs = median_of(ratio, n) - 1, with = median_of(on, n),
+               without = median_of(off, n);
+        double calls = (double)step_calls(run), ns = timer_ns(run);
+        printf("  one op's timer: %.0f ns; %.0f ops a step: %.3f %% of it\n", ns, calls,
+               100 * ns * calls / (without * 1e6));
+        printf("  per-op timers cost %+.2f %% of a step (median of %d pairs in turn, half of them "
+               "within %+.2f and %+.2f %%; medians %.3f ms with and %.3f without)\n",
+               100 * of_pairs, n, 100 * (ratio[n / 4] - 1), 100 * (ratio[n - 1 - n / 4] - 1), with,
+               without);
+    }
+    return status;
 }
 
 /* Per op and phase, summed over layers. */
@@ -185,6 +263,9 @@ static gb_status bench_case_run(const bench_case *c, const bench_options *o, gb_
         printf("  %s, %s, %s%s%s\n", d.device, d.isa, d.libraries,
                d.precision_note[0] != '\0' ? "; " : "", d.precision_note);
         status = print_ops(&run, c, peak, err);
+        if (status == GB_OK) {
+            status = print_timer_cost(&run, c, COST_SECONDS, err);
+        }
     }
 done:
     run_close(&run);

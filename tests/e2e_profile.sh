@@ -63,6 +63,21 @@ check "and the phases" [ "$(track 1)" -eq 5 ]
 zero=$(grep -oE '"zero_monotonic_s":[0-9.]+' "$dir/trace.json" | cut -d: -f2)
 check "its zero is a time of the clock of samples" \
     awk -v zero="$zero" '{ exit !(zero > 0 && zero <= $1) }' /proc/uptime
+# The roof: the measured rates below the table; an op with a floor has a share and a bound, one
+# without has neither. N I O above once more, read x (32, 32) and w (96, 32), written y (32, 96), in
+# three layers of 4 bytes: 3 * 4 * (1024 + 3072 + 3072) = 86016.
+check "the rates that the roof is made of" \
+    has '^roofline: a large product at [0-9.]+[GMT] FLOP/s, a large copy at [0-9.]+ GB/s'
+check "least bytes, share and bound of a product" \
+    has '^linear_qkv +forward .* 86\.0k +[0-9.]+ +[0-9.]+ % +(compute|memory|latency)'
+check "of an op without FLOPs" has '^adamw +update .* [0-9.]+ % +(memory|latency)'
+check "of what has no floor none" has '^unattributed +idle +-?[0-9.]+ +-?[0-9.]+ % +1 *$'
+columns() { head -1 "$dir/out" | tr -s ' '; }
+check "threads of our own kernels are watched" \
+    [ "$(columns)" = "op phase ms/step share calls/step FLOPs/step FLOP/s bytes/step GB/s of roofline bound imbalance" ]
+profile --threads 1
+check "one thread has no imbalance" \
+    [ "$(columns)" = "op phase ms/step share calls/step FLOPs/step FLOP/s bytes/step GB/s of roofline bound" ]
 
 profile --by layer
 check "by layer there is a row per layer and phase" \

@@ -43,7 +43,7 @@ if ! have gnuplot; then
     exit 0
 fi
 
-figures="speed_loss loss_curves step_avg step_times op_time waterfall roofline model_size clocks"
+figures="speed_loss loss_curves step_avg step_times op_time waterfall timeline roofline model_size clocks"
 files_are_there() { # DIRECTORY [FIGURE THAT IS NOT THERE]
     for f in report.md index.html results.tsv data/settings.gp plots/style.gp; do
         [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
@@ -73,11 +73,14 @@ else
 fi
 check "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-check "nine figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 9
+check "ten figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 10
 check "marked steps are counted, config by config" has out/report.md 'timed steps are marked'
 check "and energy per token stands beside them" has out/report.md '| mJ/token |'
 check "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
 check "why: the step in words" has out/report.md 'A profiled step takes'
+check "why: the baseline's ops against the roof" has out/report.md '| of roofline | bound'
+check "why: and what was copied" lacks out/report.md 'rate of a copy was not measured'
+check "how it was measured: both rates" has out/report.md 'A large copy there: 20.0 GB/s'
 check "why: no kernels, no table of them" lacks out/report.md 'kernels of'
 
 check "light and dark" has out/index.html 'prefers-color-scheme: dark'
@@ -166,6 +169,14 @@ if have sqlite3; then
     check "one config without a ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
     check "one config without a ledger: no waterfall, no words" lacks noops/report.md 'waterfall|A profiled step'
     check "one config without a ledger: the other's ops are drawn" test -s noops/figures/op_time.svg
+    cp plain.db nocopy.db
+    sqlite3 nocopy.db "UPDATE gemm_peak SET copy_bytes_per_s = NULL; DELETE FROM op_span"
+    check "no copy rate, no spans: report runs" exits 0 "" "$program" report --db nocopy.db -o nocopy
+    check "no copy rate: it is said" has nocopy/report.md 'rate of a copy was not measured'
+    check "no copy rate: no shares" lacks nocopy/report.md 'of roofline'
+    check "no copy rate: a flat roof" test "$(grep -c '^[0-9]' nocopy/data/roofline_roofs.tsv)" = 2
+    check "no spans: no timeline" test ! -e nocopy/figures/timeline.svg
+    check "show: the ops of a run" exits 0 'ops of a profiled step' "$program" show 100 --db plain.db
     sqlite3 noops.db "UPDATE op_time SET flops = 0; DELETE FROM gemm_peak; UPDATE run SET machine_id = NULL"
     check "no FLOPs and no peak: report runs" exits 0 "" "$program" report --db noops.db -o noops
     check "no FLOPs and no peak: the bytes are drawn" test -s noops/figures/roofline.svg

@@ -139,6 +139,29 @@ static void fake_ops(store *s, int run, int config)
               run, 0.1 * fake_step_ms(config));
 }
 
+/* One step, op after op: down through the layers and up again. */
+static void fake_spans(store *s, int run, int config)
+{
+    static const gb_op ops[] = {GB_OP_NORM, GB_OP_LINEAR_QKV, GB_OP_ATTENTION, GB_OP_LINEAR_MLP_UP};
+    enum { LAYERS = 4, OPS = sizeof ops / sizeof *ops };
+    double at = 0, length = fake_step_ms(config) / (LAYERS * OPS * 3 + 2);
+    int position = 0;
+    fake_exec(s, "INSERT INTO op_span VALUES (%d,%d,'forward',-1,'embed',0,%.6f)", run, position++,
+              length);
+    at += length;
+    for (int i = 0; i < 2 * LAYERS * OPS; i++) {
+        bool backward = i >= LAYERS * OPS;
+        int k = backward ? 2 * LAYERS * OPS - 1 - i : i;
+        double took = backward ? 2 * length : length;
+        fake_exec(s, "INSERT INTO op_span VALUES (%d,%d,%Q,%d,%Q,%.6f,%.6f)", run, position++,
+                  backward ? "backward" : "forward", k / OPS, gb_op_name(ops[k % OPS]), at,
+                  at + took);
+        at += took;
+    }
+    fake_exec(s, "INSERT INTO op_span VALUES (%d,%d,'update',-1,'adamw',%.6f,%.6f)", run, position,
+              at, at + length);
+}
+
 /* A GPU that warms up and, in the middle of the run, slows down for a tenth of it. */
 static void fake_samples(store *s, int run, double length_s)
 {
@@ -189,6 +212,9 @@ static void fake_run(store *s, const fake_db *fake, int run, int config_id, int 
         fake_steps(s, fake, run, config);
         fake_samples(s, run, fake->steps * fake_step_ms(config) / 1e3);
         fake_ops(s, run, config);
+        if (replicate == 0) {
+            fake_spans(s, run, config);
+        }
     }
 }
 

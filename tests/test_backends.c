@@ -189,12 +189,92 @@ static void two_devices_in_one_process(void **state)
     }
 }
 
+/* A copy has a rate, one that fits nowhere has none, and neither leaves anything allocated. */
+static void the_copy_rate_is_measured(void **state)
+{
+    (void)state;
+    for (const gb_backend *const *be = gb_backends(); *be; be++) {
+        if ((*be)->unavailable(GB_FP32)) {
+            continue;
+        }
+        int64_t before[GB_MEM_GROUPS], after[GB_MEM_GROUPS];
+        gb_device *dev = device_open(*be, GB_FP32, -1);
+        (*be)->memory_used(dev, before);
+        assert_true((*be)->measure_copy_rate(dev, 1 << 20) > 0);
+        assert_true((*be)->measure_copy_rate(dev, 1) > 0); /* fewer bytes than threads, say */
+        assert_true((*be)->measure_copy_rate(dev, (int64_t)1 << 50) <= 0);
+        (*be)->memory_used(dev, after);
+        assert_memory_equal(before, after, sizeof before);
+        (*be)->close(dev);
+    }
+}
+
+/* ---- how long threads were busy ---- */
+
+static gb_op_time row_of(const gb_backend *be, gb_device *dev, gb_op op)
+{
+    gb_op_time rows[8], none = {.op = GB_OP_COUNT};
+    int n = be->timers_read(dev, rows, 8);
+    assert_true(n <= 8);
+    for (int i = 0; i < n; i++) {
+        none = rows[i].op == op ? rows[i] : none;
+    }
+    assert_int_equal(none.op, op);
+    return none;
+}
+
+/* One kernel of ours and one product of a library, three times each, on so many threads. */
+static void busy_threads(int threads, bool timers, gb_op_time *ours, gb_op_time *library)
+{
+    enum { ROWS = 512, WIDTH = 64 };
+    const gb_backend *be = &gb_backend_cpu;
+    gb_options options = {
+        .threads = threads, .device_index = -1, .shape = {1, 8, 8, 1, 1, 8, 8, 8, false}};
+    gb_device *dev = NULL;
+    void *x, *y, *w;
+    assert_int_equal(be->open(&options, &dev, NULL), GB_OK);
+    assert_int_equal(be->alloc(dev, GB_MEM_ACTIVATIONS, ROWS * WIDTH * 4, &x), GB_OK);
+    assert_int_equal(be->alloc(dev, GB_MEM_ACTIVATIONS, ROWS * WIDTH * 4, &y), GB_OK);
+    assert_int_equal(be->alloc(dev, GB_MEM_WEIGHTS, WIDTH * WIDTH * 4, &w), GB_OK);
+    assert_int_equal(be->zero(dev, x, ROWS * WIDTH * 4), GB_OK);
+    assert_int_equal(be->zero(dev, w, WIDTH * WIDTH * 4), GB_OK);
+    be->timers_reset(dev);
+    be->timers_enable(dev, timers);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(be->gelu_forward(dev, y, x, ROWS * WIDTH), GB_OK);
+        assert_int_equal(be->linear_forward(dev, y, x, w, ROWS, WIDTH, WIDTH), GB_OK);
+    }
+    *ours = row_of(be, dev, GB_OP_MLP_ACT);
+    *library = row_of(be, dev, GB_OP_LINEAR_QKV);
+    be->close(dev);
+}
+
+/* What must hold whatever the clock says: the slowest thread took at least the mean, at most the
+ * sum of all and no longer than the op, which waits for it. Nothing is known of products. */
+static void threads_are_watched(void **state)
+{
+    (void)state;
+    gb_op_time ours, library;
+    busy_threads(4, true, &ours, &library);
+    assert_int_equal(ours.calls, 3);
+    assert_true(ours.thread_mean_ms > 0);
+    assert_true(ours.thread_max_ms >= ours.thread_mean_ms);
+    assert_true(ours.thread_max_ms <= 4 * ours.thread_mean_ms);
+    assert_true(ours.thread_max_ms <= ours.time_ms);
+    assert_true(library.time_ms > 0);
+    assert_true(library.thread_mean_ms == 0 && library.thread_max_ms == 0);
+    busy_threads(1, true, &ours, &library); /* one thread is always as slow as the mean */
+    assert_true(ours.time_ms > 0 && ours.thread_mean_ms == 0 && ours.thread_max_ms == 0);
+    busy_threads(4, false, &ours, &library);
+    assert_true(ours.calls == 3 && ours.thread_mean_ms == 0 && ours.thread_max_ms == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_loss_of_no_number_shows),
-        cmocka_unit_test(gelu_of_every_bfloat16),
-        cmocka_unit_test(two_devices_in_one_process),
+        cmocka_unit_test(a_loss_of_no_number_shows),  cmocka_unit_test(gelu_of_every_bfloat16),
+        cmocka_unit_test(two_devices_in_one_process), cmocka_unit_test(the_copy_rate_is_measured),
+        cmocka_unit_test(threads_are_watched),
     };
     return cmocka_run_group_tests_name("backends", tests, NULL, NULL);
 }

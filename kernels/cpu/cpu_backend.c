@@ -23,6 +23,7 @@ static void backend_close(gb_device *dev)
     cpu_blocks_close(dev);
     cpu_arena_close(dev);
     gb_ledger_close(dev->ledger);
+    free(dev->ends);
     free(dev);
 }
 
@@ -61,7 +62,8 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
     }
     cpu_isa_fill(dev->isa, &dev->kernels);
     dev->ledger = gb_ledger_open();
-    if (dev->ledger == NULL) {
+    dev->ends = calloc((size_t)dev->threads * CPU_ENDS_STRIDE, sizeof *dev->ends);
+    if (dev->ledger == NULL || dev->ends == NULL) {
         status = gb_fail(err, GB_ERR_OOM, "out of memory");
         goto fail;
     }

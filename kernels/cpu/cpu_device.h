@@ -41,7 +41,8 @@ struct gb_device {
     cpu_kernels kernels;
     cpu_gemm_cache *gemm;
     gb_ledger *ledger;
-    bool timing; /* of each op */
+    bool timing;  /* of each op */
+    double *ends; /* (threads * CPU_ENDS_STRIDE) when each had done its share; 0: not noted */
     double timers_start_ms;
     cpu_block *blocks; /* what alloc gave out */
     int64_t used[GB_MEM_GROUPS];
@@ -100,6 +101,9 @@ typedef struct cpu_op {
 
 /* An op starts: sets the OpenMP team. GB_OP_COUNT stands for the `which` of set_scope. */
 cpu_op cpu_op_begin(gb_device *dev, gb_op op);
+/* Where a kernel notes when its threads are done; NULL with timers off. For ops that are one
+ * kernel: what an op's threads took is known from the last one that it ran. */
+double *cpu_op_ends(gb_device *dev);
 /* The op of cpu_op_begin ended. */
 void cpu_op_end(gb_device *dev, cpu_op op, double flops);
 void cpu_backend_set_scope(gb_device *dev, gb_phase phase, int layer, gb_op which);

@@ -6,6 +6,10 @@
  * cases and bfloat16 stores round to nearest even. All kernels run on the calling thread's OpenMP
  * team (omp_get_max_threads) with static schedules; results do not depend on the team's size
  * unless a comment says so. Shapes are as in kernels/backend.h.
+ *
+ * `ends`, where it is not NULL, gets from every thread of the team the moment at which it had done
+ * its share, in milliseconds of the monotonic clock: thread i's at CPU_ENDS_STRIDE * i, a cache
+ * line of its own.
  */
 #ifndef GPTBENCH_KERNELS_CPU_KERNELS_H
 #define GPTBENCH_KERNELS_CPU_KERNELS_H
@@ -21,6 +25,8 @@
 #define CPU_SUM_BLOCK      65536
 #define CPU_SUM_MAX_BLOCKS 4096
 
+#define CPU_ENDS_STRIDE 8
+
 typedef struct cpu_attention_args {
     const void *qkv;
     void *out;        /* forward: written; backward: read */
@@ -31,6 +37,7 @@ typedef struct cpu_attention_args {
     bool bf16;
     float *scratch;         /* one slice per thread of the team, 64-byte aligned */
     int64_t scratch_floats; /* floats per slice, at least cpu_attention_scratch_floats */
+    double *ends;           /* NULL: nobody asks */
 } cpu_attention_args;
 
 typedef struct cpu_norm_args {
@@ -40,6 +47,7 @@ typedef struct cpu_norm_args {
     float scale;
     bool post_norm, bf16;
     int64_t N, C;
+    double *ends; /* NULL: nobody asks */
 } cpu_norm_args;
 
 typedef struct cpu_norm_grad_args {
@@ -49,6 +57,7 @@ typedef struct cpu_norm_grad_args {
     float scale;
     bool post_norm, first, bf16;
     int64_t N, C;
+    double *ends; /* NULL: nobody asks */
 } cpu_norm_grad_args;
 
 typedef struct cpu_rope_args {
@@ -58,6 +67,7 @@ typedef struct cpu_rope_args {
     const float *cos_sin; /* (T, D): D/2 cosines, then D/2 sines */
     bool bf16;
     int64_t B, T, H, K, D;
+    double *ends; /* NULL: nobody asks */
 } cpu_rope_args;
 
 typedef struct cpu_softmax_args {
@@ -72,26 +82,28 @@ typedef struct cpu_softmax_args {
 
 typedef struct cpu_kernels {
     void (*embed_forward)(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
-                          bool bf16);
+                          bool bf16, double *ends);
     void (*embed_backward)(float *dwte, const void *dout, const int32_t *tokens, int64_t N,
-                           int64_t C, bool bf16);
+                           int64_t C, bool bf16, double *ends);
     void (*add_norm_forward)(const cpu_norm_args *args);
     void (*add_norm_backward)(const cpu_norm_grad_args *args);
     void (*rope_forward)(const cpu_rope_args *args);
     void (*rope_backward)(const cpu_rope_args *args);
     void (*attention_forward)(const cpu_attention_args *args);
     void (*attention_backward)(const cpu_attention_args *args);
-    void (*gelu_forward)(void *out, const void *in, int64_t n, bool bf16);
-    void (*gelu_backward)(void *din, const void *dout, const void *in, int64_t n, bool bf16);
-    void (*swiglu_forward)(void *out, const void *gv, int64_t N, int64_t F, bool bf16);
+    void (*gelu_forward)(void *out, const void *in, int64_t n, bool bf16, double *ends);
+    void (*gelu_backward)(void *din, const void *dout, const void *in, int64_t n, bool bf16,
+                          double *ends);
+    void (*swiglu_forward)(void *out, const void *gv, int64_t N, int64_t F, bool bf16,
+                           double *ends);
     void (*swiglu_backward)(void *dgv, const void *dout, const void *gv, int64_t N, int64_t F,
-                            bool bf16);
+                            bool bf16, double *ends);
     void (*softmax_loss)(const cpu_softmax_args *args);
     /* partials has CPU_SUM_MAX_BLOCKS entries; blocks depend on n alone. */
-    double (*sum_squares)(const float *x, int64_t n, double *partials);
+    double (*sum_squares)(const float *x, int64_t n, double *partials, double *ends);
     /* weights is bfloat16 or NULL (nothing to copy). */
     void (*adamw)(uint16_t *weights, float *master, float *m, float *v, const float *grad,
-                  int64_t n, const gb_adamw *params, double grad_scale);
+                  int64_t n, const gb_adamw *params, double grad_scale, double *ends);
     void (*to_bf16)(uint16_t *out, const float *in, int64_t n);
     void (*to_float)(float *out, const uint16_t *in, int64_t n);
 } cpu_kernels;

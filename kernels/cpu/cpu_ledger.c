@@ -21,6 +21,32 @@ cpu_op cpu_op_begin(gb_device *dev, gb_op op)
     return (cpu_op){scope, dev->timing ? now_ms() : 0};
 }
 
+double *cpu_op_ends(gb_device *dev)
+{
+    return dev->timing ? dev->ends : NULL;
+}
+
+/* How long the threads took from the start of the op for their shares, where the op's kernel noted
+ * it and there are two or more of them; the notes are cleared for the next op. */
+static void threads_add(gb_device *dev, gb_scope scope, double start)
+{
+    double sum_ms = 0, max_ms = 0;
+    int n = 0;
+    for (int i = 0; i < dev->threads; i++) {
+        double *end = &dev->ends[CPU_ENDS_STRIDE * i];
+        if (*end > 0) {
+            double took = *end - start;
+            sum_ms += took;
+            max_ms = took > max_ms ? took : max_ms;
+            n++;
+        }
+        *end = 0;
+    }
+    if (n >= 2) {
+        (void)gb_ledger_add_threads(dev->ledger, scope, sum_ms / n, max_ms);
+    }
+}
+
 /* Where memory is short a row is lost, and its time is in `unattributed`. */
 void cpu_op_end(gb_device *dev, cpu_op op, double flops)
 {
@@ -28,6 +54,7 @@ void cpu_op_end(gb_device *dev, cpu_op op, double flops)
     if (dev->timing) {
         (void)gb_ledger_add_span(dev->ledger, op.scope, op.start_ms - dev->timers_start_ms,
                                  now_ms() - dev->timers_start_ms);
+        threads_add(dev, op.scope, op.start_ms);
     }
     gb_nvtx_op_end(dev->options.nvtx);
 }

@@ -9,7 +9,7 @@ gb_status cpu_embed_forward(gb_device *dev, void *out, const int32_t *tokens, co
                             int64_t N, int64_t C)
 {
     const cpu_op op = cpu_op_begin(dev, GB_OP_EMBED);
-    dev->kernels.embed_forward(out, tokens, wte, N, C, dev->bf16);
+    dev->kernels.embed_forward(out, tokens, wte, N, C, dev->bf16, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -19,7 +19,7 @@ gb_status cpu_embed_backward(gb_device *dev, void *dwte, const void *dout, const
 {
     (void)V;
     const cpu_op op = cpu_op_begin(dev, GB_OP_EMBED);
-    dev->kernels.embed_backward(dwte, dout, tokens, N, C, dev->bf16);
+    dev->kernels.embed_backward(dwte, dout, tokens, N, C, dev->bf16, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -39,7 +39,8 @@ gb_status cpu_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_r
                                                    .post_norm = post_norm,
                                                    .bf16 = dev->bf16,
                                                    .N = N,
-                                                   .C = C});
+                                                   .C = C,
+                                                   .ends = cpu_op_ends(dev)});
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -61,7 +62,8 @@ gb_status cpu_add_norm_backward(gb_device *dev, void *dx, void *dy, const void *
                                                          .first = first,
                                                          .bf16 = dev->bf16,
                                                          .N = N,
-                                                         .C = C});
+                                                         .C = C,
+                                                         .ends = cpu_op_ends(dev)});
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -137,7 +139,8 @@ gb_status cpu_qk_rope_forward(gb_device *dev, void *qkv, void *inv_rms, bool qk_
                                                .T = T,
                                                .H = H,
                                                .K = K,
-                                               .D = D});
+                                               .D = D,
+                                               .ends = cpu_op_ends(dev)});
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -161,7 +164,8 @@ gb_status cpu_qk_rope_backward(gb_device *dev, void *dqkv, const void *qkv, cons
                                                 .T = T,
                                                 .H = H,
                                                 .K = K,
-                                                .D = D});
+                                                .D = D,
+                                                .ends = cpu_op_ends(dev)});
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -180,6 +184,7 @@ static gb_status attention(gb_device *dev, cpu_attention_args *args, bool backwa
 {
     const cpu_op op = cpu_op_begin(dev, GB_OP_ATTENTION);
     args->bf16 = dev->bf16;
+    args->ends = cpu_op_ends(dev);
     args->scratch_floats = cpu_attention_scratch_floats(args->T, args->D);
     args->scratch = cpu_slot_get(dev, CPU_SLOT_ATTENTION,
                                  dev->threads * args->scratch_floats * (int64_t)sizeof(float));
@@ -234,7 +239,7 @@ gb_status cpu_attention_backward(gb_device *dev, void *dqkv, const void *dout, c
 gb_status cpu_gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
 {
     const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
-    dev->kernels.gelu_forward(out, in, n, dev->bf16);
+    dev->kernels.gelu_forward(out, in, n, dev->bf16, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -242,7 +247,7 @@ gb_status cpu_gelu_forward(gb_device *dev, void *out, const void *in, int64_t n)
 gb_status cpu_gelu_backward(gb_device *dev, void *din, const void *dout, const void *in, int64_t n)
 {
     const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
-    dev->kernels.gelu_backward(din, dout, in, n, dev->bf16);
+    dev->kernels.gelu_backward(din, dout, in, n, dev->bf16, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -250,7 +255,7 @@ gb_status cpu_gelu_backward(gb_device *dev, void *din, const void *dout, const v
 gb_status cpu_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
 {
     const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
-    dev->kernels.swiglu_forward(out, gv, N, F, dev->bf16);
+    dev->kernels.swiglu_forward(out, gv, N, F, dev->bf16, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -259,7 +264,7 @@ gb_status cpu_swiglu_backward(gb_device *dev, void *dgv, const void *dout, const
                               int64_t N, int64_t F)
 {
     const cpu_op op = cpu_op_begin(dev, GB_OP_MLP_ACT);
-    dev->kernels.swiglu_backward(dgv, dout, gv, N, F, dev->bf16);
+    dev->kernels.swiglu_backward(dgv, dout, gv, N, F, dev->bf16, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -356,7 +361,7 @@ gb_status cpu_sum_squares(gb_device *dev, void *out, const void *x, int64_t n)
     const cpu_op op = cpu_op_begin(dev, GB_OP_GRAD_NORM);
     double *partials =
         cpu_slot_get(dev, CPU_SLOT_PARTIALS, CPU_SUM_MAX_BLOCKS * (int64_t)sizeof *partials);
-    *(double *)out = dev->kernels.sum_squares(x, n, partials);
+    *(double *)out = dev->kernels.sum_squares(x, n, partials, cpu_op_ends(dev));
     cpu_op_end(dev, op, 0);
     return GB_OK;
 }
@@ -375,7 +380,8 @@ gb_status cpu_adamw(gb_device *dev, void *weights, void *master, void *m, void *
         double norm = sqrt(*(const double *)grad_squares);
         scale = norm > p->grad_clip ? p->grad_clip / norm : 1;
     }
-    dev->kernels.adamw(dev->bf16 ? weights : NULL, master, m, v, grad, n, p, scale);
+    dev->kernels.adamw(dev->bf16 ? weights : NULL, master, m, v, grad, n, p, scale,
+                       cpu_op_ends(dev));
     if (!dev->bf16 && weights != master) {
         memcpy(weights, master, (size_t)n * sizeof(float));
     }

@@ -350,13 +350,17 @@ ISA_INLINE void forward_head(const cpu_attention_args *a, int64_t b, int64_t h, 
 
 static void attention_forward(const cpu_attention_args *args)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t unit = 0; unit < args->B * args->H; unit++) {
-        if (args->bf16) {
-            forward_head(args, unit / args->H, unit % args->H, true);
-        } else {
-            forward_head(args, unit / args->H, unit % args->H, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t unit = 0; unit < args->B * args->H; unit++) {
+            if (args->bf16) {
+                forward_head(args, unit / args->H, unit % args->H, true);
+            } else {
+                forward_head(args, unit / args->H, unit % args->H, false);
+            }
         }
+        isa_note_end(args->ends);
     }
 }
 
@@ -485,13 +489,17 @@ ISA_INLINE void backward_key_head(const cpu_attention_args *a, int64_t b, int64_
 
 static void attention_backward(const cpu_attention_args *args)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t unit = 0; unit < args->B * args->K; unit++) {
-        if (args->bf16) {
-            backward_key_head(args, unit / args->K, unit % args->K, true);
-        } else {
-            backward_key_head(args, unit / args->K, unit % args->K, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t unit = 0; unit < args->B * args->K; unit++) {
+            if (args->bf16) {
+                backward_key_head(args, unit / args->K, unit % args->K, true);
+            } else {
+                backward_key_head(args, unit / args->K, unit % args->K, false);
+            }
         }
+        isa_note_end(args->ends);
     }
 }
 

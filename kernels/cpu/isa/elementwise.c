@@ -6,13 +6,17 @@
 enum { BLOCK = 4096 }; /* elements per unit of parallel work */
 
 static void embed_forward(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
-                          bool bf16)
+                          bool bf16, double *ends)
 {
     size_t row_bytes = (size_t)C * (bf16 ? 2 : 4);
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < N; n++) {
-        memcpy((char *)out + (size_t)n * row_bytes,
-               (const char *)wte + (size_t)tokens[n] * row_bytes, row_bytes);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < N; n++) {
+            memcpy((char *)out + (size_t)n * row_bytes,
+                   (const char *)wte + (size_t)tokens[n] * row_bytes, row_bytes);
+        }
+        isa_note_end(ends);
     }
 }
 
@@ -26,20 +30,24 @@ ISA_INLINE void add_row(float *acc, const void *row, int64_t n, bool bf16)
 
 /* Threads share out columns, so that every element is summed in token order by one thread. */
 static void embed_backward(float *dwte, const void *dout, const int32_t *tokens, int64_t N,
-                           int64_t C, bool bf16)
+                           int64_t C, bool bf16, double *ends)
 {
     const int64_t columns = 32;
-#pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < C; c += columns) {
-        int64_t width = C - c < columns ? C - c : columns;
-        for (int64_t n = 0; n < N; n++) {
-            float *acc = dwte + (int64_t)tokens[n] * C + c;
-            if (bf16) {
-                add_row(acc, isa_at(dout, n * C + c, true), width, true);
-            } else {
-                add_row(acc, isa_at(dout, n * C + c, false), width, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t c = 0; c < C; c += columns) {
+            int64_t width = C - c < columns ? C - c : columns;
+            for (int64_t n = 0; n < N; n++) {
+                float *acc = dwte + (int64_t)tokens[n] * C + c;
+                if (bf16) {
+                    add_row(acc, isa_at(dout, n * C + c, true), width, true);
+                } else {
+                    add_row(acc, isa_at(dout, n * C + c, false), width, false);
+                }
             }
         }
+        isa_note_end(ends);
     }
 }
 
@@ -52,16 +60,20 @@ ISA_INLINE void gelu_block(void *out, const void *in, int64_t from, int64_t to, 
     }
 }
 
-static void gelu_forward(void *out, const void *in, int64_t n, bool bf16)
+static void gelu_forward(void *out, const void *in, int64_t n, bool bf16, double *ends)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t to = n - i < BLOCK ? n : i + BLOCK;
-        if (bf16) {
-            gelu_block(out, in, i, to, true);
-        } else {
-            gelu_block(out, in, i, to, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            int64_t to = n - i < BLOCK ? n : i + BLOCK;
+            if (bf16) {
+                gelu_block(out, in, i, to, true);
+            } else {
+                gelu_block(out, in, i, to, false);
+            }
         }
+        isa_note_end(ends);
     }
 }
 
@@ -78,16 +90,21 @@ ISA_INLINE void gelu_grad_block(void *din, const void *dout, const void *in, int
     }
 }
 
-static void gelu_backward(void *din, const void *dout, const void *in, int64_t n, bool bf16)
+static void gelu_backward(void *din, const void *dout, const void *in, int64_t n, bool bf16,
+                          double *ends)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t to = n - i < BLOCK ? n : i + BLOCK;
-        if (bf16) {
-            gelu_grad_block(din, dout, in, i, to, true);
-        } else {
-            gelu_grad_block(din, dout, in, i, to, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            int64_t to = n - i < BLOCK ? n : i + BLOCK;
+            if (bf16) {
+                gelu_grad_block(din, dout, in, i, to, true);
+            } else {
+                gelu_grad_block(din, dout, in, i, to, false);
+            }
         }
+        isa_note_end(ends);
     }
 }
 
@@ -107,15 +124,19 @@ ISA_INLINE void swiglu_row(void *out, const void *gv, int64_t n, int64_t F, bool
     }
 }
 
-static void swiglu_forward(void *out, const void *gv, int64_t N, int64_t F, bool bf16)
+static void swiglu_forward(void *out, const void *gv, int64_t N, int64_t F, bool bf16, double *ends)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < N; n++) {
-        if (bf16) {
-            swiglu_row(out, gv, n, F, true);
-        } else {
-            swiglu_row(out, gv, n, F, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < N; n++) {
+            if (bf16) {
+                swiglu_row(out, gv, n, F, true);
+            } else {
+                swiglu_row(out, gv, n, F, false);
+            }
         }
+        isa_note_end(ends);
     }
 }
 
@@ -135,33 +156,41 @@ ISA_INLINE void swiglu_grad_row(void *dgv, const void *dout, const void *gv, int
 }
 
 static void swiglu_backward(void *dgv, const void *dout, const void *gv, int64_t N, int64_t F,
-                            bool bf16)
+                            bool bf16, double *ends)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < N; n++) {
-        if (bf16) {
-            swiglu_grad_row(dgv, dout, gv, n, F, true);
-        } else {
-            swiglu_grad_row(dgv, dout, gv, n, F, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < N; n++) {
+            if (bf16) {
+                swiglu_grad_row(dgv, dout, gv, n, F, true);
+            } else {
+                swiglu_grad_row(dgv, dout, gv, n, F, false);
+            }
         }
+        isa_note_end(ends);
     }
 }
 
-static double sum_squares(const float *x, int64_t n, double *partials)
+static double sum_squares(const float *x, int64_t n, double *partials, double *ends)
 {
     int64_t units = (n + CPU_SUM_BLOCK - 1) / CPU_SUM_BLOCK;
     int64_t per_block = (units + CPU_SUM_MAX_BLOCKS - 1) / CPU_SUM_MAX_BLOCKS;
     int64_t block = (per_block > 0 ? per_block : 1) * CPU_SUM_BLOCK;
     int64_t blocks = (n + block - 1) / block;
-#pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < blocks; b++) {
-        int64_t to = n - b * block < block ? n : (b + 1) * block;
-        double sum = 0;
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t b = 0; b < blocks; b++) {
+            int64_t to = n - b * block < block ? n : (b + 1) * block;
+            double sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t i = b * block; i < to; i++) {
-            sum += (double)x[i] * (double)x[i];
+            for (int64_t i = b * block; i < to; i++) {
+                sum += (double)x[i] * (double)x[i];
+            }
+            partials[b] = sum;
         }
-        partials[b] = sum;
+        isa_note_end(ends);
     }
     double total = 0;
     for (int64_t b = 0; b < blocks; b++) {
@@ -195,7 +224,7 @@ ISA_INLINE void adamw_block(uint16_t *weights, float *master, float *m, float *v
 }
 
 static void adamw(uint16_t *weights, float *master, float *m, float *v, const float *grad,
-                  int64_t n, const gb_adamw *params, double grad_scale)
+                  int64_t n, const gb_adamw *params, double grad_scale, double *ends)
 {
     double correction1 = 1.0 - pow(params->beta1, params->step);
     double correction2 = 1.0 - pow(params->beta2, params->step);
@@ -210,14 +239,18 @@ static void adamw(uint16_t *weights, float *master, float *m, float *v, const fl
         .v_scale = (float)(1.0 / sqrt(correction2)),
         .grad_scale = (float)grad_scale,
     };
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t to = n - i < BLOCK ? n : i + BLOCK;
-        if (weights != NULL) {
-            adamw_block(weights, master, m, v, grad, i, to, f, true);
-        } else {
-            adamw_block(weights, master, m, v, grad, i, to, f, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            int64_t to = n - i < BLOCK ? n : i + BLOCK;
+            if (weights != NULL) {
+                adamw_block(weights, master, m, v, grad, i, to, f, true);
+            } else {
+                adamw_block(weights, master, m, v, grad, i, to, f, false);
+            }
         }
+        isa_note_end(ends);
     }
 }
 

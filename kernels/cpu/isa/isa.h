@@ -10,9 +10,11 @@
 #ifndef GPTBENCH_KERNELS_CPU_ISA_H
 #define GPTBENCH_KERNELS_CPU_ISA_H
 
+#include <omp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "kernels/cpu/cpu_kernels.h"
 
@@ -33,6 +35,17 @@
 #define ISA_LANES 4
 #define ISA_MR    4
 #endif
+
+/* The calling thread has done its share of a loop. */
+ISA_INLINE void isa_note_end(double *ends)
+{
+    if (ends != NULL) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        ends[CPU_ENDS_STRIDE * omp_get_thread_num()] =
+            (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+    }
+}
 
 ISA_INLINE float isa_from_bits(uint32_t bits)
 {

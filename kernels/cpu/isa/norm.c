@@ -62,13 +62,17 @@ ISA_INLINE void norm_row(const cpu_norm_args *a, int64_t n, bool bf16)
 
 static void add_norm_forward(const cpu_norm_args *args)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < args->N; n++) {
-        if (args->bf16) {
-            norm_row(args, n, true);
-        } else {
-            norm_row(args, n, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < args->N; n++) {
+            if (args->bf16) {
+                norm_row(args, n, true);
+            } else {
+                norm_row(args, n, false);
+            }
         }
+        isa_note_end(args->ends);
     }
 }
 
@@ -128,19 +132,23 @@ ISA_INLINE void norm_grad_dy(const cpu_norm_grad_args *a, int64_t n, bool bf16)
 
 static void add_norm_backward(const cpu_norm_grad_args *args)
 {
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < args->N; n++) {
-        if (args->bf16) {
-            norm_grad_dx(args, n, true);
-            if (args->dy != NULL) {
-                norm_grad_dy(args, n, true);
-            }
-        } else {
-            norm_grad_dx(args, n, false);
-            if (args->dy != NULL) {
-                norm_grad_dy(args, n, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < args->N; n++) {
+            if (args->bf16) {
+                norm_grad_dx(args, n, true);
+                if (args->dy != NULL) {
+                    norm_grad_dy(args, n, true);
+                }
+            } else {
+                norm_grad_dx(args, n, false);
+                if (args->dy != NULL) {
+                    norm_grad_dy(args, n, false);
+                }
             }
         }
+        isa_note_end(args->ends);
     }
 }
 
@@ -165,18 +173,22 @@ ISA_INLINE void rope_head(void *x, float *inv_rms, const float *cos_sin, int64_t
 static void rope_forward(const cpu_rope_args *args)
 {
     const int64_t D = args->D, heads = args->H + args->K, width = (heads + args->K) * D;
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < args->B * args->T; n++) {
-        const float *cos_sin = args->cos_sin + n % args->T * D;
-        for (int64_t head = 0; head < heads; head++) {
-            float *inv_rms = args->inv_rms != NULL ? args->inv_rms + n * heads + head : NULL;
-            int64_t at = n * width + head * D;
-            if (args->bf16) {
-                rope_head(isa_at(args->x, at, true), inv_rms, cos_sin, D, true);
-            } else {
-                rope_head(isa_at(args->x, at, false), inv_rms, cos_sin, D, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < args->B * args->T; n++) {
+            const float *cos_sin = args->cos_sin + n % args->T * D;
+            for (int64_t head = 0; head < heads; head++) {
+                float *inv_rms = args->inv_rms != NULL ? args->inv_rms + n * heads + head : NULL;
+                int64_t at = n * width + head * D;
+                if (args->bf16) {
+                    rope_head(isa_at(args->x, at, true), inv_rms, cos_sin, D, true);
+                } else {
+                    rope_head(isa_at(args->x, at, false), inv_rms, cos_sin, D, false);
+                }
             }
         }
+        isa_note_end(args->ends);
     }
 }
 
@@ -212,20 +224,24 @@ ISA_INLINE void rope_grad_head(void *dx, const void *x, const float *inv_rms, co
 static void rope_backward(const cpu_rope_args *args)
 {
     const int64_t D = args->D, heads = args->H + args->K, width = (heads + args->K) * D;
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < args->B * args->T; n++) {
-        const float *cos_sin = args->cos_sin + n % args->T * D;
-        for (int64_t head = 0; head < heads; head++) {
-            float *inv_rms = args->inv_rms != NULL ? args->inv_rms + n * heads + head : NULL;
-            int64_t at = n * width + head * D;
-            if (args->bf16) {
-                rope_grad_head(isa_at(args->x, at, true), isa_at(args->qkv, at, true), inv_rms,
-                               cos_sin, D, true);
-            } else {
-                rope_grad_head(isa_at(args->x, at, false), isa_at(args->qkv, at, false), inv_rms,
-                               cos_sin, D, false);
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < args->B * args->T; n++) {
+            const float *cos_sin = args->cos_sin + n % args->T * D;
+            for (int64_t head = 0; head < heads; head++) {
+                float *inv_rms = args->inv_rms != NULL ? args->inv_rms + n * heads + head : NULL;
+                int64_t at = n * width + head * D;
+                if (args->bf16) {
+                    rope_grad_head(isa_at(args->x, at, true), isa_at(args->qkv, at, true), inv_rms,
+                                   cos_sin, D, true);
+                } else {
+                    rope_grad_head(isa_at(args->x, at, false), isa_at(args->qkv, at, false),
+                                   inv_rms, cos_sin, D, false);
+                }
             }
         }
+        isa_note_end(args->ends);
     }
 }
 
