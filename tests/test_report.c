@@ -151,7 +151,8 @@ static void test_sensors_equal_tables(void **state)
         assert_true(run->sensors.timed_marked > 0);
         assert_int_equal(run->sensors.timed_known, run->n_timed);
         assert_int_equal(run->sensors.timed_by[DISTURBANCE_INDEX_STEAL], 0);
-        assert_int_equal(run->sensors.timed_by[DISTURBANCE_INDEX_CLOCK_DROP], run->sensors.timed_marked);
+        assert_int_equal(run->sensors.timed_by[DISTURBANCE_INDEX_CLOCK_DROP],
+                         run->sensors.timed_marked);
         assert_int_equal(run->sensors.n_samples, 101);
         assert_true(run->sensors.of_gpu);
         assert_int_equal(run->sensors.n_stretches, 1); /* the marked steps follow each other */
