@@ -332,6 +332,12 @@ bench-peers: ## the same small model in gptbench and in PyTorch, in turn, where 
 	@$(SUBMAKE) $(BUILD)/tests/bench_step
 	@scripts/bench_peers.sh $(BUILD) $(PYTHON)
 
+.PHONY: timing-check
+timing-check: ## do verdicts on speed hold on this machine: 20 suites of equals, 20 with one 3 % slower
+	@scripts/deps.sh build
+	@$(SUBMAKE) all
+	@scripts/timing_check.sh $(BUILD) $(ROUNDS)
+
 # ---- fuzzing: tests/fuzz/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
 FUZZ_SECONDS ?= 60
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
