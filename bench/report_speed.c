@@ -131,7 +131,9 @@ static gb_status bursts_read(report_reader *r, speed_session *s)
     bool row;
     s->hours = nans(s->blocks);
     s->drift_effects = nans(s->blocks);
-    r->out_of_memory = r->out_of_memory || !s->hours || !s->drift_effects;
+    if (!s->hours || !s->drift_effects) {
+        return gb_fail(r->err, GB_ERR_OOM, "no memory for %lld blocks", (long long)s->blocks);
+    }
     GB_TRY(report_reader_open(r, "SELECT block, arm, median_ms, mean_ms, began_s FROM burst"
                                  " WHERE timing_id = ? ORDER BY block, position"));
     sqlite3_bind_int64(r->stmt, 1, s->timing_id);

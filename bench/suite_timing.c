@@ -13,7 +13,7 @@ static const gb_key timing_keys[] = {
      NULL, "timed steps of a burst"},
     {"process_blocks", GB_KEY_INT, offsetof(timing_options, process_blocks), 0, TIMING_MAX_BLOCKS,
      NULL, "blocks after which every config gets a fresh process; 0: never"},
-    {"seed", GB_KEY_INT, offsetof(timing_options, seed), 0, INT64_MAX, NULL,
+    {"seed", GB_KEY_INT, offsetof(timing_options, seed), 0, 1e15, NULL,
      "of the order of configs within the blocks"},
     {NULL, GB_KEY_INT, 0, 0, 0, NULL, NULL}};
 

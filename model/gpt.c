@@ -40,7 +40,7 @@ static gb_status gpt_alloc(gpt *g, gb_error *err)
     OP(g, alloc(g->dev, GB_MEM_DATA, bytes[GB_MEM_DATA], &p));
     g->data = p;
     OP(g, zero(g->dev, p, GPT_DATA_TOKENS));
-    g->results = (double *)(g->data + GPT_DATA_RESULTS);
+    g->results = (double *)(void *)(g->data + GPT_DATA_RESULTS);
     g->inputs = (int32_t *)(g->data + GPT_DATA_TOKENS);
     g->targets = (int32_t *)(g->data + GPT_DATA_TOKENS + gpt_data_token_bytes(g->N));
     return GB_OK;

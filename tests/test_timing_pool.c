@@ -73,16 +73,15 @@ static void stop(int number)
 /* What a start of this worker is: the first one, the second, ...; counted in a file. */
 static int start_number(const char *path)
 {
-    FILE *file = fopen(path, "a+");
-    int n = 0;
-    while (file && fgetc(file) != EOF) {
-        n++;
+    FILE *file = fopen(path, "ae");
+    if (!file) {
+        return 0;
     }
-    if (file) {
-        fputc('x', file);
-        fclose(file);
-    }
-    return n + 1;
+    fputc('x', file);
+    fseek(file, 0, SEEK_END);
+    long n = ftell(file);
+    fclose(file);
+    return (int)n;
 }
 
 static int worker_main(void)
