@@ -103,7 +103,8 @@ static unsigned step_judge(const disturbance_span *step, bool gpu)
 {
     double most = DISTURBANCE_PREEMPTIONS_PER_S_LIMIT * (step->end_s - step->start_s);
     unsigned mask = 0;
-    if (step->major_faults > 0 || step->minor_faults > DISTURBANCE_MINOR_FAULTS_LIMIT) {
+    if (step->timed &&
+        (step->major_faults > 0 || step->minor_faults > DISTURBANCE_MINOR_FAULTS_LIMIT)) {
         mask |= DISTURBANCE_PAGE_FAULTS;
     }
     if (!gpu && step->preemptions >= DISTURBANCE_PREEMPTIONS_LEAST &&

@@ -16,7 +16,7 @@
 /* A clock this much under the run's median, or this much of the CPU time stolen, is bad. */
 #define DISTURBANCE_CLOCK_DROP_LIMIT 0.05
 #define DISTURBANCE_STEAL_LIMIT      0.05
-/* A warm step allocates nothing, so it faults for the next pages of its data alone: so many minor
+/* A timed step allocates nothing, so it faults for the next pages of its data alone: so many minor
  * faults, or one that reads a disk, are something else. */
 #define DISTURBANCE_MINOR_FAULTS_LIMIT 64
 /* The kernel's own threads, and the process that watches, push a thread aside now and then;

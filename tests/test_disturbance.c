@@ -101,6 +101,10 @@ static void test_faults_and_preemptions(void **state)
     check_marks(steps, samples, SAMPLES, true, gpu);
     const unsigned char unsampled[STEPS] = {8, 128, 8, 128, 16, 128, 16, 128};
     check_marks(steps, samples, 0, false, unsampled);
+    steps[2].timed = false; /* memory is touched for the first time while a run warms up */
+    const unsigned char warming[STEPS] = {8, 0, 0, 0, 16, 0, 16, 0};
+    check_marks(steps, samples, SAMPLES, false, warming);
+    steps[2].timed = true;
     samples[1].cpu_steal = 1; /* together with what a sample says */
     const unsigned char both[STEPS] = {8 | 4, 0, 8, 0, 16, 0, 16, 0};
     check_marks(steps, samples, SAMPLES, false, both);
