@@ -1,0 +1,252 @@
+/* Verdicts of a report on made-up databases (tests/fake_db.h) whose times and losses are put there
+ * by hand. Expected numbers are worked out beside each check; quantiles of Student's t are SciPy's:
+ * t(0.975, 2) = 4.302652729911275, t(0.9875, 2) = 6.205346816570704. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bench/report.h"
+#include "bench/report_verdicts.h"
+#include "tests/fake_db.h"
+
+#define T_2        4.302652729911275
+#define T_2_OF_TWO 6.205346816570704 /* half of alpha: Holm's first of two */
+
+static void path_make(char *path, size_t size)
+{
+    snprintf(path, size, "/tmp/gptbench-verdicts-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(path);
+}
+
+static void sql(const char *path, const char *text)
+{
+    store *s = NULL;
+    assert_int_equal(store_open(&s, path, STORE_WRITE, NULL), GB_OK);
+    fake_exec(s, "%s", text);
+    store_close(s);
+}
+
+static report_data *read_ok(const char *path)
+{
+    report_data *data = NULL;
+    gb_error err = {0};
+    if (report_data_read(&data, path, NULL, &err) != GB_OK) {
+        fail_msg("%s", err.message);
+    }
+    return data;
+}
+
+static void check_close(double got, double want, double tolerance)
+{
+    if (!(fabs(got - want) <= tolerance)) {
+        fail_msg("got %.12g, want %.12g", got, want);
+    }
+}
+
+static void check_has(const char *text, const char *part)
+{
+    if (!strstr(text, part)) {
+        fail_msg("no \"%s\" in:\n%s", part, text);
+    }
+}
+
+/* The last validation of run R becomes LOSS. */
+static void final_loss(const char *path, int run, double loss)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "UPDATE eval SET val_loss = %.17g WHERE run_id = %d AND step = (SELECT max(step) FROM"
+             " eval WHERE run_id = %d)",
+             loss, run, run);
+    sql(path, text);
+}
+
+/* Three configs with three replicates: the first two percent lower than the baseline, give or take
+ * a hundredth of that; the second anywhere. */
+static void test_losses_by_hand(void **state)
+{
+    (void)state;
+    char path[64];
+    path_make(path, sizeof path);
+    fake_db_make(&(fake_db){path, NULL, 3, 3, 40, false, false, false, false});
+    static const double base[3] = {2.0, 2.1, 1.9};
+    static const double lower[3] = {-0.0200, -0.0202, -0.0198}, any[3] = {-0.03, 0.04, 0.005};
+    for (int r = 0; r < 3; r++) {
+        final_loss(path, 100 + r, base[r]);
+        final_loss(path, 200 + r, base[r] * exp(lower[r]));
+        final_loss(path, 300 + r, base[r] * exp(any[r]));
+    }
+    report_data *data = read_ok(path);
+    assert_int_equal(data->verdicts->n, 3);
+    const report_verdict *rows = data->verdicts->rows;
+    assert_true(rows[0].is_baseline && !rows[0].loss_judged && !rows[0].speed_judged);
+
+    /* Log ratios -0.02 -+ 0.0002: mean -0.02, sd 0.0002, standard error 0.0002 / sqrt(3). */
+    const verdict *v = &rows[1].loss;
+    double half = T_2 * 0.0002 / sqrt(3);
+    assert_int_equal(v->kind, VERDICT_LESS);
+    assert_int_equal(v->n, 3);
+    check_close(v->change.value, exp(-0.02) - 1, 1e-12);
+    check_close(v->change.low, exp(-0.02 - half) - 1, 1e-12);
+    check_close(v->change.high, exp(-0.02 + half) - 1, 1e-12);
+    /* The surer of two: Holm holds it against alpha / 2. */
+    check_close(v->level, 0.975, 1e-12);
+    check_close(v->corrected.high, exp(-0.02 + T_2_OF_TWO * 0.0002 / sqrt(3)) - 1, 1e-9);
+
+    /* -0.03, 0.04, 0.005: mean 0.005, sd 0.035: the interval is wider than the band on both sides.
+     */
+    v = &rows[2].loss;
+    half = T_2 * 0.035 / sqrt(3);
+    assert_int_equal(v->kind, VERDICT_UNCLEAR);
+    assert_int_equal(v->doubt, VERDICT_WIDE);
+    check_close(v->change.low, exp(0.005 - half) - 1, 1e-9);
+    assert_true(v->further > 1);
+
+    /* Seeds: log losses of the baseline have this sd; two of them differ by sqrt(2) times it. */
+    double m = (log(2.0) + log(2.1) + log(1.9)) / 3;
+    double variance = (pow(log(2.0) - m, 2) + pow(log(2.1) - m, 2) + pow(log(1.9) - m, 2)) / 2;
+    check_close(rows[1].seed_noise, sqrt(2 * variance), 1e-12);
+    /* Differences: base (e^-0.02 - 1), nearly; their mean by hand. */
+    double sum = 0;
+    for (int r = 0; r < 3; r++) {
+        sum += base[r] * (exp(lower[r]) - 1);
+    }
+    check_close(rows[1].loss_difference.value, sum / 3, 1e-12);
+
+    /* Nothing was timed in turn. */
+    assert_false(rows[1].speed_judged);
+    assert_false(data->entries[1].pace.interleaved);
+    check_has(report_verdict_speed_words(data, &rows[1]).text, "not timed in turn");
+    report_data_free(data);
+
+    /* One common replicate: unclear, with the reason and what seeds do. */
+    sql(path, "UPDATE run SET status = 'killed' WHERE run_id IN (201, 202)");
+    data = read_ok(path);
+    v = &data->verdicts->rows[1].loss;
+    assert_int_equal(v->kind, VERDICT_UNCLEAR);
+    assert_int_equal(v->doubt, VERDICT_NO_INTERVAL);
+    assert_int_equal(v->n, 1);
+    verdict_text words = report_verdict_loss_words(&data->verdicts->rows[1]);
+    /* 1 - e^-0.02 = 1.98 %; sqrt(2) * 5.0 % = 7.1 % */
+    check_has(words.text, "cannot tell: 1 replicate; 2.0 % better, and seeds alone make 7.1 %");
+    report_data_free(data);
+    unlink(path);
+}
+
+/* Bursts put there by hand. Ratios to the baseline alternate, so that the interval is narrow and
+ * the estimate is the mean of two logarithms. */
+static void bursts_set(const char *path, int arm, double even, double odd, const char *column)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "UPDATE burst SET %s = (100 + 5 * (block %% 3)) * CASE block %% 2 WHEN 0 THEN %.9g"
+             " ELSE %.9g END WHERE arm = %d",
+             column, even, odd, arm);
+    sql(path, text);
+}
+
+static void test_speeds_by_hand(void **state)
+{
+    (void)state;
+    char path[64];
+    path_make(path, sizeof path);
+    const fake_db fake = {path, NULL, 4, 1, 40, false, false, false, true};
+    fake_db_make(&fake);
+    fake_db_add_timing(&fake, 24, false);
+    static const double pairs[5][2] = {
+        {1, 1}, {1.073, 1.075}, {0.899, 0.901}, {0.999, 1.0012}, {1.0003, 0.9997}};
+    for (int arm = 0; arm < 5; arm++) {
+        bursts_set(path, arm, pairs[arm][0], pairs[arm][1], "median_ms");
+        bursts_set(path, arm, pairs[arm][0], pairs[arm][1], "mean_ms");
+    }
+    /* By the means config 2 is no faster at all. */
+    bursts_set(path, 2, 1.001, 0.999, "mean_ms");
+    sql(path, "UPDATE burst_step SET step_ms = 200 WHERE arm = 1");
+    report_data *data = read_ok(path);
+    const report_verdict *rows = data->verdicts->rows;
+    static const verdict_kind kinds[4] = {VERDICT_UNCLEAR, VERDICT_MORE, VERDICT_LESS,
+                                          VERDICT_SAME};
+    for (int i = 1; i < 4; i++) {
+        assert_true(rows[i].speed_judged);
+        assert_int_equal(rows[i].speed.kind, kinds[i]);
+        assert_int_equal(rows[i].speed.n, 24);
+        check_close(rows[i].speed.change.value, sqrt(pairs[i][0] * pairs[i][1]) - 1, 1e-9);
+        assert_int_equal(rows[i].means_disagree, i == 2);
+    }
+    assert_false(rows[0].speed_judged);
+    /* The control's ratios alternate about sqrt(1.0003 * 0.9997) = 1 - 4.5e-8. */
+    assert_true(rows[1].speed.floor < 1e-6);
+    /* 2048 tokens in 200 ms; the peak is 420 GFLOP/s. */
+    const report_pace *pace = &data->entries[1].pace;
+    assert_true(pace->interleaved);
+    check_close(pace->step_avg_ms.value, 200, 1e-9);
+    check_close(pace->tokens_per_s.value, 10240, 1e-6);
+    check_close(pace->mfu, data->configs[1].flops_per_token * 10240 / 4.2e11, 1e-12);
+    assert_int_equal(pace->n_timed, 24 * FAKE_TIMED);
+    assert_true(data->entries[0].pace.log_error == 0 && pace->log_error > 0);
+    report_data_free(data);
+    unlink(path);
+}
+
+static void test_what_cannot_be_judged(void **state)
+{
+    (void)state;
+    char path[64];
+    path_make(path, sizeof path);
+    const fake_db fake = {path, NULL, 5, 1, 40, false, false, false, false};
+    fake_db_make(&fake);
+    fake_db_add_timing(&fake, 16, true);
+    sql(path, "UPDATE run SET status = 'oom' WHERE run_id = 500");
+    report_data *data = read_ok(path);
+    const report_verdict *rows = data->verdicts->rows;
+    assert_int_equal(data->verdicts->n, 5);
+    assert_int_equal(data->n_entries, 4);
+    for (int i = 2; i < 4; i++) {
+        assert_false(rows[i].speed_judged);
+        assert_int_equal(rows[i].speed.kind, VERDICT_UNCLEAR);
+        assert_false(data->entries[i].pace.interleaved); /* its run's speed stands in */
+    }
+    check_has(report_verdict_speed_words(data, &rows[2]).text,
+              "its timing ended as oom: it was <not> to be");
+    /* No run of the last config has finished: its speed is known all the same. */
+    assert_int_equal(rows[4].entry, -1);
+    assert_true(rows[4].speed_judged);
+    check_has(report_verdict_loss_words(&rows[4]).text, "no run of it has finished");
+    report_data_free(data);
+
+    /* The suite now has another baseline than the session. */
+    sql(path, "UPDATE config SET is_baseline = (position = 1)");
+    data = read_ok(path);
+    assert_false(data->verdicts->rows[4].speed_judged);
+    check_has(report_verdict_speed_words(data, &data->verdicts->rows[4]).text,
+              "it was timed against `d12`");
+    report_data_free(data);
+
+    /* Another machine's session says nothing of runs here. */
+    sql(path, "INSERT INTO machine VALUES (2,'g','other','Linux','x',2,1,'x','');"
+              "UPDATE config SET is_baseline = (position = 0); UPDATE timing SET machine_id = 2");
+    data = read_ok(path);
+    assert_null(data->verdicts->rows[1].arm);
+    report_data_free(data);
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_losses_by_hand),
+        cmocka_unit_test(test_speeds_by_hand),
+        cmocka_unit_test(test_what_cannot_be_judged),
+    };
+    return cmocka_run_group_tests_name("report_verdicts", tests, NULL, NULL);
+}
