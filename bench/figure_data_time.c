@@ -28,13 +28,14 @@ gb_status figure_data_write_step_avg(const report_data *data, const char *dir, F
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
         const report_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
-        double avg = e->step_avg_ms.value, low = e->step_avg_ms.low, high = e->step_avg_ms.high;
+        double avg = e->pace.step_avg_ms.value, low = e->pace.step_avg_ms.low,
+               high = e->pace.step_avg_ms.high;
         double predicted =
-            base && base != e ? base->step_avg_ms.value * (1 + e->flops_fraction) : NAN;
+            base && base != e ? base->pace.step_avg_ms.value * (1 + e->flops_fraction) : NAN;
         char text[64] = "", prediction[64] = "";
         if (base && base != e) {
             snprintf(text, sizeof text, ", %s",
-                     number_percent_signed(avg / base->step_avg_ms.value - 1).text);
+                     number_percent_signed(avg / base->pace.step_avg_ms.value - 1).text);
             snprintf(prediction, sizeof prediction, "FLOPs say %s",
                      number_percent_signed(e->flops_fraction).text);
         }

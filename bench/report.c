@@ -64,6 +64,7 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     char title[256];
     snprintf(title, sizeof title, "gptbench: %s", data->suite_name);
     document_begin(doc, title);
+    GB_TRY(report_write_verdicts(doc, data, err));
     GB_TRY(report_write_answer(doc, data, err));
     GB_TRY(report_write_results(doc, data, err));
     GB_TRY(report_write_budgets(doc, data, err));

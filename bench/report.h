@@ -16,7 +16,11 @@ gb_status report_write(const char *db_path, const char *suite_name, const char *
 
 /* ---- its parts (report_text.c, report_tables.c, report_why.c) ---- */
 
-/* What came out, in words. */
+/* The verdict table and what it comes to (report_verdict_text.c). */
+gb_status report_write_verdicts(document *doc, const report_data *data, gb_error *err);
+/* Suite, machine and baseline in a sentence. */
+void report_write_intro(document *doc, const report_data *data);
+/* What came out, in words; differences from run to run only where nothing was timed in turn. */
 gb_status report_write_answer(document *doc, const report_data *data, gb_error *err);
 /* The result table, and what each run of it measured. */
 gb_status report_write_results(document *doc, const report_data *data, gb_error *err);
@@ -28,7 +32,7 @@ gb_status report_write_unfinished(document *doc, const report_data *data, gb_err
 /* Where the time goes, with its figures where they were drawn; nothing without profiled steps
  * (report_why.c). */
 gb_status report_write_why(document *doc, const report_data *data, bool figures, gb_error *err);
-/* Machine, libraries, data, counts. */
+/* Sessions of interleaved timing, losses, machine, libraries, data (report_method.c). */
 gb_status report_write_method(document *doc, const report_data *data, gb_error *err);
 /* The numbers of the result table at full precision, one row per entry, for programs. */
 gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err);
