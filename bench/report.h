@@ -32,6 +32,8 @@ gb_status report_write_unfinished(document *doc, const report_data *data, gb_err
 /* Where the time goes, with its figures where they were drawn; nothing without profiled steps
  * (report_why.c). */
 gb_status report_write_why(document *doc, const report_data *data, bool figures, gb_error *err);
+/* The part of it on interleaved timing (report_session_text.c). */
+gb_status report_write_sessions(document *doc, const report_data *data, gb_error *err);
 /* Sessions of interleaved timing, losses, machine, libraries, data (report_method.c). */
 gb_status report_write_method(document *doc, const report_data *data, gb_error *err);
 /* The numbers of the result table at full precision, one row per entry, for programs. */

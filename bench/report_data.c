@@ -283,8 +283,8 @@ static gb_status steps_read(report_reader *r, report_run *run)
 static gb_status evals_read(report_reader *r, report_run *run)
 {
     bool row;
-    GB_TRY(report_reader_open(
-        r, "SELECT step, val_loss, train_time_ms FROM eval WHERE run_id = ?1 ORDER BY step"));
+    GB_TRY(report_reader_open(r, "SELECT step, val_loss, train_time_ms, val_tokens FROM eval WHERE "
+                                 "run_id = ?1 ORDER BY step"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));
@@ -299,6 +299,7 @@ static gb_status evals_read(report_reader *r, report_run *run)
         e->step = report_read_int(r);
         e->val_loss = report_read_double(r);
         e->train_time_ms = report_read_double(r);
+        e->val_tokens = report_read_int(r);
         run->final_val_loss = e->val_loss;
         if (isfinite(e->val_loss) && !(e->val_loss >= run->best_val_loss)) {
             run->best_val_loss = e->val_loss;

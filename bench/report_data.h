@@ -42,6 +42,7 @@ typedef struct report_step {
 typedef struct report_eval {
     int64_t step; /* optimiser steps done before it */
     double val_loss, train_time_ms;
+    int64_t val_tokens;
 } report_eval;
 
 /* One row of the ledger of profiled steps, per step; never of phase `eval`. */

@@ -177,16 +177,9 @@ static void write_machines(document *doc, const report_data *data)
     }
 }
 
-gb_status report_write_method(document *doc, const report_data *data, gb_error *err)
+static void write_provenance(document *doc, const report_data *data)
 {
-    (void)err;
-    document_heading(doc, "How it was measured");
-    document_paragraph(
-        doc,
-        "A step is: load the batch, forward and backward of all micro-batches, update. Every step "
-        "is stored raw with a tag; step_avg is the mean over steps tagged `timed`. Warm-up steps, "
-        "steps beside a validation or checkpoint, and profiled steps never enter it. Validation "
-        "loss is the mean over a fixed stretch of validation tokens, in nats per token.");
+    document_paragraph(doc, "Machine, program and data:");
     document_list_begin(doc);
     write_machines(doc, data);
     write_distinct(doc, data, "Backend", text_backend);
@@ -196,12 +189,9 @@ gb_status report_write_method(document *doc, const report_data *data, gb_error *
     write_range(doc, data, "Threads", number_threads);
     write_distinct(doc, data, "Libraries", text_libraries);
     write_peaks(doc, data);
-    write_range(doc, data, "Steps per run", number_iterations);
-    write_range(doc, data, "Warm-up steps left out of each run", number_warmup);
     write_range(doc, data, "Batch size", number_batch);
     write_range(doc, data, "Sequence length", number_sequence);
     write_range(doc, data, "Gradient accumulation steps", number_accumulation);
-    write_range(doc, data, "Seed (replicates shift it)", number_seed);
     write_distinct(doc, data, "Training data", text_train_data);
     write_distinct(doc, data, "Hash of the training data", text_train_hash);
     write_distinct(doc, data, "Validation data", text_val_data);
@@ -211,5 +201,58 @@ gb_status report_write_method(document *doc, const report_data *data, gb_error *
     write_distinct(doc, data, "Compiler", text_compiler);
     document_list_item(doc, "Database: %s", data->db_path);
     document_list_end(doc);
+}
+
+/* ---- losses ---- */
+
+static int64_t number_tokens(const report_run *run)
+{
+    return run->steps_done * run->tokens_per_step;
+}
+static int64_t number_val_tokens(const report_run *run)
+{
+    return run->n_evals > 0 ? run->evals[run->n_evals - 1].val_tokens : 0;
+}
+
+static void write_losses(document *doc, const report_data *data)
+{
+    document_paragraph(
+        doc,
+        "Loss: every config is trained once per replicate, one run after the other. Within a "
+        "replicate all see the same tokens in the same order and start shared weights from the "
+        "same values, so losses are compared in pairs: the verdict goes by the mean log ratio of "
+        "final validation losses over the replicates that both finished, with a t interval. "
+        "Validation loss is the mean over a fixed stretch of validation tokens, in nats per "
+        "token.");
+    document_list_begin(doc);
+    document_list_item(doc, "Replicates asked for: %" PRId64, data->replicates);
+    write_range(doc, data, "Seed (replicates shift it)", number_seed);
+    write_range(doc, data, "Steps per run", number_iterations);
+    write_range(doc, data, "Tokens trained on per run", number_tokens);
+    write_range(doc, data, "Validation tokens", number_val_tokens);
+    write_range(doc, data, "Warm-up steps left out of each run's own step_avg", number_warmup);
+    for (int i = 0; i < data->n_entries; i++) {
+        double noise = report_seed_noise(&data->entries[i]);
+        if (data->entries[i].is_baseline && isfinite(noise)) {
+            document_list_item(doc,
+                               "Seed noise: two runs of `%s` that differ in nothing but the seed "
+                               "typically differ by %s in final loss (standard deviation).",
+                               data->entries[i].label, number_percent(noise).text);
+        }
+    }
+    document_list_end(doc);
+}
+
+gb_status report_write_method(document *doc, const report_data *data, gb_error *err)
+{
+    document_heading(doc, "How this was measured");
+    document_paragraph(
+        doc,
+        "A step is: load the batch, forward and backward of all micro-batches, update. Every step "
+        "is stored raw with a tag; step_avg is the mean over steps tagged `timed`. Warm-up steps, "
+        "steps beside a validation or checkpoint, and profiled steps never enter it.");
+    GB_TRY(report_write_sessions(doc, data, err));
+    write_losses(doc, data);
+    write_provenance(doc, data);
     return GB_OK;
 }
