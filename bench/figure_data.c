@@ -11,7 +11,6 @@
 #include "bench/pareto.h"
 
 #define FONT_PX 14.0 /* of every figure; plots/style.gp */
-#define CHAR_PX 8.1  /* a wide guess of a character's mean width at that size */
 
 typedef struct range {
     double low, high;
@@ -34,7 +33,7 @@ static double labels_width_px(const report_data *data)
         int width = figure_label_make(data->entries[i].label).width;
         widest = width > widest ? width : widest;
     }
-    return widest * CHAR_PX;
+    return widest * FIGURE_CHAR_PX;
 }
 
 static void write_entries(const report_data *data, FILE *out)
@@ -121,7 +120,7 @@ static speed_plot speed_plan(const report_data *data)
     plot.x = speed_axis(x, x_wide);
     plot.y = speed_axis(y, y_wide);
     plot.x.low = fmax(plot.x.low, 0);
-    double legend = plot.numbered ? labels_width_px(data) + SHARE_CHARS * CHAR_PX + 75 : 25;
+    double legend = plot.numbered ? labels_width_px(data) + SHARE_CHARS * FIGURE_CHAR_PX + 75 : 25;
     plot.frame = (figure_box){105, 72, speed_width(plot.numbered) - legend, SPEED_HEIGHT - 20};
     return plot;
 }
@@ -159,7 +158,7 @@ static void speed_place(const report_data *data, const speed_plot *plot, figure_
                     plot, or_value(e->pace.tokens_per_s.high, e->pace.tokens_per_s.value, 1e9)),
                 .low_y = pixel_y(plot, or_value(e->val_loss.low, e->val_loss.value, 0)),
                 .high_y = pixel_y(plot, or_value(e->val_loss.high, e->val_loss.value, 0)),
-                .width = chars * CHAR_PX,
+                .width = chars * FIGURE_CHAR_PX,
             };
         }
     }
@@ -414,6 +413,9 @@ static gb_status write_all(const report_data *data, const char *dir, FILE *setti
     GB_TRY(figure_file_close(out, dir, "data/entries.tsv", err));
     GB_TRY(write_speed_files(data, dir, settings, err));
     GB_TRY(write_loss_files(data, dir, settings, err));
+    GB_TRY(figure_data_write_speed_ratio(data, dir, settings, err));
+    GB_TRY(figure_data_write_loss_ratio(data, dir, settings, err));
+    GB_TRY(figure_data_write_drift(data, dir, settings, err));
     GB_TRY(figure_data_write_step_avg(data, dir, settings, err));
     GB_TRY(figure_data_write_step_times(data, dir, settings, err));
     GB_TRY(figure_data_write_op_time(data, dir, settings, err));

@@ -361,13 +361,15 @@ const speed_arm *speed_report_find_on(const speed_report *speeds, int config, in
     return NULL;
 }
 
-/* Whether it has a config of today's plan that none of the newer ones has there. */
+/* Whether it has a config of today's plan that none of the newer ones has there. The baseline
+ * counts where it is alone with its control: it is in every session. */
 static bool session_is_new(const speed_session *s, const speed_report *newer)
 {
     const speed_session *other;
+    bool alone = s->n_arms <= 1 + (s->control >= 0);
     for (int a = 0; a < s->n_arms; a++) {
         const speed_arm *arm = &s->arms[a];
-        if (arm->config >= 0 && !arm->is_control && !arm->is_baseline &&
+        if (arm->config >= 0 && !arm->is_control && (alone || !arm->is_baseline) &&
             !speed_report_find_on(newer, arm->config, s->machine, arm->backend, arm->precision,
                                   &other)) {
             return true;

@@ -48,7 +48,8 @@ static gb_status add_row(table *t, const report_data *data, const report_verdict
     }
     table_add_cell(t, "%s",
                    row->is_baseline || !e ? "-" : number_percent_signed(e->flops_fraction).text);
-    table_add_cell(t, "%s", e ? number_duration_ms(e->pace.step_avg_ms.value).text : "-");
+    double step_ms = e ? e->pace.step_avg_ms.value : row->arm ? row->arm->step_avg_ms : NAN;
+    table_add_cell(t, "%s", number_duration_ms(step_ms).text);
     if (e && isfinite(e->val_loss.value)) {
         table_add_cell(t, "%.4f", e->val_loss.value);
     } else {
@@ -196,57 +197,68 @@ static gb_status write_best(document *doc, const report_data *data, const side *
     return GB_OK;
 }
 
-/* Which are unclear, and what would settle them. */
-static void write_unclear(document *doc, const report_data *data, const side *s)
+/* More blocks or replicates than this are no advice. */
+enum { FURTHER_MANY = 100 };
+
+/* The unclear ones of one side, by what stands in the way. */
+typedef struct unclear {
+    name_list names;
+    int near, far, without_interval, floor;
+    double most; /* blocks or replicates that would settle the `near` ones */
+} unclear;
+
+static void unclear_count(unclear *u, const report_data *data, const side *s)
 {
-    name_list names = {.n = 0};
-    double most = NAN;
-    int without_interval = 0, endless = 0, floor = 0;
+    *u = (unclear){.most = 0};
     for (int i = 0; i < data->verdicts->n; i++) {
         const report_verdict *row = &data->verdicts->rows[i];
         const verdict *v = verdict_of_side(row, s);
         if (!judged_on_side(row, s) || v->kind != VERDICT_UNCLEAR) {
             continue;
         }
-        name_add(&names, row->label);
-        without_interval += v->doubt == VERDICT_NO_INTERVAL;
-        endless += isinf(v->further) != 0;
-        floor += v->doubt == VERDICT_FLOOR;
-        most = isfinite(v->further) && !(v->further <= most) ? v->further : most;
+        name_add(&u->names, row->label);
+        u->without_interval += v->doubt == VERDICT_NO_INTERVAL;
+        u->floor += v->doubt == VERDICT_FLOOR;
+        if (v->further <= FURTHER_MANY) { /* false for NAN */
+            u->near++;
+            u->most = fmax(u->most, ceil(v->further));
+        } else if (!isnan(v->further)) {
+            u->far++;
+        }
     }
-    if (names.n == 0) {
+    name_list_end(&u->names);
+}
+
+/* Which are unclear, and what would settle them. */
+static void write_unclear(document *doc, const report_data *data, const side *s)
+{
+    unclear u;
+    unclear_count(&u, data, s);
+    if (u.names.n == 0) {
         return;
     }
-    name_list_end(&names);
     bool speed = s->subject == VERDICT_OF_SPEED;
-    char settle[320] = "";
-    size_t used = 0;
-    if (isfinite(most)) {
-        bool all = without_interval + endless + floor == 0;
-        used += (size_t)snprintf(settle + used, sizeof settle - used,
-                                 " About %s more %s would settle %s.",
-                                 number_rounded(ceil(most)).text, speed ? "blocks" : "replicates",
-                                 !all           ? "the rest"
-                                 : names.n == 1 ? "it"
-                                                : "them");
+    const char *unit = speed ? "blocks" : "replicates";
+    char near[96] = "", far[96] = "", floor[96] = "", which[32] = "it";
+    if (u.names.n > 1) {
+        snprintf(which, sizeof which, u.near == u.names.n ? "them" : "%d of them", u.near);
     }
-    if (without_interval > 0) {
-        used += (size_t)snprintf(settle + used, sizeof settle - used, " %s.",
-                                 speed ? "With fewer than 8 blocks there is no interval: ask for "
-                                         "more of them in `[timing]`"
-                                       : "One replicate tells nothing about chance: two or more "
-                                         "(`replicates = 3`) give an interval");
+    if (u.near > 0) {
+        snprintf(near, sizeof near, " About %.0f more %s would settle %s.", u.most, unit, which);
     }
-    if (endless > 0 && used < sizeof settle) {
-        used += (size_t)snprintf(settle + used, sizeof settle - used,
-                                 " %d lie%s too near the line for any sensible number.", endless,
-                                 endless == 1 ? "s" : "");
+    if (u.far > 0) {
+        snprintf(far, sizeof far, " %d lie%s so near the line that it would take more than %d %s.",
+                 u.far, u.far == 1 ? "s" : "", FURTHER_MANY, unit);
     }
-    if (floor > 0 && used < sizeof settle) {
-        snprintf(settle + used, sizeof settle - used,
-                 " %d %s no larger than what equals differ by.", floor, floor == 1 ? "is" : "are");
+    if (u.floor > 0) {
+        snprintf(floor, sizeof floor, " %d %s no larger than what equals differ by.", u.floor,
+                 u.floor == 1 ? "is" : "are");
     }
-    document_list_item(doc, "Unclear in %s: %s.%s", s->what, names.text, settle);
+    document_list_item(doc, "Unclear in %s: %s.%s%s%s%s", s->what, u.names.text, near, far, floor,
+                       u.without_interval == 0 ? ""
+                       : speed ? " Below 8 blocks there is no interval: more of them are needed."
+                               : " One replicate tells nothing about chance: two or more are "
+                                 "needed for an interval.");
 }
 
 static void write_floor(document *doc, const report_data *data)
@@ -292,16 +304,13 @@ static void write_no_session(document *doc)
         "looks like a difference between configs, and no interval here accounts for it.");
 }
 
-gb_status report_write_verdicts(document *doc, const report_data *data, gb_error *err)
+static gb_status write_summary(document *doc, const report_data *data, gb_error *err)
 {
-    document_heading(doc, "Verdicts");
-    report_write_intro(doc, data);
-    if (data->verdicts->n == 0) {
-        return GB_OK;
-    }
-    GB_TRY(write_table(doc, data, err));
-    document_list_begin(doc);
     gb_status status = GB_OK;
+    if (!report_verdicts_any_session(data) && judged_count(data, &sides[1]) == 0) {
+        return GB_OK; /* an empty list */
+    }
+    document_list_begin(doc);
     for (size_t i = 0; i < 2 && status == GB_OK; i++) {
         status = write_best(doc, data, &sides[i], err);
     }
@@ -312,7 +321,18 @@ gb_status report_write_verdicts(document *doc, const report_data *data, gb_error
         write_disagreements(doc, data);
     }
     document_list_end(doc);
-    GB_TRY(status);
+    return status;
+}
+
+gb_status report_write_verdicts(document *doc, const report_data *data, gb_error *err)
+{
+    document_heading(doc, "Verdicts");
+    report_write_intro(doc, data);
+    if (data->verdicts->n == 0) {
+        return GB_OK;
+    }
+    GB_TRY(write_table(doc, data, err));
+    GB_TRY(write_summary(doc, data, err));
     if (!report_verdicts_any_session(data)) {
         write_no_session(doc);
     }
