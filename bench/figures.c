@@ -71,7 +71,9 @@ const figure figure_list[FIGURE_COUNT] = {
     {"op_time", "Where a step's time goes",
      "Per op over all layers, forward, backward and update, from the profiled steps; "
      "\"unattributed\" "
-     "is what the ops do not account for. Small ops are gathered under \"other\".",
+     "is what the ops do not account for. Small ops are gathered under \"other\". The line across "
+     "a "
+     "bar's end is the 95 % interval of the whole, over replicates where there are two or more.",
      true},
     {"waterfall", "From the baseline's step to another's",
      "How the profiled step of a config differs from the baseline's: op by op, largest difference "

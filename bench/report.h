@@ -6,8 +6,9 @@
 #include "bench/report_data.h"
 
 /* Writes into out_dir, which is made where it is missing: report.md, index.html (one file, nothing
- * outside it is referred to), results.tsv, data/, plots/ and figures/ (SVG and PNG). Files of an
- * earlier report there are replaced. suite_name may be NULL when the database holds one suite.
+ * outside it is referred to), results.tsv, report.json, data/, plots/ and figures/ (SVG and PNG).
+ * Files of an earlier report there are replaced. suite_name may be NULL when the database holds one
+ * suite.
  *
  * Without gnuplot everything but the figures is written and GB_ERR_ENV names the package; the same
  * for GB_ERR_FAILED when gnuplot could not draw. Otherwise as report_data_read; GB_ERR_IO. */
@@ -38,5 +39,7 @@ gb_status report_write_sessions(document *doc, const report_data *data, gb_error
 gb_status report_write_method(document *doc, const report_data *data, gb_error *err);
 /* The numbers of the result table at full precision, one row per entry, for programs. */
 gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err);
+/* All of it for programs: docs/REPORT_JSON.md (report_json.c). GB_ERR_OOM, GB_ERR_IO. */
+gb_status report_write_json(const report_data *data, FILE *out, gb_error *err);
 
 #endif
