@@ -14,6 +14,7 @@
 
 #include "bench/report.h"
 #include "bench/report_verdicts.h"
+#include "bench/results_table.h"
 #include "tests/fake_db.h"
 
 #define T_2        4.302652729911275
@@ -198,6 +199,104 @@ static void test_speeds_by_hand(void **state)
     unlink(path);
 }
 
+/* ---- what is written of it ---- */
+
+typedef gb_status (*section)(document *doc, const report_data *data, gb_error *err);
+
+static char *markdown_of(section write, const report_data *data)
+{
+    char *text = NULL, *html = NULL;
+    size_t size = 0, html_size = 0;
+    document doc = {.markdown = open_memstream(&text, &size),
+                    .html = open_memstream(&html, &html_size),
+                    .dir = "/tmp"};
+    assert_int_equal(write(&doc, data, NULL), GB_OK);
+    fclose(doc.markdown);
+    fclose(doc.html);
+    free(html);
+    return text;
+}
+
+/* Columns of a terminal: bytes that do not continue a code point. */
+static size_t widest_line(const char *text)
+{
+    size_t widest = 0, width = 0;
+    for (; *text; text++) {
+        width = *text == '\n' ? 0 : width + (((unsigned char)*text & 0xc0) != 0x80);
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
+
+static char *table_of_run(const char *path)
+{
+    store *s = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    assert_int_equal(store_open(&s, path, STORE_READ, NULL), GB_OK);
+    FILE *out = open_memstream(&text, &size);
+    assert_int_equal(results_table_print(s, "fake", out, NULL), GB_OK);
+    fclose(out);
+    store_close(s);
+    return text;
+}
+
+/* The same ratios as above. */
+static void test_words(void **state)
+{
+    (void)state;
+    char path[64];
+    path_make(path, sizeof path);
+    const fake_db fake = {path, NULL, 4, 1, 40, false, false, false, true};
+    fake_db_make(&fake);
+    char *text = table_of_run(path);
+    assert_null(strstr(text, "SLOWER")); /* no session: the runs' own times, and no verdict */
+    assert_null(strstr(text, "interleaved"));
+    free(text);
+
+    fake_db_add_timing(&fake, 24, false);
+    static const double pairs[5][2] = {
+        {1, 1}, {1.073, 1.075}, {0.899, 0.901}, {0.999, 1.0012}, {1.0003, 0.9997}};
+    for (int arm = 0; arm < 5; arm++) {
+        bursts_set(path, arm, pairs[arm][0], pairs[arm][1], "median_ms");
+        bursts_set(path, arm, pairs[arm][0], pairs[arm][1], "mean_ms");
+    }
+    bursts_set(path, 1, 1.2, 1.21, "mean_ms");
+    report_data *data = read_ok(path);
+    text = markdown_of(report_write_verdicts, data);
+    check_has(text, "| SLOWER: 7.40 % slower, between ");
+    check_has(text, "| FASTER: 10.0");
+    check_has(text, "| SAME: between ");
+    check_has(text, "| UNCLEAR: cannot tell: 1 replicate; ");
+    check_has(text, "- Fastest: `d12_mlp3x_gqa`, 10.0 % faster than the baseline `d12` (between ");
+    check_has(text, "Noise floor: timed a second time under another name, the baseline is");
+    check_has(text, "Unclear in loss: d12_mlp3x, d12_mlp3x_gqa, d12_mlp3x_swiglu. One replicate ");
+    check_has(text, "Warning: `d12_mlp3x` by the medians of its bursts is between 7.");
+    free(text);
+    text = markdown_of(report_write_sessions, data);
+    check_has(text,
+              "Design: 24 blocks. In each, every config has one burst of 2 untimed and 8 timed "
+              "steps, in an order drawn anew for every block (seed 9); fresh processes every 8 "
+              "blocks.");
+    check_has(text, "within 1.0 % either way, after at least 10 and at most 40 blocks. Reached.");
+    check_has(text, "Clock: 3000 MHz on average, from 2900 to 3100, over 24 samples");
+    check_has(text, "Sensors that could not be read: gpu: no GPU here");
+    /* 24 blocks: 4 processes; 10 + 24 * 2 steps left out, 24 * 8 timed. */
+    check_has(text, "| d12              |     24 |         4 |                    58 |   192 |");
+    check_has(text, "| d12 (control)    |     24 |         4 |                    58 |   192 |");
+    free(text);
+    report_data_free(data);
+
+    text = table_of_run(path);
+    check_has(text, "SLOWER +7.4 %");
+    check_has(text, "FASTER \xe2\x88\x92"
+                    "10.0 %");
+    check_has(text, "interleaved, 24 blocks. Noise floor: 0.0 %; the baseline is\n");
+    assert_true(widest_line(text) <= 120);
+    free(text);
+    unlink(path);
+}
+
 static void test_what_cannot_be_judged(void **state)
 {
     (void)state;
@@ -246,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_losses_by_hand),
         cmocka_unit_test(test_speeds_by_hand),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_what_cannot_be_judged),
     };
     return cmocka_run_group_tests_name("report_verdicts", tests, NULL, NULL);
