@@ -1,4 +1,4 @@
-/* results_table.h: the table of a suite's results as `run` and `list` print it. */
+/* results_table.h: the table of a suite's results as `run` prints it. */
 #ifndef GPTBENCH_BENCH_RESULTS_TABLE_H
 #define GPTBENCH_BENCH_RESULTS_TABLE_H
 
