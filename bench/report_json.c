@@ -1,9 +1,8 @@
 /* report.json: what the report says, for programs. Field by field in docs/REPORT_JSON.md. */
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "bench/json_value.h"
 #include "bench/report.h"
 #include "bench/report_verdicts.h"
 
@@ -11,45 +10,23 @@ enum { REPORT_JSON_VERSION = 1 };
 
 /* ---- values ---- */
 
-/* JSON knows neither NaN nor infinity: null. */
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-/* JSON is UTF-8; a text that is not has its other bytes replaced. */
-static json_t *text(const char *s)
-{
-    json_t *value = json_string(s);
-    if (value) {
-        return value;
-    }
-    char *copy = strdup(s);
-    for (char *p = copy; p && *p; p++) {
-        *p = (unsigned char)*p < 0x80 ? *p : '?';
-    }
-    value = copy ? json_string(copy) : NULL;
-    free(copy);
-    return value;
-}
-
 /* "" where the database has nothing. */
 static json_t *text_or_null(const char *s)
 {
-    return *s ? text(s) : json_null();
+    return *s ? json_value_text(s) : json_null();
 }
 
 static json_t *interval(stats_interval x)
 {
-    return json_pack("{s:o, s:o, s:o}", "value", number(x.value), "low", number(x.low), "high",
-                     number(x.high));
+    return json_pack("{s:o, s:o, s:o}", "value", json_value_number(x.value), "low",
+                     json_value_number(x.low), "high", json_value_number(x.high));
 }
 
 static json_t *numbers(const double *x, int64_t n)
 {
     json_t *out = json_array();
     for (int64_t i = 0; i < n; i++) {
-        json_array_append_new(out, number(x[i]));
+        json_array_append_new(out, json_value_number(x[i]));
     }
     return out;
 }
@@ -61,7 +38,7 @@ static json_t *index_or_null(int index)
 
 static json_t *config_name(const report_data *data, int config)
 {
-    return config >= 0 ? text(data->configs[config].name) : json_null();
+    return config >= 0 ? json_value_text(data->configs[config].name) : json_null();
 }
 
 /* jansson accepts NULL everywhere. Without memory a key is missing; of the outermost object that is
@@ -76,11 +53,11 @@ static void set(json_t *object, const char *key, json_t *value)
 static json_t *suite_json(const report_data *data)
 {
     json_t *out = json_object();
-    set(out, "name", text(data->suite_name));
-    set(out, "path", text(data->suite_path));
-    set(out, "baseline", text(data->baseline_name));
+    set(out, "name", json_value_text(data->suite_name));
+    set(out, "path", json_value_text(data->suite_path));
+    set(out, "baseline", json_value_text(data->baseline_name));
     set(out, "replicates", json_integer(data->replicates));
-    set(out, "text", text(data->suite_text));
+    set(out, "text", json_value_text(data->suite_text));
     return out;
 }
 
@@ -88,22 +65,22 @@ static json_t *rule_json(void)
 {
     verdict_rule rule = verdict_rule_default();
     json_t *out = json_object();
-    set(out, "alpha", number(rule.alpha));
-    set(out, "band", number(rule.band));
-    set(out, "power", number(rule.power));
-    set(out, "correction", text("holm"));
+    set(out, "alpha", json_value_number(rule.alpha));
+    set(out, "band", json_value_number(rule.band));
+    set(out, "power", json_value_number(rule.power));
+    set(out, "correction", json_value_text("holm"));
     return out;
 }
 
 static json_t *machine_json(const report_machine *m)
 {
     json_t *out = json_object();
-    set(out, "hostname", text(m->hostname));
-    set(out, "os", text(m->os));
-    set(out, "cpu", text(m->cpu));
+    set(out, "hostname", json_value_text(m->hostname));
+    set(out, "os", json_value_text(m->os));
+    set(out, "cpu", json_value_text(m->cpu));
     set(out, "cpu_count", json_integer(m->cpu_count));
     set(out, "memory_bytes", json_integer(m->memory_bytes));
-    set(out, "device", text(m->device));
+    set(out, "device", json_value_text(m->device));
     set(out, "driver", text_or_null(m->driver));
     return out;
 }
@@ -111,16 +88,16 @@ static json_t *machine_json(const report_machine *m)
 static json_t *config_json(const report_config *c)
 {
     json_t *out = json_object();
-    set(out, "name", text(c->name));
+    set(out, "name", json_value_text(c->name));
     set(out, "is_baseline", json_boolean(c->is_baseline));
     set(out, "n_params", json_integer(c->n_params));
-    set(out, "flops_per_token", number(c->flops_per_token));
+    set(out, "flops_per_token", json_value_number(c->flops_per_token));
     set(out, "vocab_size", json_integer(c->vocab_size));
     set(out, "n_layer", json_integer(c->n_layer));
     set(out, "n_head", json_integer(c->n_head));
     set(out, "n_embd", json_integer(c->n_embd));
     set(out, "head_dim", json_integer(c->head_dim));
-    set(out, "attention_type", text(c->attention_type));
+    set(out, "attention_type", json_value_text(c->attention_type));
     set(out, "n_kv_head", json_integer(c->n_kv_head));
     set(out, "window_size", c->window_size ? json_integer(c->window_size) : json_null());
     set(out, "n_latent", c->n_latent ? json_integer(c->n_latent) : json_null());
@@ -145,24 +122,24 @@ static const char *doubt_name(verdict_doubt doubt)
 static json_t *verdict_json(const verdict *v, bool judged, const char *name, const char *reason)
 {
     json_t *out = json_object();
-    set(out, "verdict", text(name));
+    set(out, "verdict", json_value_text(name));
     set(out, "judged", json_boolean(judged));
-    set(out, "reason", text(reason));
+    set(out, "reason", json_value_text(reason));
     if (!judged) {
         return out;
     }
-    set(out, "doubt", text(doubt_name(v->doubt)));
+    set(out, "doubt", json_value_text(doubt_name(v->doubt)));
     set(out, "n", json_integer((json_int_t)v->n));
     set(out, "change", interval(v->change));
     set(out, "corrected", interval(v->corrected));
-    set(out, "level", number(v->level));
-    set(out, "p_beyond", number(v->p_beyond));
-    set(out, "p_within", number(v->p_within));
-    set(out, "band", number(v->band));
-    set(out, "floor", number(v->floor));
-    set(out, "further", number(v->further));
+    set(out, "level", json_value_number(v->level));
+    set(out, "p_beyond", json_value_number(v->p_beyond));
+    set(out, "p_within", json_value_number(v->p_within));
+    set(out, "band", json_value_number(v->band));
+    set(out, "floor", json_value_number(v->floor));
+    set(out, "further", json_value_number(v->further));
     set(out, "further_unbounded", json_boolean(isinf(v->further)));
-    set(out, "detectable", number(v->detectable));
+    set(out, "detectable", json_value_number(v->detectable));
     return out;
 }
 
@@ -187,7 +164,7 @@ static json_t *loss_json(const report_verdict *row)
     json_t *out = verdict_json(&row->loss, row->loss_judged, verdict_loss_name(row->loss.kind),
                                report_verdict_loss_words(row).text);
     set(out, "difference_nats", interval(row->loss_difference));
-    set(out, "seed_noise", number(row->seed_noise));
+    set(out, "seed_noise", json_value_number(row->seed_noise));
     return out;
 }
 
@@ -195,30 +172,30 @@ static void set_entry(json_t *out, const report_data *data, const report_entry *
 {
     const report_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
     set(out, "machine", index_or_null(e->machine));
-    set(out, "backend", text(e->backend));
-    set(out, "precision", text(e->precision));
-    set(out, "baseline", base ? text(base->label) : json_null());
+    set(out, "backend", json_value_text(e->backend));
+    set(out, "precision", json_value_text(e->precision));
+    set(out, "baseline", base ? json_value_text(base->label) : json_null());
     set(out, "replicates", json_integer(e->n_runs));
-    set(out, "flops_change", number(e->flops_fraction));
+    set(out, "flops_change", json_value_number(e->flops_fraction));
     set(out, "interleaved", json_boolean(e->pace.interleaved));
     set(out, "step_avg_ms", interval(e->pace.step_avg_ms));
-    set(out, "step_median_ms", number(e->pace.step_median_ms));
+    set(out, "step_median_ms", json_value_number(e->pace.step_median_ms));
     set(out, "timed_steps", json_integer(e->pace.n_timed));
     set(out, "tokens_per_s", interval(e->pace.tokens_per_s));
-    set(out, "mfu", number(e->pace.mfu));
+    set(out, "mfu", json_value_number(e->pace.mfu));
     set(out, "run_step_avg_ms", interval(e->step_avg_ms));
     set(out, "final_val_loss", interval(e->val_loss));
-    set(out, "best_val_loss", number(e->best_val_loss));
-    set(out, "entropy_rate_nats", number(e->entropy_rate_nats));
-    set(out, "peak_memory_bytes", number(e->peak_memory_bytes));
+    set(out, "best_val_loss", json_value_number(e->best_val_loss));
+    set(out, "entropy_rate_nats", json_value_number(e->entropy_rate_nats));
+    set(out, "peak_memory_bytes", json_value_number(e->peak_memory_bytes));
     set(out, "on_pareto_front", json_boolean(e->on_front));
-    set(out, "pareto_front_probability", number(e->front_probability));
+    set(out, "pareto_front_probability", json_value_number(e->front_probability));
 }
 
 static json_t *result_json(const report_data *data, const report_verdict *row)
 {
     json_t *out = json_object();
-    set(out, "label", text(row->label));
+    set(out, "label", json_value_text(row->label));
     set(out, "config", config_name(data, row->config));
     set(out, "is_baseline", json_boolean(row->is_baseline));
     set(out, "finished", json_boolean(row->entry >= 0));
@@ -238,11 +215,11 @@ static json_t *arm_json(const report_data *data, const speed_session *s, const s
     set(out, "config", config_name(data, arm->config));
     set(out, "is_control", json_boolean(arm->is_control));
     set(out, "is_baseline", json_boolean(arm->is_baseline));
-    set(out, "status", text(arm->status));
+    set(out, "status", json_value_text(arm->status));
     set(out, "message", text_or_null(arm->message));
-    set(out, "backend", text(arm->backend));
-    set(out, "precision", text(arm->precision));
-    set(out, "isa", text(arm->isa));
+    set(out, "backend", json_value_text(arm->backend));
+    set(out, "precision", json_value_text(arm->precision));
+    set(out, "isa", json_value_text(arm->isa));
     set(out, "threads", json_integer(arm->threads));
     set(out, "tokens_per_step", json_integer(arm->tokens_per_step));
     set(out, "processes", json_integer(arm->processes));
@@ -251,8 +228,8 @@ static json_t *arm_json(const report_data *data, const speed_session *s, const s
     set(out, "marked_steps", json_integer(arm->marked));
     set(out, "outliers_above", json_integer((json_int_t)arm->outliers.above));
     set(out, "outliers_below", json_integer((json_int_t)arm->outliers.below));
-    set(out, "step_avg_ms", number(arm->step_avg_ms));
-    set(out, "step_median_ms", number(arm->step_median_ms));
+    set(out, "step_avg_ms", json_value_number(arm->step_avg_ms));
+    set(out, "step_median_ms", json_value_number(arm->step_median_ms));
     set(out, "burst_ms", interval(arm->burst_ms));
     set(out, "burst_medians_ms", numbers(arm->median_ms, s->blocks));
     set(out, "burst_means_ms", numbers(arm->mean_ms, s->blocks));
@@ -267,9 +244,9 @@ static json_t *control_json(const speed_session *s)
     json_t *out = json_object();
     set(out, "n", json_integer((json_int_t)s->aa.n));
     set(out, "change", interval(s->aa.change));
-    set(out, "floor", number(s->aa.floor));
+    set(out, "floor", json_value_number(s->aa.floor));
     set(out, "subsets", json_integer((json_int_t)s->aa.subsets));
-    set(out, "false_alarm_rate", number(s->aa.false_alarm_rate));
+    set(out, "false_alarm_rate", json_value_number(s->aa.false_alarm_rate));
     return out;
 }
 
@@ -278,9 +255,9 @@ static json_t *drift_json(const speed_session *s)
     json_t *out = json_object();
     set(out, "per_hour", interval(s->drift.per_hour));
     set(out, "total", interval(s->drift.total));
-    set(out, "hours", number(s->drift.hours));
-    set(out, "effect_sd", number(s->drift.effect_sd));
-    set(out, "lag1", number(s->drift.lag1));
+    set(out, "hours", json_value_number(s->drift.hours));
+    set(out, "effect_sd", json_value_number(s->drift.effect_sd));
+    set(out, "lag1", json_value_number(s->drift.lag1));
     set(out, "block_hours", numbers(s->hours, s->blocks));
     set(out, "block_effects", numbers(s->drift_effects, s->blocks));
     return out;
@@ -295,10 +272,10 @@ static void set_design(json_t *out, const speed_session *s)
     set(out, "process_blocks", json_integer(s->process_blocks));
     set(out, "lead_steps", json_integer(s->lead_steps));
     set(out, "burst_steps", json_integer(s->timed_steps));
-    set(out, "stop_precision", number(s->stop_precision));
+    set(out, "stop_precision", json_value_number(s->stop_precision));
     set(out, "precision_reached",
         isfinite(s->stop_precision) ? json_boolean(s->precision_reached) : json_null());
-    set(out, "blocks_for_one_percent", number(s->needed_blocks));
+    set(out, "blocks_for_one_percent", json_value_number(s->needed_blocks));
 }
 
 static json_t *session_json(const report_data *data, const speed_session *s)
@@ -306,18 +283,18 @@ static json_t *session_json(const report_data *data, const speed_session *s)
     json_t *out = json_object(), *arms = json_array();
     set(out, "timing_id", json_integer(s->timing_id));
     set(out, "machine", index_or_null(s->machine));
-    set(out, "started_at", text(s->started_at));
+    set(out, "started_at", json_value_text(s->started_at));
     set(out, "ended_at", text_or_null(s->ended_at));
-    set(out, "program_version", text(s->program_version));
-    set(out, "program_commit", text(s->program_commit));
-    set(out, "compiler", text(s->compiler));
+    set(out, "program_version", json_value_text(s->program_version));
+    set(out, "program_commit", json_value_text(s->program_commit));
+    set(out, "compiler", json_value_text(s->compiler));
     set_design(out, s);
     set(out, "samples", json_integer(s->samples));
-    set(out, "clock_mean_mhz", number(s->clock_mean_mhz));
-    set(out, "clock_low_mhz", number(s->clock_low));
-    set(out, "clock_high_mhz", number(s->clock_high));
-    set(out, "temperature_high_c", number(s->temperature_high_c));
-    set(out, "power_mean_w", number(s->power_mean_w));
+    set(out, "clock_mean_mhz", json_value_number(s->clock_mean_mhz));
+    set(out, "clock_low_mhz", json_value_number(s->clock_low));
+    set(out, "clock_high_mhz", json_value_number(s->clock_high));
+    set(out, "temperature_high_c", json_value_number(s->temperature_high_c));
+    set(out, "power_mean_w", json_value_number(s->power_mean_w));
     set(out, "sensors_missing", text_or_null(s->sensors_missing));
     set(out, "control", control_json(s));
     set(out, "drift", drift_json(s));
@@ -337,9 +314,9 @@ static json_t *evals_json(const report_run *run)
         const report_eval *e = &run->evals[i];
         json_t *eval = json_object();
         set(eval, "step", json_integer(e->step));
-        set(eval, "val_loss", number(e->val_loss));
+        set(eval, "val_loss", json_value_number(e->val_loss));
         set(eval, "val_tokens", json_integer(e->val_tokens));
-        set(eval, "train_time_ms", number(e->train_time_ms));
+        set(eval, "train_time_ms", json_value_number(e->train_time_ms));
         json_array_append_new(out, eval);
     }
     return out;
@@ -348,17 +325,17 @@ static json_t *evals_json(const report_run *run)
 static json_t *provenance_json(const report_run *run)
 {
     json_t *out = json_object();
-    set(out, "program_version", text(run->program_version));
-    set(out, "program_commit", text(run->program_commit));
-    set(out, "compiler", text(run->compiler));
+    set(out, "program_version", json_value_text(run->program_version));
+    set(out, "program_commit", json_value_text(run->program_commit));
+    set(out, "compiler", json_value_text(run->compiler));
     set(out, "libraries", text_or_null(run->libraries));
     set(out, "isa", text_or_null(run->isa));
     set(out, "precision_note", text_or_null(run->precision_note));
-    set(out, "train_data", text(run->train_data));
-    set(out, "val_data", text(run->val_data));
+    set(out, "train_data", json_value_text(run->train_data));
+    set(out, "val_data", json_value_text(run->val_data));
     set(out, "train_data_hash", text_or_null(run->train_data_hash));
     set(out, "val_data_hash", text_or_null(run->val_data_hash));
-    set(out, "gemm_peak_flops_per_s", number(run->gemm_peak_flops_per_s));
+    set(out, "gemm_peak_flops_per_s", json_value_number(run->gemm_peak_flops_per_s));
     return out;
 }
 
@@ -369,11 +346,11 @@ static json_t *run_json(const report_data *data, const report_run *run)
     set(out, "config", config_name(data, run->config));
     set(out, "replicate", json_integer(run->replicate));
     set(out, "attempt", json_integer(run->attempt));
-    set(out, "status", text(run->status));
+    set(out, "status", json_value_text(run->status));
     set(out, "message", text_or_null(run->message));
     set(out, "machine", index_or_null(run->machine));
-    set(out, "backend", text(run->backend));
-    set(out, "precision", text(run->precision));
+    set(out, "backend", json_value_text(run->backend));
+    set(out, "precision", json_value_text(run->precision));
     set(out, "threads", json_integer(run->threads));
     set(out, "seed", json_integer(run->seed));
     set(out, "batch_size", json_integer(run->batch_size));
@@ -384,11 +361,11 @@ static json_t *run_json(const report_data *data, const report_run *run)
     set(out, "steps_done", json_integer(run->steps_done));
     set(out, "warmup_steps", json_integer(run->warmup_steps));
     set(out, "timed_steps", json_integer(run->n_timed));
-    set(out, "step_avg_ms", number(run->step_avg_ms));
-    set(out, "step_median_ms", number(run->step_median_ms));
-    set(out, "final_val_loss", number(run->final_val_loss));
-    set(out, "best_val_loss", number(run->best_val_loss));
-    set(out, "peak_memory_bytes", number(run->peak_memory_bytes));
+    set(out, "step_avg_ms", json_value_number(run->step_avg_ms));
+    set(out, "step_median_ms", json_value_number(run->step_median_ms));
+    set(out, "final_val_loss", json_value_number(run->final_val_loss));
+    set(out, "best_val_loss", json_value_number(run->best_val_loss));
+    set(out, "peak_memory_bytes", json_value_number(run->peak_memory_bytes));
     set(out, "evals", evals_json(run));
     set(out, "provenance", provenance_json(run));
     return out;
@@ -416,7 +393,7 @@ static json_t *report_json(const report_data *data)
         json_array_append_new(runs, run_json(data, &data->runs[i]));
     }
     set(out, "schema_version", json_integer(REPORT_JSON_VERSION));
-    set(out, "database", text(data->db_path));
+    set(out, "database", json_value_text(data->db_path));
     set(out, "suite", suite_json(data));
     set(out, "rule", rule_json());
     set(out, "machines", machines);
@@ -431,7 +408,7 @@ gb_status report_write_json(const report_data *data, FILE *out, gb_error *err)
 {
     json_t *root = report_json(data);
     bool whole = json_object_size(root) == 9;
-    int failed = whole ? json_dumpf(root, out, JSON_INDENT(1)) : 0;
+    int failed = whole ? json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : 0;
     json_decref(root);
     if (!whole) {
         return gb_fail(err, GB_ERR_OOM, "no memory for report.json");
