@@ -194,7 +194,7 @@ gb_status figure_data_write_loss_ratio(const report_data *data, const char *dir,
 enum { DRIFT_PANELS = 4 }; /* sessions drawn, the newest ones */
 
 typedef struct drift_range {
-    double low, high, minutes;
+    double low, high, longest;
 } drift_range;
 
 /* Each arm's burst against the arm's own median, as logarithms: the extremes of one block. */
@@ -226,15 +226,32 @@ static gb_status median_of(const double *x, size_t n, double *scratch, double *o
 /* The trend turns about the middle of the session, where all its slopes meet. */
 static void write_trend(FILE *out, const speed_session *s, double middle, double level, int64_t b)
 {
-    const stats_interval *t = &s->drift.per_hour;
-    double h = s->hours[b] - middle;
-    double one = level + log1p(t->low) * h, other = level + log1p(t->high) * h;
-    fprintf(out, "\t%.8g\t%.8g\t%.8g\n", 100 * expm1(level + log1p(t->value) * h),
+    const stats_interval *t = &s->drift.total;
+    double part = (s->hours[b] - middle) / s->drift.hours; /* of the session */
+    double one = level + log1p(t->low) * part, other = level + log1p(t->high) * part;
+    fprintf(out, "\t%.8g\t%.8g\t%.8g\n", 100 * expm1(level + log1p(t->value) * part),
             100 * expm1(fmin(one, other)), 100 * expm1(fmax(one, other)));
 }
 
-static gb_status write_session(FILE *out, const speed_session *s, double *scratch, double *medians,
-                               drift_range *range, gb_error *err)
+/* What time is counted in: hours per unit. */
+typedef struct time_unit {
+    const char *name;
+    double hours;
+} time_unit;
+
+static time_unit unit_choose(const report_data *data, int panels)
+{
+    double longest = 0;
+    for (int i = 0; i < panels; i++) {
+        longest = fmax(longest, data->speeds->sessions[i].drift.hours);
+    }
+    return longest > 3          ? (time_unit){"hours", 1}
+           : longest > 3.0 / 60 ? (time_unit){"minutes", 1.0 / 60}
+                                : (time_unit){"seconds", 1.0 / 3600};
+}
+
+static gb_status write_session(FILE *out, const speed_session *s, time_unit unit, double *scratch,
+                               double *medians, drift_range *range, gb_error *err)
 {
     const size_t n = (size_t)s->blocks;
     double middle, level;
@@ -249,19 +266,19 @@ static gb_status write_session(FILE *out, const speed_session *s, double *scratc
         if (low > high || !isfinite(s->drift_effects[b])) {
             continue;
         }
-        fprintf(out, "%lld\t%.8g\t%.8g\t%.8g\t%.8g", (long long)b + 1, 60 * s->hours[b],
+        fprintf(out, "%lld\t%.8g\t%.8g\t%.8g\t%.8g", (long long)b + 1, s->hours[b] / unit.hours,
                 100 * expm1(s->drift_effects[b]), 100 * expm1(low), 100 * expm1(high));
         write_trend(out, s, middle, level, b);
         range->low = fmin(range->low, 100 * expm1(low));
         range->high = fmax(range->high, 100 * expm1(high));
-        range->minutes = fmax(range->minutes, 60 * s->hours[b]);
+        range->longest = fmax(range->longest, s->hours[b] / unit.hours);
     }
     fprintf(out, "\n\n");
     return GB_OK;
 }
 
-static gb_status write_sessions(const report_data *data, FILE *out, int panels, drift_range *range,
-                                gb_error *err)
+static gb_status write_sessions(const report_data *data, FILE *out, int panels, time_unit unit,
+                                drift_range *range, gb_error *err)
 {
     for (int i = 0; i < panels; i++) {
         const speed_session *s = &data->speeds->sessions[i];
@@ -269,7 +286,7 @@ static gb_status write_sessions(const report_data *data, FILE *out, int panels, 
         if (!scratch) {
             return gb_fail(err, GB_ERR_OOM, "no memory for %lld blocks", (long long)s->blocks);
         }
-        gb_status status = write_session(out, s, scratch, scratch + s->blocks, range, err);
+        gb_status status = write_session(out, s, unit, scratch, scratch + s->blocks, range, err);
         free(scratch);
         GB_TRY(status);
     }
@@ -282,18 +299,20 @@ gb_status figure_data_write_drift(const report_data *data, const char *dir, FILE
     int sessions = data->speeds ? data->speeds->n_sessions : 0;
     int panels = sessions < DRIFT_PANELS ? sessions : DRIFT_PANELS;
     drift_range range = {-0.5, 0.5, 0};
+    time_unit unit = unit_choose(data, panels);
     FILE *out = figure_file_open(dir, "data/drift.tsv", err);
     if (!out) {
         return GB_ERR_IO;
     }
-    fprintf(out, "# a block of lines per session: block\tminutes\teffect_percent\tlowest_config"
+    fprintf(out, "# a block of lines per session: block\ttime\teffect_percent\tlowest_config"
                  "\thighest_config\ttrend\ttrend_low\ttrend_high\n");
-    gb_status status = write_sessions(data, out, panels, &range, err);
+    gb_status status = write_sessions(data, out, panels, unit, &range, err);
     gb_status closed = figure_file_close(out, dir, "data/drift.tsv", err);
-    double pad = 0.05 * (range.high - range.low), minutes = range.minutes > 0 ? range.minutes : 1;
-    fprintf(settings, "drift_panels = %d\ndrift_minutes = %.10g\n", panels, minutes);
+    double pad = 0.05 * (range.high - range.low), longest = range.longest > 0 ? range.longest : 1;
+    fprintf(settings, "drift_panels = %d\ndrift_longest = %.10g\ndrift_unit = '%s'\n", panels,
+            longest, unit.name);
     fprintf(settings, "drift_low = %.10g\ndrift_high = %.10g\n", range.low - pad, range.high + pad);
-    figure_ticks_write(settings, "drift_x_ticks", figure_ticks_make(0, minutes, 7), false);
+    figure_ticks_write(settings, "drift_x_ticks", figure_ticks_make(0, longest, 7), false);
     figure_ticks_write(settings, "drift_y_ticks",
                        figure_ticks_make(range.low - pad, range.high + pad, 6), false);
     return status != GB_OK ? status : closed;

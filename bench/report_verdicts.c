@@ -56,12 +56,11 @@ static bool arm_is_ok(const speed_arm *arm)
     return strcmp(arm->status, "ok") == 0;
 }
 
-/* The config that the row is held against; -1: unknown. */
-static int baseline_config(const report_data *data, const report_verdict *row)
+/* The config that the row is held against (`e`: its entry, or NULL); -1: unknown. */
+static int baseline_config(const report_data *data, const report_entry *e)
 {
-    if (row->entry >= 0) {
-        int baseline = data->entries[row->entry].baseline;
-        return baseline >= 0 ? data->entries[baseline].config : -1;
+    if (e) {
+        return e->baseline >= 0 ? data->entries[e->baseline].config : -1;
     }
     for (int c = 0; c < data->n_configs; c++) {
         if (data->configs[c].is_baseline) {
@@ -81,7 +80,7 @@ static void speed_judge(const report_data *data, report_verdict *row)
         return;
     }
     const speed_arm *base = &row->session->arms[row->session->baseline];
-    int wanted = baseline_config(data, row);
+    int wanted = baseline_config(data, e);
     if (row->is_baseline || row->arm == base || !arm_is_ok(row->arm) ||
         (wanted >= 0 && base->config != wanted)) {
         return;

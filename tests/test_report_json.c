@@ -195,7 +195,8 @@ static void test_missing_and_hostile(void **state)
     assert_true(json_is_null(json_object_get(json_object_get(loss, "change"), "low")));
     assert_true(json_is_null(json_object_get(result, "mfu"))); /* no peak was measured */
     assert_true(json_is_false(json_object_get(json_object_get(result, "speed"), "judged")));
-    assert_string_equal(text_at(json_array_get(results, 6), "label"), "&amp;&lt; ]]> --> \xef\xbf\xbd\xef\xbf\xbd");
+    assert_string_equal(text_at(json_array_get(results, 6), "label"),
+                        "&amp;&lt; ]]> --> \xef\xbf\xbd\xef\xbf\xbd");
     json_decref(root);
     report_data_free(data);
     path_remove(path);
