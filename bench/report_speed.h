@@ -49,7 +49,6 @@ typedef struct speed_session {
     double *drift_effects; /* of each block, as a log ratio */
     noise_control aa;      /* n = 0: no control */
     drift drift;
-    int64_t widened;      /* blocks that some arm was slower in than its outlier limit */
     double needed_blocks; /* to find a true 1 % with 90 % power, one of the session's configs */
 } speed_session;
 

@@ -340,6 +340,50 @@ static void test_what_cannot_be_judged(void **state)
     unlink(path);
 }
 
+static void test_sessions_of_two_machines(void **state)
+{
+    (void)state;
+    char path[64];
+    path_make(path, sizeof path);
+    const fake_db fake = {path, NULL, 2, 1, 40, false, false, false, false};
+    fake_db_make(&fake);
+    fake_db_add_timing(&fake, 10, false);
+    fake_db_add_timing(&fake, 12, false);
+    report_data *data = read_ok(path);
+    assert_int_equal(data->speeds->n_sessions, 1); /* the newer one has all that the older has */
+    assert_int_equal(data->verdicts->rows[1].session->blocks, 12);
+    report_data_free(data);
+    sql(path, "INSERT INTO machine VALUES (2,'g','other','Linux','x',2,1,'x','');"
+              "UPDATE timing SET machine_id = 2 WHERE blocks_done = 12");
+    data = read_ok(path); /* the runs are on machine 1, and so is the older session */
+    assert_int_equal(data->speeds->n_sessions, 2);
+    assert_int_equal(data->verdicts->rows[1].session->blocks, 10);
+    assert_true(data->verdicts->rows[1].speed_judged);
+    report_data_free(data);
+    unlink(path);
+}
+
+/* The baseline alone: nothing to judge, but its session says how noisy the machine is. */
+static void test_baseline_alone(void **state)
+{
+    (void)state;
+    char path[64];
+    path_make(path, sizeof path);
+    const fake_db fake = {path, NULL, 1, 1, 40, false, false, false, false};
+    fake_db_make(&fake);
+    fake_db_add_timing(&fake, 10, false);
+    report_data *data = read_ok(path);
+    assert_int_equal(data->speeds->n_sessions, 1);
+    assert_int_equal(data->speeds->sessions[0].aa.n, 10);
+    assert_true(data->entries[0].pace.interleaved && !data->verdicts->rows[0].speed_judged);
+    char *text = markdown_of(report_write_verdicts, data);
+    check_has(text, "Noise floor: ");
+    assert_null(strstr(text, "no verdict on speed"));
+    free(text);
+    report_data_free(data);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +391,8 @@ int main(void)
         cmocka_unit_test(test_speeds_by_hand),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_what_cannot_be_judged),
+        cmocka_unit_test(test_sessions_of_two_machines),
+        cmocka_unit_test(test_baseline_alone),
     };
     return cmocka_run_group_tests_name("report_verdicts", tests, NULL, NULL);
 }
