@@ -289,7 +289,7 @@ static int fake_double_compare(const void *a, const void *b)
 static void fake_burst(store *s, fake_session *session, int arm, int config, int block, int blocks,
                        double weather)
 {
-    double began_s = session->now_s, sorted[FAKE_TIMED], sum = 0;
+    double began_s = session->now_s, sorted[FAKE_TIMED] = {0}, sum = 0;
     double level =
         fake_step_ms(config) * (1 + 0.02 * block / blocks) * weather * (1 + 0.003 * fake_normal());
     for (int k = 0; k < FAKE_LEAD + FAKE_TIMED; k++) {
