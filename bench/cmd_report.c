@@ -18,7 +18,8 @@ gb_status cmd_report(int argc, char **argv, gb_error *err)
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     const cli_command command = {
         "gptbench report [options] -o DIR",
-        "Writes DIR/index.html (one file, to be read anywhere), DIR/report.md, DIR/results.tsv and "
+        "Writes DIR/index.html (one file, to be read anywhere), DIR/report.md, DIR/results.tsv, "
+        "DIR/report.json and "
         "figures in SVG and PNG with the data and gnuplot scripts that they are drawn from.",
         options,
         0,

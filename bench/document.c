@@ -30,6 +30,7 @@ static const char page_head[] =
     "tbody tr:nth-child(even) { background: var(--stripe) }\n"
     "th { border-bottom: 2px solid var(--soft); white-space: normal; vertical-align: bottom;"
     " min-width: 4.5em }\n"
+    "td:not(.number):not(:first-child) { white-space: normal; min-width: 7em }\n"
     ".number { text-align: right }\n"
     "th:first-child, td:first-child { position: sticky; left: 0; background: var(--page) }\n"
     "figure { margin: 1.5rem 0 }\n"

@@ -11,7 +11,6 @@
 #include "bench/pareto.h"
 
 #define FONT_PX 14.0 /* of every figure; plots/style.gp */
-#define CHAR_PX 8.1  /* a wide guess of a character's mean width at that size */
 
 typedef struct range {
     double low, high;
@@ -34,7 +33,7 @@ static double labels_width_px(const report_data *data)
         int width = figure_label_make(data->entries[i].label).width;
         widest = width > widest ? width : widest;
     }
-    return widest * CHAR_PX;
+    return widest * FIGURE_CHAR_PX;
 }
 
 static void write_entries(const report_data *data, FILE *out)
@@ -74,7 +73,7 @@ static int speed_width(bool numbered)
 
 static bool speed_has(const report_entry *entry)
 {
-    return isfinite(entry->val_loss.value) && isfinite(entry->tokens_per_s.value);
+    return isfinite(entry->val_loss.value) && isfinite(entry->pace.tokens_per_s.value);
 }
 
 /* "d12_mlp3x, 97 %": how sure its place on the front is. One seed tells nothing of that. */
@@ -104,11 +103,11 @@ static speed_plot speed_plan(const report_data *data)
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
         if (speed_has(e)) {
-            range_add(&x, e->tokens_per_s.value);
+            range_add(&x, e->pace.tokens_per_s.value);
             range_add(&y, e->val_loss.value);
-            range_add(&x_wide, e->tokens_per_s.value);
-            range_add(&x_wide, e->tokens_per_s.low);
-            range_add(&x_wide, e->tokens_per_s.high);
+            range_add(&x_wide, e->pace.tokens_per_s.value);
+            range_add(&x_wide, e->pace.tokens_per_s.low);
+            range_add(&x_wide, e->pace.tokens_per_s.high);
             range_add(&y_wide, e->val_loss.value);
             range_add(&y_wide, e->val_loss.low);
             range_add(&y_wide, e->val_loss.high);
@@ -121,7 +120,7 @@ static speed_plot speed_plan(const report_data *data)
     plot.x = speed_axis(x, x_wide);
     plot.y = speed_axis(y, y_wide);
     plot.x.low = fmax(plot.x.low, 0);
-    double legend = plot.numbered ? labels_width_px(data) + SHARE_CHARS * CHAR_PX + 75 : 25;
+    double legend = plot.numbered ? labels_width_px(data) + SHARE_CHARS * FIGURE_CHAR_PX + 75 : 25;
     plot.frame = (figure_box){105, 72, speed_width(plot.numbered) - legend, SPEED_HEIGHT - 20};
     return plot;
 }
@@ -151,13 +150,15 @@ static void speed_place(const report_data *data, const speed_plot *plot, figure_
         if (speed_has(e)) {
             double chars = plot->numbered ? (i >= 9 ? 2 : 1) : speed_label_make(e).width;
             points[n++] = (figure_point){
-                .x = pixel_x(plot, e->tokens_per_s.value),
+                .x = pixel_x(plot, e->pace.tokens_per_s.value),
                 .y = pixel_y(plot, e->val_loss.value),
-                .low_x = pixel_x(plot, or_value(e->tokens_per_s.low, e->tokens_per_s.value, 0)),
-                .high_x = pixel_x(plot, or_value(e->tokens_per_s.high, e->tokens_per_s.value, 1e9)),
+                .low_x = pixel_x(plot,
+                                 or_value(e->pace.tokens_per_s.low, e->pace.tokens_per_s.value, 0)),
+                .high_x = pixel_x(
+                    plot, or_value(e->pace.tokens_per_s.high, e->pace.tokens_per_s.value, 1e9)),
                 .low_y = pixel_y(plot, or_value(e->val_loss.low, e->val_loss.value, 0)),
                 .high_y = pixel_y(plot, or_value(e->val_loss.high, e->val_loss.value, 0)),
-                .width = chars * CHAR_PX,
+                .width = chars * FIGURE_CHAR_PX,
             };
         }
     }
@@ -182,12 +183,13 @@ static void write_speed(const report_data *data, const speed_plot *plot, FILE *o
         speed_label label = speed_label_make(e);
         char number[16];
         snprintf(number, sizeof number, "%d", i + 1);
-        double x = e->tokens_per_s.value, y = e->val_loss.value;
+        double x = e->pace.tokens_per_s.value, y = e->val_loss.value;
         /* the leader ends at the nearest point of the text's middle line */
         double near_x = fmin(fmax(p->x, p->label_x), p->label_x + p->width);
         fprintf(out, "%d\t%s\t%.10g\t%.10g\t%.10g\t%.10g\t%.10g\t%.10g\t%d\t%d\t%.10g\t%.10g",
-                i + 1, plot->numbered ? number : label.text, x, or_value(e->tokens_per_s.low, x, 0),
-                or_value(e->tokens_per_s.high, x, 10 * plot->x.high), y,
+                i + 1, plot->numbered ? number : label.text, x,
+                or_value(e->pace.tokens_per_s.low, x, 0),
+                or_value(e->pace.tokens_per_s.high, x, 10 * plot->x.high), y,
                 or_value(e->val_loss.low, y, 0), or_value(e->val_loss.high, y, 0), figure_color(i),
                 figure_point_type(i), plot->x.low + (p->label_x - plot->frame.left) * unit_x,
                 plot->y.low + (p->label_y - plot->frame.bottom) * unit_y);
@@ -198,8 +200,8 @@ static void write_speed(const report_data *data, const speed_plot *plot, FILE *o
 
 static int by_speed(const void *a, const void *b)
 {
-    double x = (*(const report_entry *const *)a)->tokens_per_s.value;
-    double y = (*(const report_entry *const *)b)->tokens_per_s.value;
+    double x = (*(const report_entry *const *)a)->pace.tokens_per_s.value;
+    double y = (*(const report_entry *const *)b)->pace.tokens_per_s.value;
     return (x > y) - (x < y);
 }
 
@@ -220,8 +222,9 @@ static gb_status write_front(const report_data *data, const speed_plot *plot, FI
     qsort(front, n, sizeof *front, by_speed);
     fprintf(out, "# tokens_per_s\tval_loss\n");
     for (size_t i = 0; i < n; i++) {
-        double x = front[i]->tokens_per_s.value, y = front[i]->val_loss.value;
-        fprintf(out, "%.10g\t%.10g\n", i == 0 ? plot->x.low : front[i - 1]->tokens_per_s.value, y);
+        double x = front[i]->pace.tokens_per_s.value, y = front[i]->val_loss.value;
+        fprintf(out, "%.10g\t%.10g\n", i == 0 ? plot->x.low : front[i - 1]->pace.tokens_per_s.value,
+                y);
         fprintf(out, "%.10g\t%.10g\n", x, y);
         if (i + 1 == n) {
             fprintf(out, "%.10g\t%.10g\n", x, plot->y.high);
@@ -410,6 +413,9 @@ static gb_status write_all(const report_data *data, const char *dir, FILE *setti
     GB_TRY(figure_file_close(out, dir, "data/entries.tsv", err));
     GB_TRY(write_speed_files(data, dir, settings, err));
     GB_TRY(write_loss_files(data, dir, settings, err));
+    GB_TRY(figure_data_write_speed_ratio(data, dir, settings, err));
+    GB_TRY(figure_data_write_loss_ratio(data, dir, settings, err));
+    GB_TRY(figure_data_write_drift(data, dir, settings, err));
     GB_TRY(figure_data_write_step_avg(data, dir, settings, err));
     GB_TRY(figure_data_write_step_times(data, dir, settings, err));
     GB_TRY(figure_data_write_op_time(data, dir, settings, err));

@@ -40,6 +40,16 @@ gb_status figure_data_write_timeline(const report_data *data, const char *dir, F
 /* Whether any config has the ops of a step one by one. */
 bool figure_data_has_timeline(const report_data *data);
 
+/* figure_data_verdict.c */
+gb_status figure_data_write_speed_ratio(const report_data *data, const char *dir, FILE *settings,
+                                        gb_error *err);
+gb_status figure_data_write_loss_ratio(const report_data *data, const char *dir, FILE *settings,
+                                       gb_error *err);
+gb_status figure_data_write_drift(const report_data *data, const char *dir, FILE *settings,
+                                  gb_error *err);
+/* Whether any loss can be held against a baseline's. */
+bool figure_data_has_loss_ratio(const report_data *data);
+
 /* The colour of an op in op_time, for figures beside it. */
 int figure_op_color(const report_data *data, const char *op);
 

@@ -6,6 +6,7 @@
 #include "bench/figure_data.h"
 #include "bench/figure_layout.h"
 #include "bench/numbers.h"
+#include "bench/report_verdicts.h"
 #include "kernels/backend.h"
 
 static figure_label entry_label(const report_data *data, int i)
@@ -28,13 +29,18 @@ gb_status figure_data_write_step_avg(const report_data *data, const char *dir, F
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
         const report_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
-        double avg = e->step_avg_ms.value, low = e->step_avg_ms.low, high = e->step_avg_ms.high;
+        double avg = e->pace.step_avg_ms.value, low = e->pace.step_avg_ms.low,
+               high = e->pace.step_avg_ms.high;
         double predicted =
-            base && base != e ? base->step_avg_ms.value * (1 + e->flops_fraction) : NAN;
+            base && base != e ? base->pace.step_avg_ms.value * (1 + e->flops_fraction) : NAN;
         char text[64] = "", prediction[64] = "";
         if (base && base != e) {
+            const report_verdict *row = report_verdict_of(data, i);
             snprintf(text, sizeof text, ", %s",
-                     number_percent_signed(avg / base->step_avg_ms.value - 1).text);
+                     number_percent_signed(row->speed_judged
+                                               ? row->speed.change.value
+                                               : avg / base->pace.step_avg_ms.value - 1)
+                         .text);
             snprintf(prediction, sizeof prediction, "FLOPs say %s",
                      number_percent_signed(e->flops_fraction).text);
         }
@@ -367,6 +373,34 @@ static double write_ops(const report_data *data, const op_group *group, FILE *ou
     return widest;
 }
 
+/* The whole bar, with its t interval over replicates where there are two or more. */
+static gb_status write_op_totals(const report_data *data, const char *dir, gb_error *err)
+{
+    double *totals = malloc(((size_t)data->n_runs + 1) * sizeof *totals);
+    FILE *out = totals ? figure_file_open(dir, "data/op_total.tsv", err) : NULL;
+    if (!out) {
+        free(totals);
+        return totals ? GB_ERR_IO : gb_fail(err, GB_ERR_OOM, "no memory for the ops");
+    }
+    fprintf(out, "# row\tms_per_step\tlow\thigh\n");
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *e = &data->entries[i];
+        size_t n = 0;
+        for (int r = 0; r < e->n_runs; r++) {
+            double sum = 0;
+            for (int64_t k = 0; k < e->runs[r]->n_ops; k++) {
+                sum += e->runs[r]->ops[k].time_ms;
+            }
+            totals[n] = sum;
+            n += e->runs[r]->n_ops > 0;
+        }
+        stats_interval x = stats_mean_interval(totals, n, 0.95);
+        fprintf(out, "%d\t%.8g\t%.8g\t%.8g\n", i + 1, x.value, x.low, x.high);
+    }
+    free(totals);
+    return figure_file_close(out, dir, "data/op_total.tsv", err);
+}
+
 gb_status figure_data_write_op_time(const report_data *data, const char *dir, FILE *settings,
                                     gb_error *err)
 {
@@ -378,6 +412,7 @@ gb_status figure_data_write_op_time(const report_data *data, const char *dir, FI
     double widest = write_ops(data, &group, out);
     widest = widest > 0 ? widest : 1;
     GB_TRY(figure_file_close(out, dir, "data/op_time.tsv", err));
+    GB_TRY(write_op_totals(data, dir, err));
     out = figure_file_open(dir, "data/op_legend.tsv", err);
     if (!out) {
         return GB_ERR_IO;

@@ -18,6 +18,7 @@ bool figure_color_is_dark(int color);
 /* A name as it may stand in a data file and in a figure: valid UTF-8, no quotes, backslashes or
  * control characters (gnuplot gives them a meaning), at most FIGURE_LABEL_MAX characters with an
  * ellipsis in the middle. */
+#define FIGURE_CHAR_PX   8.1 /* a wide guess of a character's mean width at the figures' size */
 #define FIGURE_LABEL_MAX 34
 typedef struct figure_label {
     char text[4 * FIGURE_LABEL_MAX + 8];

@@ -11,6 +11,7 @@
 #include "bench/gnuplot.h"
 #include "bench/ledger.h"
 #include "bench/report_sensors.h"
+#include "bench/report_verdicts.h"
 #include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
 
 const figure figure_list[FIGURE_COUNT] = {
@@ -28,8 +29,37 @@ const figure figure_list[FIGURE_COUNT] = {
      "are means over replicates, bands reach from the lowest to the highest replicate. The first "
      "steps, where the loss falls from its start, lie above the frame.",
      false},
+    {"speed_ratio", "Speed against the baseline",
+     "Change of the step time, block by block against the baseline: point and 95 % interval of "
+     "that "
+     "config alone. Left of 0 is faster. Grey band: half a per cent either way, which counts as "
+     "the "
+     "same. Read off: an interval wholly outside of the band is a difference, one wholly inside is "
+     "none, one across an edge is unclear; the word beside it also corrects for the number of "
+     "configs. Diamonds: what exact FLOPs alone would predict. Last line: the baseline timed a "
+     "second "
+     "time; dashed lines: as much as it differs from itself, and nothing smaller is called real.",
+     false},
+    {"loss_ratio", "Loss against the baseline",
+     "Left: change of the final validation loss over paired replicates, with the 95 % t interval "
+     "of "
+     "that config alone; left of 0 is better. Grey band: half a per cent either way. A point "
+     "without "
+     "an interval stands on one replicate and decides nothing. An interval may leave the frame. "
+     "Right: exact FLOPs per token against the baseline's: what that loss costs.",
+     false},
+    {"drift", "The machine during the timing",
+     "Points: how much slower or faster than its typical self a block was, the median over all "
+     "configs; bars: from the config least to the one most affected. Line and band: the trend with "
+     "its 95 % interval. All configs of a block share its weather, so the ratios hold none of it: "
+     "what to look for are bars that are long against the differences that matter, and a trend "
+     "that "
+     "has not come to rest.",
+     false},
     {"step_avg", "Time per step against the baseline",
-     "Filled bars: measured step_avg with its 95 % interval. Pale bars: the baseline's time scaled "
+     "Filled bars: measured step_avg with its 95 % interval, from interleaved timing where there "
+     "is "
+     "any. Pale bars: the baseline's time scaled "
      "by exact FLOPs per token, which is what the step would take if FLOPs were all that counts.",
      false},
     {"step_times", "Distribution of step times",
@@ -41,7 +71,9 @@ const figure figure_list[FIGURE_COUNT] = {
     {"op_time", "Where a step's time goes",
      "Per op over all layers, forward, backward and update, from the profiled steps; "
      "\"unattributed\" "
-     "is what the ops do not account for. Small ops are gathered under \"other\".",
+     "is what the ops do not account for. Small ops are gathered under \"other\". The line across "
+     "a "
+     "bar's end is the 95 % interval of the whole, over replicates where there are two or more.",
      true},
     {"waterfall", "From the baseline's step to another's",
      "How the profiled step of a config differs from the baseline's: op by op, largest difference "
@@ -97,6 +129,12 @@ bool figure_has_data(const report_data *data, const figure *f)
     }
     if (strcmp(f->name, "speed_loss") == 0 || strcmp(f->name, "loss_curves") == 0) {
         return loss;
+    }
+    if (strcmp(f->name, "speed_ratio") == 0 || strcmp(f->name, "drift") == 0) {
+        return report_verdicts_any_session(data);
+    }
+    if (strcmp(f->name, "loss_ratio") == 0) {
+        return figure_data_has_loss_ratio(data);
     }
     if (strcmp(f->name, "op_time") == 0) {
         return ops;

@@ -11,7 +11,7 @@ typedef struct figure {
     bool of_why;         /* stands in the section on where the time goes */
 } figure;
 
-enum { FIGURE_COUNT = 10 };
+enum { FIGURE_COUNT = 13 };
 extern const figure figure_list[FIGURE_COUNT];
 
 /* Whether there is anything to draw: at least one finished run with timed steps, for op_time a

@@ -64,6 +64,7 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     char title[256];
     snprintf(title, sizeof title, "gptbench: %s", data->suite_name);
     document_begin(doc, title);
+    GB_TRY(report_write_verdicts(doc, data, err));
     GB_TRY(report_write_answer(doc, data, err));
     GB_TRY(report_write_results(doc, data, err));
     GB_TRY(report_write_budgets(doc, data, err));
@@ -79,20 +80,36 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     return GB_OK;
 }
 
+/* One that is written whole by one function. */
+typedef gb_status (*data_writer)(const report_data *data, FILE *out, gb_error *err);
+
+static gb_status write_data_file(const report_data *data, const char *dir, const char *name,
+                                 data_writer writer, gb_error *err)
+{
+    FILE *out = figure_file_open(dir, name, err);
+    if (!out) {
+        return GB_ERR_IO;
+    }
+    gb_status status = writer(data, out, err);
+    gb_status closed = figure_file_close(out, dir, name, status == GB_OK ? err : NULL);
+    return status != GB_OK ? status : closed;
+}
+
 static gb_status write_files(const report_data *data, const char *dir, gb_status drawn,
                              const char *reason, gb_error *err)
 {
     document doc = {.dir = dir};
     gb_status status = GB_ERR_IO, closed;
-    FILE *tsv = NULL;
     if (!(doc.markdown = figure_file_open(dir, "report.md", err)) ||
-        !(doc.html = figure_file_open(dir, "index.html", err)) ||
-        !(tsv = figure_file_open(dir, "results.tsv", err))) {
+        !(doc.html = figure_file_open(dir, "index.html", err))) {
         goto close;
     }
     status = write_document(&doc, data, drawn, reason, err);
     if (status == GB_OK) {
-        status = report_write_tsv(data, tsv, err);
+        status = write_data_file(data, dir, "results.tsv", report_write_tsv, err);
+    }
+    if (status == GB_OK) {
+        status = write_data_file(data, dir, "report.json", report_write_json, err);
     }
 close:
     if (doc.markdown) {
@@ -101,10 +118,6 @@ close:
     }
     if (doc.html) {
         closed = figure_file_close(doc.html, dir, "index.html", err);
-        status = status != GB_OK ? status : closed;
-    }
-    if (tsv) {
-        closed = figure_file_close(tsv, dir, "results.tsv", err);
         status = status != GB_OK ? status : closed;
     }
     return status;

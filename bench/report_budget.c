@@ -6,11 +6,13 @@
 #include "bench/numbers.h"
 #include "bench/pareto.h"
 #include "bench/report.h"
+#include "bench/report_verdicts.h"
 
 /* ---- curves of an entry ---- */
 
-/* One allocation holds the runs and, behind them, their validations. NULL without memory. */
-static budget_run *runs_make(const report_data *data, const report_entry *entry)
+/* One allocation holds the runs and, behind them, their validations. `interleaved`: a step takes
+ * what it took in interleaved timing, else what it took in the run. NULL without memory. */
+static budget_run *runs_make(const report_data *data, const report_entry *entry, bool interleaved)
 {
     size_t n_evals = 0;
     for (int r = 0; r < entry->n_runs; r++) {
@@ -21,12 +23,14 @@ static budget_run *runs_make(const report_data *data, const report_entry *entry)
     budget_eval *evals = runs ? (budget_eval *)(runs + entry->n_runs + 1) : NULL;
     for (int r = 0; runs && r < entry->n_runs; r++) {
         const report_run *run = entry->runs[r];
-        runs[r] = (budget_run){.replicate = run->replicate,
-                               .evals = evals,
-                               .n_evals = (int)run->n_evals,
-                               .tokens_per_step = (double)run->tokens_per_step,
-                               .flops_per_token = data->configs[entry->config].flops_per_token,
-                               .seconds_per_step = run->step_avg_ms / 1000};
+        runs[r] = (budget_run){
+            .replicate = run->replicate,
+            .evals = evals,
+            .n_evals = (int)run->n_evals,
+            .tokens_per_step = (double)run->tokens_per_step,
+            .flops_per_token = data->configs[entry->config].flops_per_token,
+            .seconds_per_step =
+                (interleaved ? entry->pace.step_avg_ms.value : run->step_avg_ms) / 1000};
         for (int64_t k = 0; k < run->n_evals; k++) {
             *evals++ = (budget_eval){(double)run->evals[k].step, run->evals[k].val_loss};
         }
@@ -37,7 +41,9 @@ static budget_run *runs_make(const report_data *data, const report_entry *entry)
 static gb_status compare(budget_comparison *out, const report_data *data, const report_entry *base,
                          const report_entry *entry, gb_error *err)
 {
-    budget_run *one = runs_make(data, entry), *other = runs_make(data, base);
+    bool interleaved = entry->pace.interleaved && base->pace.interleaved;
+    budget_run *one = runs_make(data, entry, interleaved);
+    budget_run *other = runs_make(data, base, interleaved);
     gb_status status = one && other
                            ? budget_compare(out, one, entry->n_runs, other, base->n_runs, err)
                            : gb_fail(err, GB_ERR_OOM, "no memory for the curves");
@@ -175,7 +181,7 @@ static void rows_add(table *equal, table *reach, const char *label, const budget
     table_add_cell(reach, "%d", c->reach[BUDGET_STEPS].n_pairs);
 }
 
-static const char *verdict(const stats_interval *difference)
+static const char *difference_words(const stats_interval *difference)
 {
     if (isnan(difference->low)) {
         return "one pair of replicates: no interval, so the sign may be chance";
@@ -210,11 +216,11 @@ static void sentence_add(document *doc, const report_entry *entry, const report_
     }
     document_list_item(doc, "After %s of training `%s` is at %.4f, `%s` at %.4f nats/token (%s).%s",
                        number_duration_ms(1000 * seconds->budget).text, entry->label,
-                       seconds->config, base->label, seconds->base, verdict(&seconds->difference),
-                       sooner);
+                       seconds->config, base->label, seconds->base,
+                       difference_words(&seconds->difference), sooner);
 }
 
-static void explain(document *doc)
+static void explain(document *doc, const report_data *data)
 {
     document_paragraph(
         doc,
@@ -222,12 +228,14 @@ static void explain(document *doc)
         "once both have had the same number of steps, tokens, exact FLOPs or seconds of training. "
         "The budget is what all compared runs reached: the smallest end. Between two validations a "
         "curve is read off linearly in the logarithm of the budget, beyond its end not at all. "
-        "Seconds are steps times the run's step_avg; validations cost nothing. A run that is read "
-        "off "
+        "Seconds are steps times step_avg (%s); validations cost nothing. A run that is read off "
         "before its end had not finished its warm-down: trained for just this budget it would have "
         "come lower, so at equal FLOPs and seconds the cheaper config is favoured. In parentheses "
         "95 %% "
-        "paired t intervals over the replicates that both have; one pair has none.");
+        "paired t intervals over the replicates that both have; one pair has none.",
+        report_verdicts_any_session(data)
+            ? "from interleaved timing where both configs have it, else each run's own"
+            : "each run's own");
 }
 
 static gb_status comparisons_write(document *doc, const report_data *data, table *equal,
@@ -267,7 +275,7 @@ gb_status report_write_budgets(document *doc, const report_data *data, gb_error 
     table *equal = equal_table(no_tokens), *reach = reach_table(no_tokens);
     gb_status status = comparisons_write(doc, data, equal, reach, err);
     if (status == GB_OK && table_row_count(equal) > 0) {
-        explain(doc);
+        explain(doc, data);
         status = document_table(doc, equal, err);
         if (status == GB_OK) {
             document_paragraph(doc,
@@ -284,10 +292,14 @@ gb_status report_write_budgets(document *doc, const report_data *data, gb_error 
 
 /* ---- the front ---- */
 
-/* Standard error of the logarithm of step_avg: over replicates, else over the timed steps of the
- * one run, which depend on each other: then it is too small. NAN where there is neither. */
+/* Standard error of the logarithm of step_avg: from interleaved timing where there is any; else
+ * over replicates, else over the timed steps of the one run, which depend on each other: then it is
+ * too small. NAN where there is neither. */
 static double log_speed_error(const report_entry *entry, double *scratch)
 {
+    if (entry->pace.interleaved) {
+        return entry->pace.log_error;
+    }
     size_t n = 0;
     for (int r = 0; r < entry->n_runs; r++) {
         if (entry->runs[r]->step_avg_ms > 0) {
@@ -328,7 +340,7 @@ gb_status report_data_make_front(report_data *data, gb_error *err)
         size_t used = 0;
         for (size_t i = 0; i < n; i++) {
             const report_entry *entry = &data->entries[i];
-            double speed = entry->tokens_per_s.value;
+            double speed = entry->pace.tokens_per_s.value;
             configs[i] = (pareto_config){.log_speed = speed > 0 ? log(speed) : NAN,
                                          .log_speed_error = log_speed_error(entry, scratch),
                                          .losses = losses + used,

@@ -9,7 +9,7 @@
 
 #include "bench/report_reader.h"
 #include "bench/report_sensors.h"
-#include "bench/report_speed.h"
+#include "bench/report_verdicts.h"
 #include "bench/store.h"
 #include "model/config.h"
 
@@ -283,8 +283,8 @@ static gb_status steps_read(report_reader *r, report_run *run)
 static gb_status evals_read(report_reader *r, report_run *run)
 {
     bool row;
-    GB_TRY(report_reader_open(
-        r, "SELECT step, val_loss, train_time_ms FROM eval WHERE run_id = ?1 ORDER BY step"));
+    GB_TRY(report_reader_open(r, "SELECT step, val_loss, train_time_ms, val_tokens FROM eval WHERE "
+                                 "run_id = ?1 ORDER BY step"));
     sqlite3_bind_int64(r->stmt, 1, run->run_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));
@@ -299,6 +299,7 @@ static gb_status evals_read(report_reader *r, report_run *run)
         e->step = report_read_int(r);
         e->val_loss = report_read_double(r);
         e->train_time_ms = report_read_double(r);
+        e->val_tokens = report_read_int(r);
         run->final_val_loss = e->val_loss;
         if (isfinite(e->val_loss) && !(e->val_loss >= run->best_val_loss)) {
             run->best_val_loss = e->val_loss;
@@ -315,17 +316,22 @@ static gb_status run_details_read(report_reader *r, report_run *run)
     return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
 }
 
-static gb_status all_read(report_reader *r, const char *suite_name)
+static gb_status speeds_read(report_reader *r, const char *suite_name)
 {
     GB_TRY(suite_choose(r, suite_name));
     GB_TRY(machines_read(r));
     GB_TRY(configs_read(r));
+    return speed_report_read(&r->data->speeds, r, r->data->suite_id);
+}
+
+static gb_status all_read(report_reader *r, const char *suite_name)
+{
+    GB_TRY(speeds_read(r, suite_name));
     GB_TRY(runs_read(r));
     for (int i = 0; i < r->data->n_runs; i++) {
         GB_TRY(run_details_read(r, &r->data->runs[i]));
     }
-    GB_TRY(report_sensors_read(r->data, r->db, r->err));
-    return speed_report_read(&r->data->speeds, r, r->data->suite_id);
+    return report_sensors_read(r->data, r->db, r->err);
 }
 
 gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
@@ -365,6 +371,25 @@ free_data:
     return status;
 }
 
+gb_status report_data_read_speeds(report_data **out, store *s, const char *suite_name,
+                                  gb_error *err)
+{
+    report_data *data = calloc(1, sizeof *data);
+    gb_status status = data ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for speeds");
+    if (status == GB_OK) {
+        report_reader r = {.data = data, .db = store_sqlite(s), .err = err};
+        data->db_path = store_path(s);
+        status = speeds_read(&r, suite_name);
+        sqlite3_finalize(r.stmt);
+    }
+    if (status == GB_OK) {
+        *out = data;
+    } else {
+        report_data_free(data);
+    }
+    return status;
+}
+
 void report_data_free(report_data *data)
 {
     if (!data) {
@@ -382,6 +407,7 @@ void report_data_free(report_data *data)
     for (int i = 0; i < data->n_entries; i++) {
         free(data->entries[i].runs);
     }
+    report_verdicts_free(data->verdicts);
     speed_report_free(data->speeds);
     for (int i = 0; i < data->n_texts; i++) {
         free(data->texts[i]);

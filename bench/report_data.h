@@ -10,6 +10,8 @@
 #include "bench/stats.h"
 #include "kernels/status.h"
 
+struct store;
+
 /* Strings point into the report_data that holds them and are never NULL; numbers that the database
  * does not have are NAN. */
 
@@ -40,6 +42,7 @@ typedef struct report_step {
 typedef struct report_eval {
     int64_t step; /* optimiser steps done before it */
     double val_loss, train_time_ms;
+    int64_t val_tokens;
 } report_eval;
 
 /* One row of the ledger of profiled steps, per step; never of phase `eval`. */
@@ -120,6 +123,19 @@ typedef struct report_run {
     double final_val_loss, best_val_loss;
 } report_run;
 
+/* The speed to quote of an entry: from interleaved timing where it was timed so, else what its runs
+ * took, one after the other. */
+typedef struct report_pace {
+    bool interleaved;
+    stats_interval step_avg_ms; /* 95 %: interleaved, a t interval over its bursts' means */
+    double step_median_ms;
+    int64_t n_timed;
+    stats_interval tokens_per_s;
+    double mfu;
+    double log_error; /* standard error of log(step_avg) by which it is set off from the others:
+                         interleaved, that of its ratio to the baseline (0 for the baseline) */
+} report_pace;
+
 /* A config on one machine, backend and precision, over its finished replicates. */
 typedef struct report_entry {
     const char
@@ -133,6 +149,8 @@ typedef struct report_entry {
     int n_runs;
     int64_t n_timed; /* over all runs */
 
+    report_pace pace;
+    /* of its runs: */
     stats_interval step_avg_ms; /* 95 %: over replicates when n_runs >= 2, else over timed steps */
     double step_median_ms;      /* mean of the runs' medians */
     stats_interval tokens_per_s;
@@ -159,7 +177,8 @@ typedef struct report_data {
     struct speed_report *speeds; /* of interleaved timing (bench/report_speed.h) */
     report_entry *entries;       /* in the order of the suite */
     int n_entries;
-    char **texts; /* every string above */
+    struct report_verdicts *verdicts; /* bench/report_verdicts.h */
+    char **texts;                     /* every string above */
     int n_texts;
 } report_data;
 
@@ -168,6 +187,11 @@ typedef struct report_data {
 gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
                            gb_error *err);
 void report_data_free(report_data *data); /* NULL is fine */
+
+/* Of a suite only its machines, configs and speeds, through an open store. GB_ERR_USAGE when there
+ * is no such suite. */
+gb_status report_data_read_speeds(report_data **out, struct store *s, const char *suite_name,
+                                  gb_error *err);
 
 /* Index of the entry with this label or config name (first match), or -1. */
 int report_data_find_entry(const report_data *data, const char *name);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/report_data.h"
+#include "bench/report_verdicts.h"
 
 /* ---- grouping ---- */
 
@@ -192,10 +192,10 @@ static void entry_summarise(const report_data *data, report_entry *entry, double
 
 static bool is_dominated(const report_data *data, const report_entry *entry)
 {
-    double rate = entry->tokens_per_s.value, loss = entry->val_loss.value;
+    double rate = entry->pace.tokens_per_s.value, loss = entry->val_loss.value;
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *other = &data->entries[i];
-        double other_rate = other->tokens_per_s.value, other_loss = other->val_loss.value;
+        double other_rate = other->pace.tokens_per_s.value, other_loss = other->val_loss.value;
         if (other_rate >= rate && other_loss <= loss && (other_rate > rate || other_loss < loss)) {
             return true;
         }
@@ -218,10 +218,13 @@ gb_status report_data_make_entries(report_data *data, gb_error *err)
         status = entry_label(data, entry, err);
     }
     free(scratch);
+    if (status == GB_OK) {
+        status = report_verdicts_make(data, err);
+    }
     for (int i = 0; i < data->n_entries; i++) {
         report_entry *entry = &data->entries[i];
-        entry->on_front = isfinite(entry->tokens_per_s.value) && isfinite(entry->val_loss.value) &&
-                          !is_dominated(data, entry);
+        entry->on_front = isfinite(entry->pace.tokens_per_s.value) &&
+                          isfinite(entry->val_loss.value) && !is_dominated(data, entry);
         entry->flops_fraction = NAN;
         if (entry->baseline >= 0) {
             const report_entry *base = &data->entries[entry->baseline];

@@ -11,6 +11,16 @@
 
 /* ---- reading ---- */
 
+/* What was sampled beside a session: the clock of what computes, which is the GPU where it has one.
+ */
+#define SAMPLE_SQL(what) "(SELECT " what " FROM timing_sample x WHERE x.timing_id = t.timing_id)"
+#define CLOCK            "coalesce(gpu_clock_mhz, cpu_clock_mhz)"
+#define SAMPLES_SQL                                                                                \
+    SAMPLE_SQL("count(*)")                                                                         \
+    ", " SAMPLE_SQL("avg(" CLOCK ")") ", " SAMPLE_SQL("min(" CLOCK ")") ", " SAMPLE_SQL(           \
+        "max(" CLOCK ")") ", " SAMPLE_SQL("max(gpu_temperature_c)") ", " SAMPLE_SQL("avg(gpu_"     \
+                                                                                    "power_w)")
+
 static int config_index(const report_data *data, int64_t config_id)
 {
     for (int i = 0; i < data->n_configs; i++) {
@@ -37,7 +47,8 @@ static gb_status sessions_read(report_reader *r, speed_report *speeds, int64_t s
     GB_TRY(report_reader_open(
         r, "SELECT timing_id, seed, blocks_done, min_blocks, max_blocks, process_blocks,"
            " lead_steps, timed_steps, stop_precision, precision_reached, started_at, ended_at,"
-           " program_version, program_commit, compiler, sensors_missing, machine_id FROM timing"
+           " program_version, program_commit, compiler, sensors_missing, machine_id," SAMPLES_SQL
+           " FROM timing t"
            " WHERE suite_id = ? AND status = 'ok' AND blocks_done > 0 ORDER BY timing_id DESC"));
     sqlite3_bind_int64(r->stmt, 1, suite_id);
     for (;;) {
@@ -68,6 +79,12 @@ static gb_status sessions_read(report_reader *r, speed_report *speeds, int64_t s
         s->compiler = report_read_text(r);
         s->sensors_missing = report_read_text(r);
         s->machine = machine_index(r->data, report_read_int(r));
+        s->samples = report_read_int(r);
+        s->clock_mean_mhz = report_read_double(r);
+        s->clock_low = report_read_double(r);
+        s->clock_high = report_read_double(r);
+        s->temperature_high_c = report_read_double(r);
+        s->power_mean_w = report_read_double(r);
     }
 }
 
@@ -319,23 +336,53 @@ static void session_clear(speed_session *s)
     *s = (speed_session){.baseline = -1};
 }
 
-/* Whether it has a config of today's plan that no newer session has, `seen` being marked. */
-static bool session_is_new(const speed_session *s, bool *seen)
+static const speed_arm *arm_of(const speed_session *s, int config)
 {
-    bool found = false;
     for (int a = 0; a < s->n_arms; a++) {
-        int config = s->arms[a].config;
-        if (config >= 0 && !s->arms[a].is_control && !s->arms[a].is_baseline && !seen[config]) {
-            seen[config] = found = true;
+        if (s->arms[a].config == config && !s->arms[a].is_control) {
+            return &s->arms[a];
         }
     }
-    return found;
+    return NULL;
 }
 
-static gb_status session_fill(report_reader *r, speed_session *s, bool *seen, bool *keep)
+const speed_arm *speed_report_find_on(const speed_report *speeds, int config, int machine,
+                                      const char *backend, const char *precision,
+                                      const speed_session **session)
+{
+    for (int i = 0; speeds && i < speeds->n_sessions; i++) {
+        const speed_arm *arm = arm_of(&speeds->sessions[i], config);
+        if (arm && speeds->sessions[i].machine == machine && strcmp(arm->backend, backend) == 0 &&
+            strcmp(arm->precision, precision) == 0) {
+            *session = &speeds->sessions[i];
+            return arm;
+        }
+    }
+    return NULL;
+}
+
+/* Whether it has a config of today's plan that none of the newer ones has there. The baseline
+ * counts where it is alone with its control: it is in every session. */
+static bool session_is_new(const speed_session *s, const speed_report *newer)
+{
+    const speed_session *other;
+    bool alone = s->n_arms <= 1 + (s->control >= 0);
+    for (int a = 0; a < s->n_arms; a++) {
+        const speed_arm *arm = &s->arms[a];
+        if (arm->config >= 0 && !arm->is_control && (alone || !arm->is_baseline) &&
+            !speed_report_find_on(newer, arm->config, s->machine, arm->backend, arm->precision,
+                                  &other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gb_status session_fill(report_reader *r, speed_session *s, const speed_report *newer,
+                              bool *keep)
 {
     GB_TRY(arms_read(r, s));
-    *keep = s->baseline >= 0 && s->arms[s->baseline].config >= 0 && session_is_new(s, seen);
+    *keep = s->baseline >= 0 && s->arms[s->baseline].config >= 0 && session_is_new(s, newer);
     if (!*keep) {
         return GB_OK;
     }
@@ -347,20 +394,19 @@ static gb_status session_fill(report_reader *r, speed_session *s, bool *seen, bo
 gb_status speed_report_read(speed_report **out, report_reader *r, int64_t suite_id)
 {
     speed_report *speeds = calloc(1, sizeof *speeds);
-    bool *seen = calloc((size_t)r->data->n_configs + 1, sizeof *seen);
-    gb_status status = speeds && seen ? sessions_read(r, speeds, suite_id)
-                                      : gb_fail(r->err, GB_ERR_OOM, "no memory for speeds");
+    gb_status status = speeds ? sessions_read(r, speeds, suite_id)
+                              : gb_fail(r->err, GB_ERR_OOM, "no memory for speeds");
     int kept = 0, n = speeds ? speeds->n_sessions : 0;
     for (int i = 0; i < n && status == GB_OK; i++) {
         bool keep = false;
-        status = session_fill(r, &speeds->sessions[i], seen, &keep);
+        const speed_report newer = {speeds->sessions, kept};
+        status = session_fill(r, &speeds->sessions[i], &newer, &keep);
         if (status == GB_OK && keep) {
             speed_session moved = speeds->sessions[i];
             speeds->sessions[i] = speeds->sessions[kept];
             speeds->sessions[kept++] = moved;
         }
     }
-    free(seen);
     if (status != GB_OK) {
         speed_report_free(speeds);
         return status;
@@ -385,16 +431,6 @@ void speed_report_free(speed_report *speeds)
 }
 
 /* ---- looking up ---- */
-
-static const speed_arm *arm_of(const speed_session *s, int config)
-{
-    for (int a = 0; a < s->n_arms; a++) {
-        if (s->arms[a].config == config && !s->arms[a].is_control) {
-            return &s->arms[a];
-        }
-    }
-    return NULL;
-}
 
 const speed_arm *speed_report_find(const speed_report *speeds, int config,
                                    const speed_session **session)

@@ -38,7 +38,10 @@ typedef struct speed_session {
     bool precision_reached;
     const char *started_at, *ended_at, *program_version, *program_commit, *compiler;
     const char *sensors_missing;
-    int machine; /* index into machines; -1 */
+    int64_t samples;                              /* of the machine, beside it */
+    double clock_mean_mhz, clock_low, clock_high; /* of what computes; NAN: not read */
+    double temperature_high_c, power_mean_w;      /* of the GPU; NAN: not read */
+    int machine;                                  /* index into machines; -1 */
     speed_arm *arms;
     int n_arms;
     int baseline, control; /* indices into arms; control -1 when there is none */
@@ -46,14 +49,13 @@ typedef struct speed_session {
     double *drift_effects; /* of each block, as a log ratio */
     noise_control aa;      /* n = 0: no control */
     drift drift;
-    int64_t widened;      /* blocks that some arm was slower in than its outlier limit */
     double needed_blocks; /* to find a true 1 % with 90 % power, one of the session's configs */
 } speed_session;
 
 typedef struct speed_report {
     speed_session *sessions; /* the newest first; only those that are the newest for some config */
     int n_sessions;
-} speed_report;
+} speed_report; /* newest for a config on its machine, backend and precision */
 
 /* Reads the finished sessions of the suite that `data` is being read for, whose configs must have
  * been read; r->db is open. GB_ERR_OOM, GB_ERR_FORMAT. *out is the caller's. */
@@ -64,6 +66,10 @@ void speed_report_free(speed_report *speeds); /* NULL is fine */
  * NULL when there is none. */
 const speed_arm *speed_report_find(const speed_report *speeds, int config,
                                    const speed_session **session);
+/* The same, on this machine with this backend and precision. */
+const speed_arm *speed_report_find_on(const speed_report *speeds, int config, int machine,
+                                      const char *backend, const char *precision,
+                                      const speed_session **session);
 /* Two configs in one session: the newest in which both were measured; false when there is none. */
 bool speed_report_pair(const speed_report *speeds, int base, int config,
                        const speed_session **session, const speed_arm **base_arm,

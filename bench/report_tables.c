@@ -6,6 +6,7 @@
 #include "bench/numbers.h"
 #include "bench/pareto.h"
 #include "bench/report.h"
+#include "bench/report_verdicts.h"
 
 /* "1.6000 ± 0.0100"; the value alone where there is no interval. */
 static void interval_text(char *out, size_t size, stats_interval x, int decimals)
@@ -47,23 +48,55 @@ static int ms_decimals(double ms)
     return ms < 10 ? 3 : ms < 1000 ? 2 : 1;
 }
 
-static void add_cells_of_time(table *t, const report_entry *e, const comparison *c, bool compared)
+/* Marks a row whose time is not interleaved among others whose time is. */
+#define NOT_INTERLEAVED "\xe2\x80\xa0"
+
+static bool some_interleaved(const report_data *data, bool *all)
+{
+    int n = 0;
+    for (int i = 0; i < data->n_entries; i++) {
+        n += data->entries[i].pace.interleaved;
+    }
+    *all = n == data->n_entries;
+    return n > 0;
+}
+
+static void add_cells_of_time(table *t, const report_entry *e, stats_interval change,
+                              const char *mark, bool compared)
 {
     char text[128];
-    interval_text(text, sizeof text, e->step_avg_ms, ms_decimals(e->step_avg_ms.value));
-    table_add_cell(t, "%s", text);
-    table_add_cell(t, "%.*f", ms_decimals(e->step_median_ms), e->step_median_ms);
-    table_add_cell(t, "%s", number_count(e->n_timed).text);
-    if (compared) {
-        change_text(text, sizeof text, c->change);
+    const report_pace *pace = &e->pace;
+    interval_text(text, sizeof text, pace->step_avg_ms, ms_decimals(pace->step_avg_ms.value));
+    table_add_cell(t, "%s%s", text, mark);
+    table_add_cell(t, "%.*f", ms_decimals(pace->step_median_ms), pace->step_median_ms);
+    table_add_cell(t, "%s", number_count(pace->n_timed).text);
+    if (compared && isfinite(change.value)) {
+        change_text(text, sizeof text, change);
         table_add_cell(t, "%s", text);
-        table_add_cell(t, "%.3f\xc3\x97", c->base / c->new_value);
+        table_add_cell(t, "%.3f\xc3\x97", 1 / (1 + change.value));
     } else {
         table_add_cell(t, "%s", e->is_baseline ? "baseline" : "-");
         table_add_cell(t, "%s", e->is_baseline ? "1" : "-");
     }
-    table_add_cell(t, "%s", number_rounded(e->tokens_per_s.value).text);
-    table_add_cell(t, "%s", number_percent(e->mfu).text);
+    table_add_cell(t, "%s", number_rounded(pace->tokens_per_s.value).text);
+    table_add_cell(t, "%s", number_percent(pace->mfu).text);
+}
+
+/* Of the step time against the baseline: in turn, block by block, where both were timed so; else
+ * from run to run, but never one of each. */
+static gb_status time_change(stats_interval *out, const report_data *data, int i, gb_error *err)
+{
+    const report_entry *e = &data->entries[i], *base = &data->entries[e->baseline];
+    const report_verdict *row = report_verdict_of(data, i);
+    comparison c;
+    *out = (stats_interval){NAN, NAN, NAN};
+    if (row && row->speed_judged) {
+        *out = row->speed.change;
+    } else if (!e->pace.interleaved && !base->pace.interleaved) {
+        GB_TRY(comparison_make(&c, data, base, e, METRIC_STEP_AVG, err));
+        *out = c.change;
+    }
+    return GB_OK;
 }
 
 static gb_status add_result_row(table *t, const report_data *data, int i, bool floor, gb_error *err)
@@ -71,9 +104,10 @@ static gb_status add_result_row(table *t, const report_data *data, int i, bool f
     const report_entry *e = &data->entries[i];
     const report_config *config = &data->configs[e->config];
     bool compared = e->baseline >= 0 && e->baseline != i;
-    comparison time = {.metric = METRIC_STEP_AVG};
+    stats_interval change = {NAN, NAN, NAN};
+    bool all, some = some_interleaved(data, &all);
     if (compared) {
-        GB_TRY(comparison_make(&time, data, &data->entries[e->baseline], e, METRIC_STEP_AVG, err));
+        GB_TRY(time_change(&change, data, i, err));
     }
     char text[128];
     table_begin_row(t);
@@ -81,7 +115,8 @@ static gb_status add_result_row(table *t, const report_data *data, int i, bool f
     table_add_cell(t, "%s", number_count(config->n_params).text);
     table_add_cell(t, "%s", number_rounded(config->flops_per_token).text);
     table_add_cell(t, "%s", compared ? number_percent_signed(e->flops_fraction).text : "-");
-    add_cells_of_time(t, e, &time, compared);
+    add_cells_of_time(t, e, change, some && !e->pace.interleaved ? " " NOT_INTERLEAVED : "",
+                      compared);
     interval_text(text, sizeof text, e->val_loss, 4);
     table_add_cell(t, "%s", text);
     if (floor) {
@@ -99,17 +134,19 @@ static gb_status add_result_row(table *t, const report_data *data, int i, bool f
     return GB_OK;
 }
 
-static table *result_table(bool floor)
+static table *result_table(bool floor, bool interleaved)
 {
     table *t = table_create();
     table_add_column(t, "config", TABLE_LEFT);
     table_add_column(t, "parameters", TABLE_RIGHT);
     table_add_column(t, "FLOPs/token", TABLE_RIGHT);
     table_add_column(t, "FLOPs vs baseline", TABLE_RIGHT);
-    table_add_column(t, "step_avg (ms)", TABLE_RIGHT);
+    table_add_column(t, interleaved ? "step_avg, timed in turn (ms)" : "step_avg, of the runs (ms)",
+                     TABLE_RIGHT);
     table_add_column(t, "step median (ms)", TABLE_RIGHT);
     table_add_column(t, "timed steps", TABLE_RIGHT);
-    table_add_column(t, "step_avg vs baseline", TABLE_RIGHT);
+    table_add_column(t, interleaved ? "step time vs baseline" : "step_avg vs baseline",
+                     TABLE_RIGHT);
     table_add_column(t, "speedup", TABLE_RIGHT);
     table_add_column(t, "tokens/s", TABLE_RIGHT);
     table_add_column(t, "MFU", TABLE_RIGHT);
@@ -182,6 +219,35 @@ static gb_status write_run_table(document *doc, const report_data *data, gb_erro
     return status;
 }
 
+static void explain_runs(document *doc, bool single, bool several)
+{
+    document_paragraph(
+        doc,
+        "\xc2\xb1 is half of a 95 %% interval.%s%s The change of step_avg against the baseline "
+        "has its 95 %% interval beside it%s. FLOPs are exact, forward and backward.",
+        several ? " Over two or more replicates it is a t interval of their means." : "",
+        single
+            ? " For step_avg with one replicate it is a t interval over the timed steps, which "
+              "is too narrow because neighbouring steps resemble each other; a loss has none then."
+            : "",
+        several ? ": paired over replicates where there are two or more" : "");
+}
+
+static void explain_interleaved(document *doc, bool all)
+{
+    document_paragraph(
+        doc,
+        "Times, tokens/s and MFU are from interleaved timing, in which all configs took turns; "
+        "what each run took by itself is in the table below.%s \xc2\xb1 is half of a 95 %% "
+        "interval: for step_avg a t interval over its bursts, which also holds the machine's "
+        "drift; "
+        "for losses over replicates, where there are two or more. The step time against the "
+        "baseline is the typical ratio of medians within a block, with its 95 %% interval, and "
+        "free of that drift: it is what the verdict goes by. FLOPs are exact, forward and "
+        "backward.",
+        all ? "" : " Rows with " NOT_INTERLEAVED " have no such time, and their runs' stands in.");
+}
+
 gb_status report_write_results(document *doc, const report_data *data, gb_error *err)
 {
     document_heading(doc, "Results");
@@ -190,7 +256,8 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
         return GB_OK;
     }
     bool floor = any_floor(data), single = false, several = false;
-    table *t = result_table(floor);
+    bool all, interleaved = some_interleaved(data, &all);
+    table *t = result_table(floor, interleaved);
     gb_status status = GB_OK;
     for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
         status = add_result_row(t, data, i, floor, err);
@@ -202,16 +269,11 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
     }
     table_free(t);
     GB_TRY(status);
-    document_paragraph(
-        doc,
-        "\xc2\xb1 is half of a 95 %% interval.%s%s The change of step_avg against the baseline "
-        "has its 95 %% interval beside it%s. FLOPs are exact, forward and backward.",
-        several ? " Over two or more replicates it is a t interval of their means." : "",
-        single
-            ? " For step_avg with one replicate it is a t interval over the timed steps, which "
-              "is too narrow because neighbouring steps resemble each other; a loss has none then."
-            : "",
-        several ? ": paired over replicates where there are two or more" : "");
+    if (interleaved) {
+        explain_interleaved(doc, all);
+    } else {
+        explain_runs(doc, single, several);
+    }
     return write_run_table(doc, data, err);
 }
 
@@ -259,6 +321,22 @@ static void add_number(table *t, double x)
     }
 }
 
+static void add_interval(table *t, stats_interval x, bool known)
+{
+    add_number(t, known ? x.value : NAN);
+    add_number(t, known ? x.low : NAN);
+    add_number(t, known ? x.high : NAN);
+}
+
+static void add_tsv_verdicts(table *t, const report_entry *e, const report_verdict *row)
+{
+    add_interval(t, e->pace.step_avg_ms, e->pace.interleaved);
+    table_add_cell(t, "%s", row->speed_judged ? verdict_speed_name(row->speed.kind) : "");
+    add_interval(t, row->speed.change, row->speed_judged);
+    table_add_cell(t, "%s", row->loss_judged ? verdict_loss_name(row->loss.kind) : "");
+    add_interval(t, row->loss.change, row->loss_judged);
+}
+
 gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
 {
     static const char *const columns[] = {"config",
@@ -282,7 +360,18 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
                                           "entropy_rate_nats",
                                           "peak_memory_bytes",
                                           "on_pareto_front",
-                                          "pareto_front_probability"};
+                                          "pareto_front_probability",
+                                          "interleaved_step_avg_ms",
+                                          "interleaved_step_avg_low",
+                                          "interleaved_step_avg_high",
+                                          "speed_verdict",
+                                          "speed_change",
+                                          "speed_change_low",
+                                          "speed_change_high",
+                                          "loss_verdict",
+                                          "loss_change",
+                                          "loss_change_low",
+                                          "loss_change_high"};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i], TABLE_LEFT);
@@ -307,6 +396,7 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
         }
         table_add_cell(t, "%d", e->on_front);
         add_number(t, e->front_probability);
+        add_tsv_verdicts(t, e, report_verdict_of(data, i));
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

@@ -1,11 +1,11 @@
 /* The sentences of a report. */
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "bench/comparison.h"
 #include "bench/numbers.h"
 #include "bench/report.h"
+#include "bench/report_verdicts.h"
 
 enum { ANSWER_LINES = 12 }; /* configs with a line of their own; the table has them all */
 
@@ -21,9 +21,9 @@ static best find_best(const report_data *data)
     best b = {-1, -1, 0};
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
-        double rate = e->tokens_per_s.value, loss = e->val_loss.value;
+        double rate = e->pace.tokens_per_s.value, loss = e->val_loss.value;
         if (isfinite(rate) &&
-            (b.fastest < 0 || rate > data->entries[b.fastest].tokens_per_s.value)) {
+            (b.fastest < 0 || rate > data->entries[b.fastest].pace.tokens_per_s.value)) {
             b.fastest = i;
         }
         if (isfinite(loss) &&
@@ -72,9 +72,9 @@ static void write_best(document *doc, const report_data *data)
     best b = find_best(data);
     if (b.fastest >= 0) {
         const report_entry *e = &data->entries[b.fastest];
-        document_paragraph(doc, "Fastest: `%s` with %s tokens/s (step_avg %s).", e->label,
-                           number_rounded(e->tokens_per_s.value).text,
-                           number_duration_ms(e->step_avg_ms.value).text);
+        document_paragraph(doc, "Most tokens per second: `%s` with %s (step_avg %s).", e->label,
+                           number_rounded(e->pace.tokens_per_s.value).text,
+                           number_duration_ms(e->pace.step_avg_ms.value).text);
     }
     if (b.lowest_loss >= 0) {
         const report_entry *e = &data->entries[b.lowest_loss];
@@ -85,6 +85,11 @@ static void write_best(document *doc, const report_data *data)
                                  "give another order."
                                : "");
     }
+}
+
+static void write_front(document *doc, const report_data *data)
+{
+    best b = find_best(data);
     if (b.on_front > 1) {
         char front[1024];
         front_text(data, front, sizeof front);
@@ -158,21 +163,19 @@ static gb_status write_differences(document *doc, const report_data *data, gb_er
     if (lines > 0) {
         document_paragraph(
             doc,
-            "An interval that holds 0 means that the direction itself is not settled. Runs were "
-            "timed one after the other, not in interleaved blocks, and there is no A/A control "
-            "yet: what drifts on the machine between two runs looks like a difference between "
-            "configs, and no interval here accounts for it.");
+            "An interval that holds 0 means that the direction itself is not settled; no interval "
+            "here accounts for what drifted on the machine from one run to the next.");
     }
     return GB_OK;
 }
 
-gb_status report_write_answer(document *doc, const report_data *data, gb_error *err)
+void report_write_intro(document *doc, const report_data *data)
 {
     int ok = count_ok(data);
     if (data->n_entries == 0) {
         document_paragraph(doc, "Suite `%s`: %d configs, and none of its %d runs has finished yet.",
                            data->suite_name, data->n_configs, data->n_runs);
-        return GB_OK;
+        return;
     }
     const report_entry *first = &data->entries[0];
     const char *device = first->machine >= 0 ? data->machines[first->machine].device : "";
@@ -184,212 +187,16 @@ gb_status report_write_answer(document *doc, const report_data *data, gb_error *
                                   "the same one are compared"
                                 : "",
         data->baseline_name);
-    write_best(doc, data);
-    return write_differences(doc, data, err);
 }
 
-/* ---- how it was measured ---- */
-
-typedef const char *(*run_text)(const report_run *run);
-
-static const char *text_backend(const report_run *run)
+gb_status report_write_answer(document *doc, const report_data *data, gb_error *err)
 {
-    return run->backend;
-}
-static const char *text_precision(const report_run *run)
-{
-    return run->precision;
-}
-static const char *text_precision_note(const report_run *run)
-{
-    return run->precision_note;
-}
-static const char *text_isa(const report_run *run)
-{
-    return run->isa;
-}
-static const char *text_libraries(const report_run *run)
-{
-    return run->libraries;
-}
-static const char *text_compiler(const report_run *run)
-{
-    return run->compiler;
-}
-static const char *text_version(const report_run *run)
-{
-    return run->program_version;
-}
-static const char *text_commit(const report_run *run)
-{
-    return run->program_commit;
-}
-static const char *text_train_data(const report_run *run)
-{
-    return run->train_data;
-}
-static const char *text_train_hash(const report_run *run)
-{
-    return run->train_data_hash;
-}
-static const char *text_val_data(const report_run *run)
-{
-    return run->val_data;
-}
-static const char *text_val_hash(const report_run *run)
-{
-    return run->val_data_hash;
-}
-
-/* A list item with every value that finished runs have; nothing when all are empty. */
-static void write_distinct(document *doc, const report_data *data, const char *name, run_text get)
-{
-    const char *seen[16];
-    int n = 0;
-    char list[1024] = "";
-    size_t used = 0;
-    for (int i = 0; i < data->n_runs && n < 16; i++) {
-        const char *value = get(&data->runs[i]);
-        bool known = strcmp(data->runs[i].status, "ok") != 0 || !*value;
-        for (int k = 0; k < n && !known; k++) {
-            known = strcmp(seen[k], value) == 0;
-        }
-        if (!known && used < sizeof list) {
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? "; " : "", value);
-            seen[n++] = value;
-        }
+    if (data->n_entries == 0) {
+        return GB_OK;
     }
-    if (n > 0) {
-        document_list_item(doc, "%s: %s", name, list);
+    if (!report_verdicts_any_session(data)) {
+        write_best(doc, data);
     }
-}
-
-typedef int64_t (*run_number)(const report_run *run);
-
-static int64_t number_warmup(const report_run *run)
-{
-    return run->warmup_steps;
-}
-static int64_t number_threads(const report_run *run)
-{
-    return run->threads;
-}
-static int64_t number_seed(const report_run *run)
-{
-    return run->seed;
-}
-static int64_t number_batch(const report_run *run)
-{
-    return run->batch_size;
-}
-static int64_t number_sequence(const report_run *run)
-{
-    return run->sequence_length;
-}
-static int64_t number_accumulation(const report_run *run)
-{
-    return run->grad_accumulation_steps;
-}
-static int64_t number_iterations(const report_run *run)
-{
-    return run->num_iterations;
-}
-
-static void write_range(document *doc, const report_data *data, const char *name, run_number get)
-{
-    int64_t low = INT64_MAX, high = INT64_MIN;
-    for (int i = 0; i < data->n_runs; i++) {
-        if (strcmp(data->runs[i].status, "ok") == 0) {
-            int64_t x = get(&data->runs[i]);
-            low = x < low ? x : low;
-            high = x > high ? x : high;
-        }
-    }
-    if (low == high) {
-        document_list_item(doc, "%s: %" PRId64, name, low);
-    } else if (low < high) {
-        document_list_item(doc, "%s: %" PRId64 " to %" PRId64, name, low, high);
-    }
-}
-
-static void write_peaks(document *doc, const report_data *data)
-{
-    double seen[16];
-    int n = 0;
-    for (int i = 0; i < data->n_runs && n < 16; i++) {
-        const report_run *run = &data->runs[i];
-        double peak = run->gemm_peak_flops_per_s;
-        bool known = strcmp(run->status, "ok") != 0 || !isfinite(peak);
-        for (int k = 0; k < n && !known; k++) {
-            known = seen[k] == peak;
-        }
-        if (!known) {
-            seen[n++] = peak;
-            document_list_item(
-                doc,
-                "GEMM peak, measured here on %s in %s with %" PRId64
-                " threads: %.0f GFLOP/s. MFU is exact FLOPs over time over this peak.%s%s%s",
-                run->backend, run->precision, run->threads, peak / 1e9,
-                isfinite(run->copy_bytes_per_s) ? " A large copy there: " : "",
-                isfinite(run->copy_bytes_per_s) ? number_gigas(run->copy_bytes_per_s).text : "",
-                isfinite(run->copy_bytes_per_s) ? " GB/s, read and written bytes together." : "");
-        }
-    }
-    if (n == 0) {
-        document_list_item(doc, "GEMM peak: not measured, so there is no MFU.");
-    }
-}
-
-static void write_machines(document *doc, const report_data *data)
-{
-    for (int m = 0; m < data->n_machines; m++) {
-        const report_machine *machine = &data->machines[m];
-        bool used = false;
-        for (int i = 0; i < data->n_entries; i++) {
-            used |= data->entries[i].machine == m;
-        }
-        if (used) {
-            document_list_item(doc, "Machine %d: %s; %s; %" PRId64 " cores of %s; memory %s%s%s",
-                               m + 1, machine->device, machine->os, machine->cpu_count,
-                               machine->cpu, number_bytes((double)machine->memory_bytes).text,
-                               *machine->driver ? "; driver " : "", machine->driver);
-        }
-    }
-}
-
-gb_status report_write_method(document *doc, const report_data *data, gb_error *err)
-{
-    (void)err;
-    document_heading(doc, "How it was measured");
-    document_paragraph(
-        doc,
-        "A step is: load the batch, forward and backward of all micro-batches, update. Every step "
-        "is stored raw with a tag; step_avg is the mean over steps tagged `timed`. Warm-up steps, "
-        "steps beside a validation or checkpoint, and profiled steps never enter it. Validation "
-        "loss is the mean over a fixed stretch of validation tokens, in nats per token.");
-    document_list_begin(doc);
-    write_machines(doc, data);
-    write_distinct(doc, data, "Backend", text_backend);
-    write_distinct(doc, data, "Precision", text_precision);
-    write_distinct(doc, data, "Precision, in detail", text_precision_note);
-    write_distinct(doc, data, "Instruction set", text_isa);
-    write_range(doc, data, "Threads", number_threads);
-    write_distinct(doc, data, "Libraries", text_libraries);
-    write_peaks(doc, data);
-    write_range(doc, data, "Steps per run", number_iterations);
-    write_range(doc, data, "Warm-up steps left out of each run", number_warmup);
-    write_range(doc, data, "Batch size", number_batch);
-    write_range(doc, data, "Sequence length", number_sequence);
-    write_range(doc, data, "Gradient accumulation steps", number_accumulation);
-    write_range(doc, data, "Seed (replicates shift it)", number_seed);
-    write_distinct(doc, data, "Training data", text_train_data);
-    write_distinct(doc, data, "Hash of the training data", text_train_hash);
-    write_distinct(doc, data, "Validation data", text_val_data);
-    write_distinct(doc, data, "Hash of the validation data", text_val_hash);
-    write_distinct(doc, data, "gptbench", text_version);
-    write_distinct(doc, data, "Commit", text_commit);
-    write_distinct(doc, data, "Compiler", text_compiler);
-    document_list_item(doc, "Database: %s", data->db_path);
-    document_list_end(doc);
-    return GB_OK;
+    write_front(doc, data);
+    return report_verdicts_any_session(data) ? GB_OK : write_differences(doc, data, err);
 }

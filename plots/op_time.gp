@@ -19,10 +19,12 @@ do for [kind in "svg png"] {
     set yrange [n + 0.5 : 0.5]
     set ytics scale 0
     set grid x noy
+    set clip two
     set xlabel 'time per step (ms)'
     plot 'data/op_time.tsv' using 5:1:5:6:($1 - 0.36):($1 + 0.36):7:ytic(2) with boxxyerror fillstyle solid 1.0 border linecolor rgb '#ffffff' fillcolor rgb variable, \
          '' using (($5 + $6) / 2):1:8:9 with labels font ',11' textcolor rgb variable, \
-         '' using (stringcolumn(3) eq 'unattributed' ? $6 : NaN):1:($6 > 0 ? sprintf('%.3g', $6) : 'not profiled') with labels left offset 0.6,0 font ',12' textcolor rgb '#202020'
+         'data/op_total.tsv' using 2:($1 - 0.24):3:4 with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#202020', \
+         'data/op_time.tsv' using (stringcolumn(3) eq 'unattributed' ? $6 : NaN):($1 + 0.08):($6 > 0 ? sprintf('%.3g', $6) : 'not profiled') with labels left offset 0.6,0 font ',12' textcolor rgb '#202020'
     set lmargin at screen (W - legend + 0.0) / W
     set rmargin at screen (W - 5.0) / W
     unset border; unset tics; unset grid; unset xlabel; unset ylabel

@@ -43,13 +43,14 @@ if ! have gnuplot; then
     exit 0
 fi
 
-figures="speed_loss loss_curves step_avg step_times op_time waterfall timeline roofline model_size clocks"
-files_are_there() { # DIRECTORY [FIGURE THAT IS NOT THERE]
-    for f in report.md index.html results.tsv data/settings.gp plots/style.gp; do
+figures="speed_loss loss_curves step_avg step_times op_time waterfall timeline roofline model_size clocks loss_ratio"
+timed_figures="speed_ratio drift" # of interleaved timing alone
+files_are_there() { # DIRECTORY [FIGURES THAT ARE NOT THERE]
+    for f in report.md index.html results.tsv report.json data/settings.gp plots/style.gp; do
         [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
     done
     for f in $figures; do
-        [ "$f" = "${2:-}" ] && continue
+        case " ${2:-} " in *" $f "*) continue ;; esac
         for file in "figures/$f.svg" "figures/$f.png" "plots/$f.gp"; do
             [ -s "$1/$file" ] || { echo "$1/$file is missing"; return 1; }
         done
@@ -73,7 +74,10 @@ else
 fi
 check "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-check "ten figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 10
+check "eleven figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 11
+check "without interleaved timing there is no figure of it" test ! -e out/figures/speed_ratio.svg -a ! -e out/figures/drift.svg
+check "and no verdict on speed, which is said" has out/report.md 'There is no verdict on speed'
+check "the verdicts come first" test "$(grep -m1 '^## ' out/report.md)" = '## Verdicts'
 check "marked steps are counted, config by config" has out/report.md 'timed steps are marked'
 check "and energy per token stands beside them" has out/report.md '| mJ/token |'
 check "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
@@ -137,13 +141,51 @@ for n in 1 2 12 40; do
     "$make_db" --make-db "n$n.db" "$n" 1 40 0 0
     check "$n configs" exits 0 "" "$program" report --db "n$n.db" -o "n$n"
     without=''
-    [ "$n" = 1 ] && without=waterfall # there is nothing to compare with
-    check "$n configs: all files" files_are_there "n$n" $without
+    [ "$n" = 1 ] && without='waterfall loss_ratio' # there is nothing to compare with
+    check "$n configs: all files" files_are_there "n$n" "$without"
 done
 check "one config: no waterfall" test ! -e n1/figures/waterfall.svg
 check "40 configs: twelve in words" test "$(grep -c '` against `' n40/report.md)" = 12
 check "40 configs: the rest is counted" has n40/report.md '27 more configs are not spelled out here'
 check "40 configs: six panels" has n40/data/settings.gp 'waterfall_panels = 6'
+
+# ---- interleaved timing ----
+timed_are_there() { # DIRECTORY
+    for f in $timed_figures; do
+        for file in "figures/$f.svg" "figures/$f.png" "plots/$f.gp" "data/$f.tsv"; do
+            [ -s "$1/$file" ] || { echo "$1/$file is missing"; return 1; }
+        done
+        ! have xmllint || xmllint --noout "$1/figures/$f.svg" || return 1
+    done
+}
+"$make_db" --make-db timed.db 5 3 60 0 0 24 0
+"$make_db" --make-db arms.db 9 1 60 1 1 12 1
+for d in timed arms; do
+    check "$d: report runs" exits 0 "" "$program" report --db $d.db -o $d
+    check "$d: all files" files_are_there $d
+    check "$d: the figures of interleaved timing" timed_are_there $d
+    if have jq; then
+        check "$d: report.json parses" jq -e '.schema_version == 1' $d/report.json
+    fi
+done
+check "timed: verdicts" has timed/report.md '| FASTER: 16.'
+check "timed: the result table says where its times are from" has timed/report.md 'step_avg, timed in turn (ms)'
+check "timed: differences from run to run are left out" lacks timed/report.md 'exact FLOPs say'
+check "timed: the noise floor" has timed/report.md 'Noise floor: timed a second time'
+check "timed: how it was measured" has timed/report.md 'Design: 24 blocks.'
+check "arms that failed are said to have" has arms/report.md 'its timing ended as oom: it was \<not\> to be'
+check "and their times are their runs'" has arms/report.md 'have no such time'
+check "arms: no tag came through" lacks arms/index.html '<(script|b|not)>'
+if have sqlite3; then
+    verdict_table_equal() { # step_avg of the verdict table against SQL
+        sqlite3 timed.db "SELECT printf('%s %.6f', config, step_avg_ms) FROM timing_summary
+            WHERE is_control = 0 ORDER BY arm" >sql.txt
+        awk -F'\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i }
+            NR > 1 { printf "%s %.6f\n", $1, $at["interleaved_step_avg_ms"] }' \
+            timed/results.tsv | diff sql.txt -
+    }
+    check "timed: results.tsv says what SQL says" verdict_table_equal
+fi
 
 # ---- the ledger: kernels, ops with names that are no names, none at all ----
 if have sqlite3; then

@@ -80,6 +80,8 @@ suite 'blocks = 6' 'burst_steps = 4' 'process_blocks = 3' 'seed = 9'
 db=whole.db
 run
 is "a suite with interleaved timing exits 0" $rc 0
+grep -q 'interleaved, 6 blocks. Noise floor: ' out && grep -qE '^wide .* UNCLEAR [+−]' out
+check "the table at the end has verdicts and the noise floor" $?
 is "one session, whole" "$(query 'SELECT status, blocks_done, seed, timed_steps, min_blocks, max_blocks FROM timing')" 'ok|6|9|4|6|6'
 is "arms: the cells, and the baseline again as control" \
     "$(query 'SELECT config, is_baseline, is_control, status, blocks, timed_steps, processes FROM timing_summary ORDER BY arm')" \

@@ -222,7 +222,7 @@ static void fake_db_make(const fake_db *fake)
 {
     store *s = NULL;
     gb_error err = {0};
-    const char *suite = fake->suite ? fake->suite : "fake";
+    const char *name_of_suite = fake->suite ? fake->suite : "fake";
     if (store_open(&s, fake->path, STORE_WRITE, &err) != GB_OK) {
         fprintf(stderr, "fake_db: %s\n", err.message);
         exit(99);
@@ -237,7 +237,8 @@ static void fake_db_make(const fake_db *fake)
     fake_exec(s,
               "INSERT INTO suite (name,path,text,baseline,replicates,created_at,updated_at)"
               " VALUES (%Q,'suites/fake.ini',%Q,'d12',%d,'2026','2026')",
-              suite, "[suite]\nname = fake\n; <b>http://example.org</b> ```\n", fake->replicates);
+              name_of_suite, "[suite]\nname = fake\n; <b>http://example.org</b> ```\n",
+              fake->replicates);
     int suite_id = (int)sqlite3_last_insert_rowid(store_sqlite(s));
     for (int i = 0; i < fake->configs; i++) {
         char name[256];
@@ -251,6 +252,117 @@ static void fake_db_make(const fake_db *fake)
         for (int r = 0; r < fake->replicates; r++) {
             fake_run(s, fake, config_id * 100 + r, config_id, i, r);
         }
+    }
+    fake_exec(s, "COMMIT");
+    store_close(s);
+}
+
+/* ---- interleaved timing ---- */
+
+enum { FAKE_LEAD = 2, FAKE_TIMED = 8, FAKE_PROCESS_WARMUP = 10 };
+
+typedef struct fake_session {
+    int timing_id, position;
+    double now_s;
+} fake_session;
+
+static double fake_step(store *s, fake_session *session, int arm, int block, const char *tag,
+                        double ms)
+{
+    char at[16];
+    snprintf(at, sizeof at, "%d", block);
+    session->now_s += ms / 1e3;
+    fake_exec(s, "INSERT INTO burst_step VALUES (%d,%d,%d,nullif(%s,-1),%Q,%.6f,%.6f,%Q)",
+              session->timing_id, session->position, arm, at, tag, ms, session->now_s,
+              session->position % 97 == 96 ? "clock_drop" : "");
+    session->position++;
+    return ms;
+}
+
+static int fake_double_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The machine slows down by 2 % over the session, and every block has a weather of its own. */
+static void fake_burst(store *s, fake_session *session, int arm, int config, int block, int blocks,
+                       double weather)
+{
+    double began_s = session->now_s, sorted[FAKE_TIMED] = {0}, sum = 0;
+    double level =
+        fake_step_ms(config) * (1 + 0.02 * block / blocks) * weather * (1 + 0.003 * fake_normal());
+    for (int k = 0; k < FAKE_LEAD + FAKE_TIMED; k++) {
+        double ms = level * (1 + 0.004 * fake_normal()) * (fake_uniform() < 0.03 ? 1.15 : 1);
+        fake_step(s, session, arm, block, k < FAKE_LEAD ? "warmup" : "timed", ms);
+        if (k >= FAKE_LEAD) {
+            sorted[k - FAKE_LEAD] = ms;
+            sum += ms;
+        }
+    }
+    qsort(sorted, FAKE_TIMED, sizeof *sorted, fake_double_compare);
+    fake_exec(s, "INSERT INTO burst VALUES (%d,%d,%d,%d,1,%.9f,%.9f,%.6f,%.6f)", session->timing_id,
+              block, arm, arm, (sorted[3] + sorted[4]) / 2, sum / FAKE_TIMED, began_s,
+              session->now_s);
+}
+
+/* Blocks that an arm got through. */
+static int fake_arm_blocks(int arm, int configs, int blocks, bool failures)
+{
+    bool failed = failures && arm < configs;
+    return failed && arm == 2 ? 0 : failed && arm == 3 ? blocks / 2 : blocks;
+}
+
+/* Adds a session of interleaved timing to what fake_db_make has made; with `failures` configs 2 and
+ * 3 do not get through it. Config k is arm k, the control comes last. */
+static __attribute__((unused)) void fake_db_add_timing(const fake_db *fake, int blocks,
+                                                       bool failures)
+{
+    store *s = NULL;
+    const char *name = fake->suite ? fake->suite : "fake";
+    if (store_open(&s, fake->path, STORE_WRITE, NULL) != GB_OK) {
+        exit(99);
+    }
+    fake_exec(s, "BEGIN");
+    fake_exec(
+        s,
+        "INSERT INTO timing (suite_id, identity, status, machine_id, program_version,"
+        " program_commit, compiler, seed, min_blocks, max_blocks, stop_precision,"
+        " process_blocks, blocks_done, lead_steps, timed_steps, precision_reached,"
+        " sensors_missing, started_at, ended_at) VALUES ((SELECT suite_id FROM suite WHERE name ="
+        " %Q),'t','ok',1,'0.1.0','abc123',"
+        "'gcc 12',9,10,40,0.01,8,%d,%d,%d,1,'gpu: no GPU here','2026-01-01T00:00:00Z',"
+        "'2026-01-01T00:30:00Z')",
+        name, blocks, FAKE_LEAD, FAKE_TIMED);
+    fake_session session = {(int)sqlite3_last_insert_rowid(store_sqlite(s)), 0, 0};
+    for (int arm = 0; arm <= fake->configs; arm++) {
+        bool control = arm == fake->configs;
+        bool half = fake_arm_blocks(arm, fake->configs, blocks, failures) < blocks;
+        fake_exec(
+            s,
+            "INSERT INTO timing_arm SELECT %d,%d,config_id,%d,%d,'cpu','fp32',2,'avx512',2048,"
+            "%Q,%Q,%d FROM config JOIN suite USING (suite_id) WHERE suite.name = %Q AND"
+            " position = %d",
+            session.timing_id, arm, control, arm == 0,
+            !half      ? "ok"
+            : arm == 2 ? "oom"
+                       : "nan",
+            half ? "it was <not> to be" : "", 1 + blocks / 8, name, control ? 0 : arm);
+        for (int k = 0; k < FAKE_PROCESS_WARMUP; k++) {
+            fake_step(s, &session, arm, -1, "warmup", 200);
+        }
+    }
+    for (int block = 0; block < blocks; block++) {
+        double weather = 1 + 0.004 * fake_normal();
+        for (int arm = 0; arm <= fake->configs; arm++) {
+            if (block < fake_arm_blocks(arm, fake->configs, blocks, failures)) {
+                fake_burst(s, &session, arm, arm == fake->configs ? 0 : arm, block, blocks,
+                           weather);
+            }
+        }
+        fake_exec(s,
+                  "INSERT INTO timing_sample (timing_id, at_s, cpu_clock_mhz) VALUES (%d,%.6f,%d)",
+                  session.timing_id, session.now_s, 2900 + 100 * (block % 3));
     }
     fake_exec(s, "COMMIT");
     store_close(s);

@@ -1,8 +1,8 @@
 /* Reports and comparisons over a made-up database (tests/fake_db.h). Expected numbers come from
  * the views of the schema, asked through SQL, or are worked out by hand beside the check.
  *
- * `test_report --make-db FILE CONFIGS REPLICATES STEPS HOSTILE FAILURES` writes such a database,
- * for tests/e2e_report.sh. */
+ * `test_report --make-db FILE CONFIGS REPLICATES STEPS HOSTILE FAILURES [BLOCKS FAILED_ARMS]`
+ * writes such a database, for tests/e2e_report.sh. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -434,9 +434,20 @@ static void test_gnuplot_failure(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 8 && strcmp(argv[1], "--make-db") == 0) {
-        fake_db_make(&(fake_db){argv[2], NULL, atoi(argv[3]), atoi(argv[4]), atoi(argv[5]),
-                                atoi(argv[6]) != 0, atoi(argv[7]) != 0, true, true});
+    if (argc >= 8 && strcmp(argv[1], "--make-db") == 0) {
+        fake_db fake = {argv[2],
+                        NULL,
+                        atoi(argv[3]),
+                        atoi(argv[4]),
+                        atoi(argv[5]),
+                        atoi(argv[6]) != 0,
+                        atoi(argv[7]) != 0,
+                        true,
+                        true};
+        fake_db_make(&fake);
+        if (argc > 8) {
+            fake_db_add_timing(&fake, atoi(argv[8]), argc > 9 && atoi(argv[9]) != 0);
+        }
         return 0;
     }
     const struct CMUnitTest tests[] = {

@@ -40,7 +40,18 @@ static void hand_made(const char *path, int replicates)
     store_close(s);
 }
 
-static char *section(int replicates, report_data **data)
+/* In turn a step of the baseline takes 2 s, of the config 1 s, whatever the runs took. */
+static void time_in_turn(const char *path)
+{
+    store *s = NULL;
+    fake_db_add_timing(&(fake_db){path, NULL, 2, 2, 40, false, false, false, false}, 12, false);
+    assert_int_equal(store_open(&s, path, STORE_WRITE, NULL), GB_OK);
+    fake_exec(s, "UPDATE burst_step SET step_ms = CASE arm WHEN 1 THEN 1000 ELSE 2000 END");
+    fake_exec(s, "UPDATE burst SET mean_ms = CASE arm WHEN 1 THEN 1000 ELSE 2000 END");
+    store_close(s);
+}
+
+static char *section(int replicates, bool timed, report_data **data)
 {
     char path[64] = "/tmp/gptbench-budget-XXXXXX", *html = NULL, *text = NULL;
     size_t html_size = 0, size = 0;
@@ -50,6 +61,9 @@ static char *section(int replicates, report_data **data)
     close(fd);
     unlink(path);
     hand_made(path, replicates);
+    if (timed) {
+        time_in_turn(path);
+    }
     if (report_data_read(data, path, NULL, &err) != GB_OK) {
         fail_msg("%s", err.message);
     }
@@ -75,7 +89,7 @@ static void test_pairs(void **state)
 {
     (void)state;
     report_data *data;
-    char *text = section(2, &data);
+    char *text = section(2, false, &data);
     check_has(text, "## At equal budgets");
     /* -0.1 and -0.3: mean -0.2, half width 12.7062 * 0.1 */
     check_has(text, MINUS "0.2000 (" MINUS "1.4706 to +1.0706) |");
@@ -95,11 +109,27 @@ static void test_pairs(void **state)
     report_data_free(data);
 }
 
+/* Seconds per step twice those of the runs: budgets in seconds double, their ratios stay. */
+static void test_interleaved_seconds(void **state)
+{
+    (void)state;
+    report_data *data;
+    char *text = section(2, true, &data);
+    check_has(text, "1 min 40 s | " MINUS "0.5010 (" MINUS "1.7717 to +0.7696) |");
+    check_has(text, "takes it 61.9 s of training, and the baseline 3 min 20 s.");
+    check_has(text, "| 0.599" TIMES " (0.023" TIMES " to 15.473" TIMES ") |");
+    check_has(text, "from interleaved timing where both configs have it");
+    /* 2048 tokens in 1 s. */
+    assert_true(fabs(data->entries[1].pace.tokens_per_s.value - 2048) < 1e-9);
+    free(text);
+    report_data_free(data);
+}
+
 static void test_one_seed(void **state)
 {
     (void)state;
     report_data *data;
-    char *text = section(1, &data);
+    char *text = section(1, false, &data);
     check_has(text, " " MINUS "0.1000 |");
     check_has(text, "one pair of replicates: no interval, so the sign may be chance");
     free(text);
@@ -109,6 +139,7 @@ static void test_one_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs),
+                                       cmocka_unit_test(test_interleaved_seconds),
                                        cmocka_unit_test(test_one_seed)};
     return cmocka_run_group_tests_name("report_budget", tests, NULL, NULL);
 }
