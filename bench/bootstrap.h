@@ -69,7 +69,8 @@ typedef struct bootstrap_sample {
 
 /* Location of x minus location of y, two samples that do not belong together in pairs: each is
  * resampled by itself. The standard error is the root of the two squared ones by
- * bootstrap_yuen_error_sorted, and so is that of each resample. Errors as above; no BCa interval. */
+ * bootstrap_yuen_error_sorted, and so is that of each resample. Errors as above; no BCa interval.
+ */
 gb_status bootstrap_create_two(bootstrap **out, const bootstrap_sample *x,
                                const bootstrap_sample *y, bootstrap_location location,
                                size_t resamples, uint64_t seed, gb_error *err);

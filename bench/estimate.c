@@ -156,8 +156,8 @@ gb_status estimate_bootstrap_two(estimate *out, const double *config, size_t n_c
     e.value = x - y;
     if (e.n >= ESTIMATE_MIN_BLOCKS) {
         GB_TRY(bootstrap_create_two(&e.resampled, &(bootstrap_sample){config, n_config, NULL},
-                                    &(bootstrap_sample){base, n_base, NULL},
-                                    BOOTSTRAP_TRIMMED_MEAN, resamples, seed, err));
+                                    &(bootstrap_sample){base, n_base, NULL}, BOOTSTRAP_TRIMMED_MEAN,
+                                    resamples, seed, err));
         double plain = hypot(x_plain, y_plain);
         if (plain > 0) {
             bootstrap_widen(e.resampled, hypot(x_error, y_error) / plain);

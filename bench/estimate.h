@@ -15,7 +15,8 @@ typedef enum estimate_kind {
     ESTIMATE_NONE,     /* no value at all: everything is NAN */
     ESTIMATE_EXACT,    /* a property of the model: the interval is the value */
     ESTIMATE_STUDENT,  /* mean of n values or Welch's difference of two, t interval */
-    ESTIMATE_BOOTSTRAP /* trimmed mean over n blocks or a difference of two, studentised bootstrap */
+    ESTIMATE_BOOTSTRAP /* trimmed mean over n blocks or a difference of two, studentised bootstrap
+                        */
 } estimate_kind;
 
 typedef struct estimate {
@@ -50,12 +51,12 @@ estimate estimate_welch(const double *config, size_t n_config, const double *bas
 gb_status estimate_bootstrap_two(estimate *out, const double *config, size_t n_config,
                                  const double *base, size_t n_base, size_t resamples, uint64_t seed,
                                  gb_error *err);
-/* How much wider an interval must be because neighbours resemble each other: sqrt((1 + r) / (1 - r)),
- * since n values are then worth n (1 - r) / (1 + r) independent ones, times Student's 97.5 % quantile
- * for that many over the one for n. r is the autocorrelation of neighbours, lag1 + (1 + 4 lag1) / n,
- * since the values' own mean hides some of it (Marriott and Pope 1954), between 0 and 0.9; over
- * values whose lowest and highest fifth count as the next one, so that an outlier does not hide it.
- * 1 below 4 values. GB_ERR_OOM. */
+/* How much wider an interval must be because neighbours resemble each other: sqrt((1 + r) / (1 -
+ * r)), since n values are then worth n (1 - r) / (1 + r) independent ones, times Student's 97.5 %
+ * quantile for that many over the one for n. r is the autocorrelation of neighbours, lag1 + (1 + 4
+ * lag1) / n, since the values' own mean hides some of it (Marriott and Pope 1954), between 0 and
+ * 0.9; over values whose lowest and highest fifth count as the next one, so that an outlier does
+ * not hide it. 1 below 4 values. GB_ERR_OOM. */
 gb_status estimate_dependence(double *factor, const double *x, size_t n, gb_error *err);
 /* Adds a constant to the log ratio; not to ESTIMATE_EXACT or ESTIMATE_NONE. */
 void estimate_shift(estimate *e, double by);
