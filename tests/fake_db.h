@@ -222,7 +222,7 @@ static void fake_db_make(const fake_db *fake)
 {
     store *s = NULL;
     gb_error err = {0};
-    const char *suite = fake->suite ? fake->suite : "fake";
+    const char *name_of_suite = fake->suite ? fake->suite : "fake";
     if (store_open(&s, fake->path, STORE_WRITE, &err) != GB_OK) {
         fprintf(stderr, "fake_db: %s\n", err.message);
         exit(99);
@@ -237,7 +237,8 @@ static void fake_db_make(const fake_db *fake)
     fake_exec(s,
               "INSERT INTO suite (name,path,text,baseline,replicates,created_at,updated_at)"
               " VALUES (%Q,'suites/fake.ini',%Q,'d12',%d,'2026','2026')",
-              suite, "[suite]\nname = fake\n; <b>http://example.org</b> ```\n", fake->replicates);
+              name_of_suite, "[suite]\nname = fake\n; <b>http://example.org</b> ```\n",
+              fake->replicates);
     int suite_id = (int)sqlite3_last_insert_rowid(store_sqlite(s));
     for (int i = 0; i < fake->configs; i++) {
         char name[256];
