@@ -79,6 +79,14 @@ static gb_status refusals_find(asked *a, gb_error *err)
     return GB_OK;
 }
 
+static void comparison_withdraw(comparison *c, const char *refusal)
+{
+    char why[512];
+    snprintf(why, sizeof why, "%s", refusal); /* both may lie in one struct */
+    c->change = (stats_interval){NAN, NAN, NAN};
+    snprintf(c->method, sizeof c->method, "not compared: %.230s", why);
+}
+
 static gb_status comparisons_make(asked *a, gb_error *err)
 {
     for (int m = 0; m < METRIC_COUNT; m++) {
@@ -88,8 +96,7 @@ static gb_status comparisons_make(asked *a, gb_error *err)
         comparison *c = &a->made[m];
         GB_TRY(comparison_of_pair(c, &a->base, &a->config, (metric_id)m, err));
         if (a->refusal[m][0] && !a->force) {
-            c->change = (stats_interval){NAN, NAN, NAN};
-            snprintf(c->method, sizeof c->method, "not compared: %.230s", a->refusal[m]);
+            comparison_withdraw(c, a->refusal[m]);
         }
     }
     return GB_OK;

@@ -55,11 +55,14 @@ static void roof_add(json_t *out, const ledger *l, const ledger_row *row, bool o
     bool known = ledger_row_op(l, row, of_base, &op);
     double floor_ms = known ? op_floor_ms(&op.floor, roof.rates) : NAN;
     op_bound bound = known ? op_row_bound(&op, &roof) : OP_BOUND_UNKNOWN;
-    json_object_set_new(out, keys[of_base][0], floor_ms > 0 ? number_json(floor_ms) : json_null());
-    json_object_set_new(out, keys[of_base][1], number_json(known ? op_row_share(&op, &roof) : NAN));
+    json_object_set_new(out, keys[of_base][0],
+                        floor_ms > 0 ? json_value_number(floor_ms) : json_null());
+    json_object_set_new(out, keys[of_base][1],
+                        json_value_number(known ? op_row_share(&op, &roof) : NAN));
     json_object_set_new(out, keys[of_base][2],
                         bound ? json_string(op_bound_name(bound)) : json_null());
-    json_object_set_new(out, keys[of_base][3], number_json(known ? op_row_imbalance(&op) : NAN));
+    json_object_set_new(out, keys[of_base][3],
+                        json_value_number(known ? op_row_imbalance(&op) : NAN));
 }
 
 static json_t *row_json(const ledger *l, const ledger_row *row)
