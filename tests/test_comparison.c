@@ -51,10 +51,11 @@ typedef struct fixture {
 static fixture fixture_make(double new_ms, double noise, const char *new_sql)
 {
     fixture f;
-    snprintf(f.dir, sizeof f.dir, "/tmp/gptbench-compare-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
+    char dir[] = "/tmp/gptbench-compare-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    snprintf(f.dir, sizeof f.dir, "%s", dir);
     for (int i = 0; i < 2; i++) {
-        snprintf(f.db[i], sizeof f.db[i], "%s/%d.db", f.dir, i);
+        snprintf(f.db[i], sizeof f.db[i], "%s/%d.db", dir, i);
         database_make(f.db[i], i ? new_ms : 100, noise, 3000, i);
         if (i && new_sql) {
             planted_sql(f.db[i], new_sql);
