@@ -243,8 +243,7 @@ static bool runs_belong_together(const report_run *a, const report_run *b)
 static bool entries_are_paired(const pair_side *base, const pair_side *config, metric_id metric)
 {
     if (metric_is_time(metric) || metric == METRIC_PEAK_MEMORY) {
-        return base->data ==
-               config->data; /* times of another day are no pair; data do not matter */
+        return base->data == config->data; /* of another day they are no pair; data do not matter */
     }
     for (int i = 0; i < config->entry->n_runs; i++) {
         const report_run *run = config->entry->runs[i];

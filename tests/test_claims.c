@@ -282,6 +282,13 @@ static void test_other_circumstances(void **state)
     /* the session knows its own threads */
     assert_string_equal(tested(&f, "d12_mlp3x_gqa", "d12", "step_avg within 30%").reason, "");
     fixture_end(&f);
+    /* An axis of the suite may be the precision itself, which is then what the claim is about. */
+    f = fixture_make(&timing, "UPDATE timing_arm SET precision = 'bf16' WHERE arm = 1;"
+                              "UPDATE run SET precision = 'bf16' WHERE config_id = 2");
+    r = tested(&f, "d12_mlp3x", "d12", "step_avg speedup >= 20%");
+    assert_int_equal(r.basis, PAIR_BLOCKS);
+    assert_int_equal(r.test.outcome, CLAIM_SUPPORTED);
+    fixture_end(&f);
     /* Another seed: no pairs. SciPy's Welch interval of the log losses: -8.81 to 12.59 %. */
     f = fixture_make(NULL, "UPDATE run SET seed = 5 WHERE config_id = 2");
     r = tested(&f, "d12_mlp3x", "d12", "val_loss increase <= 20%");
