@@ -12,6 +12,7 @@ struct bootstrap {
     double bias;         /* BCa's z0 */
     double acceleration; /* BCa's a */
     bool studentised;    /* pivots exist */
+    bool of_two;         /* a difference of two samples: BCa's numbers are not known */
     double *values;      /* resampled locations, ascending */
     double *pivots;      /* |t*|, ascending */
 };
@@ -47,6 +48,13 @@ double bootstrap_standard_error_sorted(const double *x, size_t n, bootstrap_loca
     }
     double sd = sqrt(squares / (double)(n - 1));
     return sd * sqrt((double)n) / (double)kept; /* sd / ((1 - 2g/n) sqrt(n)) */
+}
+
+double bootstrap_yuen_error_sorted(const double *x, size_t n, bootstrap_location location)
+{
+    double kept = (double)(n - 2 * bootstrap_trimmed_count(n, location));
+    double factor = sqrt((double)(n - 1) * kept / ((kept - 1) * (double)n));
+    return factor * bootstrap_standard_error_sorted(x, n, location);
 }
 
 /* ---- resampling ---- */
@@ -112,10 +120,10 @@ static void resample_expand(workspace *w, size_t n)
     }
 }
 
-static double pivot_of(const bootstrap *b, const double *resample, double value)
+/* How far off a resample is, in its own standard errors. */
+static double pivot_of(const bootstrap *b, double value, double error)
 {
     double shift = fabs(value - b->value);
-    double error = bootstrap_standard_error_sorted(resample, b->n, b->location);
     /* A resample without spread that lies elsewhere is as far off as can be; a finite number, so
      * that quantiles can be interpolated. */
     return error > 0 ? shift / error : shift > 0 ? 1e100 : 0;
@@ -127,22 +135,28 @@ typedef struct draws {
     uint64_t seed;
 } draws;
 
+/* Resample r of n values into w->resample. */
+static gb_status resample_one(workspace *w, size_t n, draws from, size_t r, gb_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = r * n + i;
+        size_t index = from.indices ? from.indices[at] : stats_random_below(from.seed, at, n);
+        if (index >= n) {
+            return gb_fail(err, GB_ERR_INTERNAL, "bootstrap: index %zu of %zu values", index, n);
+        }
+        w->times[w->rank[index]]++;
+    }
+    resample_expand(w, n);
+    return GB_OK;
+}
+
 static gb_status resample_all(bootstrap *b, workspace *w, draws from, gb_error *err)
 {
     for (size_t r = 0; r < b->resamples; r++) {
-        for (size_t i = 0; i < b->n; i++) {
-            size_t at = r * b->n + i;
-            size_t index =
-                from.indices ? from.indices[at] : stats_random_below(from.seed, at, b->n);
-            if (index >= b->n) {
-                return gb_fail(err, GB_ERR_INTERNAL, "bootstrap: index %zu of %zu values", index,
-                               b->n);
-            }
-            w->times[w->rank[index]]++;
-        }
-        resample_expand(w, b->n);
+        GB_TRY(resample_one(w, b->n, from, r, err));
         b->values[r] = bootstrap_location_sorted(w->resample, b->n, b->location);
-        b->pivots[r] = b->studentised ? pivot_of(b, w->resample, b->values[r]) : 0;
+        double error = bootstrap_standard_error_sorted(w->resample, b->n, b->location);
+        b->pivots[r] = b->studentised ? pivot_of(b, b->values[r], error) : 0;
     }
     return GB_OK;
 }
@@ -233,8 +247,7 @@ static gb_status bootstrap_fill(bootstrap *b, const double *x, draws from, gb_er
     return status;
 }
 
-static gb_status create(bootstrap **out, const double *x, size_t n, bootstrap_location location,
-                        size_t resamples, draws from, gb_error *err)
+static gb_status sample_check(const double *x, size_t n, size_t resamples, gb_error *err)
 {
     if (n == 0 || n > UINT32_MAX || resamples == 0) {
         return gb_fail(err, GB_ERR_INTERNAL, "a bootstrap of %zu values with %zu resamples", n,
@@ -245,6 +258,13 @@ static gb_status create(bootstrap **out, const double *x, size_t n, bootstrap_lo
             return gb_fail(err, GB_ERR_INTERNAL, "a bootstrap of a value that is not finite");
         }
     }
+    return GB_OK;
+}
+
+static gb_status create(bootstrap **out, const double *x, size_t n, bootstrap_location location,
+                        size_t resamples, draws from, gb_error *err)
+{
+    GB_TRY(sample_check(x, n, resamples, err));
     bootstrap *b = NULL;
     GB_TRY(bootstrap_allocate(&b, n, location, resamples, err));
     gb_status status = bootstrap_fill(b, x, from, err);
@@ -267,6 +287,84 @@ gb_status bootstrap_create_from(bootstrap **out, const double *x, size_t n,
                                 size_t resamples, gb_error *err)
 {
     return create(out, x, n, location, resamples, (draws){indices, 0}, err);
+}
+
+/* ---- two samples ---- */
+
+static gb_status resample_two(bootstrap *b, workspace *x, size_t n_x, draws from_x, workspace *y,
+                              size_t n_y, draws from_y, gb_error *err)
+{
+    for (size_t r = 0; r < b->resamples; r++) {
+        GB_TRY(resample_one(x, n_x, from_x, r, err));
+        GB_TRY(resample_one(y, n_y, from_y, r, err));
+        b->values[r] = bootstrap_location_sorted(x->resample, n_x, b->location) -
+                       bootstrap_location_sorted(y->resample, n_y, b->location);
+        double error = hypot(bootstrap_yuen_error_sorted(x->resample, n_x, b->location),
+                             bootstrap_yuen_error_sorted(y->resample, n_y, b->location));
+        b->pivots[r] = b->studentised ? pivot_of(b, b->values[r], error) : 0;
+    }
+    stats_sort(b->values, b->resamples);
+    stats_sort(b->pivots, b->resamples);
+    return GB_OK;
+}
+
+static gb_status create_two(bootstrap **out, const bootstrap_sample *x, draws from_x,
+                            const bootstrap_sample *y, draws from_y, bootstrap_location location,
+                            size_t resamples, gb_error *err)
+{
+    GB_TRY(sample_check(x->values, x->n, resamples, err));
+    GB_TRY(sample_check(y->values, y->n, resamples, err));
+    workspace w_x, w_y;
+    GB_TRY(workspace_create(&w_x, x->values, x->n, err));
+    gb_status status = workspace_create(&w_y, y->values, y->n, err);
+    if (status != GB_OK) {
+        workspace_free(&w_x);
+        return status;
+    }
+    bootstrap *b = NULL;
+    status = bootstrap_allocate(&b, x->n + y->n, location, resamples, err);
+    if (status == GB_OK) {
+        b->of_two = true;
+        b->value = bootstrap_location_sorted(w_x.sorted, x->n, location) -
+                   bootstrap_location_sorted(w_y.sorted, y->n, location);
+        b->standard_error = hypot(bootstrap_yuen_error_sorted(w_x.sorted, x->n, location),
+                                  bootstrap_yuen_error_sorted(w_y.sorted, y->n, location));
+        b->studentised = isfinite(b->standard_error);
+        status = resample_two(b, &w_x, x->n, from_x, &w_y, y->n, from_y, err);
+    }
+    workspace_free(&w_x);
+    workspace_free(&w_y);
+    if (status != GB_OK) {
+        bootstrap_free(b);
+        return status;
+    }
+    *out = b;
+    return GB_OK;
+}
+
+gb_status bootstrap_create_two(bootstrap **out, const bootstrap_sample *x,
+                               const bootstrap_sample *y, bootstrap_location location,
+                               size_t resamples, uint64_t seed, gb_error *err)
+{
+    draws from_x = {x->draws, stats_random_u64(seed, 0)};
+    draws from_y = {y->draws, stats_random_u64(seed, 1)};
+    return create_two(out, x, from_x, y, from_y, location, resamples, err);
+}
+
+void bootstrap_shift(bootstrap *b, double by)
+{
+    b->value += by;
+    for (size_t r = 0; r < b->resamples; r++) {
+        b->values[r] += by;
+    }
+}
+
+void bootstrap_widen(bootstrap *b, double factor)
+{
+    b->standard_error *= factor;
+    for (size_t r = 0; r < b->resamples; r++) {
+        b->values[r] = b->value + factor * (b->values[r] - b->value);
+    }
 }
 
 double bootstrap_value(const bootstrap *b)
@@ -312,6 +410,9 @@ stats_interval bootstrap_interval(const bootstrap *b, bootstrap_method method, d
     double low = (1 - level) / 2, high = (1 + level) / 2;
     switch (method) {
     case BOOTSTRAP_BCA:
+        if (b->of_two) {
+            return out;
+        }
         low = bca_level(b, low);
         high = bca_level(b, high);
         if (isnan(low) || isnan(high)) { /* no resample on one side: nothing to correct by */

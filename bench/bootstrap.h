@@ -42,6 +42,9 @@ double bootstrap_location_sorted(const double *x, size_t n, bootstrap_location l
  * winsorised sd over (1 - 2g/n) sqrt(n) (Tukey and McLaughlin), with n - 2g - 1 degrees of freedom;
  * NAN for the median and where fewer than two values are left. */
 double bootstrap_standard_error_sorted(const double *x, size_t n, bootstrap_location location);
+/* What Yuen (1974) takes in its place for the difference of two trimmed means, and SciPy's trimmed
+ * t test too: a little larger for small n; the same for the mean. */
+double bootstrap_yuen_error_sorted(const double *x, size_t n, bootstrap_location location);
 /* Values cut off at each end: floor(n / 5) for the trimmed mean, else 0. */
 size_t bootstrap_trimmed_count(size_t n, bootstrap_location location);
 
@@ -58,10 +61,30 @@ gb_status bootstrap_create_from(bootstrap **out, const double *x, size_t n,
                                 size_t resamples, gb_error *err);
 void bootstrap_free(bootstrap *b); /* NULL is fine */
 
+typedef struct bootstrap_sample {
+    const double *values;
+    size_t n;
+    const uint32_t *draws; /* as `indices` above; NULL: made from the seed */
+} bootstrap_sample;
+
+/* Location of x minus location of y, two samples that do not belong together in pairs: each is
+ * resampled by itself. The standard error is the root of the two squared ones by
+ * bootstrap_yuen_error_sorted, and so is that of each resample. Errors as above; no BCa interval.
+ */
+gb_status bootstrap_create_two(bootstrap **out, const bootstrap_sample *x,
+                               const bootstrap_sample *y, bootstrap_location location,
+                               size_t resamples, uint64_t seed, gb_error *err);
+
+/* Adds a constant to the value and to all that was resampled. */
+void bootstrap_shift(bootstrap *b, double by);
+/* Standard error and resampled values `factor` times as far from the value: for values that depend
+ * on each other and so say less than their number makes believe. */
+void bootstrap_widen(bootstrap *b, double factor);
+
 double bootstrap_value(const bootstrap *b);          /* location of the sample itself */
 double bootstrap_standard_error(const bootstrap *b); /* as above; for the median the sd of the
                                                         resampled medians */
-size_t bootstrap_count(const bootstrap *b);          /* n */
+size_t bootstrap_count(const bootstrap *b);          /* n, of two samples together */
 size_t bootstrap_resamples(const bootstrap *b);
 /* The resampled locations, ascending. Lives as long as b. */
 const double *bootstrap_sorted(const bootstrap *b);

@@ -1,101 +1,110 @@
-/* gptbench compare: two configs of one suite. */
-#include <ctype.h>
+/* gptbench compare: two configs, of one suite or of two databases. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bench/cli.h"
 #include "bench/commands.h"
-#include "bench/comparison.h"
+#include "bench/compare_condition.h"
 #include "bench/dbfile.h"
-#include "bench/entry_pair.h"
+#include "bench/json_value.h"
 #include "bench/numbers.h"
 #include "bench/table.h"
 #include "model/config.h"
 
-/* ---- conditions: WORD>N% ---- */
+/* What the command line asks for, and what it leads to. */
+typedef struct asked {
+    metric_id only; /* METRIC_COUNT: all */
+    compare_condition conditions[64];
+    int n_conditions;
+    bool force, json;
 
-typedef struct condition {
-    const char *text; /* as given */
-    metric_id metric;
-    int sign;     /* +1: the change must lie above the limit, -1: below minus the limit */
-    double limit; /* fraction */
-} condition;
+    pair_side base, config;
+    char names[2][256]; /* of the two, apart even where both have one name */
+    comparison made[METRIC_COUNT];
+    char refusal[METRIC_COUNT][512]; /* what stands against a metric; empty: nothing */
+} asked;
 
-static const struct {
-    const char *word;
-    metric_id metric;
-    int sign;
-} condition_words[] = {
-    {"slower", METRIC_STEP_AVG, 1},         {"faster", METRIC_STEP_AVG, -1},
-    {"worse", METRIC_VAL_LOSS, 1},          {"better", METRIC_VAL_LOSS, -1},
-    {"more_memory", METRIC_PEAK_MEMORY, 1}, {"less_memory", METRIC_PEAK_MEMORY, -1},
-};
-enum { CONDITION_WORDS = sizeof condition_words / sizeof *condition_words };
-
-static gb_status condition_bad_word(const char *text, const char *word, gb_error *err)
+static bool metric_is_shown(const asked *a, int metric)
 {
-    const char *words[CONDITION_WORDS + 1] = {NULL};
-    for (int i = 0; i < CONDITION_WORDS; i++) {
-        words[i] = condition_words[i].word;
-    }
-    const char *nearest = gb_nearest_name(word, words);
-    return gb_fail(err, GB_ERR_USAGE,
-                   "--fail-on '%s': `%s` is no condition%s%s%s There are slower>N%%, faster>N%%, "
-                   "worse>N%%, better>N%%, more_memory>N%% and less_memory>N%%",
-                   text, word, nearest ? "; did you mean `" : "", nearest ? nearest : "",
-                   nearest ? "`?" : ".");
+    return a->only == METRIC_COUNT || (int)a->only == metric;
 }
 
-static const char *skip_blanks(const char *p)
+static bool metric_is_wanted(const asked *a, int metric)
 {
-    while (*p == ' ') {
-        p++;
+    bool wanted = (int)a->only == metric;
+    for (int i = 0; i < a->n_conditions; i++) {
+        wanted = wanted || (int)a->conditions[i].metric == metric;
     }
-    return p;
+    return wanted;
 }
 
-/* `slower` and `faster` are about step_median when that is the metric asked for. */
-static gb_status condition_parse(condition *out, const char *text, metric_id asked, gb_error *err)
+/* ---- what stands against it ---- */
+
+static gb_status refusal_find(asked *a, metric_id metric, gb_error *err)
 {
-    const char *p = skip_blanks(text);
-    char word[32];
-    size_t n = strcspn(p, " >");
-    snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), p);
-    int which = 0;
-    while (which < CONDITION_WORDS && strcmp(condition_words[which].word, word) != 0) {
-        which++;
-    }
-    if (which == CONDITION_WORDS) {
-        return condition_bad_word(text, word, err);
-    }
-    p = skip_blanks(p + n);
-    const char *number = *p == '>' ? skip_blanks(p + 1) : "";
-    char *end = NULL;
-    /* A plain decimal only: strtod would also take inf, nan and hexadecimal. */
-    bool plain = isdigit((unsigned char)*number) && strspn(number, "0123456789.") < 12;
-    double limit = plain ? strtod(number, &end) : NAN;
-    bool percent = plain && end == number + strspn(number, "0123456789.");
-    const char *rest = percent ? skip_blanks(end) : "";
-    if (!percent || *rest != '%' || *skip_blanks(rest + 1) != '\0') {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "--fail-on '%s': after `%s` comes > and a percentage, like %s>2%%", text,
-                       word, word);
-    }
-    *out = (condition){.text = text,
-                       .metric = condition_words[which].metric,
-                       .sign = condition_words[which].sign,
-                       .limit = limit / 100};
-    if (out->metric == METRIC_STEP_AVG && asked == METRIC_STEP_MEDIAN) {
-        out->metric = METRIC_STEP_MEDIAN;
+    pair_mismatch found[PAIR_MAX_MISMATCHES];
+    int n;
+    char *text = a->refusal[metric];
+    GB_TRY(pair_mismatches(found, &n, &a->base, &a->config, metric, err));
+    for (int i = 0, used = 0; i < n && used < (int)sizeof a->refusal[metric]; i++) {
+        used += snprintf(text + used, sizeof a->refusal[metric] - (size_t)used,
+                         "%s%s %.100s and %.100s", i ? "; " : "", found[i].what,
+                         found[i].base[0] ? found[i].base : "unknown",
+                         found[i].config[0] ? found[i].config : "unknown");
     }
     return GB_OK;
 }
 
-/* ---- output ---- */
+/* Other validation data leave the other metrics alone; all else says that the two were measured
+ * under other circumstances, and is fatal to the whole comparison. */
+static gb_status refusals_find(asked *a, gb_error *err)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        bool wanted = metric_is_wanted(a, m);
+        if (!wanted && !metric_is_shown(a, m)) {
+            continue;
+        }
+        GB_TRY(refusal_find(a, (metric_id)m, err));
+        if (a->refusal[m][0] && !a->force && (wanted || !metric_is_loss((metric_id)m))) {
+            return gb_fail(
+                err, GB_ERR_USAGE,
+                "`%s` and `%s` were measured under other circumstances: %s. So their %s does not "
+                "compare; --force shows it all the same",
+                a->names[0], a->names[1], a->refusal[m], metric_names[m]);
+        }
+    }
+    return GB_OK;
+}
 
-static void print_sentence(const report_entry *base, const report_entry *e, const comparison *c)
+static void comparison_withdraw(comparison *c, const char *refusal)
+{
+    char why[512];
+    snprintf(why, sizeof why, "%s", refusal); /* both may lie in one struct */
+    c->change = (stats_interval){NAN, NAN, NAN};
+    snprintf(c->method, sizeof c->method, "not compared: %.230s", why);
+}
+
+static gb_status comparisons_make(asked *a, gb_error *err)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        if (!metric_is_wanted(a, m) && !metric_is_shown(a, m)) {
+            continue;
+        }
+        comparison *c = &a->made[m];
+        GB_TRY(comparison_of_pair(c, &a->base, &a->config, (metric_id)m, err));
+        if (a->refusal[m][0] && !a->force) {
+            comparison_withdraw(c, a->refusal[m]);
+        }
+    }
+    return GB_OK;
+}
+
+/* ---- text ---- */
+
+static void print_sentence(const asked *a, const comparison *c)
 {
     static const char *const more[METRIC_COUNT] = {"slower per step",    "slower per step (median)",
                                                    "faster in tokens/s", "worse in loss",
@@ -111,10 +120,10 @@ static void print_sentence(const report_entry *base, const report_entry *e, cons
                metric_names[c->metric]);
         return;
     }
-    table_write_escaped(stdout, e->label, TABLE_TEXT);
+    table_write_escaped(stdout, a->names[1], TABLE_TEXT);
     printf(" is %s %s than ", number_percent(fabs(change)).text,
            change >= 0 ? more[c->metric] : less[c->metric]);
-    table_write_escaped(stdout, base->label, TABLE_TEXT);
+    table_write_escaped(stdout, a->names[0], TABLE_TEXT);
     if (c->exact) {
         printf(", exactly.\n");
     } else if (isfinite(c->change.low)) {
@@ -128,137 +137,256 @@ static void print_sentence(const report_entry *base, const report_entry *e, cons
     }
 }
 
-static gb_status print_table(const report_data *data, const report_entry *base,
-                             const report_entry *e, metric_id only, gb_error *err)
+static gb_status print_table(const asked *a, gb_error *err)
 {
     table *t = table_create();
     table_add_column(t, "metric", TABLE_LEFT);
-    table_add_column(t, base->label, TABLE_RIGHT);
-    table_add_column(t, e->label, TABLE_RIGHT);
+    table_add_column(t, a->names[0], TABLE_RIGHT);
+    table_add_column(t, a->names[1], TABLE_RIGHT);
     table_add_column(t, "change", TABLE_RIGHT);
     table_add_column(t, "95 % interval", TABLE_RIGHT);
     table_add_column(t, "how", TABLE_LEFT);
-    gb_status status = GB_OK;
-    for (int m = 0; m < METRIC_COUNT && status == GB_OK; m++) {
-        if (only != METRIC_COUNT && (int)only != m) {
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        const comparison *c = &a->made[m];
+        if (!metric_is_shown(a, m)) {
             continue;
-        }
-        comparison c;
-        status = comparison_make(&c, data, base, e, (metric_id)m, err);
-        if (status != GB_OK) {
-            break;
         }
         table_begin_row(t);
         table_add_cell(t, "%s", metric_names[m]);
-        table_add_cell(t, "%s", metric_format((metric_id)m, c.base).text);
-        table_add_cell(t, "%s", metric_format((metric_id)m, c.new_value).text);
-        table_add_cell(t, "%s", number_percent_signed(c.change.value).text);
-        if (c.exact || !isfinite(c.change.low)) {
-            table_add_cell(t, "%s", c.exact ? "exact" : "-");
+        table_add_cell(t, "%s", metric_format((metric_id)m, c->base).text);
+        table_add_cell(t, "%s", metric_format((metric_id)m, c->new_value).text);
+        table_add_cell(t, "%s", number_percent_signed(c->change.value).text);
+        if (c->exact || !isfinite(c->change.low)) {
+            table_add_cell(t, "%s", c->exact ? "exact" : "-");
         } else {
-            table_add_cell(t, "%s to %s", number_percent_signed(c.change.low).text,
-                           number_percent_signed(c.change.high).text);
+            table_add_cell(t, "%s to %s", number_percent_signed(c->change.low).text,
+                           number_percent_signed(c->change.high).text);
         }
-        table_add_cell(t, "%s", c.method);
+        table_add_cell(t, "%s", c->method);
     }
-    if (status == GB_OK) {
-        status = table_write(t, stdout, TABLE_TEXT, err);
-    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
     table_free(t);
     return status;
 }
 
-/* Says what became of a condition; *failed is set when it is met beyond the interval's doubt. */
-static gb_status condition_check(const condition *cond, const report_data *data,
-                                 const report_entry *base, const report_entry *e, bool *failed,
-                                 gb_error *err)
+typedef struct build {
+    const char *version, *commit;
+} build;
+
+static build side_build(const pair_side *side)
 {
-    comparison c;
-    GB_TRY(comparison_make(&c, data, base, e, cond->metric, err));
-    double low = cond->sign * c.change.low, high = cond->sign * c.change.high;
-    double least = low < high ? low : high, most = low < high ? high : low;
-    const char *verdict = "not met: the interval reaches the limit";
-    if (!isfinite(c.change.low) || !isfinite(c.change.high)) {
-        verdict = "undecided, so not met: there is no interval";
-    } else if (least > cond->limit) {
-        verdict = "met: the whole interval lies beyond the limit";
-        *failed = true;
-    } else if (most < cond->limit) {
-        verdict = "not met: the whole interval lies on this side of the limit";
+    const report_run *run = side->entry ? side->entry->runs[0] : NULL;
+    return side->session ? (build){side->session->program_version, side->session->program_commit}
+           : run         ? (build){run->program_version, run->program_commit}
+                         : (build){"unknown", "unknown"};
+}
+
+static void print_sides(const asked *a)
+{
+    static const char *const headings[] = {"base: ", "new:  "};
+    const pair_side *sides[] = {&a->base, &a->config};
+    for (int i = 0; i < 2; i++) {
+        build b = side_build(sides[i]);
+        printf("%s", headings[i]);
+        table_write_escaped(stdout, pair_side_name(sides[i]), TABLE_TEXT);
+        printf(" of suite %s in ", sides[i]->data->suite_name);
+        table_write_escaped(stdout, sides[i]->data->db_path, TABLE_TEXT);
+        printf(", by gptbench %s, commit %s\n", b.version, b.commit);
     }
-    printf("--fail-on %s (%s): %s\n", cond->text, metric_names[cond->metric], verdict);
+    printf("\n");
+}
+
+static gb_status print_text(const asked *a, gb_error *err)
+{
+    if (a->base.data != a->config.data) {
+        print_sides(a);
+    }
+    GB_TRY(print_table(a, err));
+    printf("\n");
+    metric_id headline = a->only == METRIC_COUNT ? METRIC_STEP_AVG : a->only;
+    print_sentence(a, &a->made[headline]);
+    if (a->base.data == a->config.data && a->base.config == a->config.config &&
+        a->base.entry == a->config.entry) {
+        printf("Both sides are the same measurement.\n");
+    }
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        bool said = false;
+        for (int earlier = 0; earlier < m; earlier++) {
+            said = said || strcmp(a->refusal[earlier], a->refusal[m]) == 0;
+        }
+        if (a->force && a->refusal[m][0] && !said) {
+            printf("Forced: the two were measured under other circumstances (%s), and the "
+                   "difference in %s "
+                   "may be that.\n",
+                   a->refusal[m], metric_names[m]);
+        }
+    }
+    for (int i = 0; i < a->n_conditions; i++) {
+        const compare_condition *c = &a->conditions[i];
+        printf("--fail-on %s (%s): %s\n", c->text, metric_names[c->metric],
+               compare_outcome_words(compare_condition_check(c, &a->made[c->metric])));
+    }
     return GB_OK;
 }
 
-static gb_status compare(const report_data *data, const char *const names[2], metric_id only,
-                         const condition *conditions, int n_conditions, gb_error *err)
+/* ---- JSON ---- */
+
+static json_t *side_json(const pair_side *side)
 {
-    const report_entry *base = NULL, *e = NULL;
-    GB_TRY(entry_pair_find(data, names, &base, &e, err));
-    GB_TRY(print_table(data, base, e, only, err));
-    comparison c;
-    metric_id headline = only == METRIC_COUNT ? METRIC_STEP_AVG : only;
-    GB_TRY(comparison_make(&c, data, base, e, headline, err));
-    printf("\n");
-    print_sentence(base, e, &c);
-    if (!entry_pair_same_platform(base, e)) {
-        printf("The two ran on different machines or backends: times do not compare.\n");
+    build b = side_build(side);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "config", json_value_text(pair_side_name(side)),
+                     "suite", json_value_text(side->data->suite_name), "database",
+                     json_value_text(side->data->db_path), "program_version",
+                     json_value_text(b.version), "program_commit", json_value_text(b.commit));
+}
+
+static json_t *metric_json(const asked *a, int m)
+{
+    const comparison *c = &a->made[m];
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "metric", metric_names[m],
+                     "base", json_value_number(c->base), "new", json_value_number(c->new_value),
+                     "change", json_value_number(c->change.value), "low",
+                     json_value_number(c->change.low), "high", json_value_number(c->change.high),
+                     "exact", c->exact, "method", json_value_text(c->method), "mismatch",
+                     a->refusal[m][0] ? json_value_text(a->refusal[m]) : json_null());
+}
+
+static gb_status print_json(const asked *a, gb_error *err)
+{
+    json_t *metrics = json_array(), *conditions = json_array();
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        if (metric_is_shown(a, m)) {
+            json_array_append_new(metrics, metric_json(a, m));
+        }
     }
-    bool failed = false;
-    for (int i = 0; i < n_conditions; i++) {
-        GB_TRY(condition_check(&conditions[i], data, base, e, &failed, err));
+    for (int i = 0; i < a->n_conditions; i++) {
+        const compare_condition *c = &a->conditions[i];
+        compare_outcome outcome = compare_condition_check(c, &a->made[c->metric]);
+        json_array_append_new(
+            conditions, json_pack("{s:o, s:s, s:b, s:s}", "condition", json_value_text(c->text),
+                                  "metric", metric_names[c->metric], "met", outcome == COMPARE_MET,
+                                  "why", compare_outcome_words(outcome)));
     }
-    return failed ? gb_fail(err, GB_ERR_FAILED, "compare: a --fail-on condition is met") : GB_OK;
+    return json_value_print(json_pack("{s:o, s:o, s:b, s:o, s:o}", "base", side_json(&a->base),
+                                      "new", side_json(&a->config), "forced", a->force, "metrics",
+                                      metrics, "fail_on", conditions),
+                            err);
+}
+
+/* ---- the command ---- */
+
+static gb_status compare(asked *a, const report_data *base_data, const report_data *data,
+                         const char *const names[2], gb_error *err)
+{
+    GB_TRY(pair_side_find(&a->base, base_data, names[0], err));
+    GB_TRY(pair_side_find(&a->config, data, names[1], err));
+    pair_align(&a->base, &a->config, names[0]);
+    const char *const labels[] = {pair_side_name(&a->base), pair_side_name(&a->config)};
+    bool apart = base_data == data || strcmp(labels[0], labels[1]) != 0;
+    for (int i = 0; i < 2; i++) {
+        snprintf(a->names[i], sizeof a->names[i], "%.200s%s", labels[i],
+                 apart    ? ""
+                 : i == 0 ? " (base)"
+                          : " (new)");
+    }
+    GB_TRY(refusals_find(a, err));
+    GB_TRY(comparisons_make(a, err));
+    GB_TRY(a->json ? print_json(a, err) : print_text(a, err));
+    for (int i = 0; i < a->n_conditions; i++) {
+        const compare_condition *c = &a->conditions[i];
+        if (compare_condition_check(c, &a->made[c->metric]) == COMPARE_MET) {
+            return gb_fail(err, GB_ERR_FAILED, "compare: a --fail-on condition is met");
+        }
+    }
+    return GB_OK;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+static gb_status databases_compare(asked *a, const char *base_db, const char *db, const char *suite,
+                                   const char *const names[2], gb_error *err)
+{
+    char path[4096];
+    report_data *data = NULL, *base_data = NULL;
+    GB_TRY(dbfile_choose(path, sizeof path, db, err));
+    bool two = base_db && !same_file(base_db, path);
+    gb_status status = report_data_read(&data, path, suite, err);
+    if (status == GB_OK && two) {
+        status = report_data_read(&base_data, base_db, suite, err);
+    }
+    if (status == GB_OK) {
+        status = compare(a, two ? base_data : data, data, names, err);
+    }
+    report_data_free(base_data);
+    report_data_free(data);
+    return status;
+}
+
+static gb_status metric_parse(metric_id *out, const char *name, gb_error *err)
+{
+    *out = name ? metric_find(name) : METRIC_COUNT;
+    if (name && *out == METRIC_COUNT) {
+        const char *nearest = gb_nearest_name(name, metric_names);
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--metric %s: no such metric%s%s%s There are step_avg, step_median, "
+                       "tokens_per_s, val_loss, best_val_loss, peak_memory, flops and n_params",
+                       name, nearest ? "; did you mean " : "", nearest ? nearest : "",
+                       nearest ? "?" : ".");
+    }
+    return GB_OK;
 }
 
 gb_status cmd_compare(int argc, char **argv, gb_error *err)
 {
-    const char *db = NULL, *suite = NULL, *metric_name = NULL, *names[2];
+    asked a = {.only = METRIC_COUNT};
+    const char *db = NULL, *base_db = NULL, *suite = NULL, *metric_name = NULL, *names[2];
     cli_list fail_on = {.count = 0};
     const cli_option options[] = {
         {"--db", NULL, CLI_TEXT, &db, "FILE", "database (default: the newest in results/)", 0, 0},
-        {"--suite", NULL, CLI_TEXT, &suite, "NAME", "suite, where the database holds several", 0,
+        {"--base-db", NULL, CLI_TEXT, &base_db, "FILE",
+         "database of BASE, where that is another one: measured before, or by another version", 0,
          0},
+        {"--suite", NULL, CLI_TEXT, &suite, "NAME", "suite, where a database holds several", 0, 0},
         {"--metric", NULL, CLI_TEXT, &metric_name, "NAME",
          "one of step_avg, step_median, tokens_per_s, val_loss, best_val_loss, peak_memory, flops, "
          "n_params (default: all)",
          0, 0},
         {"--fail-on", NULL, CLI_LIST, &fail_on, "'slower>2%'",
          "exit code 1 when the 95 % interval lies wholly beyond the limit: slower, faster, worse, "
-         "better, more_memory or less_memory, then >N%; may be given several times",
+         "better, larger or smaller (in memory), then >N%; may be given several times",
          0, 0},
+        {"--json", NULL, CLI_FLAG, &a.json, NULL, "print JSON", 0, 0},
+        {"--force", NULL, CLI_FLAG, &a.force, NULL,
+         "compare what was measured under other circumstances too", 0, 0},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
-    const cli_command command = {"gptbench compare BASE NEW [options]",
-                                 "Compares two configs of a suite: values, difference, interval.",
-                                 options,
-                                 2,
-                                 2,
-                                 "BASE NEW  names of configs, as in the report",
-                                 "gptbench compare d12 d12_mlp3x --fail-on 'slower>2%'"};
+    const cli_command command = {
+        "gptbench compare BASE NEW [options]",
+        "Compares two configs: values, difference, interval. Times come from interleaved timing "
+        "where both were in one\nsession. Other machines, backends, precisions, threads, tokens "
+        "per "
+        "step or clocks are refused.",
+        options,
+        2,
+        2,
+        "BASE NEW  names of configs, as in the report",
+        "gptbench compare d12 d12_mlp3x --fail-on 'slower>2%'\n"
+        "  gptbench compare d12 d12 --base-db results/before.db --db results/after.db --fail-on "
+        "'slower>2%'"};
     int n = 0;
     bool help = false;
     GB_TRY(cli_parse(&command, argc, argv, names, &n, &help, err));
     if (help) {
         return GB_OK;
     }
-    metric_id only = metric_name ? metric_find(metric_name) : METRIC_COUNT;
-    if (metric_name && only == METRIC_COUNT) {
-        const char *nearest = gb_nearest_name(metric_name, metric_names);
-        return gb_fail(err, GB_ERR_USAGE,
-                       "--metric %s: no such metric%s%s%s There are step_avg, step_median, "
-                       "tokens_per_s, val_loss, best_val_loss, peak_memory, flops and n_params",
-                       metric_name, nearest ? "; did you mean " : "", nearest ? nearest : "",
-                       nearest ? "?" : ".");
-    }
-    condition conditions[64];
+    GB_TRY(metric_parse(&a.only, metric_name, err));
     for (int i = 0; i < fail_on.count; i++) {
-        GB_TRY(condition_parse(&conditions[i], fail_on.items[i], only, err));
+        GB_TRY(compare_condition_parse(&a.conditions[i], fail_on.items[i], a.only, err));
     }
-    char path[4096];
-    GB_TRY(dbfile_choose(path, sizeof path, db, err));
-    report_data *data = NULL;
-    GB_TRY(report_data_read(&data, path, suite, err));
-    gb_status status = compare(data, names, only, conditions, fail_on.count, err);
-    report_data_free(data);
-    return status;
+    a.n_conditions = fail_on.count;
+    return databases_compare(&a, base_db, db, suite, names, err);
 }

@@ -205,8 +205,10 @@ static gb_status claims_print(const plan *p, const plan_options *options, gb_err
     table_add_column(t, "holds", TABLE_LEFT);
     for (int i = 0; i < s->n_claims; i++) {
         const suite_claim *claim = &s->claims[i];
-        plan_row config = plan_row_make(s, suite_cell_find(s, claim->config), options);
-        plan_row baseline = plan_row_make(s, suite_cell_find(s, claim->baseline), options);
+        plan_row row = plan_row_make(s, suite_cell_find(s, claim->config), options);
+        plan_row base_row = plan_row_make(s, suite_cell_find(s, claim->baseline), options);
+        plan_quantities config = plan_row_quantities(&row);
+        plan_quantities baseline = plan_row_quantities(&base_row);
         double percent;
         plan_claim_basis basis =
             plan_claim_predict(&config, &baseline, &claim->expectation, &percent);

@@ -9,43 +9,26 @@
 #include "bench/commands.h"
 #include "bench/dbfile.h"
 #include "bench/entry_pair.h"
+#include "bench/json_value.h"
 #include "bench/ledger_text.h"
 #include "model/config.h"
-#include "model/utf8.h"
 
 enum { ROWS_IN_WORDS = 6 };
 
 /* ---- JSON ---- */
 
-/* A string whatever its bytes: JSON must be UTF-8. */
-static json_t *text_json(const char *text)
-{
-    size_t n = strlen(text);
-    unsigned char *fit = malloc(3 * n + 1);
-    if (!fit) {
-        return NULL;
-    }
-    json_t *out = json_stringn((char *)fit, utf8_repair((const unsigned char *)text, n, fit));
-    free(fit);
-    return out;
-}
-
-static json_t *number_json(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static json_t *ratio_json(double new_value, double base)
 {
-    return base > 0 ? number_json(new_value / base) : json_null();
+    return base > 0 ? json_value_number(new_value / base) : json_null();
 }
 
 static json_t *total_json(const ledger_total *t)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "base_ms", number_json(t->base_ms), "new_ms",
-                     number_json(t->new_ms), "difference_ms", number_json(t->change_ms.value),
-                     "low_ms", number_json(t->change_ms.low), "high_ms",
-                     number_json(t->change_ms.high));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "base_ms", json_value_number(t->base_ms),
+                     "new_ms", json_value_number(t->new_ms), "difference_ms",
+                     json_value_number(t->change_ms.value), "low_ms",
+                     json_value_number(t->change_ms.low), "high_ms",
+                     json_value_number(t->change_ms.high));
 }
 
 static json_t *gemms_json(const ledger *l, const ledger_row *row, bool of_base)
@@ -72,11 +55,14 @@ static void roof_add(json_t *out, const ledger *l, const ledger_row *row, bool o
     bool known = ledger_row_op(l, row, of_base, &op);
     double floor_ms = known ? op_floor_ms(&op.floor, roof.rates) : NAN;
     op_bound bound = known ? op_row_bound(&op, &roof) : OP_BOUND_UNKNOWN;
-    json_object_set_new(out, keys[of_base][0], floor_ms > 0 ? number_json(floor_ms) : json_null());
-    json_object_set_new(out, keys[of_base][1], number_json(known ? op_row_share(&op, &roof) : NAN));
+    json_object_set_new(out, keys[of_base][0],
+                        floor_ms > 0 ? json_value_number(floor_ms) : json_null());
+    json_object_set_new(out, keys[of_base][1],
+                        json_value_number(known ? op_row_share(&op, &roof) : NAN));
     json_object_set_new(out, keys[of_base][2],
                         bound ? json_string(op_bound_name(bound)) : json_null());
-    json_object_set_new(out, keys[of_base][3], number_json(known ? op_row_imbalance(&op) : NAN));
+    json_object_set_new(out, keys[of_base][3],
+                        json_value_number(known ? op_row_imbalance(&op) : NAN));
 }
 
 static json_t *row_json(const ledger *l, const ledger_row *row)
@@ -84,22 +70,23 @@ static json_t *row_json(const ledger *l, const ledger_row *row)
     int noise = ledger_within_noise(row->change_ms);
     double total = l->profiled.change_ms.value;
     json_t *out = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "base_ms", number_json(row->base_ms), "new_ms",
-        number_json(row->new_ms), "difference_ms", number_json(row->change_ms.value), "low_ms",
-        number_json(row->change_ms.low), "high_ms", number_json(row->change_ms.high),
-        "within_noise", noise < 0 ? json_null() : json_boolean(noise), "share",
-        total != 0 ? number_json(row->change_ms.value / total) : json_null());
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "base_ms", json_value_number(row->base_ms), "new_ms",
+        json_value_number(row->new_ms), "difference_ms", json_value_number(row->change_ms.value),
+        "low_ms", json_value_number(row->change_ms.low), "high_ms",
+        json_value_number(row->change_ms.high), "within_noise",
+        noise < 0 ? json_null() : json_boolean(noise), "share",
+        total != 0 ? json_value_number(row->change_ms.value / total) : json_null());
     if (row->layer >= 0) {
         json_object_set_new(out, "layer", json_integer(row->layer));
     } else {
-        json_object_set_new(out, "op", text_json(row->op));
+        json_object_set_new(out, "op", json_value_text(row->op));
     }
     if (*row->phase) {
-        json_object_set_new(out, "phase", text_json(row->phase));
+        json_object_set_new(out, "phase", json_value_text(row->phase));
     }
     json_object_set_new(out, "time_ratio", ratio_json(row->new_ms, row->base_ms));
-    json_object_set_new(out, "base_flops", number_json(row->base_flops));
-    json_object_set_new(out, "new_flops", number_json(row->new_flops));
+    json_object_set_new(out, "base_flops", json_value_number(row->base_flops));
+    json_object_set_new(out, "new_flops", json_value_number(row->new_flops));
     json_object_set_new(out, "flops_ratio", ratio_json(row->new_flops, row->base_flops));
     bool base_rate = row->base_flops > 0, new_rate = row->new_flops > 0;
     json_object_set_new(out, "base_flops_per_s",
@@ -107,9 +94,9 @@ static json_t *row_json(const ledger *l, const ledger_row *row)
     json_object_set_new(out, "new_flops_per_s",
                         new_rate ? ratio_json(1e3 * row->new_flops, row->new_ms) : json_null());
     if (row->base_flops > 0 && row->new_flops > 0) {
-        json_object_set_new(out, "beyond_flops_ms", number_json(row->rate_ms.value));
-        json_object_set_new(out, "beyond_flops_low_ms", number_json(row->rate_ms.low));
-        json_object_set_new(out, "beyond_flops_high_ms", number_json(row->rate_ms.high));
+        json_object_set_new(out, "beyond_flops_ms", json_value_number(row->rate_ms.value));
+        json_object_set_new(out, "beyond_flops_low_ms", json_value_number(row->rate_ms.low));
+        json_object_set_new(out, "beyond_flops_high_ms", json_value_number(row->rate_ms.high));
     }
     double base_bytes = ledger_row_bytes(l, row, true), bytes = ledger_row_bytes(l, row, false);
     json_object_set_new(out, "base_least_bytes",
@@ -126,7 +113,7 @@ static json_t *sentences_json(const ledger_sentences *s)
 {
     json_t *out = json_array();
     for (int i = 0; i < s->n; i++) {
-        json_array_append_new(out, text_json(s->texts[i]));
+        json_array_append_new(out, json_value_text(s->texts[i]));
     }
     return out;
 }
@@ -138,22 +125,16 @@ static gb_status print_json(const ledger *l, const ledger_sentences *reading,
     for (int i = 0; i < l->n_rows; i++) {
         json_array_append_new(rows, row_json(l, &l->rows[i]));
     }
-    json_t *root =
-        json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
-                  "database", text_json(l->data->db_path), "suite", text_json(l->data->suite_name),
-                  "base", text_json(l->base->label), "new", text_json(l->new_entry->label), "by",
-                  ledger_by_names[l->by], "backend", text_json(l->new_entry->backend), "precision",
-                  text_json(l->new_entry->precision), "replicates_paired", l->n_pairs,
-                  "replicates_base", l->n_base, "replicates_new", l->n_new, "profiled_step",
-                  total_json(&l->profiled), "step_avg", total_json(&l->timed), "rows", rows,
-                  "reading", sentences_json(reading), "notes", sentences_json(notes));
-    int failed = !root || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0;
-    json_decref(root);
-    if (failed) {
-        return gb_fail(err, GB_ERR_IO, "standard output: the JSON could not be written");
-    }
-    printf("\n");
-    return GB_OK;
+    json_t *root = json_pack(
+        "{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "database",
+        json_value_text(l->data->db_path), "suite", json_value_text(l->data->suite_name), "base",
+        json_value_text(l->base->label), "new", json_value_text(l->new_entry->label), "by",
+        ledger_by_names[l->by], "backend", json_value_text(l->new_entry->backend), "precision",
+        json_value_text(l->new_entry->precision), "replicates_paired", l->n_pairs,
+        "replicates_base", l->n_base, "replicates_new", l->n_new, "profiled_step",
+        total_json(&l->profiled), "step_avg", total_json(&l->timed), "rows", rows, "reading",
+        sentences_json(reading), "notes", sentences_json(notes));
+    return json_value_print(root, err);
 }
 
 /* ---- text ---- */

@@ -12,6 +12,7 @@ gb_status cmd_run(int argc, char **argv, gb_error *err);
 gb_status cmd_plan(int argc, char **argv, gb_error *err);
 gb_status cmd_report(int argc, char **argv, gb_error *err);
 gb_status cmd_compare(int argc, char **argv, gb_error *err);
+gb_status cmd_claims(int argc, char **argv, gb_error *err);
 gb_status cmd_why(int argc, char **argv, gb_error *err);
 gb_status cmd_list(int argc, char **argv, gb_error *err);
 gb_status cmd_show(int argc, char **argv, gb_error *err);

@@ -6,7 +6,7 @@
 
 #include "model/config.h"
 
-static gb_status entry_unknown(const report_data *data, const char *name, gb_error *err)
+gb_status entry_name_unknown(const report_data *data, const char *name, gb_error *err)
 {
     const char **names = calloc((size_t)data->n_configs + 1, sizeof *names);
     if (!names) {
@@ -33,16 +33,15 @@ static gb_status entry_unknown(const report_data *data, const char *name, gb_err
                    nearest ? nearest : "", nearest ? "`?" : ".", list);
 }
 
-/* The base entry that ran where the new one did, where there is one. */
-static int entry_beside(const report_data *data, int base, int other)
+const report_entry *entry_beside(const report_data *data, const report_entry *base,
+                                 const report_entry *like)
 {
-    const report_entry *e = &data->entries[base], *like = &data->entries[other];
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *candidate = &data->entries[i];
-        if (candidate->config == e->config && candidate->machine == like->machine &&
+        if (candidate->config == base->config && candidate->machine == like->machine &&
             strcmp(candidate->backend, like->backend) == 0 &&
             strcmp(candidate->precision, like->precision) == 0) {
-            return i;
+            return candidate;
         }
     }
     return base;
@@ -55,14 +54,14 @@ gb_status entry_pair_find(const report_data *data, const char *const names[2],
     for (int i = 0; i < 2; i++) {
         found[i] = report_data_find_entry(data, names[i]);
         if (found[i] < 0) {
-            return entry_unknown(data, names[i], err);
+            return entry_name_unknown(data, names[i], err);
         }
-    }
-    if (strcmp(data->entries[found[0]].label, names[0]) != 0) {
-        found[0] = entry_beside(data, found[0], found[1]);
     }
     *base = &data->entries[found[0]];
     *new_entry = &data->entries[found[1]];
+    if (strcmp((*base)->label, names[0]) != 0) {
+        *base = entry_beside(data, *base, *new_entry);
+    }
     return GB_OK;
 }
 

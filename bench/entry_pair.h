@@ -10,6 +10,12 @@
 gb_status entry_pair_find(const report_data *data, const char *const names[2],
                           const report_entry **base, const report_entry **new_entry, gb_error *err);
 
+/* What to say of a name that is no entry: as above. */
+gb_status entry_name_unknown(const report_data *data, const char *name, gb_error *err);
+/* The entry of base's config that ran where `like` did; base itself where there is none. */
+const report_entry *entry_beside(const report_data *data, const report_entry *base,
+                                 const report_entry *like);
+
 /* Same machine, same backend. */
 bool entry_pair_same_platform(const report_entry *a, const report_entry *b);
 

@@ -14,13 +14,14 @@
 typedef enum estimate_kind {
     ESTIMATE_NONE,     /* no value at all: everything is NAN */
     ESTIMATE_EXACT,    /* a property of the model: the interval is the value */
-    ESTIMATE_STUDENT,  /* mean of n values, t interval; n == 1 has a value and no interval */
-    ESTIMATE_BOOTSTRAP /* trimmed mean over n blocks, studentised bootstrap */
+    ESTIMATE_STUDENT,  /* mean of n values or Welch's difference of two, t interval */
+    ESTIMATE_BOOTSTRAP /* trimmed mean over n blocks or a difference of two, studentised bootstrap
+                        */
 } estimate_kind;
 
 typedef struct estimate {
     estimate_kind kind;
-    size_t n;              /* pairs that went in */
+    size_t n;              /* pairs that went in; of two samples the smaller */
     double value;          /* log ratio */
     double ratio;          /* of ESTIMATE_EXACT, to the last bit; else NAN */
     double standard_error; /* NAN where there is none */
@@ -37,6 +38,28 @@ estimate estimate_student(const double *log_ratios, size_t n);
 gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
                              uint64_t seed, gb_error *err);
 void estimate_free(estimate *e); /* what it owns */
+
+/* Two samples of logarithms that do not belong together in pairs, config and base: the difference
+ * of their means, with Welch's interval. Below two values on a side there is a value without
+ * interval. */
+estimate estimate_welch(const double *config, size_t n_config, const double *base, size_t n_base);
+/* The difference of their 20 % trimmed means, by the bootstrap of both. The values stand in the
+ * order in which they were measured: where neighbours resemble each other (slow weather of the
+ * machine, which pairs would have cancelled) the standard error of a sample is widened by
+ * estimate_dependence. Below ESTIMATE_MIN_BLOCKS on a side there is a value without interval.
+ * GB_ERR_OOM. */
+gb_status estimate_bootstrap_two(estimate *out, const double *config, size_t n_config,
+                                 const double *base, size_t n_base, size_t resamples, uint64_t seed,
+                                 gb_error *err);
+/* How much wider an interval must be because neighbours resemble each other: sqrt((1 + r) / (1 -
+ * r)), since n values are then worth n (1 - r) / (1 + r) independent ones, times Student's 97.5 %
+ * quantile for that many over the one for n. r is the autocorrelation of neighbours, lag1 + (1 + 4
+ * lag1) / n, since the values' own mean hides some of it (Marriott and Pope 1954), between 0 and
+ * 0.9; over values whose lowest and highest fifth count as the next one, so that an outlier does
+ * not hide it. 1 below 4 values. GB_ERR_OOM. */
+gb_status estimate_dependence(double *factor, const double *x, size_t n, gb_error *err);
+/* Adds a constant to the log ratio; not to ESTIMATE_EXACT or ESTIMATE_NONE. */
+void estimate_shift(estimate *e, double by);
 
 /* Fewer blocks than this have a value and no interval: a resample of fewer is too often without any
  * spread, and its distance in standard errors without bounds. */

@@ -28,6 +28,7 @@ static const command_entry commands[] = {
     {"plan", cmd_plan, "show what a suite would run: parameters, FLOPs, memory, time"},
     {"report", cmd_report, "write the report and figures of a suite from the database"},
     {"compare", cmd_compare, "compare two configurations, optionally failing on a difference"},
+    {"claims", cmd_claims, "say which claims of a suite the measurements support or refute"},
     {"why", cmd_why, "say in which ops the difference between two configurations lies"},
     {"list", cmd_list, "list the suites and runs that the database holds"},
     {"show", cmd_show, "show one run in full"},

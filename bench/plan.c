@@ -118,12 +118,20 @@ void plan_free(plan *p)
     }
 }
 
-plan_claim_basis plan_claim_predict(const plan_row *config, const plan_row *baseline,
+plan_quantities plan_row_quantities(const plan_row *row)
+{
+    return (plan_quantities){.n_params = (double)row->n_params,
+                             .flops_per_token = row->flops_per_token,
+                             .tokens_per_step =
+                                 (double)train_spec_tokens_per_step(&row->cell->spec),
+                             .memory_bytes = (double)row->memory_bytes};
+}
+
+plan_claim_basis plan_claim_predict(const plan_quantities *config, const plan_quantities *baseline,
                                     const suite_expect *expect, double *percent)
 {
     double work = config->flops_per_token / baseline->flops_per_token;
-    double step = work * (double)train_spec_tokens_per_step(&config->cell->spec) /
-                  (double)train_spec_tokens_per_step(&baseline->cell->spec);
+    double step = work * config->tokens_per_step / baseline->tokens_per_step;
     switch (expect->metric) {
     case SUITE_METRIC_STEP_AVG:
     case SUITE_METRIC_STEP_MEDIAN:
@@ -133,12 +141,10 @@ plan_claim_basis plan_claim_predict(const plan_row *config, const plan_row *base
         *percent = suite_expect_percent(expect, 1, work);
         return PLAN_CLAIM_FLOPS;
     case SUITE_METRIC_PEAK_MEMORY:
-        *percent = suite_expect_percent(expect, (double)config->memory_bytes,
-                                        (double)baseline->memory_bytes);
+        *percent = suite_expect_percent(expect, config->memory_bytes, baseline->memory_bytes);
         return PLAN_CLAIM_MEMORY;
     case SUITE_METRIC_N_PARAMS:
-        *percent =
-            suite_expect_percent(expect, (double)config->n_params, (double)baseline->n_params);
+        *percent = suite_expect_percent(expect, config->n_params, baseline->n_params);
         return PLAN_CLAIM_EXACT;
     case SUITE_METRIC_FLOPS:
         *percent = suite_expect_percent(expect, work, 1);

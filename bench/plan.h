@@ -54,8 +54,15 @@ typedef enum plan_claim_basis {
     PLAN_CLAIM_UNKNOWN /* losses: NAN */
 } plan_claim_basis;
 
-/* The percentage that the claim's `expect` compares, as far as arithmetic tells. */
-plan_claim_basis plan_claim_predict(const plan_row *config, const plan_row *baseline,
+/* What arithmetic knows of a config; NAN: not known. */
+typedef struct plan_quantities {
+    double n_params, flops_per_token, tokens_per_step, memory_bytes;
+} plan_quantities;
+plan_quantities plan_row_quantities(const plan_row *row);
+
+/* The percentage that the claim's `expect` compares, as far as arithmetic tells; NAN where a
+ * quantity that it needs is not known. */
+plan_claim_basis plan_claim_predict(const plan_quantities *config, const plan_quantities *baseline,
                                     const suite_expect *expect, double *percent);
 /* The row of any cell of the suite. */
 plan_row plan_row_make(const suite *suite, int cell, const plan_options *options);

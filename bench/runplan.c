@@ -216,7 +216,7 @@ const runplan_run *runplan_runs(const runplan *plan, int *n)
 
 /* ---- into the store ---- */
 
-static char *settings_to_json(const suite_cell *cell)
+char *runplan_settings_json(const suite_cell *cell)
 {
     json_t *json = keys_to_json(&cell->config, gpt_config_keys());
     json_t *spec = keys_to_json(&cell->spec, train_spec_keys());
@@ -235,7 +235,7 @@ static gb_status config_store(const runplan *plan, store *s, int64_t suite_id, i
     const suite_cell *cell = &plan->suite->cells[index];
     const gpt_config *c = &cell->config;
     int64_t T = cell->spec.sequence_length;
-    char *settings = settings_to_json(cell);
+    char *settings = runplan_settings_json(cell);
     if (!settings) {
         return runplan_no_memory(err);
     }

@@ -43,6 +43,10 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err);
 
 const runplan_run *runplan_runs(const runplan *plan, int *n);
 
+/* Every model and train key of a cell, resolved, as config.settings_json has them: to be freed;
+ * NULL without memory. */
+char *runplan_settings_json(const suite_cell *cell);
+
 /* Measures and stores the GEMM peak for each backend, precision and thread count among the runs to
  * be done that the database has none for. A backend that cannot say its peak is no error: MFU then
  * stays NULL. */

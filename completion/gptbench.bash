@@ -27,7 +27,8 @@ _gptbench_options() { # COMMAND
         --device --train --val ;;
     plan) echo --backend --only --train --val --gflops --threads --explain ;;
     report) echo --db --suite -o --output ;;
-    compare) echo --db --suite --metric --fail-on ;;
+    compare) echo --db --base-db --suite --metric --fail-on --json --force ;;
+    claims) echo --db --fail-on --json ;;
     why) echo --db --suite --by --json --force ;;
     list | show) echo --db ;;
     train) echo --model --set --train --val --backend --threads --device \
@@ -47,12 +48,13 @@ _gptbench() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        _gptbench_words run plan report compare why list show train profile parity data doctor help \
-            --help --version
+        _gptbench_words run plan report compare claims why list show train profile parity data \
+            doctor help --help --version
         return
     fi
     case $prev in
-    --db) _gptbench_files db sqlite; return ;;
+    --db | --base-db) _gptbench_files db sqlite; return ;;
+    --fail-on) [ "$command" = claims ] && _gptbench_words refuted unsettled; return ;;
     --backend) _gptbench_words auto cpu cuda; return ;;
     --model) _gptbench_words $_gptbench_presets; return ;;
     --set) compopt -o nospace; _gptbench_words $_gptbench_keys; return ;;
@@ -76,7 +78,7 @@ _gptbench() {
         return
     fi
     case $command in
-    run | plan) _gptbench_files ini ;;
+    run | plan | claims) _gptbench_files ini ;;
     data)
         if [ "$COMP_CWORD" -eq 2 ]; then
             _gptbench_words pack info synth
@@ -84,7 +86,8 @@ _gptbench() {
             _gptbench_files txt bin bpe
         fi
         ;;
-    help) _gptbench_words run plan report compare why list show train profile parity data doctor ;;
+    help) _gptbench_words run plan report compare claims why list show train profile parity data \
+        doctor ;;
     esac
 }
 complete -F _gptbench gptbench

@@ -42,7 +42,7 @@ expect_output() {
 expect_output '^usage: gptbench COMMAND' --help
 expect_output '^gptbench [0-9]+\.[0-9]+\.[0-9]+' --version
 expect_output '^backends .*cpu' --version
-for command in run plan report compare why list show train parity data doctor; do
+for command in run plan report compare claims why list show train parity data doctor; do
     expect_output "^usage: gptbench $command" "$command" --help
     expect_error 2 "^gptbench: .*--no-such-thing" "$command" --no-such-thing
 done

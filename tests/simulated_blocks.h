@@ -105,7 +105,7 @@ static inline double session_burst(session *s, double when)
 /* The next block: ms[arm] = the arm's burst, for true times true_ms[arm]. */
 static inline void session_block(session *s, const double *true_ms, double *ms)
 {
-    size_t order[SIM_MAX_ARMS];
+    size_t order[SIM_MAX_ARMS] = {0};
     for (size_t i = 0; i < s->n_arms; i++) {
         size_t j = (size_t)stats_random_below(s->random.seed, s->random.counter++, i + 1);
         order[i] = order[j];
