@@ -66,6 +66,7 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     document_begin(doc, title);
     GB_TRY(report_write_verdicts(doc, data, err));
     GB_TRY(report_write_answer(doc, data, err));
+    GB_TRY(report_write_claims(doc, data, err));
     GB_TRY(report_write_results(doc, data, err));
     GB_TRY(report_write_budgets(doc, data, err));
     GB_TRY(report_write_disturbances(doc, data, err));

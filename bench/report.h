@@ -2,6 +2,8 @@
 #ifndef GPTBENCH_BENCH_REPORT_H
 #define GPTBENCH_BENCH_REPORT_H
 
+#include <jansson.h>
+
 #include "bench/document.h"
 #include "bench/report_data.h"
 
@@ -23,6 +25,10 @@ gb_status report_write_verdicts(document *doc, const report_data *data, gb_error
 void report_write_intro(document *doc, const report_data *data);
 /* What came out, in words; differences from run to run only where nothing was timed in turn. */
 gb_status report_write_answer(document *doc, const report_data *data, gb_error *err);
+/* What became of the suite's claims; nothing where it makes none (report_claims.c). */
+gb_status report_write_claims(document *doc, const report_data *data, gb_error *err);
+/* The same as an array for report.json. */
+gb_status report_claims_json(json_t **out, const report_data *data, gb_error *err);
 /* The result table, and what each run of it measured. */
 gb_status report_write_results(document *doc, const report_data *data, gb_error *err);
 /* Losses at equal budgets; nothing without a config to hold against a baseline (report_budget.c).

@@ -373,7 +373,7 @@ static json_t *run_json(const report_data *data, const report_run *run)
 
 /* ---- all ---- */
 
-static json_t *report_json(const report_data *data)
+static json_t *report_json(const report_data *data, json_t *claims)
 {
     json_t *out = json_object(), *machines = json_array(), *configs = json_array();
     json_t *results = json_array(), *sessions = json_array(), *runs = json_array();
@@ -399,6 +399,7 @@ static json_t *report_json(const report_data *data)
     set(out, "machines", machines);
     set(out, "configs", configs);
     set(out, "results", results);
+    set(out, "claims", claims);
     set(out, "sessions", sessions);
     set(out, "runs", runs);
     return out;
@@ -406,8 +407,10 @@ static json_t *report_json(const report_data *data)
 
 gb_status report_write_json(const report_data *data, FILE *out, gb_error *err)
 {
-    json_t *root = report_json(data);
-    bool whole = json_object_size(root) == 9;
+    json_t *claims = NULL;
+    GB_TRY(report_claims_json(&claims, data, err));
+    json_t *root = report_json(data, claims);
+    bool whole = json_object_size(root) == 10;
     int failed = whole ? json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : 0;
     json_decref(root);
     if (!whole) {

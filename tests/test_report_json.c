@@ -241,12 +241,37 @@ static int check_described(const json_t *value, const char *description)
     return fields;
 }
 
+/* Two claims about the first config that is not the baseline, in the database as `run` writes them:
+ * one that parameters decide, whatever the model, and one that no speed fulfils. */
+static void claims_plant(const char *path)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "INSERT INTO claim SELECT s.suite_id, 'has', c.name, s.baseline,"
+                     " 'n_params within 1000%', 'a note', 1 FROM suite s JOIN config c USING"
+                     " (suite_id) WHERE c.name <> s.baseline ORDER BY position LIMIT 1;"
+                     "INSERT INTO claim SELECT suite_id, 'runs', config, baseline,"
+                     " 'step_avg speedup >= 900%', '', 1 FROM claim",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+}
+
 static void test_every_field_is_described(void **state)
 {
     (void)state;
     char *path = path_make(&(fake_db){NULL, NULL, 3, 2, 40, false, false, true, true}, 12, false);
+    claims_plant(path);
     report_data *data;
     json_t *root = json_of(path, &data);
+    json_t *claims = json_object_get(root, "claims");
+    assert_int_equal(json_array_size(claims), 2); /* by name */
+    assert_string_equal(json_string_value(json_object_get(json_array_get(claims, 0), "outcome")),
+                        "supported");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(claims, 1), "outcome")),
+                        "refuted");
     char *description = description_read();
     assert_true(check_described(root, description) > 300);
     free(description);
