@@ -6,7 +6,7 @@ set -euo pipefail
 
 declare -A packages=(
     [build]="libinih-dev libsqlite3-dev libopenblas-openmp-dev libdnnl-dev libjansson-dev libpcre2-dev libxxhash-dev"
-    [test]="libcmocka-dev sqlite3"
+    [test]="libcmocka-dev sqlite3 jq"
     [lint]="clang-tidy cppcheck"
 )
 # Commands that several packages can bring: command=package.

@@ -2,29 +2,10 @@
 # End to end: `gptbench claims` on a database with planted times and on a suite that is really run.
 #   tests/e2e_claims.sh build/gptbench
 # The planted one needs build/tests/test_claims beside the program.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_claims.sh PROGRAM}")
+. "$(dirname "$0")/lib.sh"
 plant="$(dirname "$gptbench")/tests/test_claims"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
 export OMP_WAIT_POLICY=passive
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
-is() { # WHAT ACTUAL EXPECTED
-    [ "$2" = "$3" ]
-    check "$1 (${2//$'\n'/ })" $?
-}
 exits() { # WHAT CODE TEXT ARGUMENTS...: what `claims ARGUMENTS` exits with and says
     local what=$1 code=$2 text=$3
     shift 3
@@ -33,10 +14,7 @@ exits() { # WHAT CODE TEXT ARGUMENTS...: what `claims ARGUMENTS` exits with and 
     check "$what: exit $code" $?
 }
 outcomes() { jq -r '[.claims[] | "\(.name) \(.outcome)"] | join(", ")' out; }
-if ! command -v sqlite3 >/dev/null || ! command -v jq >/dev/null; then
-    echo "skip - gptbench claims: there is no sqlite3 or no jq to check it with"
-    exit 0
-fi
+needs "gptbench claims" sqlite3 jq
 
 suite() { # NAME BASELINE: a suite without configs
     cat <<INI
@@ -149,4 +127,4 @@ sed 's/speedup <= 0%/speedup <= fast/' tiny.ini >bad.ini
 exits "a claim that is not understood" 2 "bad.ini:" bad.ini
 exits "no suite" 2 "SUITE.ini"
 exits "no such suite file" 2 "no.ini" no.ini
-exit $((failures > 0))
+finish

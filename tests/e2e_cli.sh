@@ -1,24 +1,6 @@
 #!/usr/bin/env bash
 # The command line as a user meets it: help, version, wrong input, exit codes.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_cli.sh PROGRAM}")
-root=$(realpath "$(dirname "$0")/..")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
+. "$(dirname "$0")/lib.sh"
 
 # expect_error EXIT-CODE PATTERN-IN-STDERR ARGUMENTS...
 expect_error() {
@@ -109,4 +91,4 @@ else
     echo "skip - /dev/full is not there"
 fi
 
-[ "$failures" -eq 0 ]
+finish

@@ -3,24 +3,9 @@
 #   tests/e2e_compare.sh build/gptbench
 # Needs build/tests/test_comparison beside the program, which makes the databases: bursts of d12 take
 # what is planted, those of d12_mlp3x 3 % more.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_compare.sh PROGRAM}")
+. "$(dirname "$0")/lib.sh"
 plant="$(dirname "$gptbench")/tests/test_comparison"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
 exits() { # WHAT CODE TEXT ARGUMENTS...: what `compare ARGUMENTS` exits with and says
     local what=$1 code=$2 text=$3
     shift 3
@@ -35,10 +20,7 @@ refused() { # WHAT TEXT ARGUMENTS...: nothing is printed that could be taken for
     [ ! -s out ]
     check "$what: no result beside the error" $?
 }
-if ! command -v sqlite3 >/dev/null || ! command -v jq >/dev/null; then
-    echo "skip - gptbench compare: there is no sqlite3 or no jq to check it with"
-    exit 0
-fi
+needs "gptbench compare" sqlite3 jq
 if [ ! -x "$plant" ]; then
     echo "skip - $plant is not built (make tests)"
     exit 0
@@ -131,4 +113,4 @@ changed data "UPDATE run SET val_data_hash = 'feed'"
     refused "no such config in the base's database" 'did you mean `d12`' d13 d12 --base-db before.db --db slow3.db
     refused "no such suite" "no suite" $both --db slow3.db --suite other
 }
-exit $((failures > 0))
+finish

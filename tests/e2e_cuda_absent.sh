@@ -2,30 +2,13 @@
 # A program with the CUDA backend on a machine where no GPU can be used: it says why, falls back to
 # the CPU, and refuses --backend cuda clearly. An empty CUDA_VISIBLE_DEVICES hides every GPU, so
 # this holds with and without a driver.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_cuda_absent.sh PROGRAM}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
+. "$(dirname "$0")/lib.sh"
 export CUDA_VISIBLE_DEVICES=
 
 if "$gptbench" --version | grep -q 'cuda is not built in'; then
     echo "skip - this program was built without CUDA"
     exit 0
 fi
-
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
 
 reason='no NVIDIA (driver|GPU)'
 cat >tiny.ini <<'INI'
@@ -76,4 +59,4 @@ rc=$?
 [ "$rc" -eq 3 ] && grep -qE "$reason" err
 check "doctor --device 0 exits 3 and says why (exit status $rc)" $?
 
-exit $((failures > 0))
+finish

@@ -1,26 +1,8 @@
 #!/usr/bin/env bash
 # gptbench data pack, info and synth as a user meets them.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_data.sh PROGRAM}")
-root=$(realpath "$(dirname "$0")/..")
+. "$(dirname "$0")/lib.sh"
 data=${GPTBENCH_TEST_DATA:-$root/../shared/data}
 tiny=$root/tests/fixtures/bpe/tiny.bpe
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
 
 # expect EXIT-CODE STREAM PATTERN ARGUMENTS...: `gptbench data ARGUMENTS` says PATTERN on STREAM.
 expect() {
@@ -122,4 +104,4 @@ else
     echo "skip - the published merge list is not at $data (GPTBENCH_TEST_DATA)"
 fi
 
-[ "$failures" -eq 0 ]
+finish

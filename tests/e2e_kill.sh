@@ -1,11 +1,7 @@
 #!/usr/bin/env bash
 # kill -9 of a run in the middle, of the whole program in the middle, Ctrl-C: nothing is lost,
 # nothing doubled, nobody left behind, and the same command goes on.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_kill.sh PROGRAM}")
-work=$(mktemp -d)
-cd "$work" || exit 1
-failures=0
+. "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 runner=
 cleanup() {
@@ -14,26 +10,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
-is() { # WHAT ACTUAL EXPECTED
-    [ "$2" = "$3" ]
-    check "$1 (${2//$'\n'/ })" $?
-}
-query() { # SQL
-    sqlite3 -cmd '.timeout 5000' "$db" "$1"
-}
-if ! command -v sqlite3 >/dev/null; then
-    echo "skip - killing runs: there is no sqlite3 program to look into databases with"
-    exit 0
-fi
+needs "killing runs" sqlite3
 
 cat >tiny.ini <<'INI'
 [suite]
@@ -194,4 +171,4 @@ is "Ctrl-C twice: exit code" $rc 1
 check "Ctrl-C twice: the worker is killed at once" $?
 is "Ctrl-C twice: interrupted" \
     "$(query "SELECT status FROM run_summary WHERE config = 'b' AND replicate = 0")" interrupted
-[ "$failures" -eq 0 ]
+finish

@@ -1,28 +1,9 @@
 #!/usr/bin/env bash
 # `gptbench run` on a suite that takes a second: what it writes, what it does again and what not,
 # how runs that go wrong end.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_run.sh PROGRAM}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
+. "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
-is() { # WHAT ACTUAL EXPECTED
-    [ "$2" = "$3" ]
-    check "$1 (${2//$'\n'/ })" $?
-}
 bench() { # ARGUMENTS...: runs the program; its exit code is in $rc
     "$gptbench" "$@" >out 2>err
     rc=$?
@@ -71,10 +52,7 @@ n_embd = 32
 mlp_expansion_factor = $1
 INI
 }
-if ! command -v sqlite3 >/dev/null; then
-    echo "skip - gptbench run: there is no sqlite3 program to look into databases with"
-    exit 0
-fi
+needs "gptbench run" sqlite3
 suite 3 >tiny.ini
 
 run tiny.ini --dry-run
@@ -197,4 +175,4 @@ grep -q 'nodata.ini:[0-9]*: .*nowhere_' err
 check "and says where it is asked for" $?
 run tiny.ini --backend gpu
 is "an unknown backend exits 2" $rc 2
-[ "$failures" -eq 0 ]
+finish

@@ -1,11 +1,7 @@
 #!/usr/bin/env bash
 # Interleaved timing end to end: what is in the database afterwards, what is kept, and what becomes
 # of the session when a worker, the baseline, the user or the program itself ends it.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_timing.sh PROGRAM}")
-work=$(mktemp -d)
-cd "$work" || exit 1
-failures=0
+. "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 runner=
 cleanup() {
@@ -14,26 +10,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
-is() { # WHAT ACTUAL EXPECTED
-    [ "$2" = "$3" ]
-    check "$1 (${2//$'\n'/ })" $?
-}
-query() { # SQL
-    sqlite3 -cmd '.timeout 5000' "$db" "$1"
-}
-if ! command -v sqlite3 >/dev/null; then
-    echo "skip - interleaved timing: there is no sqlite3 program to look into databases with"
-    exit 0
-fi
+needs "interleaved timing" sqlite3
 
 suite() { # TIMING...: writes tiny.ini with these lines in [timing]
     { cat <<'INI'
@@ -192,4 +169,4 @@ runner=
 is "and the database is whole" "$(query 'PRAGMA integrity_check; PRAGMA foreign_key_check')" ok
 run
 is "the same command marks it and goes on" "$rc $(query 'SELECT group_concat(status) FROM timing')" '0 interrupted,ok'
-[ "$failures" -eq 0 ]
+finish

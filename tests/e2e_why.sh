@@ -2,29 +2,10 @@
 # End to end: `gptbench why` on a suite that is really run, on made-up databases, and refused.
 #   tests/e2e_why.sh build/gptbench
 # The made-up ones need build/tests/test_report beside the program.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_why.sh PROGRAM}")
+. "$(dirname "$0")/lib.sh"
 make_db="$(dirname "$gptbench")/tests/test_report"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
 export OMP_WAIT_POLICY=passive
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
-is() { # WHAT ACTUAL EXPECTED
-    [ "$2" = "$3" ]
-    check "$1 (${2//$'\n'/ })" $?
-}
 bench() { # ARGUMENTS...
     "$gptbench" "$@" >out 2>err
     rc=$?
@@ -57,10 +38,7 @@ adds_up() {
     return $status
 }
 
-if ! command -v sqlite3 >/dev/null || ! command -v jq >/dev/null; then
-    echo "skip - gptbench why: there is no sqlite3 or no jq to check it with"
-    exit 0
-fi
+needs "gptbench why" sqlite3 jq
 
 # ---- a suite that is run ----
 cat >tiny.ini <<'INI'
@@ -182,4 +160,4 @@ is "a name that is no UTF-8: JSON all the same" "$rc $(jq -r '.rows | length > 1
 [ ! -e pwned ]
 check "hostile names: nothing was run" $?
 
-exit $((failures > 0))
+finish

@@ -1,24 +1,7 @@
 #!/usr/bin/env bash
 # The choice of a GPU, on the emulator, which pretends to have as many as SIMT_DEVICES names.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_device.sh PROGRAM, built with SIMT=1}")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
+. "$(dirname "$0")/../lib.sh"
 export SIMT_DEVICES="90 80 75"
-
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
 
 "$gptbench" doctor --quick >out 2>err
 grep -qE '^ok +gpu_0 +SIMT emulator, sm_90, 16\.0 GiB, fits this program' out &&
@@ -90,4 +73,4 @@ check "the same GPU: the result is kept" $?
 "$gptbench" run tiny.ini --device 1 --db d.db --dry-run >out 2>err && grep -q '^1 to run, 0 kept' out
 check "another model of GPU: the run is to be done" $?
 
-exit $((failures > 0))
+finish

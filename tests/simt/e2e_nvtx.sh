@@ -2,32 +2,15 @@
 # NVTX ranges and CUPTI around the CUDA backend, on the emulator: op by op all ranges are there, a replay
 # has those of its phases; activities come through CUPTI's own records (tests/fake_cupti.c); without
 # permission or library the run goes on.
-set -uo pipefail
-here=$(realpath "$(dirname "$0")")
-gptbench=$(realpath "${1:?usage: e2e_nvtx.sh PROGRAM, built with SIMT=1}")
+. "$(dirname "$0")/../lib.sh"
 tests=$(dirname "$gptbench")/tests
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
 export OMP_WAIT_POLICY=passive
-
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
 
 model=(--backend cuda --set vocab_size=32 --set n_layer=2 --set n_embd=16 --set n_head=2 --set batch_size=1
     --set sequence_length=8 --set precision=fp32)
 
 if [ -e "$tests/fake_nvtx.so" ]; then
-    GPTBENCH_CUDA_GRAPHS=0 bash "$here/../e2e_nvtx.sh" "$gptbench" cuda >nested 2>&1
+    GPTBENCH_CUDA_GRAPHS=0 bash "$root/tests/e2e_nvtx.sh" "$gptbench" cuda >nested 2>&1
     failures=$((failures + $?))
     cat nested
     FAKE_NVTX_OUT=$PWD/replays.txt NVTX_INJECTION64_PATH=$tests/fake_nvtx.so "$gptbench" train "${model[@]}" \
@@ -97,4 +80,4 @@ GPTBENCH_CUPTI_LIBRARY=/nowhere/libcupti.so profile
 check "and runs go on without it" $?
 grep -q '^note: op by op .*looked for /nowhere/libcupti.so' out
 check "saying so" $?
-exit $((failures > 0))
+finish

@@ -1,32 +1,10 @@
 #!/usr/bin/env bash
 # The sensors of a GPU beside a run, on the emulator with a stand-in for NVIDIA's management library.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_sensors.sh PROGRAM, built with SIMT=1}")
+. "$(dirname "$0")/../lib.sh"
 fake=$(dirname "$gptbench")/tests/fake_nvml.so
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
 export SIMT_DEVICES="90 80" GPTBENCH_NVML_LIBRARY=$fake OMP_WAIT_POLICY=passive
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   out: /' out
-        sed 's/^/#   err: /' err
-        failures=$((failures + 1))
-    fi
-}
-is() { # WHAT ACTUAL EXPECTED
-    [ "$2" = "$3" ]
-    check "$1 (${2//$'\n'/ })" $?
-}
-if ! command -v sqlite3 >/dev/null; then
-    echo "skip - sensors of a GPU: there is no sqlite3 program to look into databases with"
-    exit 0
-fi
+needs "sensors of a GPU" sqlite3
 cat >gpu.ini <<'INI'
 [suite]
 name = gpu
@@ -84,4 +62,4 @@ check "doctor says that the power can be read" $?
 FAKE_NVML="power_error=4" "$gptbench" doctor --quick >out 2>err
 grep -qE '^warn +sensor_gpu_power +not read: Insufficient Permissions' out
 check "and that it may not be" $?
-[ "$failures" -eq 0 ]
+finish

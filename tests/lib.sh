@@ -1,0 +1,46 @@
+# For the end-to-end scripts, which read this file first: `. "$(dirname "$0")/lib.sh"` (from
+# tests/simt: `../lib.sh`), with the program as the script's first argument.
+# Gives $gptbench, the program's whole path, $root, that of the sources, and a directory of the script's own, which is the
+# current one from here on and goes away at the end. A script ends with `finish`.
+set -uo pipefail
+root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
+gptbench=$(realpath "${1:?usage: $(basename "$0") PROGRAM}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+# One check: ok when STATUS is 0. The files out and err, where there are any, show what was printed.
+check() { # WHAT STATUS
+    if [ "$2" -eq 0 ]; then
+        echo "ok - $1"
+    else
+        echo "not ok - $1"
+        [ -s out ] && sed 's/^/#   out: /' out
+        [ -s err ] && sed 's/^/#   err: /' err
+        failures=$((failures + 1))
+    fi
+}
+is() { # WHAT ACTUAL EXPECTED
+    [ "$2" = "$3" ]
+    check "$1 (${2//$'\n'/ })" $?
+}
+# What the database $db answers.
+query() { # SQL
+    sqlite3 -cmd '.timeout 5000' "$db" "$1"
+}
+# Skips the script where a program is missing.
+needs() { # WHAT PROGRAM...
+    local what=$1 program
+    shift
+    for program in "$@"; do
+        if ! command -v "$program" >/dev/null; then
+            echo "skip - $what: there is no $program to check it with"
+            exit 0
+        fi
+    done
+}
+finish() {
+    [ "$failures" -eq 0 ]
+    exit
+}
