@@ -328,9 +328,11 @@ bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak,
 	@$(BUILD)/tests/bench_step
 
 PYTHON ?= python3
-bench-peers: ## the same small model in gptbench and in PyTorch, in turn, where PYTHON has it
-	@$(SUBMAKE) $(BUILD)/tests/bench_step
-	@scripts/bench_peers.sh $(BUILD) $(PYTHON)
+PEER_SETTINGS = $(foreach v,ROUNDS MODELS PRECISIONS PEERS THREADS BF16 SPIN ALLOCATOR LIMIT LLMC LLMC_ROUNDS OUT,$(if $($(v)),$(v)='$($(v))'))
+bench-peers: ## the same steps in gptbench and PyTorch, in turn: PYTHON=, ROUNDS=, MODELS=, PRECISIONS=, PEERS=, LLMC=
+	@scripts/deps.sh build
+	@$(SUBMAKE) $(addprefix $(BUILD)/tests/,bench_peer peer_table)
+	@$(PEER_SETTINGS) scripts/bench_peers.sh $(BUILD) '$(PYTHON)'
 
 .PHONY: timing-check
 timing-check: ## do verdicts on speed hold on this machine: 20 suites of equals, 20 with one 3 % slower
