@@ -184,19 +184,21 @@ choose_spin() {
     *) peer_env+=(GOMP_SPINCOUNT="$spin") ;;
     esac
 }
-choose_bf16() { # MODEL: the faster way, into $way
+choose_bf16() { # MODEL PEER: the faster way, into $way
     local said
+    local -a flags=()
+    [ "$2" = eager ] || flags=(--compile)
     way=$bf16
     [ "$way" = probe ] || return
     # shellcheck disable=SC2046 # words, on purpose
-    said=$(in_peer_env "$python" bench/peers/pytorch_step.py --probe --threads "$threads" $(shape_of "$1") 2>/dev/null | tail -1)
+    said=$(in_peer_env timeout "$limit" "$python" bench/peers/pytorch_step.py --probe "${flags[@]}" --threads "$threads" $(shape_of "$1") 2>/dev/null | tail -1)
     way=${said%% *}
     if [[ ! $way =~ ^(autocast|master)$ ]]; then
         way=autocast
-        note "$1 bf16: the two ways to bf16 could not be tried out; autocast is used"
+        note "$1 bf16, $2: the two ways to bf16 could not be tried out; autocast is used"
         return
     fi
-    about "PyTorch's way to bf16, $1" "$way, the faster one of: ${said#* } (eager)"
+    about "PyTorch's way to bf16, $1, $2" "$way, the faster one of: ${said#* }"
 }
 
 # ---- one model in one precision ----
@@ -247,15 +249,13 @@ in_turn() { # MODEL PRECISION ROUNDS NAME...: the rounds
 bench_case() { # MODEL PRECISION
     local model=$1 precision=$2 name way=autocast
     local -a names=(gptbench) flags
-    if [ "$has_pytorch" = 1 ] && [ "$precision" = bf16 ]; then
-        choose_bf16 "$model"
-    fi
     # One after the other, so that none warms up, or compiles, while another does.
     # shellcheck disable=SC2046 # words, on purpose
     start gptbench "$build/tests/bench_peer" --model "$model" --precision "$precision" --threads "$threads" $(block_of "$model" "$precision")
     ready "$model" "$precision" gptbench || return
     if [ "$has_pytorch" = 1 ]; then
         for name in "${peers[@]}"; do
+            [ "$precision" = fp32 ] || choose_bf16 "$model" "$name"
             flags=(--bf16 "$way")
             [ "$name" = eager ] || flags+=(--compile)
             # shellcheck disable=SC2046
@@ -374,7 +374,7 @@ own_seconds >"$work/own"
 about "the machine meanwhile" "$(awk -v s=$((steal_after - steal_before)) -v a=$((all_after - all_before)) \
     -v b=$((busy_after - busy_before)) -v own="$(<"$work/own")" -v before="$own_before" -v hz="$(getconf CLK_TCK)" 'BEGIN {
         other = 100 * (b - (own - before) * hz) / (a ? a : 1)
-        printf "%.1f %% of the CPU time stolen, %.1f %% taken by other programs", 100 * s / (a ? a : 1), other > 0 ? other : 0
+        printf "%.1f %% of the CPU time stolen, %.1f %% taken by other programs", 100 * s / (a ? a : 1), (other > 0 ? other : 0)
     }')"
 about "seconds" "$((SECONDS - begun))"
 mkdir -p "$(dirname "$out")"

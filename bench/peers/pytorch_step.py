@@ -91,11 +91,11 @@ class Peer:
 
 
 def probe(o):
-    """The faster of the two ways to bfloat16, eagerly, by the median of a few steps in turn."""
+    """The faster of the two ways to bfloat16, by the median of a few steps in turn."""
     o.dtype = "bf16"
     peers = {}
     for way in ("autocast", "master"):
-        peers[way] = Peer(argparse.Namespace(**{**vars(o), "bf16": way, "compile": False}))
+        peers[way] = Peer(argparse.Namespace(**{**vars(o), "bf16": way}))
         peers[way].step()
     times = {way: [] for way in peers}
     for _ in range(3):
