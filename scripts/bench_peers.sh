@@ -9,7 +9,7 @@
 #
 # Environment, all optional; make bench-peers takes them as variables:
 #   ROUNDS      8, at least 2 for an interval
-#   MODELS      small,d12        PRECISIONS  fp32,bf16
+#   MODELS      small,d12 (none: llm.c alone)        PRECISIONS  fp32,bf16
 #   PEERS       eager,compile    PyTorch without and with torch.compile
 #   THREADS     every CPU that the process may use; for all programs
 #   BF16        probe: PyTorch's faster way to bfloat16, found out before; autocast; or master,
@@ -42,7 +42,7 @@ for number in "$rounds" "$limit" "$threads" "$llmc_rounds"; do
     [[ $number =~ ^[1-9][0-9]*$ ]] || fail "ROUNDS, LIMIT, THREADS, LLMC_ROUNDS are whole numbers from 1, not '$number'"
 done
 for name in "${models[@]}"; do
-    [[ $name =~ ^(small|d12)$ ]] || fail "MODELS is a list of small, d12, not '$name'"
+    [[ $name =~ ^(small|d12|none)$ ]] || fail "MODELS is a list of small, d12, or none, not '$name'"
 done
 for name in "${precisions[@]}"; do
     [[ $name =~ ^(fp32|bf16)$ ]] || fail "PRECISIONS is a list of fp32, bf16, not '$name'"
@@ -364,6 +364,7 @@ own_seconds >"$work/own"
 own_before=$(<"$work/own")
 begun=$SECONDS
 for model in "${models[@]}"; do
+    [ "$model" != none ] || continue # llm.c alone
     for precision in "${precisions[@]}"; do
         bench_case "$model" "$precision"
     done
