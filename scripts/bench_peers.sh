@@ -249,14 +249,21 @@ in_turn() { # MODEL PRECISION ROUNDS NAME...: the rounds
 bench_case() { # MODEL PRECISION
     local model=$1 precision=$2 name way=autocast
     local -a names=(gptbench) flags
+    local -A ways=()
+    # Before any program waits: trying both ways out takes memory twice.
+    if [ "$has_pytorch" = 1 ]; then
+        for name in "${peers[@]}"; do
+            [ "$precision" = fp32 ] || choose_bf16 "$model" "$name"
+            ways[$name]=$way
+        done
+    fi
     # One after the other, so that none warms up, or compiles, while another does.
     # shellcheck disable=SC2046 # words, on purpose
     start gptbench "$build/tests/bench_peer" --model "$model" --precision "$precision" --threads "$threads" $(block_of "$model" "$precision")
     ready "$model" "$precision" gptbench || return
     if [ "$has_pytorch" = 1 ]; then
         for name in "${peers[@]}"; do
-            [ "$precision" = fp32 ] || choose_bf16 "$model" "$name"
-            flags=(--bf16 "$way")
+            flags=(--bf16 "${ways[$name]}")
             [ "$name" = eager ] || flags+=(--compile)
             # shellcheck disable=SC2046
             start "$name" env "${peer_env[@]}" "$python" bench/peers/pytorch_step.py --dtype "$precision" \
