@@ -102,9 +102,10 @@ static inline void bench_run_close(bench_run *run)
 static inline gb_status bench_run_step(bench_run *run, const bench_case *c, double *ms,
                                        gb_error *err)
 {
-    double start = bench_now_ms();
+    double start = bench_now_ms(), loss = 0;
     GB_TRY(gpt_loss_and_grad(run->model, run->tokens, run->tokens + 1, 1.0 / (double)(c->B * c->T),
-                             true, &run->last_loss, err));
+                             true, &loss, err));
+    run->last_loss = loss;
     const gpt_update_options update = {1e-4, 0.1, .grad_clip = 0, .step = ++run->step};
     GB_TRY(gpt_update(run->model, &update, err));
     *ms = bench_now_ms() - start;
