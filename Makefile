@@ -114,6 +114,8 @@ endif
 LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)
 PROGRAM := $(BUILD)/gptbench
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+# Of `make bench-peers` and `make bench-switches`; tests/e2e_peers.sh tries them out.
+BENCH_TOOLS := $(addprefix $(BUILD)/tests/,bench_peer peer_table switch_table)
 
 # A make started without -j still uses every core for what it builds itself.
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -239,7 +241,7 @@ $(BUILD)/tests/fake_nvtx.so $(BUILD)/tests/fake_cupti.so: $(BUILD)/tests/%.so: t
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
 .PHONY: tests
-tests: $(TESTS) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
@@ -321,16 +323,27 @@ cuda-all: ## compile the CUDA sources for every supported GPU, warnings as error
 	@$(SUBMAKE) SANITIZE= SIMT= CUDA_ARCHS=all BUILD=$(BUILD)-cuda cuda-objects
 
 # ---- speed ----
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers bench-switches
 bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table
 	@scripts/deps.sh build test
 	@$(SUBMAKE) $(BUILD)/tests/bench_step
 	@$(BUILD)/tests/bench_step
 
 PYTHON ?= python3
-bench-peers: ## the same small model in gptbench and in PyTorch, in turn, where PYTHON has it
-	@$(SUBMAKE) $(BUILD)/tests/bench_step
-	@scripts/bench_peers.sh $(BUILD) $(PYTHON)
+PEER_SETTINGS = $(foreach v,ROUNDS MODELS PRECISIONS PEERS THREADS BF16 SPIN ALLOCATOR LIMIT LLMC LLMC_ROUNDS OUT,$(if $($(v)),$(v)='$($(v))'))
+bench-peers: ## the same steps in gptbench and PyTorch, in turn: PYTHON=, ROUNDS=, MODELS=, PRECISIONS=, PEERS=, LLMC=
+	@scripts/deps.sh build
+	@$(SUBMAKE) $(addprefix $(BUILD)/tests/,bench_peer peer_table)
+	@$(PEER_SETTINGS) scripts/bench_peers.sh $(BUILD) '$(PYTHON)'
+
+# A database of its own each time: what was timed by another version does not mix in.
+SWITCHES_DB = $(BUILD)/switches.db
+bench-switches: ## what GQA, window, SwiGLU, ... gain in time against what they save in FLOPs, in turn
+	@scripts/deps.sh build
+	@$(SUBMAKE) all $(BUILD)/tests/switch_table
+	@rm -f $(SWITCHES_DB) $(SWITCHES_DB)-wal $(SWITCHES_DB)-shm
+	@$(PROGRAM) run suites/switches.ini --speed-only --backend cpu --no-report --db $(SWITCHES_DB)
+	@$(BUILD)/tests/switch_table $(SWITCHES_DB)
 
 .PHONY: timing-check
 timing-check: ## do verdicts on speed hold on this machine: 20 suites of equals, 20 with one 3 % slower

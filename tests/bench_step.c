@@ -1,19 +1,17 @@
 /* `make bench`: how long a training step takes on the CPU backend, in ms and tokens/s, what share
- * of the measured GEMM peak that is, and where the time goes. Two models: "small" (L 4, H 4, C 256,
- * T 256, B 8, V 512), which bench/peers/pytorch_step.py times by default too, and "d12" (B 4,
- * T 256). The steps that the median is taken over run without per-op timers; the table comes from
- * steps of its own after them, and what timers
- * cost from steps with and without them in turn. */
+ * of the measured GEMM peak that is, and where the time goes. The two models of
+ * tests/bench_case.h. The steps that the median is taken over run without per-op timers; the table
+ * comes from steps of its own after them, and what timers cost from steps with and without them in
+ * turn. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/cli.h"
+#include "kernels/cpu/cpu_env.h"
 #include "kernels/nvtx.h"
-#include "model/flops.h"
-#include "model/gpt.h"
+#include "tests/bench_case.h"
 
 enum { MAX_STEPS = 1000, MAX_ROWS = 2048, TABLE_STEPS = 3 };
 enum { PAIRS_MIN = 5, PAIRS_MAX = 400, COST_SECONDS = 5 };
@@ -25,75 +23,10 @@ typedef struct bench_options {
     bool no_ops;
 } bench_options;
 
-typedef struct bench_case {
-    const char *name;
-    gpt_config config;
-    int64_t B, T;
-    gb_precision precision;
-} bench_case;
-
-typedef struct bench_run {
-    const gb_backend *be;
-    gb_device *dev;
-    gpt *model;
-    int32_t *tokens; /* (B*T + 1) */
-    int64_t step;
-} bench_run;
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
-}
-
-static gb_status run_step(bench_run *run, const bench_case *c, double *ms, gb_error *err)
-{
-    double start = now_ms(), loss = 0;
-    GB_TRY(gpt_loss_and_grad(run->model, run->tokens, run->tokens + 1, 1.0 / (double)(c->B * c->T),
-                             true, &loss, err));
-    const gpt_update_options update = {1e-4, 0.1, .grad_clip = 0, .step = ++run->step};
-    GB_TRY(gpt_update(run->model, &update, err));
-    *ms = now_ms() - start;
-    return GB_OK;
-}
-
-static gb_status run_open(bench_run *run, const bench_case *c, int threads, gb_error *err)
-{
-    run->be = &gb_backend_cpu;
-    gb_options options = {.precision = c->precision,
-                          .threads = threads,
-                          .device_index = -1,
-                          .shape = gpt_config_shape(&c->config, c->B, c->T)};
-    GB_TRY(run->be->open(&options, &run->dev, err));
-    gpt_options model = {.batch_size = c->B, .sequence_length = c->T, .training = true};
-    GB_TRY(gpt_create(&run->model, &c->config, &model, run->be, run->dev, err));
-    GB_TRY(gpt_init_weights(run->model, 1, 0, err));
-    run->tokens = malloc((size_t)(c->B * c->T + 1) * sizeof *run->tokens);
-    if (run->tokens == NULL) {
-        return gb_fail(err, GB_ERR_OOM, "out of memory");
-    }
-    uint64_t state = 1;
-    for (int64_t i = 0; i <= c->B * c->T; i++) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        run->tokens[i] = (int32_t)((state >> 33) % (uint64_t)c->config.vocab_size);
-    }
-    return GB_OK;
-}
-
-static void run_close(bench_run *run)
-{
-    free(run->tokens);
-    gpt_destroy(run->model);
-    if (run->be != NULL) {
-        run->be->close(run->dev);
-    }
 }
 
 static double median_of(double *values, int n)
@@ -114,11 +47,11 @@ static double timer_ns(bench_run *run)
     for (int i = 0; i < 2 * ROUNDS; i++) {
         run->be->timers_enable(run->dev, i % 2 == 1);
         run->be->timers_reset(run->dev);
-        double start = now_ms();
+        double start = bench_now_ms();
         for (int k = 0; k < CALLS; k++) {
             (void)run->be->upload(run->dev, &copy, &value, sizeof value);
         }
-        best[i % 2] = fmin(best[i % 2], now_ms() - start);
+        best[i % 2] = fmin(best[i % 2], bench_now_ms() - start);
     }
     run->be->timers_enable(run->dev, false);
     return (best[1] - best[0]) / CALLS * 1e6;
@@ -143,16 +76,16 @@ static gb_status print_timer_cost(bench_run *run, const bench_case *c, double se
                                   gb_error *err)
 {
     double on[PAIRS_MAX], off[PAIRS_MAX], ratio[PAIRS_MAX];
-    double start = now_ms();
+    double start = bench_now_ms();
     int n = 0;
     gb_status status = GB_OK;
     while (status == GB_OK && n < PAIRS_MAX &&
-           (n < PAIRS_MIN || now_ms() - start < 1e3 * seconds)) {
+           (n < PAIRS_MIN || bench_now_ms() - start < 1e3 * seconds)) {
         for (int k = 0; k < 2 && status == GB_OK; k++) {
             bool timed = (n + k) % 2 == 0;
             run->be->timers_enable(run->dev, timed);
             run->be->timers_reset(run->dev);
-            status = run_step(run, c, timed ? &on[n] : &off[n], err);
+            status = bench_run_step(run, c, timed ? &on[n] : &off[n], err);
         }
         ratio[n] = on[n] / off[n];
         n++;
@@ -184,7 +117,7 @@ static gb_status print_ops(bench_run *run, const bench_case *c, double peak, gb_
     run->be->timers_enable(run->dev, true);
     run->be->timers_reset(run->dev);
     for (int i = 0; i < TABLE_STEPS; i++) {
-        gb_status status = run_step(run, c, &ms, err);
+        gb_status status = bench_run_step(run, c, &ms, err);
         if (status != GB_OK) {
             free(rows);
             return status;
@@ -232,20 +165,20 @@ static gb_status bench_case_run(const bench_case *c, const bench_options *o, gb_
         gb_fail(err, GB_ERR_OOM, "out of memory");
         goto done;
     }
-    status = run_open(&run, c, (int)o->threads, err);
+    status = bench_run_open(&run, c, (int)o->threads, err);
     if (status != GB_OK) {
         goto done;
     }
     double peak = run.be->measure_gemm_peak(run.dev);
     for (int i = 0; i < 3 && status == GB_OK; i++) {
-        status = run_step(&run, c, &warmup_ms, err);
+        status = bench_run_step(&run, c, &warmup_ms, err);
     }
     int64_t steps = 0;
-    double start = now_ms();
+    double start = bench_now_ms();
     /* As many as asked for, or five seconds' worth, at least five. */
     while (status == GB_OK && steps < MAX_STEPS &&
-           (o->steps > 0 ? steps < o->steps : steps < 5 || now_ms() - start < 5000)) {
-        status = run_step(&run, c, &times[steps++], err);
+           (o->steps > 0 ? steps < o->steps : steps < 5 || bench_now_ms() - start < 5000)) {
+        status = bench_run_step(&run, c, &times[steps++], err);
     }
     if (status != GB_OK) {
         goto done;
@@ -268,7 +201,7 @@ static gb_status bench_case_run(const bench_case *c, const bench_options *o, gb_
         }
     }
 done:
-    run_close(&run);
+    bench_run_close(&run);
     free(times);
     return status;
 }
@@ -282,12 +215,12 @@ static void print_range_cost(void)
     const int ops = opened ? OPS_HEARD : OPS;
     double best = INFINITY;
     for (int repeat = 0; repeat < REPEATS; repeat++) {
-        double start = now_ms();
+        double start = bench_now_ms();
         for (int i = 0; i < ops; i++) {
             gb_nvtx_op_begin(ranges, GB_OP_NORM);
             gb_nvtx_op_end(ranges);
         }
-        double ns = (now_ms() - start) * 1e6 / ops;
+        double ns = (bench_now_ms() - start) * 1e6 / ops;
         best = ns < best ? ns : best;
     }
     printf("ranges of an op: %.2f ns (%s)\n", best,
@@ -299,22 +232,15 @@ static void print_range_cost(void)
 
 static gb_status bench_all(const bench_options *o, gb_error *err)
 {
-    gpt_config small = gpt_config_default();
-    small.n_layer = 4;
-    small.n_head = 4;
-    small.n_embd = 256;
-    small.vocab_size = 512;
-    bench_case cases[] = {{"small", small, 8, 256, GB_FP32},
-                          {"small", small, 8, 256, GB_BF16},
-                          {"d12", gpt_config_default(), 4, 256, GB_FP32},
-                          {"d12", gpt_config_default(), 4, 256, GB_BF16}};
+    static const char *const models[] = {"small", "d12"};
     bool any = false;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if ((o->model == NULL || strcmp(o->model, cases[i].name) == 0) &&
-            (o->precision == NULL ||
-             strcmp(o->precision, gb_precision_name(cases[i].precision)) == 0)) {
+    for (int i = 0; i < 4; i++) {
+        bench_case c;
+        GB_TRY(bench_case_find(&c, models[i / 2], i % 2 ? GB_BF16 : GB_FP32, err));
+        if ((o->model == NULL || strcmp(o->model, c.name) == 0) &&
+            (o->precision == NULL || strcmp(o->precision, gb_precision_name(c.precision)) == 0)) {
             any = true;
-            GB_TRY(bench_case_run(&cases[i], o, err));
+            GB_TRY(bench_case_run(&c, o, err));
             fflush(stdout);
         }
     }
@@ -329,6 +255,7 @@ static gb_status bench_all(const bench_options *o, gb_error *err)
 
 int main(int argc, char **argv)
 {
+    cpu_env_prepare(argv);
     bench_options o = {0};
     const cli_option options[] = {{.name = "--model",
                                    .type = CLI_TEXT,

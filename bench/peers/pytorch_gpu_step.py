@@ -41,7 +41,7 @@ class Peer:
         torch.backends.cuda.matmul.allow_tf32 = False
         self.model = pytorch_model.Model(padded).to(o.device)
         self.run = self.model if o.eager else torch.compile(self.model)
-        self.optimizer = pytorch_model.make_optimizer(self.model)
+        self.optimizer = pytorch_model.make_optimizer(self.model.parameters())
         tokens = torch.randint(0, o.vocab, (o.batch, o.length + 1), device=o.device)
         self.inputs, self.targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
