@@ -487,10 +487,13 @@ static void check_all(bool bf16, int threads)
     check_activations(&f, 3, 77);
     check_classifier(&f, 1, 3, 1);
     check_classifier(&f, 70, 24, 1037);
-    check_classifier(&f, 600, 8, 2100);
+    check_classifier(&f, 130, 70, 200);
+    check_classifier(&f, 1030, 8, 3200); /* two lots of tokens, two of columns */
     check_embed(&f, 50, 45, 7);
     check_update(&f, 1);
     check_update(&f, 70001);
+    check_linear(&f, 160, 192, 128); /* large enough for packed products: whole blocks */
+    check_linear(&f, 141, 101, 135); /* and edges */
     cpu->close(f.dev);
 }
 
@@ -516,6 +519,16 @@ static void test_ops_on_every_isa(void **state)
         }
     }
     unsetenv("GPTBENCH_ISA");
+}
+
+/* Lots of packed products: h is packed once for all. */
+static void test_classifier_in_lots(void **state)
+{
+    (void)state;
+    fixture f;
+    open_device(&f, true, 2);
+    check_classifier(&f, 1030, 66, 3200);
+    cpu->close(f.dev);
 }
 
 /* A forced lesser instruction set stands for a CPU without bfloat16 products: they run in float,
@@ -615,6 +628,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ops_on_every_isa),
+        cmocka_unit_test(test_classifier_in_lots),
         cmocka_unit_test(test_emulated_bf16_is_said),
         cmocka_unit_test(test_unknown_isa_is_refused),
         cmocka_unit_test(test_out_of_memory_names_group_and_size),

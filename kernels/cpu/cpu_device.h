@@ -16,13 +16,15 @@ typedef enum cpu_isa { CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_CO
  * more than the shape given at open. */
 typedef enum cpu_slot {
     CPU_SLOT_ATTENTION, /* per-thread tiles */
-    CPU_SLOT_LOGITS,    /* float (chunk, V) */
-    CPU_SLOT_DLOGITS,   /* bfloat16 (chunk, V), bf16 only */
-    CPU_SLOT_LOSSES,    /* double (chunk) */
+    CPU_SLOT_LOGITS,    /* float (rows, V), lots of columns one after the other */
+    CPU_SLOT_DLOGITS,   /* bfloat16 (rows, columns), bf16 only */
+    CPU_SLOT_DH,        /* float (rows, C), bf16 only */
+    CPU_SLOT_HIDDEN,    /* bfloat16 (rows, C) packed, bf16 only */
+    CPU_SLOT_LOSSES,    /* cpu_softmax_row (rows) */
     CPU_SLOT_ROPE,      /* float (T, D) cosines and sines */
     CPU_SLOT_PARTIALS,  /* double (CPU_SUM_MAX_BLOCKS) */
     CPU_SLOT_GEMM_PAD,  /* oneDNN scratchpad */
-    CPU_SLOT_GEMM_A,    /* float copies where bf16 is emulated */
+    CPU_SLOT_GEMM_A,    /* transposed or packed copies; float ones where bf16 is emulated */
     CPU_SLOT_GEMM_B,
     CPU_SLOT_GEMM_C,
     CPU_SLOT_COUNT
@@ -36,6 +38,7 @@ struct gb_device {
     bool bf16;
     bool bf16_emulated;   /* products of bf16 matrices run in float */
     bool float_by_onednn; /* dnnl_sgemm, else OpenBLAS */
+    bool packs;           /* products of bf16 matrices read packed ones */
     int threads;
     cpu_isa isa;
     cpu_kernels kernels;
@@ -77,8 +80,6 @@ int cpu_count_usable(void);
 /* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
 int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
                        int64_t bytes[CPU_SLOT_COUNT]);
-/* Rows of logits held at once. */
-int64_t cpu_classifier_chunk(int64_t N, int64_t V);
 /* Allocates the arena; GB_ERR_OOM. */
 gb_status cpu_arena_open(gb_device *dev, gb_error *err);
 void cpu_arena_close(gb_device *dev);
@@ -120,6 +121,7 @@ double cpu_backend_timers_zero_s(gb_device *dev);
 typedef struct cpu_gemm {
     int64_t M, N, K;
     bool a_transposed, b_transposed;
+    bool b_packed;            /* b is as kernels.pack leaves it; only where cpu_gemm_packs */
     bool c_float, accumulate; /* accumulate only with c_float */
     const void *a, *b;
     void *c;
@@ -128,8 +130,18 @@ typedef struct cpu_gemm {
 gb_status cpu_gemm_open(gb_device *dev, gb_error *err);
 void cpu_gemm_close(gb_device *dev);
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *gemm);
+/* Whether products of these sizes read a packed right-hand side. */
+bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K);
 /* "OpenBLAS 0.3.21 (Cooperlake), oneDNN 2.6.3" */
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size);
+
+/* ---- cpu_classifier.c ---- */
+
+/* Tokens whose logits are held at once: few enough for a bounded buffer, but enough that reading
+ * and writing the (V, C) gradient once for each lot costs little beside its products. */
+int64_t cpu_classifier_rows(int64_t N, int64_t V);
+/* Columns of those that are worked on at once. */
+int64_t cpu_classifier_columns(int64_t rows, int64_t V);
 
 /* ---- cpu_rates.c ---- */
 

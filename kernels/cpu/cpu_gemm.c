@@ -1,7 +1,9 @@
 /* Matrix products: float through dnnl_sgemm, oneDNN matmul primitives or OpenBLAS, whichever the
- * instruction set and orientation favour; bfloat16 through matmul primitives. Primitives are made
- * once per shape and kept. Where the CPU has no bfloat16 dot product,
- * or oneDNN refuses a shape, bfloat16 operands are widened and multiplied in float. */
+ * instruction set and orientation favour; bfloat16 through matmul primitives, whose right-hand
+ * sides are packed and left-hand sides made row-major by our own copies first: oneDNN's own, inside
+ * its products, cost up to a fifth of them. Primitives are made once per shape and kept. Where the
+ * CPU has no bfloat16 dot product, or oneDNN refuses a shape, bfloat16 operands are widened and
+ * multiplied in float. */
 /* First: cblas.h brings in complex.h, whose macro I would break the prototypes. */
 #include "kernels/cpu/cpu_device.h"
 
@@ -13,10 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Below these sizes a copy costs more than it saves. */
+enum { PACK_MIN_M = 128, PACK_MIN_K = 64 };
+
 typedef struct cached_matmul {
-    dnnl_data_type_t type; /* of a and b */
-    int64_t M, N, K;
-    bool a_transposed, b_transposed, c_float, accumulate;
+    dnnl_data_type_t type;      /* of a and b */
+    cpu_gemm shape;             /* without the matrices */
     dnnl_primitive_t primitive; /* NULL: oneDNN refused */
     dnnl_memory_t a, b, c, scratchpad;
     int64_t scratchpad_bytes;
@@ -28,24 +32,6 @@ struct cpu_gemm_cache {
     cached_matmul *entries;
     int count, capacity;
 };
-
-gb_status cpu_gemm_open(gb_device *dev, gb_error *err)
-{
-    dev->gemm = calloc(1, sizeof *dev->gemm);
-    if (dev->gemm == NULL) {
-        return gb_fail(err, GB_ERR_OOM, "out of memory");
-    }
-    omp_set_num_threads(dev->threads);
-    if (dnnl_engine_create(&dev->gemm->engine, dnnl_cpu, 0) != dnnl_success ||
-        dnnl_stream_create(&dev->gemm->stream, dev->gemm->engine, dnnl_stream_default_flags) !=
-            dnnl_success) {
-        return gb_fail(err, GB_ERR_ENV, "oneDNN cannot make a CPU engine");
-    }
-    dev->bf16_emulated = dev->bf16 && !cpu_isa_has_bf16(dev->isa);
-    /* Measured on AVX-512 machines: oneDNN's float product beats OpenBLAS's by a fifth. */
-    dev->float_by_onednn = dev->isa == CPU_ISA_AVX512;
-    return GB_OK;
-}
 
 static void matmul_destroy(cached_matmul *m)
 {
@@ -71,21 +57,38 @@ void cpu_gemm_close(gb_device *dev)
     free(cache);
 }
 
+/* Row strides as stored. */
+static int64_t a_stride_of(const cpu_gemm *g)
+{
+    return g->a_transposed ? g->M : g->K;
+}
+
+static int64_t b_stride_of(const cpu_gemm *g)
+{
+    return g->b_transposed ? g->K : g->N;
+}
+
+static dnnl_status_t matrix_describe(dnnl_memory_desc_t *out, int64_t rows, int64_t columns,
+                                     dnnl_data_type_t type, int64_t stride, bool transposed)
+{
+    dnnl_dims_t dims = {rows, columns};
+    dnnl_dims_t strides = {transposed ? 1 : stride, transposed ? stride : 1};
+    return dnnl_memory_desc_init_by_strides(out, 2, dims, type, strides);
+}
+
 static dnnl_status_t matmul_describe(const cpu_gemm *g, dnnl_data_type_t type,
                                      dnnl_memory_desc_t *a, dnnl_memory_desc_t *b,
                                      dnnl_memory_desc_t *c)
 {
-    dnnl_dims_t a_dims = {g->M, g->K}, b_dims = {g->K, g->N}, c_dims = {g->M, g->N};
-    dnnl_dims_t a_strides = {g->a_transposed ? 1 : g->K, g->a_transposed ? g->M : 1};
-    dnnl_dims_t b_strides = {g->b_transposed ? 1 : g->N, g->b_transposed ? g->K : 1};
-    dnnl_dims_t c_strides = {g->N, 1};
-    dnnl_status_t status = dnnl_memory_desc_init_by_strides(a, 2, a_dims, type, a_strides);
+    dnnl_dims_t b_dims = {g->K, g->N};
+    dnnl_status_t status = matrix_describe(a, g->M, g->K, type, a_stride_of(g), g->a_transposed);
     if (status == dnnl_success) {
-        status = dnnl_memory_desc_init_by_strides(b, 2, b_dims, type, b_strides);
+        status = g->b_packed
+                     ? dnnl_memory_desc_init_by_tag(b, 2, b_dims, type, dnnl_BA16a64b2a)
+                     : matrix_describe(b, g->K, g->N, type, b_stride_of(g), g->b_transposed);
     }
     if (status == dnnl_success) {
-        status =
-            dnnl_memory_desc_init_by_strides(c, 2, c_dims, g->c_float ? dnnl_f32 : type, c_strides);
+        status = matrix_describe(c, g->M, g->N, g->c_float ? dnnl_f32 : type, g->N, false);
     }
     return status;
 }
@@ -111,6 +114,14 @@ static dnnl_status_t matmul_attributes(dnnl_primitive_attr_t *attr, bool accumul
     return status;
 }
 
+/* oneDNN does everything, some of it a thousand times slower than it could be done. */
+static bool is_reference(const_dnnl_primitive_desc_t desc)
+{
+    const char *name = NULL;
+    return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) != dnnl_success ||
+           name == NULL || strncmp(name, "ref", 3) == 0;
+}
+
 /* Fills *m for the product's shape; m->primitive stays NULL when oneDNN cannot do it. */
 static void matmul_create(dnnl_engine_t engine, cached_matmul *m, const cpu_gemm *g,
                           dnnl_data_type_t type)
@@ -119,18 +130,13 @@ static void matmul_create(dnnl_engine_t engine, cached_matmul *m, const cpu_gemm
     dnnl_matmul_desc_t op;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t desc = NULL;
-    *m = (cached_matmul){.type = type,
-                         .M = g->M,
-                         .N = g->N,
-                         .K = g->K,
-                         .a_transposed = g->a_transposed,
-                         .b_transposed = g->b_transposed,
-                         .c_float = g->c_float,
-                         .accumulate = g->accumulate};
+    *m = (cached_matmul){.type = type, .shape = *g};
+    m->shape.a = m->shape.b = m->shape.c = NULL;
     if (matmul_describe(g, type, &a, &b, &c) != dnnl_success ||
         dnnl_matmul_desc_init(&op, &a, &b, NULL, &c) != dnnl_success ||
         matmul_attributes(&attr, g->accumulate) != dnnl_success ||
-        dnnl_primitive_desc_create(&desc, &op, attr, engine, NULL) != dnnl_success) {
+        dnnl_primitive_desc_create(&desc, &op, attr, engine, NULL) != dnnl_success ||
+        is_reference(desc)) {
         goto done;
     }
     const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
@@ -147,14 +153,19 @@ done:
     dnnl_primitive_attr_destroy(attr);
 }
 
+static bool shapes_equal(const cpu_gemm *x, const cpu_gemm *y)
+{
+    return x->M == y->M && x->N == y->N && x->K == y->K && x->a_transposed == y->a_transposed &&
+           x->b_transposed == y->b_transposed && x->b_packed == y->b_packed &&
+           x->c_float == y->c_float && x->accumulate == y->accumulate;
+}
+
 /* The primitive of this shape, made at first use. NULL when oneDNN refused or memory is short. */
 static cached_matmul *matmul_find(cpu_gemm_cache *cache, const cpu_gemm *g, dnnl_data_type_t type)
 {
     for (int i = 0; i < cache->count; i++) {
         cached_matmul *m = &cache->entries[i];
-        if (m->type == type && m->M == g->M && m->N == g->N && m->K == g->K &&
-            m->a_transposed == g->a_transposed && m->b_transposed == g->b_transposed &&
-            m->c_float == g->c_float && m->accumulate == g->accumulate) {
+        if (m->type == type && shapes_equal(&m->shape, g)) {
             return m->primitive != NULL ? m : NULL;
         }
     }
@@ -170,6 +181,27 @@ static cached_matmul *matmul_find(cpu_gemm_cache *cache, const cpu_gemm *g, dnnl
     cached_matmul *m = &cache->entries[cache->count++];
     matmul_create(cache->engine, m, g, type);
     return m->primitive != NULL ? m : NULL;
+}
+
+gb_status cpu_gemm_open(gb_device *dev, gb_error *err)
+{
+    dev->gemm = calloc(1, sizeof *dev->gemm);
+    if (dev->gemm == NULL) {
+        return gb_fail(err, GB_ERR_OOM, "out of memory");
+    }
+    omp_set_num_threads(dev->threads);
+    if (dnnl_engine_create(&dev->gemm->engine, dnnl_cpu, 0) != dnnl_success ||
+        dnnl_stream_create(&dev->gemm->stream, dev->gemm->engine, dnnl_stream_default_flags) !=
+            dnnl_success) {
+        return gb_fail(err, GB_ERR_ENV, "oneDNN cannot make a CPU engine");
+    }
+    dev->bf16_emulated = dev->bf16 && !cpu_isa_has_bf16(dev->isa);
+    const cpu_gemm trial = {.M = PACK_MIN_M, .N = CPU_PACK_N, .K = PACK_MIN_K, .b_packed = true};
+    dev->packs =
+        dev->bf16 && !dev->bf16_emulated && matmul_find(dev->gemm, &trial, dnnl_bf16) != NULL;
+    /* Measured on AVX-512 machines: oneDNN's float product beats OpenBLAS's by a fifth. */
+    dev->float_by_onednn = dev->isa == CPU_ISA_AVX512;
+    return GB_OK;
 }
 
 static gb_status matmul_run(gb_device *dev, const cached_matmul *m, const cpu_gemm *g)
@@ -198,7 +230,7 @@ static gb_status matmul_run(gb_device *dev, const cached_matmul *m, const cpu_ge
 
 static gb_status float_product(gb_device *dev, const cpu_gemm *g)
 {
-    const int64_t lda = g->a_transposed ? g->M : g->K, ldb = g->b_transposed ? g->K : g->N;
+    const int64_t lda = a_stride_of(g), ldb = b_stride_of(g);
     const float beta = g->accumulate ? 1.0f : 0.0f;
     if (dev->float_by_onednn) {
         /* dnnl_sgemm loses up to a third on long rows of a transposed b, where the matmul
@@ -251,12 +283,70 @@ static gb_status emulated_product(gb_device *dev, const cpu_gemm *g)
     return GB_OK;
 }
 
+bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K)
+{
+    return dev->packs && M >= PACK_MIN_M && N >= CPU_PACK_N && K >= PACK_MIN_K;
+}
+
+/* The product with its operands copied into the order in which it reads them. *done is false when
+ * oneDNN has no primitive for it. */
+static gb_status packed_product(gb_device *dev, const cpu_gemm *g, bool *done)
+{
+    const int64_t element = (int64_t)sizeof(uint16_t);
+    cpu_gemm p = *g;
+    p.a_transposed = p.b_transposed = false;
+    p.b_packed = true;
+    const cached_matmul *m = matmul_find(dev->gemm, &p, dnnl_bf16);
+    *done = m != NULL;
+    if (m == NULL) {
+        return GB_OK;
+    }
+    if (g->a_transposed) {
+        uint16_t *a = cpu_slot_get(dev, CPU_SLOT_GEMM_A, g->M * g->K * element);
+        if (a == NULL) {
+            return GB_ERR_OOM;
+        }
+        dev->kernels.transpose(&(cpu_transpose_args){
+            .out = a, .in = g->a, .rows = g->K, .columns = g->M, .stride = a_stride_of(g)});
+        p.a = a;
+    }
+    if (!g->b_packed) {
+        uint16_t *b = cpu_slot_get(dev, CPU_SLOT_GEMM_B, cpu_packed_elements(g->K, g->N) * element);
+        if (b == NULL) {
+            return GB_ERR_OOM;
+        }
+        dev->kernels.pack(&(cpu_pack_args){.out = b,
+                                           .in = g->b,
+                                           .K = g->K,
+                                           .N = g->N,
+                                           .stride = b_stride_of(g),
+                                           .transposed = g->b_transposed});
+        p.b = b;
+    }
+    return matmul_run(dev, m, &p);
+}
+
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *g)
 {
+    bool done = false;
     if (!dev->bf16) {
         return float_product(dev, g);
     }
-    cached_matmul *m = dev->bf16_emulated ? NULL : matmul_find(dev->gemm, g, dnnl_bf16);
+    if (dev->bf16_emulated) {
+        return emulated_product(dev, g);
+    }
+    if (g->b_packed || cpu_gemm_packs(dev, g->M, g->N, g->K)) {
+        GB_TRY(packed_product(dev, g, &done));
+        if (!done && g->b_packed) {
+            return gb_fail(&dev->error, GB_ERR_INTERNAL,
+                           "oneDNN has no product %lld x %lld x %lld of packed matrices",
+                           (long long)g->M, (long long)g->N, (long long)g->K);
+        }
+    }
+    if (done) {
+        return GB_OK;
+    }
+    cached_matmul *m = matmul_find(dev->gemm, g, dnnl_bf16);
     return m != NULL ? matmul_run(dev, m, g) : emulated_product(dev, g);
 }
 

@@ -66,6 +66,7 @@ void cpu_isa_fill(cpu_isa isa, cpu_kernels *table)
         cpu_fill_norm_##suffix(table);                                                             \
         cpu_fill_attention_##suffix(table);                                                        \
         cpu_fill_loss_##suffix(table);                                                             \
+        cpu_fill_pack_##suffix(table);                                                             \
     } while (0)
     if (isa == CPU_ISA_AVX512) {
         FILL(avx512);

@@ -70,15 +70,43 @@ typedef struct cpu_rope_args {
     double *ends; /* NULL: nobody asks */
 } cpu_rope_args;
 
+/* What is known of a row of logits: its loss is log(sum) + top - target. */
+typedef struct cpu_softmax_row {
+    double sum; /* of exp(logit - top) over the columns so far */
+    float top;  /* the largest of them */
+    float target;
+} cpu_softmax_row;
+
+/* Some columns of rows of logits. */
 typedef struct cpu_softmax_args {
-    float *logits;     /* (N, V); turned into the gradient in place with grad and !bf16 */
-    uint16_t *dlogits; /* (N, V) gradient as bfloat16 with grad and bf16 */
-    double *losses;    /* (N) */
+    float *logits;         /* (N, columns) */
+    uint16_t *dlogits;     /* (N, columns) the gradient in bfloat16; NULL: in place */
+    cpu_softmax_row *rows; /* (N) */
     const int32_t *targets;
     float grad_scale;
-    bool grad, bf16;
-    int64_t N, V;
+    int64_t N, columns, first_column;
 } cpu_softmax_args;
+
+/* A right-hand side (K, N) of a product of bfloat16 matrices, packed: blocks of CPU_PACK_K rows by
+ * CPU_PACK_N columns, all blocks of the first columns first; in a block rows come in pairs, each
+ * pair column by column. oneDNN calls it BA16a64b2a. Edges are filled up with zeros. */
+#define CPU_PACK_K 32
+#define CPU_PACK_N 64
+
+typedef struct cpu_pack_args {
+    uint16_t *out;      /* cpu_packed_elements(K, N), 64-byte aligned */
+    const uint16_t *in; /* (K, N), or (N, K) with transposed; rows `stride` elements apart */
+    int64_t K, N, stride;
+    bool transposed;
+} cpu_pack_args;
+
+int64_t cpu_packed_elements(int64_t K, int64_t N);
+
+typedef struct cpu_transpose_args {
+    uint16_t *out;      /* (columns, rows), dense */
+    const uint16_t *in; /* (rows, columns), rows `stride` elements apart */
+    int64_t rows, columns, stride;
+} cpu_transpose_args;
 
 typedef struct cpu_kernels {
     void (*embed_forward)(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
@@ -98,7 +126,10 @@ typedef struct cpu_kernels {
                            double *ends);
     void (*swiglu_backward)(void *dgv, const void *dout, const void *gv, int64_t N, int64_t F,
                             bool bf16, double *ends);
-    void (*softmax_loss)(const cpu_softmax_args *args);
+    /* Adds the columns to what is known of the rows; column 0 begins them anew. */
+    void (*softmax_gather)(const cpu_softmax_args *args);
+    /* (softmax - one at the target) * grad_scale, once the rows are complete. */
+    void (*softmax_gradient)(const cpu_softmax_args *args);
     /* partials has CPU_SUM_MAX_BLOCKS entries; blocks depend on n alone. */
     double (*sum_squares)(const float *x, int64_t n, double *partials, double *ends);
     /* weights is bfloat16 or NULL (nothing to copy). */
@@ -106,6 +137,8 @@ typedef struct cpu_kernels {
                   int64_t n, const gb_adamw *params, double grad_scale, double *ends);
     void (*to_bf16)(uint16_t *out, const float *in, int64_t n);
     void (*to_float)(float *out, const uint16_t *in, int64_t n);
+    void (*pack)(const cpu_pack_args *args);
+    void (*transpose)(const cpu_transpose_args *args);
 } cpu_kernels;
 
 /* Scratch per thread that the attention kernels need, forward and backward, on any ISA. */
@@ -115,7 +148,8 @@ int64_t cpu_attention_scratch_floats(int64_t T, int64_t D);
     void cpu_fill_elementwise_##isa(cpu_kernels *table);                                           \
     void cpu_fill_norm_##isa(cpu_kernels *table);                                                  \
     void cpu_fill_attention_##isa(cpu_kernels *table);                                             \
-    void cpu_fill_loss_##isa(cpu_kernels *table);
+    void cpu_fill_loss_##isa(cpu_kernels *table);                                                  \
+    void cpu_fill_pack_##isa(cpu_kernels *table);
 CPU_DECLARE_ISA(generic)
 CPU_DECLARE_ISA(avx2)
 CPU_DECLARE_ISA(avx512)

@@ -26,15 +26,9 @@ int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
     return 5 * Tp * Dp + 2 * rows * Tp + 3 * rows * Dp;
 }
 
-/* Few enough rows for a bounded buffer, but enough that reading and writing the (V, C) gradient
- * once per chunk costs little beside the chunk's products. */
-int64_t cpu_classifier_chunk(int64_t N, int64_t V)
+int64_t cpu_packed_elements(int64_t K, int64_t N)
 {
-    int64_t rows = ((int64_t)4 << 20) / (V * (int64_t)sizeof(float));
-    if (rows < 512) {
-        rows = 512;
-    }
-    return rows < N ? rows : N;
+    return round_up(K, CPU_PACK_K) * round_up(N, CPU_PACK_N);
 }
 
 static int64_t max64(int64_t a, int64_t b)
@@ -42,31 +36,51 @@ static int64_t max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Copies of the operands of the largest products: in bfloat16, or in float where it is emulated. */
+static void gemm_slots_plan(const gb_shape *s, int64_t rows, int64_t columns, bool native,
+                            int64_t bytes[CPU_SLOT_COUNT])
+{
+    const int64_t N = s->batch_size * s->sequence_length, C = s->n_embd;
+    const int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
+    const int64_t wide = max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, C));
+    const int64_t weights = max64(wide, columns) * C;
+    if (native) {
+        bytes[CPU_SLOT_GEMM_A] = 2 * max64(N * wide, rows * columns);
+        bytes[CPU_SLOT_GEMM_B] =
+            2 * max64(cpu_packed_elements(C, max64(wide, columns)),
+                      max64(cpu_packed_elements(max64(wide, columns), C),
+                            max64(cpu_packed_elements(N, wide), cpu_packed_elements(rows, C))));
+        return;
+    }
+    bytes[CPU_SLOT_GEMM_A] = max64(N * wide, rows * columns) * (int64_t)sizeof(float);
+    bytes[CPU_SLOT_GEMM_B] = max64(weights, N * wide) * (int64_t)sizeof(float);
+    bytes[CPU_SLOT_GEMM_C] = max64(N * wide, rows * C) * (int64_t)sizeof(float);
+}
+
 int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
                        int64_t bytes[CPU_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length;
-    const int64_t chunk = cpu_classifier_chunk(N, s->vocab_size);
+    const int64_t rows = cpu_classifier_rows(N, s->vocab_size);
+    const int64_t columns = cpu_classifier_columns(rows, s->vocab_size);
     const bool bf16 = options->precision == GB_BF16;
     memset(bytes, 0, CPU_SLOT_COUNT * sizeof bytes[0]);
     bytes[CPU_SLOT_ATTENTION] = threads * (int64_t)sizeof(float) *
                                 cpu_attention_scratch_floats(s->sequence_length, s->head_dim);
-    bytes[CPU_SLOT_LOGITS] = chunk * s->vocab_size * (int64_t)sizeof(float);
-    bytes[CPU_SLOT_DLOGITS] = bf16 ? chunk * s->vocab_size * 2 : 0;
-    bytes[CPU_SLOT_LOSSES] = chunk * (int64_t)sizeof(double);
+    bytes[CPU_SLOT_LOGITS] = rows * s->vocab_size * (int64_t)sizeof(float);
+    bytes[CPU_SLOT_LOSSES] = rows * (int64_t)sizeof(cpu_softmax_row);
     bytes[CPU_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
     bytes[CPU_SLOT_PARTIALS] = CPU_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
     /* Packed blocks of both operands per thread, and partial sums: more than oneDNN was seen to
      * ask for on any shape of the presets. */
     bytes[CPU_SLOT_GEMM_PAD] = (int64_t)(threads + 4) << 20;
-    if (bf16 && !cpu_isa_has_bf16(isa)) {
-        int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
-        int64_t wide = max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, s->n_embd));
-        int64_t weights = max64(wide, s->vocab_size) * s->n_embd;
-        bytes[CPU_SLOT_GEMM_A] = N * wide * (int64_t)sizeof(float);
-        bytes[CPU_SLOT_GEMM_B] = max64(weights, N * wide) * (int64_t)sizeof(float);
-        bytes[CPU_SLOT_GEMM_C] = max64(N * wide, chunk * s->n_embd) * (int64_t)sizeof(float);
+    if (bf16) {
+        bytes[CPU_SLOT_DLOGITS] = rows * columns * 2;
+        bytes[CPU_SLOT_DH] =
+            columns < s->vocab_size ? rows * s->n_embd * (int64_t)sizeof(float) : 0;
+        bytes[CPU_SLOT_HIDDEN] = 2 * cpu_packed_elements(rows, s->n_embd);
+        gemm_slots_plan(s, rows, columns, cpu_isa_has_bf16(isa), bytes);
     }
     int64_t total = 0;
     for (int i = 0; i < CPU_SLOT_COUNT; i++) {

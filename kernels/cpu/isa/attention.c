@@ -20,32 +20,23 @@
 /* Columns per panel of transposed keys: two vectors. */
 #define PANEL (2 * VW)
 
-typedef float vec __attribute__((vector_size(4 * VW)));
-typedef float vec_unaligned __attribute__((vector_size(4 * VW), aligned(4), may_alias));
-
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 /* c (MR, nv vectors) [+]= a (MR, depth) . b (depth, nv vectors); a's rows are a_row apart and its
  * columns a_col apart. */
 ISA_INLINE void micro_kernel(int64_t depth, const float *a, int64_t a_row, int64_t a_col,
                              const float *b, int64_t b_row, float *c, int64_t c_row,
                              bool accumulate, const int nv)
 {
-    vec acc[MR][2];
-    UNROLL
+    isa_vec acc[MR][2];
+    ISA_UNROLL
     for (int r = 0; r < MR; r++) {
-        acc[r][0] = (vec){0};
-        acc[r][1] = (vec){0};
+        acc[r][0] = (isa_vec){0};
+        acc[r][1] = (isa_vec){0};
     }
     for (int64_t k = 0; k < depth; k++) {
         const float *bk = b + k * b_row, *ak = a + k * a_col;
-        vec b0 = *(const vec_unaligned *)bk;
-        vec b1 = *(const vec_unaligned *)(bk + (nv == 2 ? VW : 0));
-        UNROLL
+        isa_vec b0 = *(const isa_vec_unaligned *)bk;
+        isa_vec b1 = *(const isa_vec_unaligned *)(bk + (nv == 2 ? VW : 0));
+        ISA_UNROLL
         for (int r = 0; r < MR; r++) {
             acc[r][0] += ak[r * a_row] * b0;
             if (nv == 2) {
@@ -53,18 +44,18 @@ ISA_INLINE void micro_kernel(int64_t depth, const float *a, int64_t a_row, int64
             }
         }
     }
-    UNROLL
+    ISA_UNROLL
     for (int r = 0; r < MR; r++) {
         float *row = c + r * c_row;
         if (accumulate) {
-            acc[r][0] += *(const vec_unaligned *)row;
+            acc[r][0] += *(const isa_vec_unaligned *)row;
             if (nv == 2) {
-                acc[r][1] += *(const vec_unaligned *)(row + VW);
+                acc[r][1] += *(const isa_vec_unaligned *)(row + VW);
             }
         }
-        *(vec_unaligned *)row = acc[r][0];
+        *(isa_vec_unaligned *)row = acc[r][0];
         if (nv == 2) {
-            *(vec_unaligned *)(row + VW) = acc[r][1];
+            *(isa_vec_unaligned *)(row + VW) = acc[r][1];
         }
     }
 }
@@ -166,37 +157,8 @@ ISA_INLINE void pack_rows(float *out, const void *in, int64_t stride, int64_t n,
     }
 }
 
-#if VW == 16
-#define LOW_LANES  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif VW == 8
-#define LOW_LANES  0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
-#else
-#define LOW_LANES  0, 4, 1, 5
-#define HIGH_LANES 2, 6, 3, 7
-#endif
-
-/* Transposes (VW, VW) in place by log2(VW) perfect shuffles: each interleaves row i with row
- * i + VW/2. */
-ISA_INLINE void transpose_tile(vec tile[VW])
-{
-    for (int stage = 1; stage < VW; stage *= 2) {
-        vec next[VW];
-        UNROLL
-        for (int i = 0; i < VW / 2; i++) {
-            next[2 * i] = __builtin_shufflevector(tile[i], tile[i + VW / 2], LOW_LANES);
-            next[2 * i + 1] = __builtin_shufflevector(tile[i], tile[i + VW / 2], HIGH_LANES);
-        }
-        UNROLL
-        for (int i = 0; i < VW; i++) {
-            tile[i] = next[i];
-        }
-    }
-}
-
 /* Rows [j, j + VW) and columns [d, d + VW) of the (T, D) array at `in`, zero outside it. */
-ISA_INLINE void load_tile(vec tile[VW], const void *in, int64_t stride, int64_t j, int64_t T,
+ISA_INLINE void load_tile(isa_vec tile[VW], const void *in, int64_t stride, int64_t j, int64_t T,
                           int64_t d, int64_t D, bool bf16)
 {
     const int64_t n = D - d < VW ? D - d : VW;
@@ -215,7 +177,7 @@ ISA_INLINE void load_tile(vec tile[VW], const void *in, int64_t stride, int64_t 
                 }
             }
         }
-        tile[r] = *(const vec_unaligned *)row;
+        tile[r] = *(const isa_vec_unaligned *)row;
     }
 }
 
@@ -229,11 +191,11 @@ ISA_INLINE void pack_panels(float *out, const void *in, int64_t stride, int64_t 
             prefetch_row(in, j + VW + r, stride, D, false, bf16);
         }
         for (int64_t d = 0; d < D; d += VW) {
-            vec tile[VW];
+            isa_vec tile[VW];
             load_tile(tile, in, stride, j, T, d, D, bf16);
-            transpose_tile(tile);
+            isa_transpose(tile);
             for (int64_t c = 0; c < VW && d + c < D; c++) {
-                *(vec_unaligned *)(panel + (d + c) * PANEL) = tile[c];
+                *(isa_vec_unaligned *)(panel + (d + c) * PANEL) = tile[c];
             }
         }
     }

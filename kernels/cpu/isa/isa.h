@@ -36,6 +36,15 @@
 #define ISA_MR    4
 #endif
 
+typedef float isa_vec __attribute__((vector_size(4 * ISA_LANES)));
+typedef float isa_vec_unaligned __attribute__((vector_size(4 * ISA_LANES), aligned(4), may_alias));
+
+#if defined(__clang__)
+#define ISA_UNROLL _Pragma("unroll")
+#else
+#define ISA_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* The calling thread has done its share of a loop. */
 ISA_INLINE void isa_note_end(double *ends)
 {
@@ -160,6 +169,36 @@ ISA_INLINE float isa_erf(float x)
     q = q * t + 5.020757246855629e-1f;
     q = q * t + 1.0f;
     return x * p / q;
+}
+
+#if ISA_LANES == 16
+#define ISA_LOW_LANES  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define ISA_HIGH_LANES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif ISA_LANES == 8
+#define ISA_LOW_LANES  0, 8, 1, 9, 2, 10, 3, 11
+#define ISA_HIGH_LANES 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define ISA_LOW_LANES  0, 4, 1, 5
+#define ISA_HIGH_LANES 2, 6, 3, 7
+#endif
+
+/* Transposes (ISA_LANES, ISA_LANES) in place by log2(ISA_LANES) perfect shuffles: each interleaves
+ * row i with row i + ISA_LANES/2. */
+ISA_INLINE void isa_transpose(isa_vec tile[ISA_LANES])
+{
+    for (int stage = 1; stage < ISA_LANES; stage *= 2) {
+        isa_vec next[ISA_LANES];
+        ISA_UNROLL
+        for (int i = 0; i < ISA_LANES / 2; i++) {
+            next[2 * i] = __builtin_shufflevector(tile[i], tile[i + ISA_LANES / 2], ISA_LOW_LANES);
+            next[2 * i + 1] =
+                __builtin_shufflevector(tile[i], tile[i + ISA_LANES / 2], ISA_HIGH_LANES);
+        }
+        ISA_UNROLL
+        for (int i = 0; i < ISA_LANES; i++) {
+            tile[i] = next[i];
+        }
+    }
 }
 
 #endif
