@@ -144,6 +144,8 @@ $(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c $(BUILD)/gen/flags
 	$$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DGB_ISA=$(1) -DGB_ISA_$(1)=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+# Used where the CPU has them too.
+$(BUILD)/obj/kernels/cpu/isa/attention_bf16.avx512.o: ISA_avx512 += -mavx512bf16
 
 ifneq ($(SIMT),)
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags

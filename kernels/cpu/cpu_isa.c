@@ -65,6 +65,7 @@ void cpu_isa_fill(cpu_isa isa, cpu_kernels *table)
         cpu_fill_elementwise_##suffix(table);                                                      \
         cpu_fill_norm_##suffix(table);                                                             \
         cpu_fill_attention_##suffix(table);                                                        \
+        cpu_fill_attention_bf16_##suffix(table);                                                   \
         cpu_fill_loss_##suffix(table);                                                             \
         cpu_fill_pack_##suffix(table);                                                             \
     } while (0)

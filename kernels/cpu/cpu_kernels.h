@@ -119,6 +119,9 @@ typedef struct cpu_kernels {
     void (*rope_backward)(const cpu_rope_args *args);
     void (*attention_forward)(const cpu_attention_args *args);
     void (*attention_backward)(const cpu_attention_args *args);
+    /* The same of bfloat16 with bfloat16 dot products; NULL, or the CPU may still lack them. */
+    void (*attention_dots_forward)(const cpu_attention_args *args);
+    void (*attention_dots_backward)(const cpu_attention_args *args);
     void (*gelu_forward)(void *out, const void *in, int64_t n, bool bf16, double *ends);
     void (*gelu_backward)(void *din, const void *dout, const void *in, int64_t n, bool bf16,
                           double *ends);
@@ -148,6 +151,7 @@ int64_t cpu_attention_scratch_floats(int64_t T, int64_t D);
     void cpu_fill_elementwise_##isa(cpu_kernels *table);                                           \
     void cpu_fill_norm_##isa(cpu_kernels *table);                                                  \
     void cpu_fill_attention_##isa(cpu_kernels *table);                                             \
+    void cpu_fill_attention_bf16_##isa(cpu_kernels *table);                                        \
     void cpu_fill_loss_##isa(cpu_kernels *table);                                                  \
     void cpu_fill_pack_##isa(cpu_kernels *table);
 CPU_DECLARE_ISA(generic)

@@ -23,7 +23,7 @@ static int64_t round_up(int64_t n, int64_t multiple)
 int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
 {
     const int64_t Tp = round_up(T, 32), Dp = round_up(D, 16), rows = CPU_ATTENTION_ROWS;
-    return 5 * Tp * Dp + 2 * rows * Tp + 3 * rows * Dp;
+    return 5 * Tp * Dp + 4 * rows * Tp + 3 * rows * Dp;
 }
 
 int64_t cpu_packed_elements(int64_t K, int64_t N)

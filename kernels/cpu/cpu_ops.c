@@ -193,10 +193,12 @@ static gb_status attention(gb_device *dev, cpu_attention_args *args, bool backwa
     }
     double flops = (double)args->B * (double)args->H * (double)args->D *
                    attention_pairs(args->T, args->window);
+    const cpu_kernels *k = &dev->kernels;
+    const bool dots = dev->bf16 && !dev->bf16_emulated && k->attention_dots_forward != NULL;
     if (backward) {
-        dev->kernels.attention_backward(args);
+        (dots ? k->attention_dots_backward : k->attention_backward)(args);
     } else {
-        dev->kernels.attention_forward(args);
+        (dots ? k->attention_dots_forward : k->attention_forward)(args);
     }
     cpu_op_end(dev, op, (backward ? 8.0 : 4.0) * flops);
     return GB_OK;

@@ -4,21 +4,14 @@
  * every product runs through one register-blocked micro-kernel. Blocks of ISA_MR queries visit
  * only the panels that the causal mask and the window leave them.
  *
- * Parallel over (sequence, query head) forward and (sequence, key head) backward: each output
+ * Parallel over (sequence, key head), forward over parts of its query heads too: each output
  * element is summed by one thread in a fixed order.
  */
 #include <math.h>
 #include <omp.h>
 
+#include "kernels/cpu/isa/attention_span.h"
 #include "kernels/cpu/isa/isa.h"
-
-#define ROWS CPU_ATTENTION_ROWS
-#define MR   ISA_MR
-#define VW   ISA_LANES
-/* Rows between a prefetch and its use. */
-#define AHEAD 8
-/* Columns per panel of transposed keys: two vectors. */
-#define PANEL (2 * VW)
 
 /* c (MR, nv vectors) [+]= a (MR, depth) . b (depth, nv vectors); a's rows are a_row apart and its
  * columns a_col apart. */
@@ -73,11 +66,6 @@ static void row_block(int64_t depth, const float *a, int64_t a_row, int64_t a_co
     }
 }
 
-static int64_t round_up(int64_t n, int64_t multiple)
-{
-    return (n + multiple - 1) / multiple * multiple;
-}
-
 /* One thread's buffers for one head. */
 typedef struct head_buffers {
     int64_t Tp, Dp;         /* T and D padded to whole panels and vectors */
@@ -117,21 +105,6 @@ static head_buffers head_buffers_carve(const cpu_attention_args *a, bool backwar
         s.values = carve(&at, s.Tp * s.Dp);
     }
     return s;
-}
-
-/* Rows are a few cache lines each and far apart, which hardware prefetchers do not follow: ask for
- * the lines of a row that is needed soon. Any address may be asked for. */
-ISA_INLINE void prefetch_row(const void *array, int64_t i, int64_t stride, int64_t D, bool write,
-                             bool bf16)
-{
-    const char *row = isa_at(array, i * stride, bf16);
-    for (int64_t byte = 0; byte < D * (bf16 ? 2 : 4); byte += 64) {
-        if (write) {
-            __builtin_prefetch(row + byte, 1);
-        } else {
-            __builtin_prefetch(row + byte, 0);
-        }
-    }
 }
 
 /* Rows [0, n) of an act array, `stride` elements apart, times `factor`, into (padded, Dp) floats
@@ -214,22 +187,6 @@ ISA_INLINE void store_rows(void *out, int64_t stride, const float *in, int64_t n
     }
 }
 
-/* Keys [first, end) that queries [i, i + MR) can see, widened to whole panels. */
-typedef struct key_span {
-    int64_t first, end;
-} key_span;
-
-static int64_t first_key(int64_t i, int64_t window)
-{
-    return window > 0 && i > window ? i - window : 0;
-}
-
-static key_span span_of(int64_t i, int64_t count, int64_t window, int64_t T)
-{
-    int64_t end = i + count < T ? i + count : T;
-    return (key_span){first_key(i, window) / PANEL * PANEL, round_up(end, PANEL)};
-}
-
 /* out (ROWS, Tp) = rows (ROWS, Dp) . panels, within the span of each block of MR queries. Panels
  * are walked in the outer loop: each stays in L1 for all the blocks. */
 static void tile_scores(float *out, const float *rows, const float *panels,
@@ -290,36 +247,41 @@ static void forward_tile(const cpu_attention_args *a, const head_buffers *s, int
     }
 }
 
-ISA_INLINE void forward_head(const cpu_attention_args *a, int64_t b, int64_t h, bool bf16)
+ISA_INLINE void forward_heads(const cpu_attention_args *a, int64_t b, int64_t kv, int64_t first,
+                              int64_t count, bool bf16)
 {
     const int64_t T = a->T, H = a->H, K = a->K, D = a->D, width = (H + 2 * K) * D;
-    const int64_t kv = h / (H / K);
-    const void *q = isa_at(a->qkv, b * T * width + h * D, bf16);
     const void *k = isa_at(a->qkv, b * T * width + (H + kv) * D, bf16);
     const void *v = isa_at(a->qkv, b * T * width + (H + K + kv) * D, bf16);
-    void *out = isa_at(a->out, b * T * H * D + h * D, bf16);
+    const float scale = (float)(1.0 / sqrt((double)D));
     head_buffers s = head_buffers_carve(a, false);
     pack_panels(s.key_panels, k, width, T, s.Tp, D, bf16);
     pack_rows(s.values, v, width, T, s.Tp, D, s.Dp, 1.0f, bf16);
-    float scale = (float)(1.0 / sqrt((double)D));
-    for (int64_t i0 = 0; i0 < T; i0 += ROWS) {
-        int64_t n = T - i0 < ROWS ? T - i0 : ROWS;
-        pack_rows(s.q, isa_at(q, i0 * width, bf16), width, n, ROWS, D, s.Dp, scale, bf16);
-        forward_tile(a, &s, i0, a->lse + (b * H + h) * T);
-        store_rows(isa_at(out, i0 * H * D, bf16), H * D, s.o, n, D, s.Dp, bf16);
+    for (int64_t h = first; h < first + count; h++) {
+        const void *q = isa_at(a->qkv, b * T * width + h * D, bf16);
+        void *out = isa_at(a->out, b * T * H * D + h * D, bf16);
+        for (int64_t i0 = 0; i0 < T; i0 += ROWS) {
+            int64_t n = T - i0 < ROWS ? T - i0 : ROWS;
+            pack_rows(s.q, isa_at(q, i0 * width, bf16), width, n, ROWS, D, s.Dp, scale, bf16);
+            forward_tile(a, &s, i0, a->lse + (b * H + h) * T);
+            store_rows(isa_at(out, i0 * H * D, bf16), H * D, s.o, n, D, s.Dp, bf16);
+        }
     }
 }
 
 static void attention_forward(const cpu_attention_args *args)
 {
+    const int64_t parts = group_parts(args), count = args->H / args->K / parts;
 #pragma omp parallel
     {
 #pragma omp for schedule(static) nowait
-        for (int64_t unit = 0; unit < args->B * args->H; unit++) {
+        for (int64_t unit = 0; unit < args->B * args->K * parts; unit++) {
+            const int64_t b = unit / parts / args->K, kv = unit / parts % args->K;
+            const int64_t first = kv * (args->H / args->K) + unit % parts * count;
             if (args->bf16) {
-                forward_head(args, unit / args->H, unit % args->H, true);
+                forward_heads(args, b, kv, first, count, true);
             } else {
-                forward_head(args, unit / args->H, unit % args->H, false);
+                forward_heads(args, b, kv, first, count, false);
             }
         }
         isa_note_end(args->ends);
@@ -354,15 +316,8 @@ static void backward_keys(const cpu_attention_args *a, const head_buffers *s, in
 {
     key_span all = span_of(i0, ROWS, a->window, a->T);
     for (int64_t j = all.first; j < all.end && j < a->T; j += MR) {
-        /* The blocks of MR queries whose spans hold keys j .. j + MR. */
-        int64_t from = j > i0 ? (j - i0) / MR * MR : 0;
-        int64_t to = round_up(a->T - i0 < ROWS ? a->T - i0 : ROWS, MR);
-        while (from < to && j >= span_of(i0 + from, MR, a->window, a->T).end) {
-            from += MR;
-        }
-        while (to > from && j < span_of(i0 + to - MR, MR, a->window, a->T).first) {
-            to -= MR;
-        }
+        const key_span q = queries_of(a, i0, j);
+        const int64_t from = q.first, to = q.end;
         row_block(to - from, s->scores + from * s->Tp + j, 1, s->Tp, s->o + from * s->Dp, s->Dp,
                   s->dvalues + j * s->Dp, s->Dp, s->Dp, true);
         row_block(to - from, s->dscores + from * s->Tp + j, 1, s->Tp, s->q + from * s->Dp, s->Dp,

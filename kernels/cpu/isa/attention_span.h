@@ -1,0 +1,78 @@
+/* attention_span.h: the tiles of both attention kernels: which keys a block of queries can see and
+ * the reverse, who works on what. */
+#ifndef GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
+#define GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
+
+#include "kernels/cpu/isa/isa.h"
+
+#define ROWS CPU_ATTENTION_ROWS
+#define MR   ISA_MR
+#define VW   ISA_LANES
+/* Rows between a prefetch and its use. */
+#define AHEAD 8
+/* Columns per panel of transposed keys: two vectors. */
+#define PANEL (2 * VW)
+
+ISA_INLINE int64_t round_up(int64_t n, int64_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+/* Rows are a few cache lines each and far apart, which hardware prefetchers do not follow: ask for
+ * the lines of a row that is needed soon. Any address may be asked for. */
+ISA_INLINE void prefetch_row(const void *array, int64_t i, int64_t stride, int64_t D, bool write,
+                             bool bf16)
+{
+    const char *row = isa_at(array, i * stride, bf16);
+    for (int64_t byte = 0; byte < D * (bf16 ? 2 : 4); byte += 64) {
+        if (write) {
+            __builtin_prefetch(row + byte, 1);
+        } else {
+            __builtin_prefetch(row + byte, 0);
+        }
+    }
+}
+
+/* Keys [first, end) that queries [i, i + MR) can see, widened to whole panels. */
+typedef struct key_span {
+    int64_t first, end;
+} key_span;
+
+ISA_INLINE int64_t first_key(int64_t i, int64_t window)
+{
+    return window > 0 && i > window ? i - window : 0;
+}
+
+ISA_INLINE key_span span_of(int64_t i, int64_t count, int64_t window, int64_t T)
+{
+    int64_t end = i + count < T ? i + count : T;
+    return (key_span){first_key(i, window) / PANEL * PANEL, round_up(end, PANEL)};
+}
+
+/* The queries of a tile, in whole blocks of MR, whose spans hold keys j .. j + MR. */
+ISA_INLINE key_span queries_of(const cpu_attention_args *a, int64_t i0, int64_t j)
+{
+    int64_t from = j > i0 ? (j - i0) / MR * MR : 0;
+    int64_t to = round_up(a->T - i0 < ROWS ? a->T - i0 : ROWS, MR);
+    while (from < to && j >= span_of(i0 + from, MR, a->window, a->T).end) {
+        from += MR;
+    }
+    while (to > from && j < span_of(i0 + to - MR, MR, a->window, a->T).first) {
+        to -= MR;
+    }
+    return (key_span){from, to};
+}
+
+/* Query heads of a group share its packed keys and values, as long as there is a group for every
+ * thread; else groups are split, into as few equal parts as do. */
+ISA_INLINE int64_t group_parts(const cpu_attention_args *a)
+{
+    const int64_t group = a->H / a->K, threads = omp_get_max_threads();
+    int64_t parts = 1;
+    while (parts < group && (a->B * a->K * parts < threads || group % parts != 0)) {
+        parts++;
+    }
+    return parts;
+}
+
+#endif
