@@ -223,8 +223,8 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
                          .val_data = "",
                          .num_iterations = 3};
         OK(store_plan_run(f->s, f->suite_id, &run, false, &planned, err));
-        f->jobs[f->n_jobs] =
-            (runner_job){{"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs], NULL};
+        f->jobs[f->n_jobs] = (runner_job){
+            {"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs], NULL, NULL};
     }
     OK(store_commit(f->s, err));
 }
