@@ -91,6 +91,15 @@ static void say_torn(void)
     }
 }
 
+static void say_checkpoint(train_event_type type, int64_t step)
+{
+    train_event event;
+    memset(&event, 0, sizeof event);
+    event.type = type;
+    event.u.checkpoint = (train_checkpoint){.step = step, .session = 2};
+    event_write_train(EVENT_PIPE_FD, &event, NULL);
+}
+
 static void crash(int number)
 {
     struct rlimit none = {0, 0};
@@ -134,8 +143,18 @@ static int play(const char *part)
         fprintf(stderr, "no such device\n");
         return 3;
     }
+    if (strcmp(part, "unknown checkpoint") == 0) {
+        say_checkpoint(TRAIN_EVENT_RESUME, 5);
+        say_step(5);
+        say_end(GB_OK, "");
+        return 0;
+    }
     say_steps(3);
-    if (strcmp(part, "ok") == 0) {
+    if (strcmp(part, "late resume") == 0) {
+        say_checkpoint(TRAIN_EVENT_RESUME, 3);
+    } else if (strcmp(part, "early checkpoint") == 0) {
+        say_checkpoint(TRAIN_EVENT_CHECKPOINT, 4);
+    } else if (strcmp(part, "ok") == 0) {
         say_end(GB_OK, "");
     } else if (strcmp(part, "nan") == 0) {
         say_end(GB_ERR_NAN, "loss is not finite at step 3");
@@ -196,14 +215,14 @@ typedef struct fixture {
     store *s;
     int64_t suite_id, config_id;
     int n_jobs;
-    runner_job jobs[16];
+    runner_job jobs[20];
 } fixture;
 
 static void fixture_open(fixture *f, int n, const char *const *parts)
 {
     memset(f, 0, sizeof *f);
     OK(store_open(&f->s, ":memory:", STORE_WRITE, err));
-    const store_suite suite_row = {"s", "s.ini", "", "c", 16};
+    const store_suite suite_row = {"s", "s.ini", "", "c", 20};
     store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
     OK(store_plan_begin(f->s, &suite_row, &f->suite_id, err));
     OK(store_plan_config(f->s, f->suite_id, &config, &f->config_id, err));
@@ -271,6 +290,9 @@ static void test_every_end(void **state)
         {"garbage", "failed", "event stream is broken at byte", 3},
         {"torn", "failed", "in the middle of an event", 3},
         {"gap", "failed", "out of order", 3},
+        {"late resume", "failed", "out of order", 3},
+        {"early checkpoint", "failed", "out of order", 3},
+        {"unknown checkpoint", "failed", "step 5 that the database does not know", 0},
         {"silent", "failed", "without saying how the run ended", 0},
         {"cannot", "failed", "no such device", 0},
         {"ok", "ok", "", 3},
