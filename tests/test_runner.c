@@ -579,6 +579,10 @@ static void test_job_round_trip(void **state)
     job.spec.seed = 1234567890123;
     job.threads = 3;
     job.replicate = 2;
+    snprintf(job.checkpoint_dir, sizeof job.checkpoint_dir, "results/a \"b\".checkpoints/1-r2");
+    snprintf(job.identity, sizeof job.identity, "0123abcd");
+    job.checkpoint_steps = 77;
+    job.checkpoint_s = 1.0 / 3;
     char *text = worker_job_to_json(&job);
     assert_non_null(text);
     OK(worker_job_from_json(&back, text, err));
@@ -589,6 +593,10 @@ static void test_job_round_trip(void **state)
     assert_string_equal(job.label, back.label);
     assert_int_equal(back.threads, 3);
     assert_int_equal(back.replicate, 2);
+    assert_string_equal(job.checkpoint_dir, back.checkpoint_dir);
+    assert_string_equal(job.identity, back.identity);
+    assert_int_equal(back.checkpoint_steps, 77);
+    assert_true(back.checkpoint_s == job.checkpoint_s);
     text[strlen(text) / 2] = '\0';
     assert_int_equal(worker_job_from_json(&back, text, NULL), GB_ERR_FORMAT);
     assert_int_equal(worker_job_from_json(&back, "{\"mode\": 1}", NULL), GB_ERR_FORMAT);
