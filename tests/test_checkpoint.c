@@ -290,6 +290,8 @@ static void every_backend_resumes_bit_equal(void **state)
                 train_job job = tiny_job(*b, (gb_precision)precision);
                 job.spec.grad_accumulation_steps = accumulate;
                 job.spec.grad_clip = accumulate == 1;
+                print_message("%s, %s, %d micro-batches a step\n", (*b)->name,
+                              gb_precision_name((gb_precision)precision), (int)accumulate);
                 resumes_bit_equal(job);
             }
         }
