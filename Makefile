@@ -264,7 +264,7 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 
 # The CUDA backend without a GPU: its sources as host C++ on the emulator in tests/simt.
 SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
-SIMT_TESTS := test_simt test_simt_hopper $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer)
+SIMT_TESTS := test_simt test_simt_hopper $(if $(CUDA_SRC),test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer test_checkpoint)
 
 .PHONY: test-simt simt-tests
 simt-tests: $(addprefix $(BUILD)/tests/,$(SIMT_TESTS) bench_gpu) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM)

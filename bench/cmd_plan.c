@@ -289,6 +289,13 @@ static gb_status settings_print(const plan *p, gb_error *err)
     table_add_cell(t, "%lld", (long long)s->profile_steps);
     table_add_cell(t, "%s", s->profile_steps_given ? "" : "default");
     table_add_cell(t, "steps of each run's per-op window");
+    char every[SUITE_CHECKPOINT_TEXT];
+    suite_checkpoint_format(s, every);
+    table_begin_row(t);
+    table_add_cell(t, "checkpoint_every");
+    table_add_cell(t, "%s", every);
+    table_add_cell(t, "%s", s->checkpoint_given ? "" : "default");
+    table_add_cell(t, "how often a run's state is kept, to go on from");
     timing_settings_add(t, s);
     for (const gb_key *key = train_spec_data_keys(); key->name; key++) {
         setting_add(t, p, key, UINT32_MAX);

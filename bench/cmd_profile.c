@@ -88,6 +88,9 @@ static int profile_on_event(void *user, const train_event *event)
     case TRAIN_EVENT_KERNEL:
     case TRAIN_EVENT_EVAL:
     case TRAIN_EVENT_PAUSE:
+    case TRAIN_EVENT_RESUME:
+    case TRAIN_EVENT_CHECKPOINT:
+    case TRAIN_EVENT_NOTE:
     case TRAIN_EVENT_END:
         break;
     }

@@ -19,7 +19,10 @@ static const char RUN_SQL[] =
     "SELECT r.run_id AS run, s.name AS suite, c.name AS config, r.replicate, r.attempt, r.status,"
     " nullif(r.message, '') AS message, CASE r.in_plan AND c.in_plan WHEN 1 THEN 'yes'"
     " ELSE 'no: the suite asks for something else now' END AS in_plan,"
-    " r.steps_done || ' of ' || r.num_iterations AS steps, r.started_at, r.ended_at, r.identity,"
+    " r.steps_done || ' of ' || r.num_iterations AS steps,"
+    " 'run ' || r.resumed_from || ', from its checkpoint at step ' || r.resumed_step AS "
+    "goes_on_from,"
+    " r.started_at, r.ended_at, r.identity,"
     " NULL AS 'model', c.attention_type, c.n_layer, c.n_head, c.n_kv_head, c.n_embd, c.head_dim,"
     " c.window_size, c.n_latent, c.mlp_expansion_factor, c.mlp_hidden,"
     " iif(c.use_swiglu_mlp, 'true', 'false') AS use_swiglu_mlp,"
@@ -178,9 +181,11 @@ static gb_status sensors_print(store *s, int64_t run_id, gb_error *err)
         " max(gpu_temperature_c)), NULL) FROM x) AS gpu_temperature,"
         " (SELECT iif(count(cpu_steal), printf('%.1f %% of the CPU time at most', 100 *"
         " max(cpu_steal)), NULL) FROM x) AS steal,"
-        " printf('%.4g J in the timed steps, by ', r.energy_j) || r.energy_source AS energy,"
-        " iif(r.energy_j IS NULL, NULL, printf('%.4g mJ', 1e3 * r.energy_j / ((SELECT timed_steps"
-        " FROM run_timing WHERE run_id = ?1) * r.tokens_per_step))) AS energy_per_token,"
+        " printf('%.4g J in the timed steps%s, by ', r.energy_j, iif(r.resumed_step IS NULL, '',"
+        " ' of the last session')) || r.energy_source AS energy,"
+        " iif(r.energy_j IS NULL, NULL, printf('%.4g mJ', 1e3 * r.energy_j / ((SELECT"
+        " count(*) FROM step WHERE run_id = ?1 AND tag = 'timed' AND step >="
+        " coalesce(r.resumed_step, 0)) * r.tokens_per_step))) AS energy_per_token,"
         " nullif(r.sensors_missing, '') AS not_read FROM run r WHERE r.run_id = ?1";
     sqlite3_stmt *row = NULL;
     bool found;
@@ -223,6 +228,49 @@ static gb_status timing_print(store *s, int64_t run_id, gb_error *err)
         status = rates_print(s, run_id, err);
     }
     free(ms);
+    return status;
+}
+
+/* ---- sessions ---- */
+
+static gb_status sessions_read(store *s, table *t, int64_t run_id, gb_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT session, started_at, first_step, steps, warmup_steps, timed_steps,"
+                       " step_avg_ms FROM session_summary WHERE run_id = ? ORDER BY session",
+                       "i", run_id));
+    for (;;) {
+        GB_TRY(store_step(s, row, &found, err));
+        if (!found) {
+            return GB_OK;
+        }
+        bool timed = sqlite3_column_type(row, 6) != SQLITE_NULL;
+        table_begin_row(t);
+        for (int i = 0; i < 6; i++) {
+            table_add_cell(t, "%s", (const char *)sqlite3_column_text(row, i));
+        }
+        table_add_cell(t, "%s",
+                       timed ? number_duration_ms(sqlite3_column_double(row, 6)).text : "-");
+    }
+}
+
+/* Of a run that was interrupted and gone on with: each session has a warm-up of its own. */
+static gb_status sessions_print(store *s, int64_t run_id, gb_error *err)
+{
+    static const char *const headings[] = {"session", "started", "first_step", "steps",
+                                           "warmup",  "timed",   "step_avg"};
+    table *t = table_create();
+    for (int i = 0; i < 7; i++) {
+        table_add_column(t, headings[i], i == 1 ? TABLE_LEFT : TABLE_RIGHT);
+    }
+    gb_status status = sessions_read(s, t, run_id, err);
+    if (status == GB_OK && table_row_count(t) > 1) {
+        printf("\nsessions\n");
+        status = table_write(t, stdout, TABLE_TEXT, err);
+    }
+    table_free(t);
     return status;
 }
 
@@ -328,6 +376,7 @@ static gb_status run_print(store *s, int64_t run_id, gb_error *err)
 {
     GB_TRY(facts_print(s, run_id, err));
     GB_TRY(timing_print(s, run_id, err));
+    GB_TRY(sessions_print(s, run_id, err));
     GB_TRY(sensors_print(s, run_id, err));
     GB_TRY(evals_print(s, run_id, err));
     return ops_print(s, run_id, err);

@@ -145,6 +145,11 @@ static gb_status train(const worker_job *job, gb_error *err)
     work.device_index = (int)job->device_index;
     work.replicate = job->replicate;
     work.profile_steps = job->profile_steps;
+    work.checkpoints =
+        (train_checkpoints){.dir = job->checkpoint_dir[0] ? job->checkpoint_dir : NULL,
+                            .identity = job->identity,
+                            .every_steps = job->checkpoint_steps,
+                            .every_s = job->checkpoint_s};
     work.spans = job->replicate == 0; /* once per config is enough for a timeline */
     work.stop = &stop_wanted;
     if (fault_is(&r.fault, "slow")) {

@@ -182,7 +182,7 @@ static bool step_valid(const train_step *e)
 {
     return e->step >= 0 && e->tag >= 0 && e->tag < TRAIN_STEP_TAGS && duration_valid(e->step_ms) &&
            isfinite(e->learning_rate) && isfinite(e->flops_issued) && isfinite(e->ended_s) &&
-           e->major_faults >= 0 && e->minor_faults >= 0 && e->preemptions >= 0;
+           e->major_faults >= 0 && e->minor_faults >= 0 && e->preemptions >= 0 && e->session >= 0;
 }
 
 static bool eval_valid(const train_eval *e)
@@ -235,6 +235,13 @@ static bool train_valid(const train_event *event)
         return TEXT_ENDS(event->u.profile_note);
     case TRAIN_EVENT_PAUSE:
         return true;
+    case TRAIN_EVENT_RESUME:
+    case TRAIN_EVENT_CHECKPOINT:
+        return event->u.checkpoint.step > 0 && event->u.checkpoint.session > 0 &&
+               event->u.checkpoint.bytes >= 0 && duration_valid(event->u.checkpoint.ms) &&
+               duration_valid(event->u.checkpoint.train_time_ms);
+    case TRAIN_EVENT_NOTE:
+        return TEXT_ENDS(event->u.note);
     case TRAIN_EVENT_END:
         return event->u.end.status >= GB_OK && event->u.end.status <= GB_ERR_INTERNAL &&
                event->u.end.steps_done >= 0 && TEXT_ENDS(event->u.end.message);

@@ -86,11 +86,13 @@ static gb_status keys_from_json(void *object, const gb_key *keys, const json_t *
 char *worker_job_to_json(const worker_job *job)
 {
     json_t *json = json_pack(
-        "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "mode", mode_names[job->mode],
-        "measure_peak", (int)job->measure_peak, "label", job->label, "backend", job->backend,
-        "threads", (json_int_t)job->threads, "device_index", (json_int_t)job->device_index,
-        "replicate", (json_int_t)job->replicate, "profile_steps", (json_int_t)job->profile_steps,
-        "config", keys_to_json(&job->config, gpt_config_keys()), "train",
+        "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:f, s:s, s:o, s:o, s:o}", "mode",
+        mode_names[job->mode], "measure_peak", (int)job->measure_peak, "label", job->label,
+        "backend", job->backend, "threads", (json_int_t)job->threads, "device_index",
+        (json_int_t)job->device_index, "replicate", (json_int_t)job->replicate, "profile_steps",
+        (json_int_t)job->profile_steps, "checkpoint_dir", job->checkpoint_dir, "checkpoint_steps",
+        (json_int_t)job->checkpoint_steps, "checkpoint_s", job->checkpoint_s, "identity",
+        job->identity, "config", keys_to_json(&job->config, gpt_config_keys()), "train",
         keys_to_json(&job->spec, train_spec_keys()), "data",
         keys_to_json(&job->spec, train_spec_data_keys()));
     char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
@@ -100,16 +102,20 @@ char *worker_job_to_json(const worker_job *job)
 
 static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
 {
-    const char *mode = NULL, *label = NULL, *backend = NULL;
+    const char *mode = NULL, *label = NULL, *backend = NULL, *dir = NULL, *identity = NULL;
     json_t *config = NULL, *train = NULL, *data = NULL;
-    json_int_t threads, device_index, replicate, profile_steps;
+    json_int_t threads, device_index, replicate, profile_steps, checkpoint_steps;
+    double checkpoint_s;
     json_error_t error;
     int measure_peak = 0;
-    if (json_unpack_ex(json, &error, 0, "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
-                       "mode", &mode, "measure_peak", &measure_peak, "label", &label, "backend",
-                       &backend, "threads", &threads, "device_index", &device_index, "replicate",
-                       &replicate, "profile_steps", &profile_steps, "config", &config, "train",
-                       &train, "data", &data) != 0) {
+    if (json_unpack_ex(
+            json, &error, 0,
+            "{s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:F, s:s, s:o, s:o, s:o}", "mode",
+            &mode, "measure_peak", &measure_peak, "label", &label, "backend", &backend, "threads",
+            &threads, "device_index", &device_index, "replicate", &replicate, "profile_steps",
+            &profile_steps, "checkpoint_dir", &dir, "checkpoint_steps", &checkpoint_steps,
+            "checkpoint_s", &checkpoint_s, "identity", &identity, "config", &config, "train",
+            &train, "data", &data) != 0) {
         return gb_fail(err, GB_ERR_FORMAT, "job: %s", error.text);
     }
     *job = worker_job_default(mode_of(mode));
@@ -120,6 +126,10 @@ static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
     job->device_index = device_index;
     job->replicate = replicate;
     job->profile_steps = profile_steps;
+    snprintf(job->checkpoint_dir, sizeof job->checkpoint_dir, "%s", dir);
+    job->checkpoint_steps = checkpoint_steps;
+    job->checkpoint_s = checkpoint_s;
+    snprintf(job->identity, sizeof job->identity, "%s", identity);
     GB_TRY(keys_from_json(&job->config, gpt_config_keys(), config, err));
     GB_TRY(keys_from_json(&job->spec, train_spec_keys(), train, err));
     return keys_from_json(&job->spec, train_spec_data_keys(), data, err);

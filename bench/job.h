@@ -20,6 +20,10 @@ typedef struct worker_job {
     char backend[32];
     int64_t threads, device_index;
     int64_t replicate, profile_steps;
+    char checkpoint_dir[4096]; /* of this run alone; "": no checkpoints */
+    int64_t checkpoint_steps;  /* as train_checkpoints of model/trainer.h */
+    double checkpoint_s;
+    char identity[40]; /* of the run, for its checkpoints */
     gpt_config config;
     train_spec spec; /* resolved; a probe reads its precision alone */
 } worker_job;

@@ -1,5 +1,6 @@
 #include "bench/migrations.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +35,9 @@ const migration *migrations_list(void)
             "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"
             "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {4, ""},
+        {5, "ALTER TABLE run ADD COLUMN resumed_from INTEGER;"
+            "ALTER TABLE run ADD COLUMN resumed_step INTEGER;"
+            "ALTER TABLE step ADD COLUMN session INTEGER;"},
         {0, NULL}};
     return list;
 }
@@ -92,12 +96,15 @@ static int last_version(const migration *list)
 }
 
 /* Runs the part of the schema below the heading of a version, which ends at the next heading. */
-static int section_run(sqlite3 *db, const char *schema, int version)
+static int section_run(sqlite3 *db, const char *schema, int version, bool optional)
 {
     char heading[40];
     snprintf(heading, sizeof heading, "\n-- ---- version %d:", version);
     const char *begin = schema ? strstr(schema, heading) : NULL;
     const char *end = begin ? strstr(begin + 1, "\n-- ---- ") : NULL;
+    if (!end && optional) {
+        return SQLITE_OK;
+    }
     char *sql = end ? sqlite3_mprintf("%.*s", (int)(end - begin), begin) : NULL;
     int rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_ERROR;
     sqlite3_free(sql);
@@ -106,8 +113,8 @@ static int section_run(sqlite3 *db, const char *schema, int version)
 
 static int step_run(sqlite3 *db, const migration *m, const char *schema)
 {
-    return m->sql[0] ? sqlite3_exec(db, m->sql, NULL, NULL, NULL)
-                     : section_run(db, schema, m->to_version);
+    int rc = sqlite3_exec(db, m->sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? section_run(db, schema, m->to_version, m->sql[0] != '\0') : rc;
 }
 
 gb_status migrations_apply(sqlite3 *db, const migration *list, const char *schema, gb_error *err)

@@ -25,7 +25,7 @@ struct progress {
     progress_run run;
     bool running;
     int64_t run_started_ms;
-    int64_t steps_done;
+    int64_t steps_done, steps_before; /* by other sessions */
     double train_loss, val_loss;
     double timed_sum_ms, eval_ms, train_time_ms;
     int64_t timed_steps;
@@ -113,8 +113,8 @@ static double run_eta_ms(const progress *p)
 static double suite_eta_ms(const progress *p)
 {
     double run_left = run_eta_ms(p);
-    double share =
-        p->run.num_iterations ? (double)p->steps_done / (double)p->run.num_iterations : 0;
+    double here = (double)(p->steps_done - p->steps_before);
+    double share = p->run.num_iterations ? here / (double)p->run.num_iterations : 0;
     double flops = p->flops_done + share * p->run.flops;
     double busy = (double)p->busy_ms + (double)(now_ms() - p->run_started_ms);
     if (!(flops > 0)) {
@@ -190,7 +190,7 @@ void progress_run_begin(progress *p, const progress_run *run)
     p->running = true;
     p->run_index++;
     p->run_started_ms = now_ms();
-    p->steps_done = p->timed_steps = p->evals = 0;
+    p->steps_done = p->steps_before = p->timed_steps = p->evals = 0;
     p->timed_sum_ms = p->eval_ms = p->train_time_ms = p->recent_step_ms = 0;
     p->train_loss = p->val_loss = NAN;
     if (!p->live) {
@@ -250,6 +250,9 @@ void progress_event(progress *p, const train_event *event)
         step_count(p, &event->u.step);
     } else if (event->type == TRAIN_EVENT_EVAL) {
         eval_count(p, &event->u.eval);
+    } else if (event->type == TRAIN_EVENT_RESUME) {
+        p->steps_done = p->steps_before = event->u.checkpoint.step;
+        p->train_time_ms = event->u.checkpoint.train_time_ms;
     }
     progress_tick(p);
 }
@@ -268,7 +271,8 @@ void progress_run_end(progress *p, const char *status, const char *message)
     p->busy_ms += now_ms() - p->run_started_ms;
     p->flops_past += p->run.flops;
     if (p->run.num_iterations > 0) {
-        p->flops_done += p->run.flops * (double)p->steps_done / (double)p->run.num_iterations;
+        p->flops_done += p->run.flops * (double)(p->steps_done - p->steps_before) /
+                         (double)p->run.num_iterations;
     }
     char val[48] = "";
     if (isfinite(p->val_loss)) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/run_session.h"
 #include "bench/run_watch.h"
 
 #define WAIT_MS 100 /* between two looks at everything else */
@@ -11,6 +12,7 @@
 typedef struct run_state {
     worker_link worker;
     run_watch watch;
+    run_session session;
     int64_t warmup_steps, profiled_steps;
     double profiled_ms;
 } run_state;
@@ -64,7 +66,12 @@ static void event_count(run_state *run, const train_event *event)
 static gb_status event_take(store *s, run_state *run, const runner_job *job,
                             const runner_options *options, train_event *event, gb_error *err)
 {
+    if (!run_session_accepts(&run->session, event, &run->worker.broken_error)) {
+        run->worker.broken = true;
+        return GB_OK;
+    }
     event_count(run, event);
+    GB_TRY(run_session_event(&run->session, s, event, options->display, err));
     if (event->type == TRAIN_EVENT_STEP) {
         event->u.step.ended_s -= run->watch.started_s;
         GB_TRY(run_watch_step(&run->watch, &event->u.step, err));
@@ -102,8 +109,8 @@ static gb_status run_follow(store *s, run_state *run, const runner_job *job,
 
 /* ---- one run ---- */
 
-static gb_status run_end_write(store *s, const runner_job *job, run_state *run,
-                               const worker_verdict *v, gb_error *err)
+static gb_status run_end_write(store *s, const runner_job *job, run_state *run, worker_verdict *v,
+                               gb_error *err)
 {
     char missing[GB_SENSORS_MAX * sizeof(gb_sensor_state)];
     store_run_result result = {.status = v->status,
@@ -111,11 +118,14 @@ static gb_status run_end_write(store *s, const runner_job *job, run_state *run,
                                .steps_done = run->worker.steps_done,
                                .peak_memory_bytes =
                                    run->worker.has_end ? run->worker.end.peak_memory_bytes : 0,
-                               .warmup_steps = run->warmup_steps,
+                               .warmup_steps = run->warmup_steps + run->session.warmup_before,
                                .profiled_ms = run->profiled_ms,
                                .profiled_steps = run->profiled_steps};
     GB_TRY(run_watch_end(&run->watch, s, &result, missing, sizeof missing, err));
-    return store_run_end(s, job->run_id, &result, err);
+    GB_TRY(run_session_end(&run->session, s, v->status, v->message, sizeof v->message, err));
+    GB_TRY(store_run_end(s, job->run_id, &result, err));
+    run_session_clear(&run->session, v->status);
+    return GB_OK;
 }
 
 static void outcome_count(runner_outcome *outcome, const char *status)
@@ -137,6 +147,9 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
     bool gpu = job->bus_id && job->bus_id[0];
     gb_status status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors,
                                        gpu, options->sample_ms, err);
+    if (status == GB_OK) {
+        status = run_session_begin(&run.session, s, job->run_id, job->checkpoint_dir, err);
+    }
     if (status == GB_OK) {
         status = worker_link_open(&run.worker, &options->worker, job->json, false, err);
     }

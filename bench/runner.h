@@ -28,8 +28,9 @@ runner_options runner_options_default(char *const *worker_argv);
 typedef struct runner_job {
     progress_run label; /* what the display says */
     int64_t run_id;
-    const char *json;   /* for the worker's standard input */
-    const char *bus_id; /* of the GPU that it will use; NULL or empty on the CPU */
+    const char *json;           /* for the worker's standard input */
+    const char *bus_id;         /* of the GPU that it will use; NULL or empty on the CPU */
+    const char *checkpoint_dir; /* where the worker was told to keep checkpoints; NULL: nowhere */
 } runner_job;
 
 typedef struct runner_outcome {

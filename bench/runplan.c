@@ -196,6 +196,7 @@ void runplan_free(runplan *plan)
     }
     for (int i = 0; i < plan->n_jobs; i++) {
         free((char *)plan->jobs[i].json);
+        free((char *)plan->jobs[i].checkpoint_dir);
     }
     free(plan->jobs);
     for (int i = 0; i < plan->n_arms; i++) {
@@ -307,6 +308,7 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
 gb_status runplan_store(runplan *plan, store *s, gb_error *err)
 {
     const suite *asked = plan->suite;
+    runplan_checkpoints_place(plan, s);
     store_suite row = {asked->name, asked->path, asked->text, asked->cells[asked->baseline].name,
                        asked->replicates};
     GB_TRY(store_plan_begin(s, &row, &plan->suite_id, err));
@@ -414,6 +416,9 @@ static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out
                        .flops = gpt_flops_exact(&cell->config, cell->spec.sequence_length) *
                                 (double)tokens * (double)cell->spec.num_iterations};
     out->bus_id = probe->device.bus_id;
+    char *dir;
+    GB_TRY(runplan_checkpoints_tell(plan, run, &job, &dir, err));
+    out->checkpoint_dir = dir;
     out->json = worker_job_to_json(&job);
     return out->json ? GB_OK : runplan_no_memory(err);
 }

@@ -33,6 +33,7 @@ struct runplan {
     int n_runs;
     runner_job *jobs; /* as many as runs; json is owned */
     int n_jobs;
+    char checkpoints_dir[4000];    /* with a folder for each run; after runplan_store; "": none */
     int64_t suite_id, *config_ids; /* of every cell; after runplan_store */
     timing_session_arm *arms;      /* json is owned */
     int n_arms;
@@ -43,5 +44,14 @@ gb_status runplan_no_memory(gb_error *err);
 
 /* What a worker is told about a cell; replicate and profile are still to be set. */
 worker_job runplan_job(const runplan *plan, worker_mode mode, int cell);
+
+/* ---- runplan_checkpoint.c ---- */
+
+/* Where the runs that go into the store keep checkpoints; nowhere if the suite wants none. */
+void runplan_checkpoints_place(runplan *plan, const store *s);
+/* The folder of one run, owned by the caller, and what its worker is told. NULL in *dir where none
+ * are kept. */
+gb_status runplan_checkpoints_tell(const runplan *plan, const runplan_run *run, worker_job *job,
+                                   char **dir, gb_error *err);
 
 #endif

@@ -1,4 +1,4 @@
--- The results database of gptbench, version 4. Public: scripts query the views.
+-- The results database of gptbench, version 5. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
@@ -130,10 +130,12 @@ CREATE TABLE run (
   started_at           TEXT,
   ended_at             TEXT,
   profile_note         TEXT,                   -- what per-op times lack, and why, and what the profiler took; NULL: nothing to say
-  energy_j             REAL,                   -- of the timed steps, by what computed: GPU or CPU
+  energy_j             REAL,                   -- of the last session's timed steps, by what computed
   energy_source        TEXT,                   -- gpu_counter, gpu_power, cpu_package; NULL with it
   sensors_missing      TEXT,                   -- 'cpu_clock: why; ...'; NULL: nothing was sampled
   spans_zero_s         REAL,                   -- begin of the first op in op_span, on the clock of ended_s
+  resumed_from         INTEGER,                -- run_id of the attempt that this one goes on from
+  resumed_step         INTEGER,                -- how many of its steps stand here too; NULL with it
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);
@@ -148,10 +150,12 @@ CREATE TABLE step (
   learning_rate  REAL NOT NULL,
   step_ms        REAL NOT NULL,
   flops          REAL NOT NULL,                -- as issued by the ops of this step
-  ended_s        REAL,                         -- since the run started; NULL before version 2
+  ended_s        REAL,                         -- since the run started; NULL before version 2, and
+                                               -- in steps taken over from another attempt
   disturbance    TEXT,                         -- '' none, NULL not known, else any of throttled,
                                                -- clock_drop, steal, page_faults, preempted:
                                                -- docs/MEASURING.md
+  session        INTEGER,                      -- from 1; NULL before version 5: 1
   PRIMARY KEY (run_id, step)
 ) STRICT, WITHOUT ROWID;
 
@@ -335,6 +339,22 @@ CREATE TABLE timing_sample (
   PRIMARY KEY (timing_id, at_s)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- version 5: sessions of runs that were interrupted and gone on with ----
+
+-- Each process that worked at a run is a session, with a warm-up of its own. Those of the attempts
+-- before stand here too, with the steps that were taken over from them.
+CREATE TABLE session (
+  run_id          INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  session         INTEGER NOT NULL,            -- from 1
+  started_at      TEXT NOT NULL,
+  ended_at        TEXT,                        -- NULL: it goes on, or its end was not seen
+  first_step      INTEGER NOT NULL,
+  steps           INTEGER NOT NULL DEFAULT 0,  -- written at its end
+  warmup_steps    INTEGER NOT NULL DEFAULT 0,
+  checkpoint_step INTEGER,                     -- steps done at its last checkpoint; NULL: none
+  PRIMARY KEY (run_id, session)
+) STRICT, WITHOUT ROWID;
+
 -- ---- views: a migration makes them anew from here to the end ----
 
 -- Timed steps of each run: the only ones that enter step_avg.
@@ -370,9 +390,14 @@ CREATE VIEW run_summary AS
            / t.step_avg_ms - 1 AS profiling_overhead,
          r.profile_note,
          r.energy_j,
-         r.energy_j / (t.timed_steps * r.tokens_per_step) AS energy_per_token_j,
+         r.energy_j / (CASE WHEN r.resumed_step IS NULL THEN t.timed_steps
+                            ELSE (SELECT count(*) FROM step x WHERE x.run_id = r.run_id
+                                  AND x.tag = 'timed' AND x.step >= r.resumed_step) END
+                       * r.tokens_per_step) AS energy_per_token_j,
          (SELECT sum(d.disturbance <> '') FROM step d
-          WHERE d.run_id = r.run_id AND d.tag = 'timed') AS disturbed_steps
+          WHERE d.run_id = r.run_id AND d.tag = 'timed') AS disturbed_steps,
+         r.resumed_from, r.resumed_step,
+         (SELECT count(*) FROM session x WHERE x.run_id = r.run_id) AS sessions
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)
@@ -380,6 +405,16 @@ CREATE VIEW run_summary AS
   LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend
                        AND p.precision = r.precision AND p.threads = r.threads
   WHERE r.in_plan = 1 AND c.in_plan = 1;
+
+-- Timing of each session apart; only runs from version 5 on have sessions.
+CREATE VIEW session_summary AS
+  SELECT x.run_id, x.session, x.started_at, x.ended_at, x.first_step, x.steps, x.warmup_steps,
+         x.checkpoint_step,
+         (SELECT count(*) FROM step t WHERE t.run_id = x.run_id AND t.session = x.session
+          AND t.tag = 'timed') AS timed_steps,
+         (SELECT avg(t.step_ms) FROM step t WHERE t.run_id = x.run_id AND t.session = x.session
+          AND t.tag = 'timed') AS step_avg_ms
+  FROM session x;
 
 -- One row per config over its finished replicates; counts of the others beside it.
 CREATE VIEW config_summary AS

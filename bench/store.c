@@ -210,6 +210,27 @@ gb_status store_commit_due(store *s, bool flush, gb_error *err)
     return GB_OK;
 }
 
+static gb_status synchronous_set(store *s, const char *sql, gb_error *err)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? GB_OK
+               : store_sqlite_fail(s, err, "cannot be set up");
+}
+
+gb_status store_durable_begin(store *s, gb_error *err)
+{
+    GB_TRY(store_commit(s, err));
+    return synchronous_set(s, "PRAGMA synchronous = FULL", err);
+}
+
+gb_status store_durable_end(store *s, gb_error *err)
+{
+    gb_status status = store_commit(s, err);
+    gb_status back =
+        synchronous_set(s, "PRAGMA synchronous = NORMAL", status == GB_OK ? err : NULL);
+    return status == GB_OK ? back : status;
+}
+
 void store_rollback(store *s)
 {
     if (s->in_transaction) {

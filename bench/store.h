@@ -56,6 +56,10 @@ gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, 
 gb_status store_commit(store *s, gb_error *err);
 /* Commits when it is due; `flush` makes it due. */
 gb_status store_commit_due(store *s, bool flush, gb_error *err);
+/* What is written between the two, and everything before it, outlives a power cut, and not only the
+ * end of this process; they commit. The second is called even if what was between them failed. */
+gb_status store_durable_begin(store *s, gb_error *err);
+gb_status store_durable_end(store *s, gb_error *err);
 /* Gives up what the open transaction holds. */
 void store_rollback(store *s);
 
@@ -157,7 +161,7 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
 
 /* A look at the machine beside the run; its time and its counters are since the start. */
 gb_status store_sample(store *s, int64_t run_id, const gb_sample *sample, gb_error *err);
-/* DISTURBANCE_* of steps 0 to n - 1. */
+/* DISTURBANCE_* of the first n steps of the run, or of its session where it was resumed. */
 gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
                           gb_error *err);
 
@@ -170,7 +174,7 @@ typedef struct store_run_result {
     double profiled_ms; /* wall time of the profiled steps, 0 = none: `unattributed` is what the
                            ledger's rows leave of it */
     int64_t profiled_steps;
-    double energy_j; /* of the timed steps; NAN: NULL */
+    double energy_j; /* of the timed steps of the last session; NAN: NULL */
     const char *energy_source, *sensors_missing;
 } store_run_result;
 

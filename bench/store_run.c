@@ -76,9 +76,10 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
         return start_write(s, run_id, &event->u.start, err);
     case TRAIN_EVENT_STEP:
         return store_exec(
-            s, err, "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", "iitdddddd",
-            run_id, step->step, train_step_tag_name((train_step_tag)step->tag), step->train_loss,
-            step->grad_norm, step->learning_rate, step->step_ms, step->flops_issued, step->ended_s);
+            s, err, "INSERT INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, nullif(?, 0))",
+            "iitddddddi", run_id, step->step, train_step_tag_name((train_step_tag)step->tag),
+            step->train_loss, step->grad_norm, step->learning_rate, step->step_ms,
+            step->flops_issued, step->ended_s, step->session);
     case TRAIN_EVENT_EVAL:
         return store_exec(s, err, "INSERT INTO eval VALUES (?, ?, ?, ?, ?, ?)", "iididd", run_id,
                           eval->step, eval->val_loss, eval->val_tokens, eval->eval_ms,
@@ -96,6 +97,9 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
     case TRAIN_EVENT_SPANS_ZERO:
         return store_exec(s, err, "UPDATE run SET spans_zero_s = ? WHERE run_id = ?", "di",
                           event->u.spans_zero_s, run_id);
+    case TRAIN_EVENT_RESUME:
+    case TRAIN_EVENT_CHECKPOINT:
+    case TRAIN_EVENT_NOTE:
     case TRAIN_EVENT_END:
         break;
     }
@@ -140,9 +144,14 @@ gb_status store_marks_into(store *s, const char *clear, const char *set, int64_t
 gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
                           gb_error *err)
 {
-    return store_marks_into(s, "UPDATE step SET disturbance = '' WHERE run_id = ? AND step < ?",
-                            "UPDATE step SET disturbance = ? WHERE run_id = ? AND step = ?", run_id,
-                            marks, n, err);
+#define FIRST_STEP "(SELECT coalesce(resumed_step, 0) FROM run r WHERE r.run_id = step.run_id)"
+    return store_marks_into(s,
+                            "UPDATE step SET disturbance = '' WHERE run_id = ?1 AND step"
+                            " >= " FIRST_STEP " AND step < ?2 + " FIRST_STEP,
+                            "UPDATE step SET disturbance = ?1 WHERE run_id = ?2 AND step"
+                            " = ?3 + " FIRST_STEP,
+                            run_id, marks, n, err);
+#undef FIRST_STEP
 }
 
 /* What the ops' timers leave of the profiled steps, so that the ledger adds up to the step. It is
@@ -160,7 +169,7 @@ static gb_status unattributed_write(store *s, int64_t run_id, const store_run_re
         "iid", run_id, r->profiled_steps, r->profiled_ms);
 }
 
-gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_error *err)
+static gb_status end_write(store *s, int64_t run_id, const store_run_result *r, gb_error *err)
 {
     GB_TRY(store_exec(s, err,
                       "UPDATE run SET status = ?, message = ?, steps_done = ?,"
@@ -169,8 +178,14 @@ gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_
                       " WHERE run_id = ?",
                       "ttiiidtti", r->status, r->message, r->steps_done, r->peak_memory_bytes,
                       r->warmup_steps, r->energy_j, r->energy_source, r->sensors_missing, run_id));
-    if (r->profiled_steps > 0) {
-        GB_TRY(unattributed_write(s, run_id, r, err));
-    }
-    return store_commit(s, err);
+    return r->profiled_steps > 0 ? unattributed_write(s, run_id, r, err) : GB_OK;
+}
+
+/* Its checkpoints may go afterwards, so that a power cut must not take this back. */
+gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_error *err)
+{
+    GB_TRY(store_durable_begin(s, err));
+    gb_status status = end_write(s, run_id, r, err);
+    gb_status ended = store_durable_end(s, status == GB_OK ? err : NULL);
+    return status == GB_OK ? ended : status;
 }

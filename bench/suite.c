@@ -18,7 +18,8 @@ static const gb_key suite_keys[] = {
 
 static gb_status read_suite_section(suite_reader *reader)
 {
-    static const char *const names[] = {"name", "baseline", "replicates", "profile_steps", NULL};
+    static const char *const names[] = {"name",          "baseline",         "replicates",
+                                        "profile_steps", "checkpoint_every", NULL};
     const suite_ini_section *section = reader->suite_section;
     suite *target = reader->suite;
     if (!section) {
@@ -39,7 +40,7 @@ static gb_status read_suite_section(suite_reader *reader)
     }
     target->replicates_given = suite_entry_find(section, "replicates") != NULL;
     target->profile_steps_given = suite_entry_find(section, "profile_steps") != NULL;
-    return GB_OK;
+    return suite_checkpoint_read(reader);
 }
 
 static gb_status read_data(suite_reader *reader)

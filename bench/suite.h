@@ -96,6 +96,9 @@ typedef struct suite {
     int64_t replicates;    /* 1..SUITE_MAX_REPLICATES; default 3 */
     int64_t profile_steps; /* steps of the per-op window of each run; default 3 */
     bool replicates_given, profile_steps_given; /* they stand in the suite */
+    int64_t checkpoint_steps;                   /* checkpoint_every: so many steps, or */
+    double checkpoint_s;                        /* so many seconds; both 0: never */
+    bool checkpoint_given;
     timing_options timing;
     uint32_t timing_given; /* bit i: suite_timing_keys()[i] stands in the suite */
     int n_cells;
@@ -118,6 +121,11 @@ void suite_free(suite *suite); /* NULL is fine */
 
 /* The keys of [timing] but `stop`, of a timing_options. */
 const gb_key *suite_timing_keys(void);
+
+/* What checkpoint_every is where the suite does not say, and its text as in a suite. */
+#define SUITE_CHECKPOINT_DEFAULT "10 min"
+#define SUITE_CHECKPOINT_TEXT    32
+void suite_checkpoint_format(const suite *of, char out[SUITE_CHECKPOINT_TEXT]);
 
 /* Index of the cell by name, or -1. */
 int suite_cell_find(const suite *suite, const char *name);

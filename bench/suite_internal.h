@@ -96,6 +96,11 @@ gb_status suite_name_copy(suite_reader *reader, char *out, size_t out_size, cons
 /* [timing] into suite->timing; without the section its defaults. */
 gb_status suite_timing_read(suite_reader *reader);
 
+/* ---- suite_checkpoint.c ---- */
+
+/* checkpoint_every of [suite], or its default, into the suite. */
+gb_status suite_checkpoint_read(suite_reader *reader);
+
 /* ---- suite_values.c: keys and values ---- */
 
 /* Fails with "path:line: message". reader->err is never NULL. */

@@ -25,8 +25,8 @@ gb_status suite_no_memory(suite_reader *reader)
 
 /* ---- keys ---- */
 
-static const char *const suite_section_keys[] = {"name", "baseline", "replicates", "profile_steps",
-                                                 NULL};
+static const char *const suite_section_keys[] = {"name",          "baseline",         "replicates",
+                                                 "profile_steps", "checkpoint_every", NULL};
 
 static bool name_in(const char *name, const char *const *names)
 {

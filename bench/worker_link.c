@@ -65,7 +65,9 @@ static bool pipe_read(worker_link *link)
 static bool out_of_order(const worker_link *link, const train_event *event)
 {
     const train_step *step = &event->u.step;
-    return link->has_end ||
+    const int64_t at = event->u.checkpoint.step;
+    return link->has_end || (event->type == TRAIN_EVENT_RESUME && link->steps_done != 0) ||
+           (event->type == TRAIN_EVENT_CHECKPOINT && at != link->steps_done) ||
            (event->type == TRAIN_EVENT_STEP &&
             (step->step != link->steps_done || step->ended_s < link->last_ended_s ||
              step->ended_s < link->started_s || step->ended_s > gb_monotonic_s()));
@@ -79,6 +81,8 @@ static void event_note(worker_link *link, const train_event *event)
     } else if (event->type == TRAIN_EVENT_STEP) {
         link->steps_done++;
         link->last_ended_s = event->u.step.ended_s;
+    } else if (event->type == TRAIN_EVENT_RESUME) {
+        link->steps_done = event->u.checkpoint.step;
     } else if (event->type == TRAIN_EVENT_END) {
         link->has_end = true;
         link->end = event->u.end;

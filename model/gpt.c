@@ -132,6 +132,30 @@ gb_status gpt_read_grad(gpt *g, int tensor, double *values, gb_error *err)
     return GB_OK;
 }
 
+static char *slab_of(gpt *g, gpt_slab slab)
+{
+    return slab == GPT_SLAB_MASTER ? g->master : slab == GPT_SLAB_M ? g->m : g->v;
+}
+
+int gpt_wide_bytes(const gpt *g)
+{
+    return g->wide_bytes;
+}
+
+gb_status gpt_read_slab(gpt *g, gpt_slab slab, int64_t offset, int64_t n, void *bytes,
+                        gb_error *err)
+{
+    OP(g, download(g->dev, bytes, slab_of(g, slab) + offset * g->wide_bytes, n * g->wide_bytes));
+    return GB_OK;
+}
+
+gb_status gpt_write_slab(gpt *g, gpt_slab slab, int64_t offset, int64_t n, const void *bytes,
+                         gb_error *err)
+{
+    OP(g, upload(g->dev, slab_of(g, slab) + offset * g->wide_bytes, bytes, n * g->wide_bytes));
+    return GB_OK;
+}
+
 gb_status gpt_refresh_weights(gpt *g, gb_error *err)
 {
     OP(g, weights_refresh(g->dev, g->weights, g->master, g->layout.slab_size));

@@ -38,6 +38,19 @@ gb_status gpt_read_weight(gpt *model, int tensor, double *values, gb_error *err)
 gb_status gpt_read_grad(gpt *model, int tensor, double *values, gb_error *err);
 gb_status gpt_refresh_weights(gpt *model, gb_error *err);
 
+/* ---- what training leaves behind, raw ---- */
+
+typedef enum gpt_slab { GPT_SLAB_MASTER, GPT_SLAB_M, GPT_SLAB_V, GPT_SLABS } gpt_slab;
+
+/* sizeof(wide), the type of the three slabs. */
+int gpt_wide_bytes(const gpt *model);
+/* n elements from `offset` on, as gpt_tensor.offset counts, bit for bit, from or to host memory;
+ * blocking. After the last write call gpt_refresh_weights. */
+gb_status gpt_read_slab(gpt *model, gpt_slab slab, int64_t offset, int64_t n, void *bytes,
+                        gb_error *err);
+gb_status gpt_write_slab(gpt *model, gpt_slab slab, int64_t offset, int64_t n, const void *bytes,
+                         gb_error *err);
+
 /* ---- one batch, waited for: for checks ---- */
 
 /* inputs, targets: host, (B*T). *loss_sum: sum of cross-entropies in nats over the B*T positions.

@@ -19,7 +19,10 @@ typedef enum train_event_type {
     TRAIN_EVENT_KERNEL, /* one kernel of the profiled steps, where the backend sees kernels */
     TRAIN_EVENT_PROFILE_NOTE, /* what is to be known of the profile; none where there is nothing */
     TRAIN_EVENT_PAUSE,        /* warm, or a burst is over: the run waits for the next burst */
-    TRAIN_EVENT_END           /* once, whatever the outcome */
+    TRAIN_EVENT_RESUME,     /* after START: the run goes on from a checkpoint, not from its start */
+    TRAIN_EVENT_CHECKPOINT, /* one was written, and is safe */
+    TRAIN_EVENT_NOTE,       /* what a person should know, and the run survives */
+    TRAIN_EVENT_END         /* once, whatever the outcome */
 } train_event_type;
 
 /* Tags of a step; only TIMED enters step_avg (docs/MEASURING.md). */
@@ -56,6 +59,7 @@ typedef struct train_step {
                           * (kernels/sensors); the runner counts it from the start of the run */
     int64_t major_faults, minor_faults; /* page faults of this process meanwhile */
     int64_t preemptions; /* how often one of its threads had to leave a CPU to others meanwhile */
+    int64_t session;     /* from 1, one more after each resume; 0: nobody said */
 } train_step;
 
 typedef struct train_eval {
@@ -65,6 +69,15 @@ typedef struct train_eval {
     double eval_ms;
     double train_time_ms; /* sum of step_ms so far, all tags */
 } train_eval;
+
+/* Of RESUME and CHECKPOINT. */
+typedef struct train_checkpoint {
+    int64_t step;         /* optimiser steps done before it: the next step has this number */
+    int64_t session;      /* of the steps that follow */
+    double train_time_ms; /* sum of step_ms so far */
+    int64_t bytes;        /* of the file */
+    double ms;            /* that it took to write, or to read */
+} train_checkpoint;
 
 typedef struct train_end {
     int64_t status; /* gb_status: OK, NAN, OOM, INTERRUPTED, ... */
@@ -89,6 +102,8 @@ typedef struct train_event {
         gb_op_span span;     /* times since the begin of the first op of the step */
         gb_kernel_time kernel;
         char profile_note[240];
+        train_checkpoint checkpoint;
+        char note[512];
         train_end end;
     } u;
 } train_event;

@@ -10,7 +10,7 @@
 #include "model/trainer_internal.h"
 #include "model/weights.h"
 
-static double now_ms(void)
+double trainer_now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -136,7 +136,7 @@ static gb_status validate(trainer *t, gb_error *err)
 {
     int64_t batch = t->spec->batch_size * t->spec->sequence_length;
     int64_t batches = t->spec->val_tokens / batch;
-    double started_ms = now_ms();
+    double started_ms = trainer_now_ms();
     gpt_results results;
     token_loader_rewind(&t->val);
     for (int64_t i = 0; i < batches; i++) {
@@ -151,7 +151,7 @@ static gb_status validate(trainer *t, gb_error *err)
     event.u.eval = (train_eval){.step = t->steps_done,
                                 .val_loss = results.loss_sum / (double)(batches * batch),
                                 .val_tokens = batches * batch,
-                                .eval_ms = now_ms() - started_ms,
+                                .eval_ms = trainer_now_ms() - started_ms,
                                 .train_time_ms = t->train_time_ms};
     trainer_emit(t, &event);
     t->after_eval = true;
@@ -186,12 +186,12 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
     const double grad_scale = 1.0 / (double)train_spec_tokens_per_step(t->spec);
     *data_ms = 0;
     for (int64_t i = 0; i < count; i++) {
-        double started_ms = now_ms();
+        double started_ms = trainer_now_ms();
         gb_nvtx_scope(t->nvtx, GB_PHASE_DATA, -1);
         gb_nvtx_op_begin(t->nvtx, GB_OP_DATA);
         GB_TRY(token_loader_next(&t->train, t->inputs, t->targets, err));
         gb_nvtx_op_end(t->nvtx);
-        *data_ms += now_ms() - started_ms;
+        *data_ms += trainer_now_ms() - started_ms;
         GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
         GB_TRY(gpt_accumulate(t->model, grad_scale, i == 0, err));
     }
@@ -201,8 +201,8 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
 /* Busy until the step, which began at `started_ms`, has taken `drag` more of its time. */
 static void drag_step(double started_ms, double drag)
 {
-    const double until_ms = started_ms + (now_ms() - started_ms) * (1 + drag);
-    while (now_ms() < until_ms) {
+    const double until_ms = started_ms + (trainer_now_ms() - started_ms) * (1 + drag);
+    while (trainer_now_ms() < until_ms) {
     }
 }
 
@@ -216,15 +216,17 @@ static double learning_rate_at(const trainer *t, int64_t step)
 gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
 {
     step_under_way *s = &t->under_way[(t->first_under_way + t->n_under_way) % GB_RESULTS_UNDER_WAY];
-    *s = (step_under_way){.purpose = purpose, .after_eval = t->after_eval};
+    *s = (step_under_way){
+        .purpose = purpose, .after_eval = t->after_eval, .after_checkpoint = t->after_checkpoint};
     s->step.step = t->steps_issued;
+    s->step.session = t->session;
     s->step.learning_rate = learning_rate_at(t, t->steps_issued);
     gb_nvtx_step_begin(t->nvtx, t->steps_issued);
     if (t->n_under_way == 0) {
         getrusage(RUSAGE_SELF, &t->usage_before);
         GB_TRY(gpt_clock_start(t->model, err));
     }
-    const double started_ms = now_ms();
+    const double started_ms = trainer_now_ms();
     GB_TRY(issue_micro_batches(t, &s->data_ms, err));
     const gpt_update_options update = {.learning_rate = s->step.learning_rate,
                                        .weight_decay = t->spec->weight_decay,
@@ -239,7 +241,7 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
     double flops = ledger_flops(t);
     s->step.flops_issued = flops - t->flops_before;
     t->flops_before = flops;
-    t->after_eval = false;
+    t->after_eval = t->after_checkpoint = false;
     t->steps_issued++;
     t->n_under_way++;
     return GB_OK;
@@ -249,6 +251,7 @@ static train_step_tag tag_of_step(const trainer *t, const step_under_way *s)
 {
     return s->purpose == TRAINER_PROFILED               ? TRAIN_STEP_PROFILED
            : !t->may_time || s->purpose == TRAINER_LEAD ? TRAIN_STEP_WARMUP
+           : s->after_checkpoint                        ? TRAIN_STEP_CHECKPOINT
            : s->after_eval                              ? TRAIN_STEP_EVAL
                                                         : TRAIN_STEP_TIMED;
 }
@@ -280,7 +283,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     step->grad_norm = results.grad_norm;
     step->step_ms = results.elapsed_ms;
     usage_note(t, step);
-    step->ended_s = now_ms() / 1e3;
+    step->ended_s = trainer_now_ms() / 1e3;
     t->train_time_ms += step->step_ms;
     if (s->purpose == TRAINER_PROFILED) {
         t->profiled_steps++;
@@ -316,9 +319,15 @@ bool trainer_stop_wanted(const trainer *t)
 
 gb_status trainer_interrupt(trainer *t, gb_error *err)
 {
+    char kept[64] = "";
     GB_TRY(trainer_take_steps(t, 0, err));
-    return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after %lld of %lld steps",
-                   (long long)t->steps_done, (long long)t->spec->num_iterations);
+    trainer_checkpoint_write(t);
+    if (t->checkpointed_steps > 0) {
+        snprintf(kept, sizeof kept, "; a checkpoint at step %lld is kept",
+                 (long long)t->checkpointed_steps);
+    }
+    return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after %lld of %lld steps%s",
+                   (long long)t->steps_done, (long long)t->spec->num_iterations, kept);
 }
 
 /* The last steps are the profiled ones: by then everything is warm, and nothing that is timed
@@ -330,15 +339,16 @@ static int64_t first_profiled_step(const trainer *t)
 }
 
 /* Whether something is to be done once `steps` are done, so that none may be under way: a
- * validation, the profiled steps one by one, the end. */
-static bool pauses_after(const trainer *t, int64_t steps, int64_t profile_from)
+ * validation, a checkpoint, the profiled steps one by one, the end. */
+static bool pauses_after(const trainer *t, int64_t steps)
 {
-    return steps >= profile_from || steps % t->spec->val_loss_every == 0;
+    return steps >= t->profile_from || steps % t->spec->val_loss_every == 0 ||
+           trainer_checkpoint_due(t, steps);
 }
 
-static gb_status between_steps(trainer *t, int64_t profile_from, gb_error *err)
+static gb_status between_steps(trainer *t, gb_error *err)
 {
-    const int64_t n = t->spec->num_iterations;
+    const int64_t n = t->spec->num_iterations, profile_from = t->profile_from;
     const bool last = t->steps_done == n;
     if (last && profile_from < n) {
         GB_TRY(trainer_profile_end(t, err));
@@ -347,6 +357,9 @@ static gb_status between_steps(trainer *t, int64_t profile_from, gb_error *err)
     bool in_window = t->steps_done > profile_from && !last;
     if (last || (t->steps_done % t->spec->val_loss_every == 0 && !in_window)) {
         GB_TRY(validate(t, err));
+    }
+    if (trainer_checkpoint_due(t, t->steps_done)) {
+        trainer_checkpoint_write(t);
     }
     if (t->steps_done == profile_from && !last) {
         trainer_profile_begin(t);
@@ -357,18 +370,24 @@ static gb_status between_steps(trainer *t, int64_t profile_from, gb_error *err)
 static gb_status train_loop(trainer *t, void *user, gb_error *err)
 {
     (void)user;
-    const int64_t n = t->spec->num_iterations, profile_from = first_profiled_step(t);
-    GB_TRY(validate(t, err));
+    const int64_t n = t->spec->num_iterations;
+    t->profile_from = first_profiled_step(t);
+    GB_TRY(trainer_resume(t, err));
+    if (t->steps_done == 0) {
+        GB_TRY(validate(t, err));
+    } else if (t->steps_done == t->profile_from) {
+        trainer_profile_begin(t);
+    }
     while (t->steps_done < n) {
         if (trainer_stop_wanted(t)) {
             return trainer_interrupt(t, err);
         }
         GB_TRY(trainer_issue_step(
-            t, t->steps_issued >= profile_from ? TRAINER_PROFILED : TRAINER_PLAIN, err));
-        bool pause = pauses_after(t, t->steps_issued, profile_from);
+            t, t->steps_issued >= t->profile_from ? TRAINER_PROFILED : TRAINER_PLAIN, err));
+        bool pause = pauses_after(t, t->steps_issued);
         GB_TRY(trainer_take_steps(t, pause ? 0 : t->steps_ahead, err));
         if (pause) {
-            GB_TRY(between_steps(t, profile_from, err));
+            GB_TRY(between_steps(t, err));
         }
     }
     return t->job->save_weights ? gpt_save_weights(t->model, t->job->save_weights, err) : GB_OK;
@@ -419,12 +438,13 @@ gb_status trainer_with(const train_job *job, const train_observer *observer, tra
                        void *user, gb_error *err)
 {
     gb_error local = {GB_OK, ""};
-    trainer t = {.job = job, .spec = &job->spec, .be = job->backend};
+    trainer t = {.job = job, .spec = &job->spec, .be = job->backend, .session = 1};
     if (observer) {
         t.observer = *observer;
     }
     gb_status status = trainer_body(&t, work, user, &local);
     emit_end(&t, status, &local);
+    trainer_checkpoint_end(&t);
     gpt_destroy(t.model);
     if (t.be) {
         t.be->close(t.dev);

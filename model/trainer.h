@@ -9,6 +9,14 @@
 #include "model/observer.h"
 #include "model/train_spec.h"
 
+/* Where a run may be taken up again. It does not change what is computed. */
+typedef struct train_checkpoints {
+    const char *dir;      /* folder of this run alone, made when it is needed; NULL: none */
+    const char *identity; /* what the run is, besides its settings; NULL: nothing */
+    int64_t every_steps;  /* a checkpoint after each so many steps; 0: none */
+    double every_s;       /* when so many seconds have passed since the last; 0: none */
+} train_checkpoints;
+
 typedef struct train_job {
     gpt_config config;
     train_spec spec; /* resolved */
@@ -20,14 +28,22 @@ typedef struct train_job {
     bool spans;            /* SPAN events too */
     const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
     double drag; /* for tests of the harness: each step is made longer by this fraction */
-    const char *save_weights; /* safetensors file written at the end; NULL = none */
+    const char *save_weights;      /* safetensors file written at the end; NULL = none */
+    train_checkpoints checkpoints; /* of trainer_run; none in bursts */
 } train_job;
 
 train_job train_job_default(void);
 
 /* Runs the job to its end. START, STEP, EVAL, OPTIME and SPAN events arrive in order, END exactly
  * once (also when nothing could be allocated). Returns the status that END carries; err has the
- * text. GB_ERR_USAGE when config, spec or data do not fit together. */
+ * text. GB_ERR_USAGE when config, spec or data do not fit together.
+ *
+ * With a folder for checkpoints the run goes on from the newest good one there (RESUME says from
+ * where; NOTE which ones were passed over, and why), with steps and losses bit-equal to those of a
+ * run that was never stopped, and a warm-up of its own. It writes them as asked for, and when it is
+ * asked to stop, between steps and never within the profiled ones, which are done in one go.
+ * Removing old ones is the observer's, once what it holds of the run is as safe as the file. A
+ * checkpoint that cannot be written is a NOTE, and no failure of the run. */
 gb_status trainer_run(const train_job *job, const train_observer *observer, gb_error *err);
 
 /* Steps to be done on demand. */

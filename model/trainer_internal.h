@@ -1,6 +1,7 @@
 /* trainer_internal.h: the state of a training run, for the files of the trainer (model/trainer*.c)
  * alone. trainer.c issues steps and takes their results; trainer_profile.c is the per-op window;
- * trainer_bursts.c trains in bursts on demand. */
+ * trainer_bursts.c trains in bursts on demand; trainer_checkpoint.c writes checkpoints and goes on
+ * from them. */
 #ifndef GPTBENCH_MODEL_TRAINER_INTERNAL_H
 #define GPTBENCH_MODEL_TRAINER_INTERNAL_H
 
@@ -22,7 +23,7 @@ typedef enum trainer_purpose {
 typedef struct step_under_way {
     train_step step; /* what is known when it is issued */
     trainer_purpose purpose;
-    bool after_eval;
+    bool after_eval, after_checkpoint;
     double data_ms;
 } step_under_way;
 
@@ -52,6 +53,14 @@ typedef struct trainer {
     double flops_before;        /* of the ledger at the start of the step */
     struct rusage usage_before; /* at the end of the step before */
     bool idle_known;            /* what the ledger leaves of a step is idle time */
+    int64_t profile_from;       /* the first profiled step */
+    /* checkpoints */
+    int64_t session;            /* from 1 */
+    int64_t checkpointed_steps; /* done at the last one; 0: there is none */
+    double checkpointed_ms;     /* when that was, or when the run began */
+    int checkpoint_lock;        /* of the folder; 0: not taken yet, -1: somebody else has it */
+    char *run_text;             /* what the run is, for checkpoint.h; NULL: not needed yet */
+    bool after_checkpoint;      /* the next step follows one */
 } trainer;
 
 /* ---- trainer.c ---- */
@@ -62,6 +71,7 @@ typedef gb_status (*trainer_work)(trainer *t, void *user, gb_error *err);
 gb_status trainer_with(const train_job *job, const train_observer *observer, trainer_work work,
                        void *user, gb_error *err);
 
+double trainer_now_ms(void); /* monotonic */
 void trainer_emit(trainer *t, const train_event *event);
 bool trainer_stop_wanted(const trainer *t);
 /* GB_ERR_INTERRUPTED, once all that is under way has ended. */
@@ -76,5 +86,15 @@ gb_status trainer_take_steps(trainer *t, int count, gb_error *err);
 void trainer_profile_begin(trainer *t);
 /* Says OPTIME, KERNEL, PROFILE_NOTE and SPAN of the steps since trainer_profile_begin. */
 gb_status trainer_profile_end(trainer *t, gb_error *err);
+
+/* ---- trainer_checkpoint.c ---- */
+
+/* Goes on from the newest good checkpoint, where there is one: steps_done says from where. */
+gb_status trainer_resume(trainer *t, gb_error *err);
+/* Whether one is to be written once `steps` are done; then nothing may be under way. */
+bool trainer_checkpoint_due(const trainer *t, int64_t steps);
+/* Writes one, if that is possible here. Nothing is under way. */
+void trainer_checkpoint_write(trainer *t);
+void trainer_checkpoint_end(trainer *t);
 
 #endif

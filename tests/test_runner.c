@@ -91,6 +91,15 @@ static void say_torn(void)
     }
 }
 
+static void say_checkpoint(train_event_type type, int64_t step)
+{
+    train_event event;
+    memset(&event, 0, sizeof event);
+    event.type = type;
+    event.u.checkpoint = (train_checkpoint){.step = step, .session = 2};
+    event_write_train(EVENT_PIPE_FD, &event, NULL);
+}
+
 static void crash(int number)
 {
     struct rlimit none = {0, 0};
@@ -134,8 +143,18 @@ static int play(const char *part)
         fprintf(stderr, "no such device\n");
         return 3;
     }
+    if (strcmp(part, "unknown checkpoint") == 0) {
+        say_checkpoint(TRAIN_EVENT_RESUME, 5);
+        say_step(5);
+        say_end(GB_OK, "");
+        return 0;
+    }
     say_steps(3);
-    if (strcmp(part, "ok") == 0) {
+    if (strcmp(part, "late resume") == 0) {
+        say_checkpoint(TRAIN_EVENT_RESUME, 3);
+    } else if (strcmp(part, "early checkpoint") == 0) {
+        say_checkpoint(TRAIN_EVENT_CHECKPOINT, 4);
+    } else if (strcmp(part, "ok") == 0) {
         say_end(GB_OK, "");
     } else if (strcmp(part, "nan") == 0) {
         say_end(GB_ERR_NAN, "loss is not finite at step 3");
@@ -196,14 +215,14 @@ typedef struct fixture {
     store *s;
     int64_t suite_id, config_id;
     int n_jobs;
-    runner_job jobs[16];
+    runner_job jobs[20];
 } fixture;
 
 static void fixture_open(fixture *f, int n, const char *const *parts)
 {
     memset(f, 0, sizeof *f);
     OK(store_open(&f->s, ":memory:", STORE_WRITE, err));
-    const store_suite suite_row = {"s", "s.ini", "", "c", 16};
+    const store_suite suite_row = {"s", "s.ini", "", "c", 20};
     store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
     OK(store_plan_begin(f->s, &suite_row, &f->suite_id, err));
     OK(store_plan_config(f->s, f->suite_id, &config, &f->config_id, err));
@@ -223,8 +242,8 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
                          .val_data = "",
                          .num_iterations = 3};
         OK(store_plan_run(f->s, f->suite_id, &run, false, &planned, err));
-        f->jobs[f->n_jobs] =
-            (runner_job){{"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs], NULL};
+        f->jobs[f->n_jobs] = (runner_job){
+            {"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs], NULL, NULL};
     }
     OK(store_commit(f->s, err));
 }
@@ -271,6 +290,9 @@ static void test_every_end(void **state)
         {"garbage", "failed", "event stream is broken at byte", 3},
         {"torn", "failed", "in the middle of an event", 3},
         {"gap", "failed", "out of order", 3},
+        {"late resume", "failed", "out of order", 3},
+        {"early checkpoint", "failed", "out of order", 3},
+        {"unknown checkpoint", "failed", "step 5 that the database does not know", 0},
         {"silent", "failed", "without saying how the run ended", 0},
         {"cannot", "failed", "no such device", 0},
         {"ok", "ok", "", 3},
@@ -557,6 +579,10 @@ static void test_job_round_trip(void **state)
     job.spec.seed = 1234567890123;
     job.threads = 3;
     job.replicate = 2;
+    snprintf(job.checkpoint_dir, sizeof job.checkpoint_dir, "results/a \"b\".checkpoints/1-r2");
+    snprintf(job.identity, sizeof job.identity, "0123abcd");
+    job.checkpoint_steps = 77;
+    job.checkpoint_s = 1.0 / 3;
     char *text = worker_job_to_json(&job);
     assert_non_null(text);
     OK(worker_job_from_json(&back, text, err));
@@ -567,6 +593,10 @@ static void test_job_round_trip(void **state)
     assert_string_equal(job.label, back.label);
     assert_int_equal(back.threads, 3);
     assert_int_equal(back.replicate, 2);
+    assert_string_equal(job.checkpoint_dir, back.checkpoint_dir);
+    assert_string_equal(job.identity, back.identity);
+    assert_int_equal(back.checkpoint_steps, 77);
+    assert_true(back.checkpoint_s == job.checkpoint_s);
     text[strlen(text) / 2] = '\0';
     assert_int_equal(worker_job_from_json(&back, text, NULL), GB_ERR_FORMAT);
     assert_int_equal(worker_job_from_json(&back, "{\"mode\": 1}", NULL), GB_ERR_FORMAT);

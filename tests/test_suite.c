@@ -71,6 +71,41 @@ static const char design_example[] = "[suite]\n"
                                      "source = a note\n"
                                      "    in two lines\n";
 
+/* checkpoint_every: text, steps, seconds, and how plan writes it. */
+static void test_checkpoint_every(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int64_t steps;
+        double seconds;
+        const char *text;
+    } cases[] = {
+        {"", 0, 600, "10 min"},
+        {"checkpoint_every = never\n", 0, 0, "never"},
+        {"checkpoint_every = 200\n", 200, 0, "200 steps"},
+        {"checkpoint_every = 200 steps\n", 200, 0, "200 steps"},
+        {"checkpoint_every = 30 s\n", 0, 30, "30 s"},
+        {"checkpoint_every = 10min\n", 0, 600, "10 min"},
+        {"checkpoint_every = 1.5 h\n", 0, 5400, "1.5 h"},
+        {"checkpoint_every = 90 s\n", 0, 90, "1.5 min"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512], shown[SUITE_CHECKPOINT_TEXT];
+        snprintf(text, sizeof text,
+                 "[suite]\nname = s\n%s[data]\ntrain = synth:vocab=64,seed=1\n"
+                 "val = synth:vocab=64,seed=1\n[config a]\nvocab_size = 64\n",
+                 cases[i].line);
+        suite *s = parse(text);
+        suite_checkpoint_format(s, shown);
+        assert_int_equal(s->checkpoint_steps, cases[i].steps);
+        assert_true(s->checkpoint_s == cases[i].seconds);
+        assert_int_equal(s->checkpoint_given, i > 0);
+        assert_string_equal(shown, cases[i].text);
+        suite_free(s);
+    }
+}
+
 static void test_design_example(void **state)
 {
     (void)state;
@@ -318,15 +353,11 @@ static void test_claims_state_exact_flops(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_design_example),
-        cmocka_unit_test(test_lists_and_ranges),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_precedence),
-        cmocka_unit_test(test_exclude),
-        cmocka_unit_test(test_expect),
-        cmocka_unit_test(test_override_data),
-        cmocka_unit_test(test_shipped_suites),
-        cmocka_unit_test(test_claims_state_exact_flops),
+        cmocka_unit_test(test_checkpoint_every), cmocka_unit_test(test_design_example),
+        cmocka_unit_test(test_lists_and_ranges), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_precedence),       cmocka_unit_test(test_exclude),
+        cmocka_unit_test(test_expect),           cmocka_unit_test(test_override_data),
+        cmocka_unit_test(test_shipped_suites),   cmocka_unit_test(test_claims_state_exact_flops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

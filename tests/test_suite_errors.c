@@ -34,6 +34,39 @@ static const bad_suite bad_layout[] = {
     {"[suite]\nname = ; a comment alone\n", "s.ini:2: 'name' has no value"},
     {"[suite]\nname = t\n\n# gap\nname = u\n",
      "s.ini:5: 'name' is already set on line 2: keep one of the two"},
+    {"[suite]\nname = t\ncheckpoint_every = 0\n",
+     "s.ini:3: checkpoint_every = 0: write so many steps, as '200', a time of at least a second, "
+     "as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = -5\n",
+     "s.ini:3: checkpoint_every = -5: write so many steps, as '200', a time of at least a second, "
+     "as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = 2.5\n",
+     "s.ini:3: checkpoint_every = 2.5: write so many steps, as '200', a time of at least a second, "
+     "as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = 10 m\n",
+     "s.ini:3: checkpoint_every = 10 m: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = 0.5 s\n",
+     "s.ini:3: checkpoint_every = 0.5 s: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = inf s\n",
+     "s.ini:3: checkpoint_every = inf s: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = nan\n",
+     "s.ini:3: checkpoint_every = nan: write so many steps, as '200', a time of at least a second, "
+     "as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = 10 min ok\n",
+     "s.ini:3: checkpoint_every = 10 min ok: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = 1e30\n",
+     "s.ini:3: checkpoint_every = 1e30: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = 1e30 h\n",
+     "s.ini:3: checkpoint_every = 1e30 h: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
+    {"[suite]\nname = t\ncheckpoint_every = often\n",
+     "s.ini:3: checkpoint_every = often: write so many steps, as '200', a time of at least a "
+     "second, as '10 min', '30 s' or '2 h', or 'never'"},
     {"[suite] name = t\n",
      "s.ini:1: 'name = t' after the section's ']': put it on a line of its own"},
     {"[suite]\nname = a\vb\n", "s.ini:2: control character 0x0b: a suite is plain text"},
