@@ -34,6 +34,7 @@ const migration *migrations_list(void)
             "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"
             "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {4, ""},
+        {8, ""},
         {0, NULL}};
     return list;
 }

@@ -102,11 +102,12 @@ static gb_status arms_read(report_reader *r, speed_session *s)
     bool row;
     GB_TRY(report_reader_open(
         r, "SELECT config_id, is_control, is_baseline, status, message, backend, precision, isa,"
-           " threads, tokens_per_step, processes, (SELECT count(*) FROM burst_step b WHERE"
-           " b.timing_id = a.timing_id AND b.arm = a.arm AND b.tag = 'warmup'),"
-           " (SELECT count(*) FROM burst_step b WHERE b.timing_id = a.timing_id AND b.arm = a.arm"
-           "  AND b.tag = 'timed' AND b.disturbance <> '') FROM timing_arm a WHERE timing_id = ?"
-           " ORDER BY arm"));
+           " threads, tokens_per_step, processes, coalesce(warmup, 0), coalesce(marked, 0)"
+           " FROM timing_arm a LEFT JOIN"
+           " (SELECT arm, sum(tag = 'warmup') AS warmup,"
+           "  sum(tag = 'timed' AND disturbance IS NOT NULL AND disturbance <> '') AS marked"
+           "  FROM burst_step WHERE timing_id = ?1 GROUP BY arm) b ON b.arm = a.arm"
+           " WHERE a.timing_id = ?1 ORDER BY a.arm"));
     sqlite3_bind_int64(r->stmt, 1, s->timing_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));

@@ -10,6 +10,7 @@ gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
                       "UPDATE run SET status = 'running', pid = ?, started_at = " SQL_NOW
                       " WHERE run_id = ?",
                       "ii", pid, run_id));
+    GB_TRY(store_summary_forget(s, run_id, err));
     return store_commit(s, err);
 }
 
@@ -172,5 +173,6 @@ gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_
     if (r->profiled_steps > 0) {
         GB_TRY(unattributed_write(s, run_id, r, err));
     }
+    GB_TRY(store_summary_keep(s, run_id, err));
     return store_commit(s, err);
 }
