@@ -155,15 +155,11 @@ static gb_status energy_read(report_data *data, report_run *run, sqlite3 *db, gb
     return s->started_at && s->missing ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a text");
 }
 
-gb_status report_sensors_read(report_data *data, sqlite3 *db, gb_error *err)
+gb_status report_sensors_read_run(report_data *data, report_run *run, sqlite3 *db, gb_error *err)
 {
-    for (int i = 0; i < data->n_runs; i++) {
-        report_run *run = &data->runs[i];
-        GB_TRY(energy_read(data, run, db, err));
-        GB_TRY(samples_read(&run->sensors, db, run->run_id, err));
-        GB_TRY(marks_read(&run->sensors, db, run->run_id, err));
-    }
-    return GB_OK;
+    GB_TRY(energy_read(data, run, db, err));
+    GB_TRY(samples_read(&run->sensors, db, run->run_id, err));
+    return marks_read(&run->sensors, db, run->run_id, err);
 }
 
 void report_sensors_free(report_sensors *sensors)
