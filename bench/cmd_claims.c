@@ -210,7 +210,17 @@ static gb_status suite_claims(const suite *s, const char *db, bool json, claim_o
     char path[4096];
     report_data *data = NULL;
     GB_TRY(database_choose(path, sizeof path, db, s, err));
-    GB_TRY(report_data_read(&data, path, s->name, err));
+    const char **wanted = calloc(2 * (size_t)s->n_claims + 1, sizeof *wanted);
+    if (!wanted) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the claims");
+    }
+    for (int i = 0; i < s->n_claims; i++) {
+        wanted[2 * i] = s->claims[i].config;
+        wanted[2 * i + 1] = s->claims[i].baseline;
+    }
+    gb_status read = report_data_read_configs(&data, path, s->name, wanted, err);
+    free(wanted);
+    GB_TRY(read);
     asked a = {
         .suite = s, .data = data, .results = calloc((size_t)s->n_claims + 1, sizeof *a.results)};
     gb_status status = a.results ? claims_show(&a, json, limit, err)

@@ -313,11 +313,12 @@ static gb_status databases_compare(asked *a, const char *base_db, const char *db
 {
     char path[4096];
     report_data *data = NULL, *base_data = NULL;
+    const char *const wanted[] = {names[0], names[1], NULL};
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
     bool two = base_db && !same_file(base_db, path);
-    gb_status status = report_data_read(&data, path, suite, err);
+    gb_status status = report_data_read_configs(&data, path, suite, wanted, err);
     if (status == GB_OK && two) {
-        status = report_data_read(&base_data, base_db, suite, err);
+        status = report_data_read_configs(&base_data, base_db, suite, wanted, err);
     }
     if (status == GB_OK) {
         status = compare(a, two ? base_data : data, data, names, err);

@@ -349,10 +349,11 @@ static gb_status ops_print(store *s, int64_t run_id, gb_error *err)
 {
     sqlite3_stmt *row = NULL;
     report_data *data = NULL;
-    char suite[256] = "";
+    char suite[256] = "", config[256] = "";
+    const char *const wanted[] = {config, NULL};
     bool found;
     GB_TRY(store_query(s, &row, err,
-                       "SELECT s.name FROM run r JOIN config c USING (config_id)"
+                       "SELECT s.name, c.name FROM run r JOIN config c USING (config_id)"
                        " JOIN suite s USING (suite_id) WHERE r.run_id = ? AND EXISTS"
                        " (SELECT 1 FROM op_time o WHERE o.run_id = r.run_id)",
                        "i", run_id));
@@ -361,8 +362,9 @@ static gb_status ops_print(store *s, int64_t run_id, gb_error *err)
         return GB_OK;
     }
     snprintf(suite, sizeof suite, "%s", (const char *)sqlite3_column_text(row, 0));
+    snprintf(config, sizeof config, "%s", (const char *)sqlite3_column_text(row, 1));
     sqlite3_reset(row);
-    gb_status status = report_data_read(&data, store_path(s), suite, err);
+    gb_status status = report_data_read_configs(&data, store_path(s), suite, wanted, err);
     for (int i = 0; status == GB_OK && i < data->n_runs; i++) {
         if (data->runs[i].run_id == run_id) {
             status = ops_of_run(data, &data->runs[i], err);

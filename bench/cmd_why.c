@@ -267,7 +267,8 @@ gb_status cmd_why(int argc, char **argv, gb_error *err)
     char path[4096];
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
     report_data *data = NULL;
-    GB_TRY(report_data_read(&data, path, suite, err));
+    const char *const wanted[] = {names[0], names[1], NULL};
+    GB_TRY(report_data_read_configs(&data, path, suite, wanted, err));
     gb_status status = why(data, names, &chosen, err);
     report_data_free(data);
     return status;

@@ -401,8 +401,10 @@ static gb_status write_loss_files(const report_data *data, const char *dir, FILE
     return figure_file_close(out, dir, "data/loss.tsv", err);
 }
 
-static gb_status write_all(const report_data *data, const char *dir, FILE *settings, gb_error *err)
+static gb_status write_all(const figure_choice *choice, const char *dir, FILE *settings,
+                           gb_error *err)
 {
+    const report_data *data = &choice->drawn;
     fprintf(settings, "# Written by gptbench report: sizes, ranges and ticks for plots/*.gp.\n");
     fprintf(settings, "n = %d\nlabel_px = %.0f\n", data->n_entries, labels_width_px(data));
     FILE *out = figure_file_open(dir, "data/entries.tsv", err);
@@ -422,17 +424,17 @@ static gb_status write_all(const report_data *data, const char *dir, FILE *setti
     GB_TRY(figure_data_write_waterfall(data, dir, settings, err));
     GB_TRY(figure_data_write_roofline(data, dir, settings, err));
     GB_TRY(figure_data_write_timeline(data, dir, settings, err));
-    GB_TRY(figure_data_write_clocks(data, dir, settings, err));
+    GB_TRY(figure_data_write_clocks(choice, dir, settings, err));
     return figure_data_write_size(data, dir, settings, err);
 }
 
-gb_status figure_data_write(const report_data *data, const char *dir, gb_error *err)
+gb_status figure_data_write(const figure_choice *choice, const char *dir, gb_error *err)
 {
     FILE *settings = figure_file_open(dir, "data/settings.gp", err);
     if (!settings) {
         return GB_ERR_IO;
     }
-    gb_status status = write_all(data, dir, settings, err);
+    gb_status status = write_all(choice, dir, settings, err);
     gb_status closed = figure_file_close(settings, dir, "data/settings.gp", err);
     return status != GB_OK ? status : closed;
 }

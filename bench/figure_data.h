@@ -4,10 +4,10 @@
 
 #include <stdio.h>
 
-#include "bench/report_data.h"
+#include "bench/figure_choice.h"
 
 /* Writes every file in DIR/data that the scripts in plots/ read. GB_ERR_IO, GB_ERR_OOM. */
-gb_status figure_data_write(const report_data *data, const char *dir, gb_error *err);
+gb_status figure_data_write(const figure_choice *choice, const char *dir, gb_error *err);
 
 /* Opens DIR/NAME for writing; NULL with *err set. */
 FILE *figure_file_open(const char *dir, const char *name, gb_error *err);
@@ -21,7 +21,8 @@ gb_status figure_data_write_step_times(const report_data *data, const char *dir,
                                        gb_error *err);
 gb_status figure_data_write_op_time(const report_data *data, const char *dir, FILE *settings,
                                     gb_error *err);
-gb_status figure_data_write_clocks(const report_data *data, const char *dir, FILE *settings,
+/* Has the runs of all configs; those that are left out of the other figures share a colour. */
+gb_status figure_data_write_clocks(const figure_choice *choice, const char *dir, FILE *settings,
                                    gb_error *err);
 gb_status figure_data_write_size(const report_data *data, const char *dir, FILE *settings,
                                  gb_error *err);

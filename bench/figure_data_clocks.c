@@ -7,13 +7,14 @@
 #include "bench/figure_data.h"
 #include "bench/figure_layout.h"
 
-enum { BINS = 1200 }; /* over all runs; more points than pixels say nothing */
+enum { BINS = 1200 };               /* over all runs; more points than pixels say nothing */
+enum { LEFT_OUT_COLOR = 0xc0c0c0 }; /* of configs that the other figures leave out */
 enum { PANEL_CLOCK, PANEL_POWER, PANEL_TEMPERATURE, PANEL_LOAD, PANELS };
 
 /* A run on the common axis. */
 typedef struct clocks_run {
     const report_run *run;
-    int entry;
+    int color;
     double offset_s; /* where it begins */
     double length_s;
 } clocks_run;
@@ -26,15 +27,18 @@ static int by_start(const void *a, const void *b)
 }
 
 /* The runs with samples, in order of time; *total_s is the length of the axis. */
-static int runs_arrange(const report_data *data, clocks_run *out, double *total_s)
+static int runs_arrange(const figure_choice *choice, clocks_run *out, double *total_s)
 {
+    const report_data *data = choice->all;
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
+        int slot = figure_choice_slot(choice, i);
         for (int r = 0; r < data->entries[i].n_runs; r++) {
             const report_run *run = data->entries[i].runs[r];
             if (run->sensors.n_samples > 0) {
                 double last = run->sensors.samples[run->sensors.n_samples - 1].at_s;
-                out[n++] = (clocks_run){run, i, 0, fmax(last, run->sensors.end_s)};
+                out[n++] = (clocks_run){run, slot < 0 ? LEFT_OUT_COLOR : figure_color(slot), 0,
+                                        fmax(last, run->sensors.end_s)};
             }
         }
     }
@@ -145,8 +149,7 @@ static void write_strip(const clocks_run *runs, int n, FILE *out)
     fprintf(out, "# from_s\tto_s\tcolor\trun\n");
     for (int i = 0; i < n; i++) {
         fprintf(out, "%.6g\t%.6g\t%d\t%lld\n", runs[i].offset_s,
-                runs[i].offset_s + runs[i].length_s, figure_color(runs[i].entry),
-                (long long)runs[i].run->run_id);
+                runs[i].offset_s + runs[i].length_s, runs[i].color, (long long)runs[i].run->run_id);
     }
 }
 
@@ -213,16 +216,17 @@ static gb_status write_file(const char *dir, const char *name, const clocks_run 
     return figure_file_close(out, dir, name, err);
 }
 
-gb_status figure_data_write_clocks(const report_data *data, const char *dir, FILE *settings,
+gb_status figure_data_write_clocks(const figure_choice *choice, const char *dir, FILE *settings,
                                    gb_error *err)
 {
+    const report_data *data = choice->all;
     clocks_run *runs = calloc((size_t)data->n_runs + 1, sizeof *runs);
     clocks_range range = {.low = {0}};
     double total_s;
     if (!runs) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->n_runs);
     }
-    int n = runs_arrange(data, runs, &total_s);
+    int n = runs_arrange(choice, runs, &total_s);
     double bin_s = total_s / BINS;
     gb_status status = write_file(dir, "data/clocks.tsv", runs, n, bin_s, &range, err);
     if (status == GB_OK) {

@@ -219,12 +219,13 @@ static void figure_remove(const char *dir, const char *name)
     }
 }
 
-gb_status figures_write(const report_data *data, const char *dir, gb_error *err)
+gb_status figures_write(const figure_choice *choice, const char *dir, gb_error *err)
 {
+    const report_data *data = &choice->drawn;
     GB_TRY(directory_make(dir, "data", err));
     GB_TRY(directory_make(dir, "plots", err));
     GB_TRY(directory_make(dir, "figures", err));
-    GB_TRY(figure_data_write(data, dir, err));
+    GB_TRY(figure_data_write(choice, dir, err));
     GB_TRY(scripts_write(dir, err));
     for (int i = 0; i < FIGURE_COUNT; i++) {
         figure_remove(dir, figure_list[i].name);
@@ -235,6 +236,29 @@ gb_status figures_write(const report_data *data, const char *dir, gb_error *err)
         if (figure_has_data(data, &figure_list[i])) {
             GB_TRY(gnuplot_run(dir, script, err));
         }
+    }
+    return GB_OK;
+}
+
+gb_status figures_document(document *doc, const figure_choice *choice, bool of_why, gb_error *err)
+{
+    bool said = !choice->slots;
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        const figure *f = &figure_list[i];
+        if (f->of_why != of_why || !figure_has_data(&choice->drawn, f)) {
+            continue;
+        }
+        if (!said) {
+            document_paragraph(doc,
+                               "Figures have room for %d of the %d configs: the baseline, those on "
+                               "the Pareto front, the fastest, the slowest, and others evenly "
+                               "between them by time per step. The other %d are left out of the "
+                               "figures alone; tables, `results.tsv` and `report.json` have all.",
+                               choice->drawn.n_entries, choice->all->n_entries,
+                               choice->all->n_entries - choice->drawn.n_entries);
+            said = true;
+        }
+        GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
     }
     return GB_OK;
 }

@@ -2,7 +2,8 @@
 #ifndef GPTBENCH_BENCH_FIGURES_H
 #define GPTBENCH_BENCH_FIGURES_H
 
-#include "bench/report_data.h"
+#include "bench/document.h"
+#include "bench/figure_choice.h"
 
 typedef struct figure {
     const char *name; /* plots/NAME.gp -> figures/NAME.svg, figures/NAME.png */
@@ -19,9 +20,14 @@ extern const figure figure_list[FIGURE_COUNT];
  * timeline the ops of a step one by one, for the loss figures a validation. */
 bool figure_has_data(const report_data *data, const figure *f);
 
-/* Writes DIR/data/ and DIR/plots/ and draws DIR/figures/ of every figure that has data. DIR exists.
- * GB_ERR_IO; GB_ERR_ENV without gnuplot (data and scripts are written then); GB_ERR_FAILED with
- * what gnuplot said. */
-gb_status figures_write(const report_data *data, const char *dir, gb_error *err);
+/* Writes DIR/data/ and DIR/plots/ and draws DIR/figures/ of every figure that has data, with the
+ * configs that were chosen; only `clocks`, which is about the machine, has the runs of all. DIR
+ * exists. GB_ERR_IO; GB_ERR_ENV without gnuplot (data and scripts are written then); GB_ERR_FAILED
+ * with what gnuplot said. */
+gb_status figures_write(const figure_choice *choice, const char *dir, gb_error *err);
+
+/* Puts those that were drawn into a report: of the section on where the time goes, or the others.
+ * Says what was left out, where anything was. */
+gb_status figures_document(document *doc, const figure_choice *choice, bool of_why, gb_error *err);
 
 #endif

@@ -38,6 +38,7 @@ const migration *migrations_list(void)
         {5, "ALTER TABLE run ADD COLUMN resumed_from INTEGER;"
             "ALTER TABLE run ADD COLUMN resumed_step INTEGER;"
             "ALTER TABLE step ADD COLUMN session INTEGER;"},
+        {8, ""},
         {0, NULL}};
     return list;
 }

@@ -33,7 +33,7 @@ static gb_status directories_make(const char *path, gb_error *err)
     return status;
 }
 
-static gb_status write_figures(document *doc, const report_data *data, gb_status drawn,
+static gb_status write_figures(document *doc, const figure_choice *choice, gb_status drawn,
                                const char *reason, gb_error *err)
 {
     document_heading(doc, "Figures");
@@ -45,22 +45,18 @@ static gb_status write_figures(document *doc, const report_data *data, gb_status
                        "Drawn by gnuplot; `plots/` holds the scripts and `data/` their input. "
                        "`gnuplot plots/speed_loss.gp` in this folder draws one again. A config "
                        "has the same colour in every figure.");
-    for (int i = 0; i < FIGURE_COUNT; i++) {
-        const figure *f = &figure_list[i];
-        if (!f->of_why && figure_has_data(data, f)) {
-            GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
-        }
-    }
-    if (!report_sensors_any(data)) {
+    GB_TRY(figures_document(doc, choice, false, err));
+    if (!report_sensors_any(choice->all)) {
         document_paragraph(doc, "No figure of clocks and power: no sensor was read beside these "
                                 "runs.");
     }
     return GB_OK;
 }
 
-static gb_status write_document(document *doc, const report_data *data, gb_status drawn,
+static gb_status write_document(document *doc, const figure_choice *choice, gb_status drawn,
                                 const char *reason, gb_error *err)
 {
+    const report_data *data = choice->all;
     char title[256];
     snprintf(title, sizeof title, "gptbench: %s", data->suite_name);
     document_begin(doc, title);
@@ -71,8 +67,8 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     GB_TRY(report_write_budgets(doc, data, err));
     GB_TRY(report_write_disturbances(doc, data, err));
     GB_TRY(report_write_unfinished(doc, data, err));
-    GB_TRY(report_write_why(doc, data, drawn == GB_OK, err));
-    GB_TRY(write_figures(doc, data, drawn, reason, err));
+    GB_TRY(report_write_why(doc, data, drawn == GB_OK ? choice : NULL, err));
+    GB_TRY(write_figures(doc, choice, drawn, reason, err));
     GB_TRY(report_write_method(doc, data, err));
     document_heading(doc, "The suite");
     document_paragraph(doc, "As it was run, from %s:", data->suite_path);
@@ -96,16 +92,17 @@ static gb_status write_data_file(const report_data *data, const char *dir, const
     return status != GB_OK ? status : closed;
 }
 
-static gb_status write_files(const report_data *data, const char *dir, gb_status drawn,
+static gb_status write_files(const figure_choice *choice, const char *dir, gb_status drawn,
                              const char *reason, gb_error *err)
 {
+    const report_data *data = choice->all;
     document doc = {.dir = dir};
     gb_status status = GB_ERR_IO, closed;
     if (!(doc.markdown = figure_file_open(dir, "report.md", err)) ||
         !(doc.html = figure_file_open(dir, "index.html", err))) {
         goto close;
     }
-    status = write_document(&doc, data, drawn, reason, err);
+    status = write_document(&doc, choice, drawn, reason, err);
     if (status == GB_OK) {
         status = write_data_file(data, dir, "results.tsv", report_write_tsv, err);
     }
@@ -128,11 +125,15 @@ gb_status report_write(const char *db_path, const char *suite_name, const char *
                        gb_error *err)
 {
     report_data *data = NULL;
+    figure_choice choice;
     gb_error drawing = {0};
     GB_TRY(report_data_read(&data, db_path, suite_name, err));
-    gb_status status = directories_make(out_dir, err), drawn = GB_OK;
+    gb_status status = figure_choice_make(&choice, data, err), drawn = GB_OK;
     if (status == GB_OK) {
-        drawn = figures_write(data, out_dir, &drawing);
+        status = directories_make(out_dir, err);
+    }
+    if (status == GB_OK) {
+        drawn = figures_write(&choice, out_dir, &drawing);
         /* A report without pictures is still a report; anything else ends it. */
         bool goes_on = drawn == GB_OK || drawn == GB_ERR_ENV || drawn == GB_ERR_FAILED;
         if (!goes_on) {
@@ -140,8 +141,9 @@ gb_status report_write(const char *db_path, const char *suite_name, const char *
         }
     }
     if (status == GB_OK) {
-        status = write_files(data, out_dir, drawn, drawing.message, err);
+        status = write_files(&choice, out_dir, drawn, drawing.message, err);
     }
+    figure_choice_free(&choice);
     report_data_free(data);
     if (status == GB_OK && drawn != GB_OK) {
         return gb_fail(err, drawn, "%s; the text of the report is in %s", drawing.message, out_dir);

@@ -7,6 +7,8 @@
 #include "bench/document.h"
 #include "bench/report_data.h"
 
+struct figure_choice;
+
 /* Writes into out_dir, which is made where it is missing: report.md, index.html (one file, nothing
  * outside it is referred to), results.tsv, report.json, data/, plots/ and figures/ (SVG and PNG).
  * Files of an earlier report there are replaced. suite_name may be NULL when the database holds one
@@ -38,7 +40,8 @@ gb_status report_write_budgets(document *doc, const report_data *data, gb_error 
 gb_status report_write_unfinished(document *doc, const report_data *data, gb_error *err);
 /* Where the time goes, with its figures where they were drawn; nothing without profiled steps
  * (report_why.c). */
-gb_status report_write_why(document *doc, const report_data *data, bool figures, gb_error *err);
+gb_status report_write_why(document *doc, const report_data *data,
+                           const struct figure_choice *figures, gb_error *err);
 /* The part of it on interleaved timing (report_session_text.c). */
 gb_status report_write_sessions(document *doc, const report_data *data, gb_error *err);
 /* Sessions of interleaved timing, losses, machine, libraries, data (report_method.c). */

@@ -187,8 +187,11 @@ static int config_index(const report_data *data, int64_t config_id)
 
 static void run_read(report_reader *r, report_run *run)
 {
-    *run = (report_run){
-        .step_avg_ms = NAN, .step_median_ms = NAN, .final_val_loss = NAN, .best_val_loss = NAN};
+    *run = (report_run){.step_avg_ms = NAN,
+                        .step_median_ms = NAN,
+                        .final_val_loss = NAN,
+                        .best_val_loss = NAN,
+                        .sensors = {.started_at = "", .missing = "", .energy_per_token_j = NAN}};
     run->run_id = report_read_int(r);
     run->config = config_index(r->data, report_read_int(r));
     run->replicate = report_read_int(r);
@@ -307,13 +310,28 @@ static gb_status evals_read(report_reader *r, report_run *run)
     }
 }
 
+/* Whether the comparison that is asked for may need this run; a label begins with the name. */
+static bool run_is_wanted(const report_reader *r, const report_run *run)
+{
+    const report_config *c = run->config >= 0 ? &r->data->configs[run->config] : NULL;
+    bool wanted = !r->only || (c && c->is_baseline);
+    for (int i = 0; c && !wanted && r->only[i]; i++) {
+        wanted = strncmp(r->only[i], c->name, strlen(c->name)) == 0;
+    }
+    return wanted;
+}
+
 static gb_status run_details_read(report_reader *r, report_run *run)
 {
+    if (!run_is_wanted(r, run)) {
+        return GB_OK;
+    }
     GB_TRY(steps_read(r, run));
     GB_TRY(evals_read(r, run));
     GB_TRY(report_ledger_read(r, run));
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
-    return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err);
+    GB_TRY(stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err));
+    return report_sensors_read_run(r->data, run, r->db, r->err);
 }
 
 static gb_status speeds_read(report_reader *r, const char *suite_name)
@@ -331,11 +349,11 @@ static gb_status all_read(report_reader *r, const char *suite_name)
     for (int i = 0; i < r->data->n_runs; i++) {
         GB_TRY(run_details_read(r, &r->data->runs[i]));
     }
-    return report_sensors_read(r->data, r->db, r->err);
+    return GB_OK;
 }
 
-gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
-                           gb_error *err)
+gb_status report_data_read_configs(report_data **out, const char *db_path, const char *suite_name,
+                                   const char *const *names, gb_error *err)
 {
     store *s = NULL;
     report_data *data = calloc(1, sizeof *data);
@@ -343,6 +361,7 @@ gb_status report_data_read(report_data **out, const char *db_path, const char *s
     if (status != GB_OK) {
         return status;
     }
+    data->partial = names != NULL;
     data->db_path = report_data_text(data, "%s", db_path);
     if (!data->db_path) {
         status = gb_fail(err, GB_ERR_OOM, "no memory to read the database");
@@ -352,7 +371,7 @@ gb_status report_data_read(report_data **out, const char *db_path, const char *s
     if (status != GB_OK) {
         goto free_data;
     }
-    report_reader r = {.data = data, .db = store_sqlite(s), .err = err};
+    report_reader r = {.data = data, .db = store_sqlite(s), .only = names, .err = err};
     /* One read transaction: a run that ends meanwhile is seen whole or not at all. */
     sqlite3_exec(r.db, "BEGIN", NULL, NULL, NULL);
     status = all_read(&r, suite_name);
@@ -369,6 +388,12 @@ gb_status report_data_read(report_data **out, const char *db_path, const char *s
 free_data:
     report_data_free(data);
     return status;
+}
+
+gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
+                           gb_error *err)
+{
+    return report_data_read_configs(out, db_path, suite_name, NULL, err);
 }
 
 gb_status report_data_read_speeds(report_data **out, store *s, const char *suite_name,

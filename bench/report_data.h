@@ -178,6 +178,7 @@ typedef struct report_data {
     report_entry *entries;       /* in the order of the suite */
     int n_entries;
     struct report_verdicts *verdicts; /* bench/report_verdicts.h */
+    bool partial;                     /* read by report_data_read_configs */
     char **texts;                     /* every string above */
     int n_texts;
 } report_data;
@@ -187,6 +188,13 @@ typedef struct report_data {
 gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
                            gb_error *err);
 void report_data_free(report_data *data); /* NULL is fine */
+
+/* The same for a comparison of some configs: of the others there are rows of configs and runs, but
+ * nothing that was measured in them, and nothing is judged (verdicts, Pareto front, the control and
+ * the drift of timing sessions). A config is read when its name, with or without what a label adds,
+ * is one of `names` (ended by NULL), or it is the suite's baseline. */
+gb_status report_data_read_configs(report_data **out, const char *db_path, const char *suite_name,
+                                   const char *const *names, gb_error *err);
 
 /* Of a suite only its machines, configs and speeds, through an open store. GB_ERR_USAGE when there
  * is no such suite. */

@@ -233,7 +233,7 @@ gb_status report_data_make_entries(report_data *data, gb_error *err)
                                     1;
         }
     }
-    return status == GB_OK ? report_data_make_front(data, err) : status;
+    return status == GB_OK && !data->partial ? report_data_make_front(data, err) : status;
 }
 
 int report_data_find_entry(const report_data *data, const char *name)

@@ -13,6 +13,7 @@ typedef struct report_reader {
     sqlite3_stmt *stmt;
     int column; /* the next one that report_read_* takes */
     bool out_of_memory;
+    const char *const *only; /* names of configs whose runs are read in full; NULL: all */
     gb_error *err;
 } report_reader;
 

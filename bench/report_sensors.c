@@ -133,20 +133,21 @@ static gb_status marks_read(report_sensors *s, sqlite3 *db, int64_t run_id, gb_e
     return GB_OK;
 }
 
-static gb_status energy_read(report_data *data, report_sensors *s, sqlite3 *db, int64_t run_id,
-                             gb_error *err)
+static gb_status energy_read(report_data *data, report_run *run, sqlite3 *db, gb_error *err)
 {
     sqlite3_stmt *stmt = NULL;
+    report_sensors *s = &run->sensors;
     GB_TRY(query(db, &stmt,
-                 "SELECT energy_per_token_j, r.started_at, r.sensors_missing FROM run_summary"
-                 " JOIN run r USING (run_id) WHERE run_id = ?1",
-                 run_id, err));
+                 "SELECT energy_j, started_at, sensors_missing FROM run WHERE run_id = ?1",
+                 run->run_id, err));
     s->energy_per_token_j = NAN;
     s->started_at = s->missing = "";
     if (sqlite3_step(stmt) == SQLITE_ROW) {
         const char *started = (const char *)sqlite3_column_text(stmt, 1);
         const char *missing = (const char *)sqlite3_column_text(stmt, 2);
-        s->energy_per_token_j = column(stmt, 0);
+        if (run->n_timed > 0 && run->tokens_per_step > 0) {
+            s->energy_per_token_j = column(stmt, 0) / (double)(run->n_timed * run->tokens_per_step);
+        }
         s->started_at = report_data_text(data, "%s", started ? started : "");
         s->missing = report_data_text(data, "%s", missing ? missing : "");
     }
@@ -154,15 +155,11 @@ static gb_status energy_read(report_data *data, report_sensors *s, sqlite3 *db, 
     return s->started_at && s->missing ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a text");
 }
 
-gb_status report_sensors_read(report_data *data, sqlite3 *db, gb_error *err)
+gb_status report_sensors_read_run(report_data *data, report_run *run, sqlite3 *db, gb_error *err)
 {
-    for (int i = 0; i < data->n_runs; i++) {
-        report_run *run = &data->runs[i];
-        GB_TRY(energy_read(data, &run->sensors, db, run->run_id, err));
-        GB_TRY(samples_read(&run->sensors, db, run->run_id, err));
-        GB_TRY(marks_read(&run->sensors, db, run->run_id, err));
-    }
-    return GB_OK;
+    GB_TRY(energy_read(data, run, db, err));
+    GB_TRY(samples_read(&run->sensors, db, run->run_id, err));
+    return marks_read(&run->sensors, db, run->run_id, err);
 }
 
 void report_sensors_free(report_sensors *sensors)

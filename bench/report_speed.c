@@ -102,11 +102,12 @@ static gb_status arms_read(report_reader *r, speed_session *s)
     bool row;
     GB_TRY(report_reader_open(
         r, "SELECT config_id, is_control, is_baseline, status, message, backend, precision, isa,"
-           " threads, tokens_per_step, processes, (SELECT count(*) FROM burst_step b WHERE"
-           " b.timing_id = a.timing_id AND b.arm = a.arm AND b.tag = 'warmup'),"
-           " (SELECT count(*) FROM burst_step b WHERE b.timing_id = a.timing_id AND b.arm = a.arm"
-           "  AND b.tag = 'timed' AND b.disturbance <> '') FROM timing_arm a WHERE timing_id = ?"
-           " ORDER BY arm"));
+           " threads, tokens_per_step, processes, coalesce(warmup, 0), coalesce(marked, 0)"
+           " FROM timing_arm a LEFT JOIN"
+           " (SELECT arm, sum(tag = 'warmup') AS warmup,"
+           "  sum(tag = 'timed' AND disturbance IS NOT NULL AND disturbance <> '') AS marked"
+           "  FROM burst_step WHERE timing_id = ?1 GROUP BY arm) b ON b.arm = a.arm"
+           " WHERE a.timing_id = ?1 ORDER BY a.arm"));
     sqlite3_bind_int64(r->stmt, 1, s->timing_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));
@@ -208,13 +209,18 @@ static double *columns_copy(const speed_session *s)
     return ms;
 }
 
+static gb_status arm_average(speed_arm *arm, gb_error *err)
+{
+    arm->step_avg_ms = stats_mean(arm->timed_ms, arm->n_timed);
+    return stats_median(arm->timed_ms, arm->n_timed, &arm->step_median_ms, err);
+}
+
 static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, gb_error *err)
 {
     estimate burst;
     size_t n = 0;
     const speed_arm *base = &s->arms[s->baseline];
-    arm->step_avg_ms = stats_mean(arm->timed_ms, arm->n_timed);
-    GB_TRY(stats_median(arm->timed_ms, arm->n_timed, &arm->step_median_ms, err));
+    GB_TRY(arm_average(arm, err));
     GB_TRY(noise_outliers_count(&arm->outliers, arm->timed_ms, arm->n_timed, err));
     for (int64_t b = 0; b < s->blocks; b++) {
         if (arm->median_ms[b] > 0) {
@@ -226,7 +232,10 @@ static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, 
     arm->burst_ms = (stats_interval){exp(logs.value), exp(logs.low), exp(logs.high)};
     estimate_free(&burst);
     GB_TRY(speed_pair_estimate(&arm->ratio, s, base, arm, false, err));
-    return speed_pair_estimate(&arm->mean_ratio, s, base, arm, true, err);
+    GB_TRY(speed_pair_estimate(&burst, s, base, arm, true, err));
+    arm->mean_change = estimate_change(&burst, 0.95); /* its resamples would be many megabytes */
+    estimate_free(&burst);
+    return GB_OK;
 }
 
 static gb_status control_measure(speed_session *s, const verdict_rule *rule, double *scratch,
@@ -319,6 +328,17 @@ static gb_status session_measure(speed_session *s, gb_error *err)
     return status;
 }
 
+/* Of a session from which pairs are compared: each pair makes its own estimate. */
+static gb_status session_average(speed_session *s, gb_error *err)
+{
+    for (int a = 0; a < s->n_arms; a++) {
+        GB_TRY(arm_average(&s->arms[a], err));
+        s->arms[a].ratio = estimate_exact(NAN); /* not known */
+        s->arms[a].mean_change = (stats_interval){NAN, NAN, NAN};
+    }
+    return GB_OK;
+}
+
 /* ---- the newest for each config ---- */
 
 static void session_clear(speed_session *s)
@@ -328,7 +348,6 @@ static void session_clear(speed_session *s)
         free(s->arms[a].mean_ms);
         free(s->arms[a].timed_ms);
         estimate_free(&s->arms[a].ratio);
-        estimate_free(&s->arms[a].mean_ratio);
     }
     free(s->arms);
     free(s->hours);
@@ -388,7 +407,7 @@ static gb_status session_fill(report_reader *r, speed_session *s, const speed_re
     }
     GB_TRY(bursts_read(r, s));
     GB_TRY(timed_steps_read(r, s));
-    return session_measure(s, r->err);
+    return r->data->partial ? session_average(s, r->err) : session_measure(s, r->err);
 }
 
 gb_status speed_report_read(speed_report **out, report_reader *r, int64_t suite_id)

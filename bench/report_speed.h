@@ -27,7 +27,8 @@ typedef struct speed_arm {
     noise_outliers outliers;
     /* log(arm / baseline of the session) over paired blocks. By the bursts' medians, which verdicts
      * use, and by their means, as a check: they differ where slow steps are the config's own. */
-    estimate ratio, mean_ratio;
+    estimate ratio;
+    stats_interval mean_change; /* ratio - 1 by the bursts' means, 95 % */
     verdict verdict; /* not of the baseline and the control, and not of failed arms: UNCLEAR then */
 } speed_arm;
 

@@ -87,7 +87,7 @@ static void speed_judge(const report_data *data, report_verdict *row)
     }
     row->speed_judged = true;
     row->speed = row->arm->verdict;
-    row->mean_change = estimate_change(&row->arm->mean_ratio, 0.95);
+    row->mean_change = row->arm->mean_change;
     const stats_interval *a = &row->speed.change, *b = &row->mean_change;
     row->means_disagree = a->high < b->low || b->high < a->low; /* false with NAN */
 }

@@ -241,7 +241,8 @@ static gb_status write_ops(document *doc, const report_data *data, gb_error *err
 
 /* ---- all ---- */
 
-gb_status report_write_why(document *doc, const report_data *data, bool figures, gb_error *err)
+gb_status report_write_why(document *doc, const report_data *data,
+                           const struct figure_choice *figures, gb_error *err)
 {
     bool any = false;
     for (int i = 0; i < data->n_entries; i++) {
@@ -257,11 +258,8 @@ gb_status report_write_why(document *doc, const report_data *data, bool figures,
                             "step_avg. Rows within noise are not spoken of; that a rate changed is "
                             "measured, why it did is not.");
     GB_TRY(write_comparisons(doc, data, err));
-    for (int i = 0; i < FIGURE_COUNT && figures; i++) {
-        const figure *f = &figure_list[i];
-        if (f->of_why && figure_has_data(data, f)) {
-            GB_TRY(document_figure(doc, f->name, f->title, f->caption, err));
-        }
+    if (figures) {
+        GB_TRY(figures_document(doc, figures, true, err));
     }
     GB_TRY(write_ops(doc, data, err));
     return write_kernels(doc, data, err);

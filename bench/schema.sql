@@ -1,4 +1,4 @@
--- The results database of gptbench, version 5. Public: scripts query the views.
+-- The results database of gptbench, version 8. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
@@ -355,18 +355,52 @@ CREATE TABLE session (
   PRIMARY KEY (run_id, session)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- version 8: sums over the steps of runs that have ended ----
+
+-- What run_steps_live says of a run, kept when the run ends: millions of steps need not be read again
+-- for a list of runs. It may be deleted at any time: the views then read the steps, and the next
+-- program that opens the file for writing fills it again. Whoever changes steps of a run that has
+-- ended deletes the run's row here.
+CREATE TABLE step_summary (
+  run_id            INTEGER PRIMARY KEY REFERENCES run ON DELETE CASCADE,
+  timed_steps       INTEGER NOT NULL,
+  step_avg_ms       REAL,                      -- over the timed steps; NULL: there are none
+  step_median_ms    REAL,
+  profiled_avg_ms   REAL,
+  disturbed_steps   INTEGER                    -- of the timed ones; NULL: none was watched
+) STRICT;
+
 -- ---- views: a migration makes them anew from here to the end ----
 
--- Timed steps of each run: the only ones that enter step_avg.
+-- Sums over the steps of each run, from the steps themselves. Every subquery reads one run's.
+CREATE VIEW run_steps_live AS
+  SELECT r.run_id,
+         (SELECT count(*) FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+           AS timed_steps,
+         (SELECT avg(s.step_ms) FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+           AS step_avg_ms,
+         (SELECT avg(step_ms) FROM
+           (SELECT s.step_ms, row_number() OVER (ORDER BY s.step_ms) AS rank, count(*) OVER () AS n
+            FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+          WHERE rank IN ((n + 1) / 2, (n + 2) / 2)) AS step_median_ms,
+         (SELECT avg(s.step_ms) FROM step s WHERE s.run_id = r.run_id AND s.tag = 'profiled')
+           AS profiled_avg_ms,
+         (SELECT sum(s.disturbance <> '') FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+           AS disturbed_steps
+  FROM run r;
+
+-- The same, kept where it is known.
+CREATE VIEW run_steps AS
+  SELECT run_id, timed_steps, step_avg_ms, step_median_ms, profiled_avg_ms, disturbed_steps
+  FROM step_summary
+  UNION ALL
+  SELECT l.run_id, timed_steps, step_avg_ms, step_median_ms, profiled_avg_ms, disturbed_steps
+  FROM run_steps_live l
+  WHERE NOT EXISTS (SELECT 1 FROM step_summary k WHERE k.run_id = l.run_id);
+
+-- Timed steps of each run that has any: the only ones that enter step_avg.
 CREATE VIEW run_timing AS
-  WITH timed AS (
-    SELECT run_id, step_ms,
-           row_number() OVER (PARTITION BY run_id ORDER BY step_ms) AS rank,
-           count(*)     OVER (PARTITION BY run_id) AS n
-    FROM step WHERE tag = 'timed')
-  SELECT run_id, max(n) AS timed_steps, avg(step_ms) AS step_avg_ms,
-         avg(CASE WHEN rank IN ((n + 1) / 2, (n + 2) / 2) THEN step_ms END) AS step_median_ms
-  FROM timed GROUP BY run_id;
+  SELECT run_id, timed_steps, step_avg_ms, step_median_ms FROM run_steps WHERE timed_steps > 0;
 
 -- One row per attempt at a run that the suite's current text asks for; is_latest = 1 marks the
 -- newest attempt of each run.
@@ -381,27 +415,25 @@ CREATE VIEW run_summary AS
          (SELECT min(e.val_loss) FROM eval e WHERE e.run_id = r.run_id) AS best_val_loss,
          r.peak_memory_bytes, r.seed,
          r.run_id, r.config_id, r.attempt, r.message, r.steps_done, r.num_iterations,
-         r.tokens_per_step, t.timed_steps, r.warmup_steps, r.entropy_rate_nats,
+         r.tokens_per_step, nullif(t.timed_steps, 0) AS timed_steps, r.warmup_steps, r.entropy_rate_nats,
          c.position, c.is_baseline, r.started_at, r.ended_at, r.threads,
          NOT EXISTS (SELECT 1 FROM run n WHERE n.config_id = r.config_id
                      AND n.replicate = r.replicate AND n.identity = r.identity
                      AND n.attempt > r.attempt) AS is_latest,
-         (SELECT avg(o.step_ms) FROM step o WHERE o.run_id = r.run_id AND o.tag = 'profiled')
-           / t.step_avg_ms - 1 AS profiling_overhead,
+         t.profiled_avg_ms / t.step_avg_ms - 1 AS profiling_overhead,
          r.profile_note,
          r.energy_j,
          r.energy_j / (CASE WHEN r.resumed_step IS NULL THEN t.timed_steps
                             ELSE (SELECT count(*) FROM step x WHERE x.run_id = r.run_id
                                   AND x.tag = 'timed' AND x.step >= r.resumed_step) END
                        * r.tokens_per_step) AS energy_per_token_j,
-         (SELECT sum(d.disturbance <> '') FROM step d
-          WHERE d.run_id = r.run_id AND d.tag = 'timed') AS disturbed_steps,
+         t.disturbed_steps,
          r.resumed_from, r.resumed_step,
          (SELECT count(*) FROM session x WHERE x.run_id = r.run_id) AS sessions
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)
-  LEFT JOIN run_timing t ON t.run_id = r.run_id
+  LEFT JOIN run_steps t ON t.run_id = r.run_id
   LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend
                        AND p.precision = r.precision AND p.threads = r.threads
   WHERE r.in_plan = 1 AND c.in_plan = 1;

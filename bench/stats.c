@@ -52,11 +52,60 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The bits of a double as an integer that is ordered as the doubles are, and back. */
+static uint64_t key_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+static double value_of_key(uint64_t key)
+{
+    double x;
+    key = key >> 63 ? key & ~((uint64_t)1 << 63) : ~key;
+    memcpy(&x, &key, sizeof x);
+    return x;
+}
+
+/* Byte by byte, the lowest first: several times as fast as comparing, for the tens of thousands of
+ * resamples of a bootstrap. `keys` has room for 2 n. */
+static void sort_by_bytes(double *x, size_t n, uint64_t *keys)
+{
+    uint64_t *from = keys, *to = keys + n;
+    for (size_t i = 0; i < n; i++) {
+        from[i] = key_of(x[i]);
+    }
+    for (int shift = 0; shift < 64; shift += 8) {
+        size_t starts[257] = {0};
+        for (size_t i = 0; i < n; i++) {
+            starts[(from[i] >> shift & 255) + 1]++;
+        }
+        for (int k = 0; k < 256; k++) {
+            starts[k + 1] += starts[k];
+        }
+        for (size_t i = 0; i < n; i++) {
+            to[starts[from[i] >> shift & 255]++] = from[i];
+        }
+        uint64_t *swapped = from;
+        from = to;
+        to = swapped;
+    }
+    for (size_t i = 0; i < n; i++) {
+        x[i] = value_of_key(from[i]);
+    }
+}
+
 void stats_sort(double *x, size_t n)
 {
-    if (n > 1) {
+    enum { MANY = 1000 };
+    uint64_t *keys = n >= MANY ? malloc(2 * n * sizeof *keys) : NULL;
+    if (keys) {
+        sort_by_bytes(x, n, keys);
+    } else if (n > 1) {
         qsort(x, n, sizeof *x, compare_doubles);
     }
+    free(keys);
 }
 
 double stats_quantile_sorted(const double *x, size_t n, double q)

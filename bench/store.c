@@ -413,7 +413,8 @@ static gb_status open_for_writing(store *s, gb_error *err)
         return schema_create(s, err);
     }
     gb_status status = migrations_apply(s->db, migrations_list(), schema_sql, err);
-    return status == GB_OK ? GB_OK : gb_error_prefix(err, "%s", s->path);
+    return status == GB_OK ? store_summary_keep_missing(s, err)
+                           : gb_error_prefix(err, "%s", s->path);
 }
 
 static gb_status open_for_reading(store *s, gb_error *err)

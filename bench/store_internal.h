@@ -9,6 +9,13 @@
 /* The newest error of SQLite as a status, prefixed with the file's name. */
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what);
 
+/* Keeps what run_steps_live says of a run that has ended (table step_summary), or forgets it. */
+gb_status store_summary_keep(store *s, int64_t run_id, gb_error *err);
+gb_status store_summary_forget(store *s, int64_t run_id, gb_error *err);
+/* Keeps it for every run that has ended and has none: those of a file of an older version, and
+ * those whose program was killed. Commits. */
+gb_status store_summary_keep_missing(store *s, gb_error *err);
+
 /* Writes a sample through `sql`, which takes its owner's id and the columns of table sample. */
 gb_status store_sample_into(store *s, const char *sql, int64_t id, const gb_sample *x,
                             gb_error *err);

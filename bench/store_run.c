@@ -10,6 +10,7 @@ gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
                       "UPDATE run SET status = 'running', pid = ?, started_at = " SQL_NOW
                       " WHERE run_id = ?",
                       "ii", pid, run_id));
+    GB_TRY(store_summary_forget(s, run_id, err));
     return store_commit(s, err);
 }
 
@@ -178,7 +179,10 @@ static gb_status end_write(store *s, int64_t run_id, const store_run_result *r, 
                       " WHERE run_id = ?",
                       "ttiiidtti", r->status, r->message, r->steps_done, r->peak_memory_bytes,
                       r->warmup_steps, r->energy_j, r->energy_source, r->sensors_missing, run_id));
-    return r->profiled_steps > 0 ? unattributed_write(s, run_id, r, err) : GB_OK;
+    if (r->profiled_steps > 0) {
+        GB_TRY(unattributed_write(s, run_id, r, err));
+    }
+    return store_summary_keep(s, run_id, err);
 }
 
 /* Its checkpoints may go afterwards, so that a power cut must not take this back. */

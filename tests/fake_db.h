@@ -112,8 +112,8 @@ static void fake_steps(store *s, const fake_db *fake, int run, int config)
              (1 + 0.008 * fake_normal() + (i < 5 ? 0.5 / (i + 1) : 0));
         ms *= fake_uniform() < 0.03 ? 1.05 + 0.2 * fake_uniform() : 1;
         total += ms;
-        fake_exec(s, "INSERT INTO step VALUES (%d,%d,%Q,%.6f,1.5,0.0018,%.6f,1.6e10,%.6f,'')", run,
-                  i, tag, loss + 0.05 * fake_normal(), ms, total / 1e3);
+        fake_exec(s, "INSERT INTO step VALUES (%d,%d,%Q,%.6f,1.5,0.0018,%.6f,1.6e10,%.6f,'',NULL)",
+                  run, i, tag, loss + 0.05 * fake_normal(), ms, total / 1e3);
     }
 }
 
