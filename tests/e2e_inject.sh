@@ -168,6 +168,11 @@ whole_report() {
     done < <(cd r && find . -type f | sed 's,^\./,,')
 }
 
+# A plan's times are of a rate that it measures.
+timeless() { # FILE
+    sed -E 's/[0-9.,]+ (us|ms|s|min|h|GFLOP\/s)( |$)//g; s/ +/ /g; s/--+/-/g' "$1"
+}
+
 right() { # COMMAND: what is to be right whatever the exit code
     case $1 in
     run | time)
@@ -198,7 +203,7 @@ right() { # COMMAND: what is to be right whatever the exit code
         case $1 in
         run | time | make) ;;
         report) diff -r r want.report/r >/dev/null || bad "the report is not as undisturbed, and nothing was said" ;;
-        *) cmp -s out "want.$1/out" || bad "other output than undisturbed, and nothing was said" ;;
+        *) cmp -s <(timeless out) <(timeless "want.$1/out") || bad "other output than undisturbed, and nothing was said" ;;
         esac
     fi
 }
@@ -206,9 +211,9 @@ right() { # COMMAND: what is to be right whatever the exit code
 # What a message says that tells of this error.
 says() { # ERROR
     case $1 in
-    ENOMEM) echo 'memory' ;;
-    ENOSPC) echo 'No space left|disk is full|disk I/O error|unable to open' ;;
-    EMFILE) echo 'Too many open|unable to open|cannot be opened|sqlite|SIGKILL' ;;
+    ENOMEM) echo '[Mm]emory' ;;
+    ENOSPC) echo 'No space left|disk is full|the disk full' ;;
+    EMFILE) echo 'Too many open' ;;
     *) echo . ;;
     esac
 }

@@ -691,6 +691,12 @@ FILE *fopen(const char *path, const char *mode)
     return stream;
 }
 
+FILE *fdopen(int fd, const char *mode)
+{
+    NEXT(fdopen)
+    return state.armed && mode[0] != 'r' ? stream_make(fd, mode) : real(fd, mode);
+}
+
 FILE *fopen64(const char *path, const char *mode)
 {
     return fopen(path, mode);
