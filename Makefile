@@ -240,10 +240,17 @@ $(BUILD)/tests/fake_nvtx.so $(BUILD)/tests/fake_cupti.so: $(BUILD)/tests/%.so: t
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -I. -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
+# Preloaded by the tests of faults: the system's refusals, one at a time.
+FAULT_INJECT := $(BUILD)/tests/fault_inject.so
+$(FAULT_INJECT): tests/fault_inject.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 -g -ftls-model=initial-exec -shared -fPIC -o $@ $< -ldl
+
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
 .PHONY: tests
-tests: $(TESTS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(FAULT_INJECT) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"

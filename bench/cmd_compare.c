@@ -253,6 +253,7 @@ static json_t *metric_json(const asked *a, int m)
 
 static gb_status print_json(const asked *a, gb_error *err)
 {
+    json_value_begin();
     json_t *metrics = json_array(), *conditions = json_array();
     for (int m = 0; m < METRIC_COUNT; m++) {
         if (metric_is_shown(a, m)) {

@@ -58,9 +58,11 @@ void document_begin(document *doc, const char *title)
     fputs("\n", doc->markdown);
 }
 
-void document_end(document *doc)
+gb_status document_end(document *doc, gb_error *err)
 {
     fputs("</body>\n</html>\n", doc->html);
+    return doc->out_of_memory ? gb_fail(err, GB_ERR_OOM, "no memory for the text of the report")
+                              : GB_OK;
 }
 
 void document_heading(document *doc, const char *text)
@@ -90,6 +92,7 @@ static void put_rich(document *doc, const char *text)
 {
     bool code = false;
     char *copy = strdup(text), *part = copy;
+    doc->out_of_memory |= !copy;
     while (part) {
         char *mark = strchr(part, '\001');
         if (mark) {
@@ -117,6 +120,8 @@ static void put_formatted(document *doc, const char *format, va_list args)
     if (marked && vasprintf(&text, marked, args) >= 0) {
         put_rich(doc, text);
         free(text);
+    } else {
+        doc->out_of_memory = true;
     }
 #pragma GCC diagnostic pop
     free(marked);

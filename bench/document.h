@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_DOCUMENT_H
 #define GPTBENCH_BENCH_DOCUMENT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "bench/table.h"
@@ -11,11 +12,13 @@
 typedef struct document {
     FILE *markdown, *html; /* owned by whoever opened them */
     const char *dir;       /* where figures/ lies */
+    bool out_of_memory;    /* something is missing in it */
 } document;
 
-/* Head of the page with the title as first heading; document_end closes the page. */
+/* Head of the page with the title as first heading. */
 void document_begin(document *doc, const char *title);
-void document_end(document *doc);
+/* Closes the page. GB_ERR_OOM when memory lacked for any part of it. */
+gb_status document_end(document *doc, gb_error *err);
 
 void document_heading(document *doc, const char *text);
 /* printf-style. Text between backquotes in `format` itself is code; what %s brings stays text,

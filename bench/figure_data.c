@@ -384,8 +384,7 @@ static gb_status write_speed_files(const report_data *data, const char *dir, FIL
         return GB_ERR_IO;
     }
     status = write_front(data, &plot, out, err);
-    gb_status closed = figure_file_close(out, dir, "data/speed_loss_front.tsv", err);
-    return status != GB_OK ? status : closed;
+    return figure_file_finish(out, dir, "data/speed_loss_front.tsv", status, err);
 }
 
 static gb_status write_loss_files(const report_data *data, const char *dir, FILE *settings,
@@ -435,6 +434,5 @@ gb_status figure_data_write(const figure_choice *choice, const char *dir, gb_err
         return GB_ERR_IO;
     }
     gb_status status = write_all(choice, dir, settings, err);
-    gb_status closed = figure_file_close(settings, dir, "data/settings.gp", err);
-    return status != GB_OK ? status : closed;
+    return figure_file_finish(settings, dir, "data/settings.gp", status, err);
 }

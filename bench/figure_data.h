@@ -9,10 +9,14 @@
 /* Writes every file in DIR/data that the scripts in plots/ read. GB_ERR_IO, GB_ERR_OOM. */
 gb_status figure_data_write(const figure_choice *choice, const char *dir, gb_error *err);
 
-/* Opens DIR/NAME for writing; NULL with *err set. */
+/* Opens DIR/NAME for writing (bench/whole_file.h); NULL with *err set. */
 FILE *figure_file_open(const char *dir, const char *name, gb_error *err);
-/* Closes it; GB_ERR_IO when anything written to it failed. */
+/* Closes it; GB_ERR_IO when anything written to it failed: there is no file then. */
 gb_status figure_file_close(FILE *file, const char *dir, const char *name, gb_error *err);
+/* The same at the end of work that may have failed: after `so_far` other than GB_OK there is no
+ * file, and that is what is returned. `file` may be NULL. */
+gb_status figure_file_finish(FILE *file, const char *dir, const char *name, gb_status so_far,
+                             gb_error *err);
 
 /* One per figure (figure_data_time.c); each adds its settings to `settings`. */
 gb_status figure_data_write_step_avg(const report_data *data, const char *dir, FILE *settings,

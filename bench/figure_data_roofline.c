@@ -432,8 +432,7 @@ gb_status figure_data_write_roofline(const report_data *data, const char *dir, F
         write_all(data, rates, n, points, files, settings);
     }
     for (int i = 0; i < FILES; i++) {
-        gb_status closed = files[i] ? figure_file_close(files[i], dir, names[i], err) : GB_OK;
-        status = status != GB_OK ? status : closed;
+        status = figure_file_finish(files[i], dir, names[i], status, err);
     }
     free(rates);
     free(points);

@@ -221,8 +221,7 @@ gb_status figure_data_write_step_times(const report_data *data, const char *dir,
         status = write_step_times(data, files[0], files[1], files[2], logarithmic, err);
     }
     for (int i = 0; i < 3; i++) {
-        gb_status closed = files[i] ? figure_file_close(files[i], dir, names[i], err) : GB_OK;
-        status = status != GB_OK ? status : closed;
+        status = figure_file_finish(files[i], dir, names[i], status, err);
     }
     double pad = logarithmic ? 0 : 0.04 * (high - low) + 1e-3 * high;
     low = logarithmic ? low / 1.15 : fmax(low - pad, 0);
@@ -378,9 +377,12 @@ static gb_status write_op_totals(const report_data *data, const char *dir, gb_er
 {
     double *totals = malloc(((size_t)data->n_runs + 1) * sizeof *totals);
     FILE *out = totals ? figure_file_open(dir, "data/op_total.tsv", err) : NULL;
+    if (!totals) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the ops");
+    }
     if (!out) {
         free(totals);
-        return totals ? GB_ERR_IO : gb_fail(err, GB_ERR_OOM, "no memory for the ops");
+        return GB_ERR_IO;
     }
     fprintf(out, "# row\tms_per_step\tlow\thigh\n");
     for (int i = 0; i < data->n_entries; i++) {

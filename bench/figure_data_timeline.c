@@ -327,8 +327,7 @@ gb_status figure_data_write_timeline(const report_data *data, const char *dir, F
     }
     status = status == GB_OK ? write_all(data, files, settings, err) : status;
     for (int i = 0; i < FILES; i++) {
-        gb_status closed = files[i] ? figure_file_close(files[i], dir, names[i], err) : GB_OK;
-        status = status != GB_OK ? status : closed;
+        status = figure_file_finish(files[i], dir, names[i], status, err);
     }
     return status;
 }

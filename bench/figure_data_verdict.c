@@ -307,7 +307,7 @@ gb_status figure_data_write_drift(const report_data *data, const char *dir, FILE
     fprintf(out, "# a block of lines per session: block\ttime\teffect_percent\tlowest_config"
                  "\thighest_config\ttrend\ttrend_low\ttrend_high\n");
     gb_status status = write_sessions(data, out, panels, unit, &range, err);
-    gb_status closed = figure_file_close(out, dir, "data/drift.tsv", err);
+    status = figure_file_finish(out, dir, "data/drift.tsv", status, err);
     double pad = 0.05 * (range.high - range.low), longest = range.longest > 0 ? range.longest : 1;
     fprintf(settings, "drift_panels = %d\ndrift_longest = %.10g\ndrift_unit = '%s'\n", panels,
             longest, unit.name);
@@ -315,5 +315,5 @@ gb_status figure_data_write_drift(const report_data *data, const char *dir, FILE
     figure_ticks_write(settings, "drift_x_ticks", figure_ticks_make(0, longest, 7), false);
     figure_ticks_write(settings, "drift_y_ticks",
                        figure_ticks_make(range.low - pad, range.high + pad, 6), false);
-    return status != GB_OK ? status : closed;
+    return status;
 }

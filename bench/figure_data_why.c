@@ -208,8 +208,7 @@ gb_status figure_data_write_waterfall(const report_data *data, const char *dir, 
         status = write_waterfall(data, panels, n, files[0], files[1], settings, err);
     }
     for (int i = 0; i < 2; i++) {
-        gb_status closed = files[i] ? figure_file_close(files[i], dir, names[i], err) : GB_OK;
-        status = status != GB_OK ? status : closed;
+        status = figure_file_finish(files[i], dir, names[i], status, err);
     }
     free(panels);
     return status;

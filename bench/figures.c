@@ -12,6 +12,7 @@
 #include "bench/ledger.h"
 #include "bench/report_sensors.h"
 #include "bench/report_verdicts.h"
+#include "bench/whole_file.h"
 #include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
 
 const figure figure_list[FIGURE_COUNT] = {
@@ -163,20 +164,24 @@ FILE *figure_file_open(const char *dir, const char *name, gb_error *err)
         gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", dir);
         return NULL;
     }
-    FILE *file = fopen(path, "w");
+    return whole_file_open(path, err);
+}
+
+gb_status figure_file_finish(FILE *file, const char *dir, const char *name, gb_status so_far,
+                             gb_error *err)
+{
+    char path[4096];
     if (!file) {
-        gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        return so_far;
     }
-    return file;
+    snprintf(path, sizeof path, "%s/%s", dir, name); /* as long as when it was opened */
+    gb_status closed = whole_file_close(file, path, so_far == GB_OK, err);
+    return so_far != GB_OK ? so_far : closed;
 }
 
 gb_status figure_file_close(FILE *file, const char *dir, const char *name, gb_error *err)
 {
-    int failed = ferror(file);
-    if (fclose(file) != 0 || failed) {
-        return gb_fail(err, GB_ERR_IO, "%s/%s: writing failed (is the disk full?)", dir, name);
-    }
-    return GB_OK;
+    return figure_file_finish(file, dir, name, GB_OK, err);
 }
 
 static gb_status directory_make(const char *dir, const char *name, gb_error *err)

@@ -7,10 +7,31 @@
 
 #include "model/utf8.h"
 
+/* jansson takes functions for its memory without a pointer to go with them. */
+static _Thread_local bool lacked;
+
+static void *memory_take(size_t n)
+{
+    void *p = malloc(n);
+    lacked |= !p;
+    return p;
+}
+
+void json_value_begin(void)
+{
+    json_set_alloc_funcs(memory_take, free);
+    lacked = false;
+}
+
+bool json_value_whole(void)
+{
+    return !lacked;
+}
+
 json_t *json_value_text(const char *text)
 {
     size_t n = strlen(text);
-    unsigned char *fit = malloc(3 * n + 1);
+    unsigned char *fit = memory_take(3 * n + 1);
     if (!fit) {
         return NULL;
     }
@@ -26,7 +47,11 @@ json_t *json_value_number(double x)
 
 gb_status json_value_print(json_t *root, gb_error *err)
 {
-    int failed = !root || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0;
+    if (!root || lacked) {
+        json_decref(root);
+        return gb_fail(err, GB_ERR_OOM, "no memory for the JSON");
+    }
+    int failed = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0;
     json_decref(root);
     if (failed) {
         return gb_fail(err, GB_ERR_IO, "standard output: the JSON could not be written");

@@ -73,8 +73,7 @@ static gb_status write_document(document *doc, const figure_choice *choice, gb_s
     document_heading(doc, "The suite");
     document_paragraph(doc, "As it was run, from %s:", data->suite_path);
     document_verbatim(doc, data->suite_text);
-    document_end(doc);
-    return GB_OK;
+    return document_end(doc, err);
 }
 
 /* One that is written whole by one function. */
@@ -87,9 +86,7 @@ static gb_status write_data_file(const report_data *data, const char *dir, const
     if (!out) {
         return GB_ERR_IO;
     }
-    gb_status status = writer(data, out, err);
-    gb_status closed = figure_file_close(out, dir, name, status == GB_OK ? err : NULL);
-    return status != GB_OK ? status : closed;
+    return figure_file_finish(out, dir, name, writer(data, out, err), err);
 }
 
 static gb_status write_files(const figure_choice *choice, const char *dir, gb_status drawn,
@@ -97,28 +94,19 @@ static gb_status write_files(const figure_choice *choice, const char *dir, gb_st
 {
     const report_data *data = choice->all;
     document doc = {.dir = dir};
-    gb_status status = GB_ERR_IO, closed;
-    if (!(doc.markdown = figure_file_open(dir, "report.md", err)) ||
-        !(doc.html = figure_file_open(dir, "index.html", err))) {
-        goto close;
+    gb_status status = GB_ERR_IO;
+    if ((doc.markdown = figure_file_open(dir, "report.md", err)) &&
+        (doc.html = figure_file_open(dir, "index.html", err))) {
+        status = write_document(&doc, choice, drawn, reason, err);
     }
-    status = write_document(&doc, choice, drawn, reason, err);
     if (status == GB_OK) {
         status = write_data_file(data, dir, "results.tsv", report_write_tsv, err);
     }
     if (status == GB_OK) {
         status = write_data_file(data, dir, "report.json", report_write_json, err);
     }
-close:
-    if (doc.markdown) {
-        closed = figure_file_close(doc.markdown, dir, "report.md", err);
-        status = status != GB_OK ? status : closed;
-    }
-    if (doc.html) {
-        closed = figure_file_close(doc.html, dir, "index.html", err);
-        status = status != GB_OK ? status : closed;
-    }
-    return status;
+    status = figure_file_finish(doc.markdown, dir, "report.md", status, err);
+    return figure_file_finish(doc.html, dir, "index.html", status, err);
 }
 
 gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,

@@ -41,8 +41,18 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Why the system refused, where that is known and SQLite's own words do not say. */
+static const char *system_reason(sqlite3 *db)
+{
+    int number = sqlite3_system_errno(db);
+    return number ? strerror(number) : "no reason given";
+}
+
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
 {
+    if (sqlite3_extended_errcode(s->db) == SQLITE_IOERR_NOMEM) {
+        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
+    }
     switch (sqlite3_errcode(s->db) & 0xff) {
     case SQLITE_NOTADB:
         return gb_fail(err, GB_ERR_FORMAT, "%s: not a SQLite database; give --db another file",
@@ -52,6 +62,12 @@ gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
                        "%s: the database is corrupt (%s); restore it from a copy, or give --db"
                        " another file",
                        s->path, sqlite3_errmsg(s->db));
+    case SQLITE_NOMEM:
+        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+        return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", s->path, what, sqlite3_errmsg(s->db),
+                       system_reason(s->db));
     case SQLITE_ERROR:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISUSE:
@@ -244,8 +260,8 @@ void store_rollback(store *s)
 static gb_status connection_open(store *s, int flags, gb_error *err)
 {
     if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK) {
-        gb_status status = gb_fail(err, GB_ERR_IO, "%s: cannot be opened: %s", s->path,
-                                   s->db ? sqlite3_errmsg(s->db) : "out of memory");
+        gb_status status = s->db ? store_sqlite_fail(s, err, "cannot be opened")
+                                 : gb_fail(err, GB_ERR_OOM, "%s: out of memory", s->path);
         sqlite3_close(s->db);
         s->db = NULL;
         return status;
@@ -307,6 +323,11 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
     *version = 0;
     if (status == GB_OK && id == APPLICATION_ID) {
         *version = migrations_version(s->db);
+        int primary = sqlite3_errcode(s->db) & 0xff;
+        /* Without that table it is SQLITE_ERROR. */
+        if (*version <= 0 && primary >= SQLITE_PERM && primary < SQLITE_ROW) {
+            status = store_sqlite_fail(s, err, "cannot be read");
+        }
     }
     if (status == GB_OK && whole) {
         status = integrity_check(s, err);
