@@ -1,6 +1,7 @@
 #include "bench/figures.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,11 +164,23 @@ FILE *figure_file_open(const char *dir, const char *name, gb_error *err)
         gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", dir);
         return NULL;
     }
-    FILE *file = fopen(path, "w");
-    if (!file) {
-        gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    /* The folder may have come from somebody else, with a link in it to a file of ours. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    struct stat info;
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && ftruncate(fd, 0) == 0) {
+        FILE *file = fdopen(fd, "w");
+        if (file) {
+            return file;
+        }
     }
-    return file;
+    gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path,
+            fd >= 0 && !S_ISREG(info.st_mode) ? "not a regular file; remove it"
+            : errno == ELOOP                  ? "it is a symbolic link; remove it"
+                                              : strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+    }
+    return NULL;
 }
 
 gb_status figure_file_close(FILE *file, const char *dir, const char *name, gb_error *err)
@@ -187,6 +200,13 @@ static gb_status directory_make(const char *dir, const char *name, gb_error *err
     }
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
         return gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", path, strerror(errno));
+    }
+    struct stat info;
+    if (lstat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return gb_fail(err, GB_ERR_IO,
+                       "%s: is a link or a file, and a folder of the report's own is wanted; remove"
+                       " it",
+                       path);
     }
     return GB_OK;
 }

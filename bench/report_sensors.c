@@ -6,6 +6,7 @@
 
 #include "bench/disturbance.h"
 #include "bench/numbers.h"
+#include "bench/plain_text.h"
 
 /* ---- reading ---- */
 
@@ -148,7 +149,11 @@ static gb_status energy_read(report_data *data, report_sensors *s, sqlite3 *db, 
         const char *missing = (const char *)sqlite3_column_text(stmt, 2);
         s->energy_per_token_j = column(stmt, 0);
         s->started_at = report_data_text(data, "%s", started ? started : "");
-        s->missing = report_data_text(data, "%s", missing ? missing : "");
+        char *what = report_data_text(data, "%s", missing ? missing : "");
+        if (what) {
+            plain_text_make(what);
+        }
+        s->missing = what;
     }
     sqlite3_finalize(stmt);
     return s->started_at && s->missing ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a text");
