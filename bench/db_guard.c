@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,97 +88,108 @@ static gb_status guard_sqlite_fail(const guard *g, sqlite3 *db)
                    "%s: the schema cannot be read: %s", g->path, sqlite3_errmsg(db));
 }
 
-/* The first column of the first row of `sql` about `name` (and `column`), -1 where there is none.
- */
-static gb_status answer_get(const guard *g, int *out, const char *sql, const char *name,
-                            const char *column)
+/* The first column of the first row of `sql` about `name` (and `also`), NULL where there is none.
+ * The caller frees it. */
+static gb_status answer_get(const guard *g, sqlite3 *db, char **out, const char *sql,
+                            const char *name, const char *also)
 {
     sqlite3_stmt *stmt = NULL;
-    *out = -1;
-    if (sqlite3_prepare_v2(g->db, sql, -1, &stmt, NULL) != SQLITE_OK) {
-        return guard_sqlite_fail(g, g->db);
+    *out = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+        return guard_sqlite_fail(g, db);
     }
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
-    if (column) {
-        sqlite3_bind_text(stmt, 2, column, -1, SQLITE_STATIC);
+    if (also) {
+        sqlite3_bind_text(stmt, 2, also, -1, SQLITE_STATIC);
     }
     int code = sqlite3_step(stmt);
-    if (code == SQLITE_ROW) {
-        *out = sqlite3_column_int(stmt, 0);
-    }
+    const char *text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+    bool lost = text && !(*out = strdup(text));
+    gb_status status = lost                                        ? GB_ERR_OOM
+                       : code == SQLITE_ROW || code == SQLITE_DONE ? GB_OK
+                                                                   : guard_sqlite_fail(g, db);
     sqlite3_finalize(stmt);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? GB_OK : guard_sqlite_fail(g, g->db);
+    return lost ? gb_fail(g->err, GB_ERR_OOM, "%s: no memory to check it", g->path) : status;
+}
+
+/* Is every line of `ours` one of `theirs`? The name that starts the first that is not. */
+static bool lines_are_in(const char *ours, const char *theirs, char *missing, size_t size)
+{
+    while (*ours) {
+        size_t length = strcspn(ours, "\n");
+        bool found = false;
+        for (const char *line = theirs; *line && !found;) {
+            size_t n = strcspn(line, "\n");
+            found = n == length && memcmp(line, ours, n) == 0;
+            line += n + (line[n] == '\n');
+        }
+        if (!found) {
+            snprintf(missing, size, "%.*s", (int)strcspn(ours, " \n"), ours);
+            return false;
+        }
+        ours += length + (ours[length] == '\n');
+    }
+    return true;
 }
 
 /* Is every column of ours there, stored, and of the same type? Columns of others may be there too,
  * and the order is that in which migrations came. */
 static gb_status columns_check(const guard *g, const char *table)
 {
-    static const char theirs[] = "SELECT hidden || type || \"notnull\" = ?2 FROM"
-                                 " pragma_table_xinfo(?1) WHERE name = ?3";
-    sqlite3_stmt *ours = NULL, *found = NULL;
-    gb_status status = GB_OK;
-    if (sqlite3_prepare_v2(g->ours,
-                           "SELECT name, hidden || type || \"notnull\" FROM pragma_table_xinfo(?1)",
-                           -1, &ours, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v2(g->db, theirs, -1, &found, NULL) != SQLITE_OK) {
-        status = guard_sqlite_fail(g, ours ? g->db : g->ours);
+    static const char sql[] = "SELECT group_concat(name || ' ' || hidden || type || \"notnull\","
+                              " char(10)) FROM pragma_table_xinfo(?1)";
+    char *ours = NULL, *theirs = NULL, column[64], name[256];
+    gb_status status = answer_get(g, g->ours, &ours, sql, table, NULL);
+    if (status == GB_OK) {
+        status = answer_get(g, g->db, &theirs, sql, table, NULL);
     }
-    sqlite3_bind_text(ours, 1, table, -1, SQLITE_STATIC);
-    sqlite3_bind_text(found, 1, table, -1, SQLITE_STATIC);
-    while (status == GB_OK && sqlite3_step(ours) == SQLITE_ROW) {
-        char name[256];
-        snprintf(name, sizeof name, "column %s of table %s",
-                 (const char *)sqlite3_column_text(ours, 0), table);
-        sqlite3_bind_text(found, 2, (const char *)sqlite3_column_text(ours, 1), -1,
-                          SQLITE_TRANSIENT);
-        sqlite3_bind_text(found, 3, (const char *)sqlite3_column_text(ours, 0), -1,
-                          SQLITE_TRANSIENT);
-        if (sqlite3_step(found) != SQLITE_ROW) {
-            status = guard_fail(g, "is missing", name);
-        } else if (!sqlite3_column_int(found, 0)) {
-            status = guard_fail(g, "is computed or of another type", name);
-        }
-        sqlite3_reset(found);
+    if (status == GB_OK && ours &&
+        !lines_are_in(ours, theirs ? theirs : "", column, sizeof column)) {
+        snprintf(name, sizeof name, "column %s of table %s", column, table);
+        status = guard_fail(g, "is missing, computed, or of another type", name);
     }
-    sqlite3_finalize(ours);
-    sqlite3_finalize(found);
+    free(ours);
+    free(theirs);
     return status;
 }
 
 static gb_status table_check(const guard *g, const char *table, bool whole)
 {
-    int plain = 0, triggers = 0;
-    char name[128];
+    char *found = NULL, *trigger = NULL, name[128];
     snprintf(name, sizeof name, "table %s", table);
-    GB_TRY(answer_get(g, &plain,
-                      "SELECT type = 'table' AND strict FROM pragma_table_list WHERE"
-                      " schema = 'main' AND name = ?1 COLLATE NOCASE",
-                      table, NULL));
-    GB_TRY(answer_get(g, &triggers,
-                      "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND"
-                      " tbl_name = ?1 COLLATE NOCASE",
-                      table, NULL));
-    if (triggers > 0) {
-        return guard_fail(g, "has a trigger", name);
+    gb_status status = answer_get(g, g->db, &found,
+                                  "SELECT type || strict FROM pragma_table_list(?1) WHERE"
+                                  " schema = 'main'",
+                                  table, NULL);
+    if (status == GB_OK) {
+        status = answer_get(g, g->db, &trigger,
+                            "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND"
+                            " tbl_name = ?1 COLLATE NOCASE",
+                            table, NULL);
     }
-    if (plain < 0) {
-        return whole ? guard_fail(g, "is missing", name) : GB_OK;
+    if (status == GB_OK && trigger) {
+        status = guard_fail(g, "has a trigger", name);
+    } else if (status == GB_OK && !found) {
+        status = whole ? guard_fail(g, "is missing", name) : GB_OK;
+    } else if (status == GB_OK && strcmp(found, "table1") != 0) {
+        status = guard_fail(g, "is not a plain strict table", name);
+    } else if (status == GB_OK && whole) {
+        status = columns_check(g, table);
     }
-    if (plain == 0) {
-        return guard_fail(g, "is not a plain strict table", name);
-    }
-    return whole ? columns_check(g, table) : GB_OK;
+    free(found);
+    free(trigger);
+    return status;
 }
 
 /* A temporary view is found before one of the file. */
 static gb_status view_check(const guard *g, const char *view, const char *sql)
 {
-    int same = 0;
-    GB_TRY(answer_get(g, &same,
-                      "SELECT sql = ?2 FROM sqlite_schema WHERE type = 'view' AND name = ?1", view,
-                      sql));
-    if (same == 1) {
+    char *same = NULL;
+    GB_TRY(answer_get(g, g->db, &same,
+                      "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 AND sql = ?2",
+                      view, sql));
+    free(same);
+    if (same) {
         return GB_OK;
     }
     char *temporary = sqlite3_mprintf("CREATE TEMP VIEW%s", sql + strlen("CREATE VIEW"));
@@ -216,8 +228,11 @@ gb_status db_guard_schema(sqlite3 *db, const char *path, const char *schema, boo
     if (sqlite3_open(":memory:", &g.ours) != SQLITE_OK ||
         sqlite3_exec(g.ours, schema, NULL, NULL, NULL) != SQLITE_OK) {
         status = guard_sqlite_fail(&g, g.ours);
+    } else if (sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) {
+        status = guard_sqlite_fail(&g, db);
     } else {
         status = objects_check(&g, whole);
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     }
     sqlite3_close(g.ours);
     return status;

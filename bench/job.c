@@ -117,7 +117,7 @@ static gb_status job_check(const worker_job *job, gb_error *err)
                    {"profile_steps", job->profile_steps, 0, 1 << 20}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         if (numbers[i].value < numbers[i].low || numbers[i].value > numbers[i].high) {
-            return gb_fail(err, GB_ERR_FORMAT, "%s = %lld: must be between %lld and %lld",
+            return gb_fail(err, GB_ERR_USAGE, "%s = %lld: must be between %lld and %lld",
                            numbers[i].name, (long long)numbers[i].value, (long long)numbers[i].low,
                            (long long)numbers[i].high);
         }

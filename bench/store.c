@@ -309,9 +309,9 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
                          " %d); use that version, or give --db another file",
                          s->path, *version, STORE_SCHEMA_VERSION);
     }
-    if (status == GB_OK) {
-        bool whole_schema = *version == STORE_SCHEMA_VERSION;
-        status = db_guard_schema(s->db, s->path, schema_sql, whole_schema, err);
+    if (status == GB_OK && whole) {
+        bool current = *version == STORE_SCHEMA_VERSION;
+        status = db_guard_schema(s->db, s->path, schema_sql, current, err);
     }
     connection_close(s);
     return status;
