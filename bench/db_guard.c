@@ -28,6 +28,11 @@ static bool journal_names_another(const char *path)
 gb_status db_guard_files(const char *path, gb_error *err)
 {
     static const char *const kinds[] = {"-journal", "-wal", "-shm"};
+    struct stat database;
+    if (stat(path, &database) == 0 && !S_ISREG(database.st_mode)) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: is %s; give --db a file", path,
+                       S_ISDIR(database.st_mode) ? "a directory" : "not a regular file");
+    }
     for (int i = 0; i < 3; i++) {
         char beside[4096];
         struct stat info;

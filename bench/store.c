@@ -288,7 +288,6 @@ static gb_status integrity_check(store *s, gb_error *err)
  * with it, it stays as it is. *version is that of its schema. */
 static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
 {
-    GB_TRY(db_guard_files(s->path, err));
     GB_TRY(connection_open(s, SQLITE_OPEN_READONLY, err));
     int64_t id = 0;
     gb_status status = pragma_int(s, "PRAGMA application_id", &id, err);
@@ -385,6 +384,7 @@ static gb_status open_for_writing(store *s, gb_error *err)
     if (strcmp(s->path, ":memory:") == 0) {
         return open_in_memory(s, err);
     }
+    GB_TRY(db_guard_files(s->path, err));
     GB_TRY(lock_take(s, err));
     struct stat st;
     if (fstat(s->lock_fd, &st) != 0) {
@@ -418,6 +418,7 @@ static gb_status open_for_reading(store *s, gb_error *err)
                        s->path, strerror(errno));
     }
     int version = 0;
+    GB_TRY(db_guard_files(s->path, err));
     GB_TRY(file_verify(s, false, &version, err));
     if (version < STORE_SCHEMA_VERSION) {
         store *writer = NULL;
