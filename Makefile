@@ -249,8 +249,16 @@ $(FAULT_INJECT): tests/fault_inject.c
 
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
+# The fuzzers of tests/fuzz with a driver of their own, which needs no clang; tests/e2e_fuzz.sh.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+REPLAYS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
+$(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libgptbench.a $(BUILD)/gen/flags
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< tests/fuzz/replay.c $(BUILD)/libgptbench.a $(LDLIBS)
+
 .PHONY: tests
-tests: $(TESTS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(FAULT_INJECT) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(REPLAYS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(FAULT_INJECT) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"
@@ -268,6 +276,24 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 	@scripts/deps.sh build test
 	@$(SUBMAKE) $(ASAN_BUILD) tests
 	@tests/run_tests.sh $(BUILD)-asan
+
+# What reads files of others, tests that fork left out: memcheck is slow.
+VALGRIND_TESTS := test_table test_plain_text test_checked test_cli test_suite test_suite_errors test_safetensors test_shard test_report_json
+# What has threads, and what starts and hears processes.
+TSAN_TESTS := test_cpu_kernels test_backends test_trainer test_runner test_timing_pool test_loader
+TSAN_BUILD := CC=clang NVCC= SANITIZE=thread BUILD=$(BUILD)-tsan OPT="-O1 -g"
+.PHONY: valgrind tsan tsan-tests
+valgrind: ## the readers' tests under valgrind's memcheck
+	@scripts/deps.sh build test valgrind
+	@$(SUBMAKE) $(addprefix $(BUILD)/tests/,planted_faults $(VALGRIND_TESTS))
+	@scripts/valgrind.sh $(BUILD) $(VALGRIND_TESTS)
+
+tsan-tests: $(addprefix $(BUILD)/tests/,planted_faults $(TSAN_TESTS)) $(PROGRAM)
+
+tsan: ## kernels, trainer, runner and timing under ThreadSanitizer (needs clang and libomp)
+	@scripts/deps.sh build test tsan
+	@$(SUBMAKE) $(TSAN_BUILD) tsan-tests
+	@scripts/tsan.sh $(BUILD)-tsan $(TSAN_TESTS)
 
 # The CUDA backend without a GPU: its sources as host C++ on the emulator in tests/simt.
 SIMT_BUILD := SIMT=1 $(subst -asan,-simt,$(ASAN_BUILD))
@@ -362,7 +388,6 @@ timing-check: ## do verdicts on speed hold on this machine: 20 suites of equals,
 
 # ---- fuzzing: tests/fuzz/fuzz_*.c, each an LLVMFuzzerTestOneInput, with clang's libFuzzer ----
 FUZZ_SECONDS ?= 60
-FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/libgptbench.a $(BUILD)/gen/flags
@@ -418,7 +443,7 @@ uninstall: ## remove what install put there
 
 .PHONY: clean help
 clean: ## remove what was built; results stay
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-simt $(BUILD)-cuda $(BUILD)-fuzz $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-simt $(BUILD)-cuda $(BUILD)-fuzz $(BUILD)-tsan $(BUILD)-clang
 
 help: ## show this list
 	@echo 'targets:'

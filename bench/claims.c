@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/numbers.h"
+#include "bench/plain_text.h"
 #include "bench/store.h"
 
 /* ---- what arithmetic alone gives ---- */
@@ -180,6 +181,7 @@ static void column_copy(char *out, size_t size, sqlite3_stmt *stmt, int column)
 {
     const unsigned char *text = sqlite3_column_text(stmt, column);
     snprintf(out, size, "%s", text ? (const char *)text : "");
+    plain_text_make(out);
 }
 
 static gb_status claim_add(suite_claim **claims, int *n, sqlite3_stmt *stmt,

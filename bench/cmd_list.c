@@ -23,23 +23,17 @@ static const char RUNS_SQL[] =
     " step_avg_ms, final_val_loss, coalesce(substr(started_at, 1, 16), '-')"
     " FROM run_summary ORDER BY suite, replicate, position, attempt";
 
-static const char *text_at(sqlite3_stmt *row, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-    return text ? text : "";
-}
-
 static void suite_add(table *t, sqlite3_stmt *row)
 {
     for (int i = 0; i < 8; i++) {
-        table_add_cell(t, "%s", text_at(row, i));
+        table_add_cell(t, "%s", store_text(row, i));
     }
 }
 
 static void run_add(table *t, sqlite3_stmt *row)
 {
     for (int i = 0; i < 7; i++) {
-        table_add_cell(t, "%s", text_at(row, i));
+        table_add_cell(t, "%s", store_text(row, i));
     }
     table_add_cell(t, "%s",
                    number_duration_ms(sqlite3_column_type(row, 7) == SQLITE_NULL
@@ -51,7 +45,7 @@ static void run_add(table *t, sqlite3_stmt *row)
     } else {
         table_add_cell(t, "%.4f", sqlite3_column_double(row, 8));
     }
-    table_add_cell(t, "%s", text_at(row, 9));
+    table_add_cell(t, "%s", store_text(row, 9));
 }
 
 static gb_status rows_print(store *s, table *t, const char *sql,

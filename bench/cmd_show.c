@@ -13,6 +13,7 @@
 #include "bench/stats.h"
 #include "bench/store.h"
 #include "bench/table.h"
+#include "kernels/checked.h"
 
 /* Columns come out as "name  value" lines, in this order; NULLs are left out. */
 static const char RUN_SQL[] =
@@ -50,6 +51,13 @@ static bool is_heading(const char *name)
     return false;
 }
 
+static void fact_print(const char *name, const char *text)
+{
+    printf("%-24s", name);
+    table_write_escaped(stdout, text, TABLE_TEXT);
+    printf("\n");
+}
+
 static gb_status facts_print(store *s, int64_t run_id, gb_error *err)
 {
     sqlite3_stmt *row = NULL;
@@ -66,9 +74,7 @@ static gb_status facts_print(store *s, int64_t run_id, gb_error *err)
         if (is_heading(name)) {
             printf("\n%s\n", name);
         } else if (text) {
-            printf("%-24s", name);
-            table_write_escaped(stdout, text, TABLE_TEXT);
-            printf("\n");
+            fact_print(name, text);
         }
     }
     sqlite3_reset(row);
@@ -86,7 +92,7 @@ static gb_status timed_read(store *s, int64_t run_id, double **out, size_t *n, g
                          "SELECT count(*) FROM step WHERE run_id = ? AND tag = 'timed'", "i",
                          run_id));
     *n = 0;
-    *out = malloc(((size_t)count + 1) * sizeof **out);
+    *out = malloc((size_t)gb_times(count + 1, sizeof **out));
     if (!*out) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %lld steps", (long long)count);
     }
@@ -103,6 +109,18 @@ static gb_status timed_read(store *s, int64_t run_id, double **out, size_t *n, g
     }
 }
 
+/* A damaged file may hold others. */
+static const char *tag_name(const char *tag)
+{
+    static const char *const tags[] = {"warmup", "timed", "profiled", "eval", "checkpoint"};
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        if (strcmp(tag, tags[i]) == 0) {
+            return tags[i];
+        }
+    }
+    return "?";
+}
+
 static gb_status tags_print(store *s, int64_t run_id, gb_error *err)
 {
     sqlite3_stmt *row = NULL;
@@ -116,7 +134,7 @@ static gb_status tags_print(store *s, int64_t run_id, gb_error *err)
         if (!found) {
             return GB_OK;
         }
-        printf("%-24s%lld steps, %s\n", (const char *)sqlite3_column_text(row, 0),
+        printf("%-24s%lld steps, %s\n", tag_name(store_text(row, 0)),
                (long long)sqlite3_column_int64(row, 1),
                number_duration_ms(sqlite3_column_double(row, 2)).text);
     }
@@ -196,7 +214,7 @@ static gb_status sensors_print(store *s, int64_t run_id, gb_error *err)
         for (int i = 1; i < sqlite3_column_count(row); i++) {
             const char *text = (const char *)sqlite3_column_text(row, i);
             if (text) {
-                printf("%-24s%s\n", sqlite3_column_name(row, i), text);
+                fact_print(sqlite3_column_name(row, i), text);
             }
         }
     }
@@ -361,8 +379,8 @@ static gb_status ops_print(store *s, int64_t run_id, gb_error *err)
     if (!found) {
         return GB_OK;
     }
-    snprintf(suite, sizeof suite, "%s", (const char *)sqlite3_column_text(row, 0));
-    snprintf(config, sizeof config, "%s", (const char *)sqlite3_column_text(row, 1));
+    snprintf(suite, sizeof suite, "%s", store_text(row, 0));
+    snprintf(config, sizeof config, "%s", store_text(row, 1));
     sqlite3_reset(row);
     gb_status status = report_data_read_configs(&data, store_path(s), suite, wanted, err);
     for (int i = 0; status == GB_OK && i < data->n_runs; i++) {

@@ -158,8 +158,9 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
     if (help_shown) {
         return GB_OK;
     }
-    snprintf(job.spec.train_data, sizeof job.spec.train_data, "%s", train ? train : "");
-    snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", val ? val : "");
+    GB_TRY(gb_key_set(&job.spec, gb_key_find(train_spec_data_keys(), "train"), train ? train : "",
+                      err));
+    GB_TRY(gb_key_set(&job.spec, gb_key_find(train_spec_data_keys(), "val"), val ? val : "", err));
     GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
     GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
     job.threads = (int)threads;

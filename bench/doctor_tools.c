@@ -7,18 +7,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "bench/gnuplot.h"
+
 static void check_gnuplot(doctor_report *report)
 {
     char line[128] = "";
-    FILE *pipe = popen("gnuplot --version 2>/dev/null", "r"); /* NOLINT: a fixed command */
-    if (pipe) {
-        if (!fgets(line, sizeof line, pipe)) {
-            line[0] = '\0';
-        }
-        pclose(pipe);
-    }
-    line[strcspn(line, "\n")] = '\0';
-    if (line[0]) {
+    if (gnuplot_version(line, sizeof line)) {
         doctor_add(report, DOCTOR_OK, "gnuplot", "%s", line);
         return;
     }

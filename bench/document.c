@@ -225,14 +225,18 @@ static int longest_fence(const char *text)
     return longest;
 }
 
-/* One character of verbatim text, controls but tab and newline made visible. */
-static void put_verbatim(FILE *out, char c, bool html)
+/* Lines and tabs stay; other controls are made visible. */
+static void put_verbatim(FILE *out, const char *text, bool html)
 {
-    char text[2] = {c, '\0'};
-    if (c == '\n' || c == '\t') {
-        fputc(c, out);
-    } else {
-        table_write_escaped(out, text, html ? TABLE_HTML : TABLE_TSV);
+    while (*text) {
+        size_t length = strcspn(text, "\n\t");
+        char *part = strndup(text, length);
+        table_write_escaped(out, part ? part : "", html ? TABLE_HTML : TABLE_TEXT);
+        free(part);
+        text += length;
+        if (*text) {
+            fputc(*text++, out);
+        }
     }
 }
 
@@ -247,10 +251,8 @@ void document_verbatim(document *doc, const char *text)
     fputs("ini\n", doc->markdown);
     fputs("<pre>", doc->html);
     size_t n = strlen(text);
-    for (size_t i = 0; i < n; i++) {
-        put_verbatim(doc->markdown, text[i], false);
-        put_verbatim(doc->html, text[i], true);
-    }
+    put_verbatim(doc->markdown, text, false);
+    put_verbatim(doc->html, text, true);
     fputs(n > 0 && text[n - 1] == '\n' ? "" : "\n", doc->markdown);
     for (int i = 0; i < fence; i++) {
         fputc('`', doc->markdown);

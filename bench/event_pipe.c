@@ -174,8 +174,13 @@ static bool description_valid(const gb_description *d)
 
 static bool start_valid(const train_start *e)
 {
-    return TEXT_ENDS(e->train_data_hash) && TEXT_ENDS(e->val_data_hash) &&
-           description_valid(&e->device);
+    for (int group = 0; group < GB_MEM_GROUPS; group++) {
+        if (e->memory_plan_bytes[group] < 0) {
+            return false;
+        }
+    }
+    return e->n_params >= 0 && e->tokens_per_step >= 0 && TEXT_ENDS(e->train_data_hash) &&
+           TEXT_ENDS(e->val_data_hash) && description_valid(&e->device);
 }
 
 static bool step_valid(const train_step *e)

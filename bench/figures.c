@@ -1,6 +1,7 @@
 #include "bench/figures.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,13 @@ static gb_status directory_make(const char *dir, const char *name, gb_error *err
     }
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
         return gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", path, strerror(errno));
+    }
+    struct stat info;
+    if (lstat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return gb_fail(err, GB_ERR_IO,
+                       "%s: is a link or a file, and a folder of the report's own is wanted; remove"
+                       " it",
+                       path);
     }
     return GB_OK;
 }

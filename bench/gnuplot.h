@@ -2,6 +2,9 @@
 #ifndef GPTBENCH_BENCH_GNUPLOT_H
 #define GPTBENCH_BENCH_GNUPLOT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "kernels/status.h"
 
 /* Runs `gnuplot -d SCRIPT` with `directory` as working directory, stdin empty and stdout dropped;
@@ -11,5 +14,8 @@
 gb_status gnuplot_run(const char *directory, const char *script, gb_error *err);
 
 #define GNUPLOT_TIMEOUT_S 120
+
+/* "gnuplot 5.4 patchlevel 4"; false where it is not installed. */
+bool gnuplot_version(char *out, size_t size);
 
 #endif

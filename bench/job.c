@@ -3,12 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/trainer.h"
+
 worker_job worker_job_default(worker_mode mode)
 {
-    return (worker_job){.mode = mode,
-                        .device_index = -1,
-                        .config = gpt_config_default(),
-                        .spec = train_spec_default()};
+    worker_job job = {.mode = mode,
+                      .device_index = -1,
+                      .config = gpt_config_default(),
+                      .spec = train_spec_default()};
+    train_spec_resolve(&job.spec);
+    return job;
 }
 
 static const char *const mode_names[] = {
@@ -57,14 +61,17 @@ json_t *keys_to_json(const void *object, const gb_key *keys)
 static gb_status key_from_json(void *object, const gb_key *key, const json_t *value, gb_error *err)
 {
     char *field = (char *)object + key->offset;
+    char text[40];
     if (key->type == GB_KEY_INT && json_is_integer(value)) {
-        *(int64_t *)(void *)field = json_integer_value(value);
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+        return gb_key_set(object, key, text, err);
     } else if (key->type == GB_KEY_REAL && json_is_number(value)) {
-        *(double *)(void *)field = json_number_value(value);
+        snprintf(text, sizeof text, "%.17g", json_number_value(value));
+        return gb_key_set(object, key, text, err);
     } else if (key->type == GB_KEY_BOOL && json_is_boolean(value)) {
         *(bool *)(void *)field = json_is_true(value);
     } else if (key->type == GB_KEY_TEXT && json_is_string(value)) {
-        snprintf(field, 256, "%s", json_string_value(value));
+        return gb_key_set(object, key, json_string_value(value), err);
     } else if (key->type == GB_KEY_ENUM && json_is_string(value)) {
         return gb_key_set(object, key, json_string_value(value), err);
     } else {
@@ -100,6 +107,32 @@ char *worker_job_to_json(const worker_job *job)
     return text;
 }
 
+/* A job comes from our own runner, and is checked all the same: what it says is divided by. */
+static gb_status job_check(const worker_job *job, gb_error *err)
+{
+    const struct {
+        const char *name;
+        int64_t value, low, high;
+    } numbers[] = {{"threads", job->threads, 0, 1 << 16},
+                   {"device_index", job->device_index, -1, 1 << 16},
+                   {"replicate", job->replicate, 0, 1 << 20},
+                   {"profile_steps", job->profile_steps, 0, 1 << 20}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (numbers[i].value < numbers[i].low || numbers[i].value > numbers[i].high) {
+            return gb_fail(err, GB_ERR_USAGE, "%s = %lld: must be between %lld and %lld",
+                           numbers[i].name, (long long)numbers[i].value, (long long)numbers[i].low,
+                           (long long)numbers[i].high);
+        }
+    }
+    GB_TRY(gpt_config_validate(&job->config, err));
+    if (job->mode == WORKER_PROBE) {
+        return GB_OK;
+    }
+    GB_TRY(train_spec_validate(&job->spec, err));
+    gpt_options options = trainer_model_options(&job->spec);
+    return gpt_validate_memory(&job->config, &options, err);
+}
+
 static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
 {
     const char *mode = NULL, *label = NULL, *backend = NULL, *dir = NULL, *identity = NULL;
@@ -132,7 +165,8 @@ static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
     snprintf(job->identity, sizeof job->identity, "%s", identity);
     GB_TRY(keys_from_json(&job->config, gpt_config_keys(), config, err));
     GB_TRY(keys_from_json(&job->spec, train_spec_keys(), train, err));
-    return keys_from_json(&job->spec, train_spec_data_keys(), data, err);
+    GB_TRY(keys_from_json(&job->spec, train_spec_data_keys(), data, err));
+    return job_check(job, err);
 }
 
 gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err)
@@ -144,5 +178,9 @@ gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err)
     }
     gb_status status = job_unpack(job, json, err);
     json_decref(json);
-    return status;
+    if (status == GB_ERR_USAGE && err) { /* as of a suite; but nobody typed this */
+        gb_error_prefix(err, "job");
+        err->status = GB_ERR_FORMAT;
+    }
+    return status == GB_ERR_USAGE ? GB_ERR_FORMAT : status;
 }

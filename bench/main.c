@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/commands.h"
+#include "bench/table.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_env.h"
 #include "model/config.h"
@@ -163,7 +164,9 @@ int main(int argc, char **argv)
     }
     if (status != GB_OK && err.message[0]) {
         const char *prefix = message_has_place(err.message) ? "" : "gptbench: ";
-        fprintf(stderr, "%s%s\n", prefix, err.message);
+        fputs(prefix, stderr);
+        table_write_escaped(stderr, err.message, TABLE_TEXT); /* names of others may be in it */
+        fputc('\n', stderr);
     } else if (status != GB_OK) {
         fprintf(stderr, "gptbench: %s\n", gb_status_name(status));
     }

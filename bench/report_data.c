@@ -15,7 +15,7 @@
 
 /* ---- strings and arrays ---- */
 
-static const char *text_keep(report_data *data, char *text)
+static char *text_keep(report_data *data, char *text)
 {
     if ((data->n_texts & (data->n_texts - 1)) == 0) { /* full at every power of two */
         int capacity = data->n_texts ? 2 * data->n_texts : 1;
@@ -30,7 +30,7 @@ static const char *text_keep(report_data *data, char *text)
     return text;
 }
 
-const char *report_data_text(report_data *data, const char *format, ...)
+char *report_data_text(report_data *data, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -55,11 +55,14 @@ static gb_status suite_choose(report_reader *r, const char *wanted)
         if (!row) {
             break;
         }
+        const char *whole = report_read_verbatim(r);
+        r->column--;
         const char *name = report_read_text(r);
         if (n < 64) {
             names[n++] = name;
         }
-        if (found || (wanted && strcmp(name, wanted) != 0)) {
+        bool is_other = wanted && strcmp(name, wanted) != 0 && strcmp(whole, wanted) != 0;
+        if (found || is_other) {
             found = found && wanted; /* a second one: the choice is not ours */
             continue;
         }
@@ -67,7 +70,7 @@ static gb_status suite_choose(report_reader *r, const char *wanted)
         report_data *data = r->data;
         data->suite_name = name;
         data->suite_path = report_read_text(r);
-        data->suite_text = report_read_text(r);
+        data->suite_text = report_read_verbatim(r);
         data->baseline_name = report_read_text(r);
         data->replicates = report_read_int(r);
         data->suite_id = report_read_int(r);
@@ -129,9 +132,9 @@ static gb_status configs_read(report_reader *r)
         r, "SELECT config_id, c.name, is_baseline, attention_type, n_layer, n_head,"
            " n_embd, n_params, flops_per_token, vocab_size, head_dim, n_kv_head,"
            " mlp_hidden, window_size, n_latent, use_swiglu_mlp, post_norm, qk_norm"
-           " FROM config c JOIN suite s USING (suite_id)"
-           " WHERE s.name = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
-    sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
+           " FROM config c"
+           " WHERE c.suite_id = ?1 AND c.in_plan = 1 ORDER BY position, config_id"));
+    sqlite3_bind_int64(r->stmt, 1, data->suite_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));
         if (!row) {
@@ -240,12 +243,12 @@ static gb_status runs_read(report_reader *r)
         "steps_done,"
         " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s,"
         " p.copy_bytes_per_s"
-        " FROM run r JOIN config c USING (config_id) JOIN suite s USING (suite_id)"
+        " FROM run r JOIN config c USING (config_id)"
         " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"
         " AND p.precision = r.precision AND p.threads = r.threads"
-        " WHERE s.name = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
+        " WHERE c.suite_id = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
         " ORDER BY position, config_id, replicate, r.run_id"));
-    sqlite3_bind_text(r->stmt, 1, data->suite_name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(r->stmt, 1, data->suite_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));
         if (!row) {

@@ -214,7 +214,7 @@ gb_status report_data_make_entries(report_data *data, gb_error *err);
 /* Fills front_probability (report_budget.c). */
 gb_status report_data_make_front(report_data *data, gb_error *err);
 /* A printf-made string that lives as long as `data`; NULL without memory. */
-const char *report_data_text(report_data *data, const char *format, ...)
+char *report_data_text(report_data *data, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif

@@ -7,6 +7,7 @@
 #include "bench/numbers.h"
 #include "bench/report.h"
 #include "bench/report_verdicts.h"
+#include "kernels/checked.h"
 
 /* ---- provenance: what all finished runs have ---- */
 
@@ -207,7 +208,7 @@ static void write_provenance(document *doc, const report_data *data)
 
 static int64_t number_tokens(const report_run *run)
 {
-    return run->steps_done * run->tokens_per_step;
+    return gb_times(run->steps_done, run->tokens_per_step);
 }
 static int64_t number_val_tokens(const report_run *run)
 {

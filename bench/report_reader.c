@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench/plain_text.h"
+
 bool report_array_grow(void **array, int64_t n, size_t element_bytes)
 {
     if ((n & (n - 1)) != 0) {
@@ -57,13 +59,25 @@ double report_read_double(report_reader *r)
                : sqlite3_column_double(r->stmt, column);
 }
 
-const char *report_read_text(report_reader *r)
+static char *text_copy(report_reader *r)
 {
     const unsigned char *text = sqlite3_column_text(r->stmt, r->column++);
-    const char *copy = report_data_text(r->data, "%s", text ? (const char *)text : "");
-    if (!copy) {
-        r->out_of_memory = true;
-        return "";
-    }
+    char *copy = report_data_text(r->data, "%s", text ? (const char *)text : "");
+    r->out_of_memory |= copy == NULL;
     return copy;
+}
+
+const char *report_read_text(report_reader *r)
+{
+    char *copy = text_copy(r);
+    if (copy) {
+        plain_text_make(copy);
+    }
+    return copy ? copy : "";
+}
+
+const char *report_read_verbatim(report_reader *r)
+{
+    const char *copy = text_copy(r);
+    return copy ? copy : "";
 }

@@ -23,8 +23,12 @@ gb_status report_reader_open(report_reader *r, const char *sql);
 gb_status report_reader_next(report_reader *r, bool *row);
 
 int64_t report_read_int(report_reader *r);
-double report_read_double(report_reader *r);    /* NULL: NAN */
-const char *report_read_text(report_reader *r); /* NULL: ""; lives as long as r->data */
+double report_read_double(report_reader *r); /* NULL: NAN */
+/* NULL: ""; lives as long as r->data. One plain line, whatever the database holds
+ * (bench/plain_text.h): names and messages end up on terminals. */
+const char *report_read_text(report_reader *r);
+/* The same with all its characters. */
+const char *report_read_verbatim(report_reader *r);
 
 /* Makes room for one more element of *array, which has n; false without memory. */
 bool report_array_grow(void **array, int64_t n, size_t element_bytes);

@@ -6,6 +6,7 @@
 
 #include "bench/disturbance.h"
 #include "bench/numbers.h"
+#include "bench/plain_text.h"
 
 /* ---- reading ---- */
 
@@ -149,7 +150,11 @@ static gb_status energy_read(report_data *data, report_run *run, sqlite3 *db, gb
             s->energy_per_token_j = column(stmt, 0) / (double)(run->n_timed * run->tokens_per_step);
         }
         s->started_at = report_data_text(data, "%s", started ? started : "");
-        s->missing = report_data_text(data, "%s", missing ? missing : "");
+        char *what = report_data_text(data, "%s", missing ? missing : "");
+        if (what) {
+            plain_text_make(what);
+        }
+        s->missing = what;
     }
     sqlite3_finalize(stmt);
     return s->started_at && s->missing ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a text");

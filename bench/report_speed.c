@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "bench/block_count.h"
+#include "kernels/checked.h"
 
 /* Random halves of the blocks by which the false alarms of the control are counted. */
 #define CONTROL_SUBSETS 200
+
+/* What is believed of a file: room is made for every arm in every block. */
+#define SESSION_MAX_BURSTS (1 << 24)
 
 /* ---- reading ---- */
 
@@ -45,11 +49,13 @@ static gb_status sessions_read(report_reader *r, speed_report *speeds, int64_t s
 {
     bool row;
     GB_TRY(report_reader_open(
-        r, "SELECT timing_id, seed, blocks_done, min_blocks, max_blocks, process_blocks,"
+        r, "SELECT timing_id, seed, min(blocks_done, (SELECT count(*) FROM burst b WHERE"
+           " b.timing_id = t.timing_id)), min_blocks, max_blocks, process_blocks,"
            " lead_steps, timed_steps, stop_precision, precision_reached, started_at, ended_at,"
            " program_version, program_commit, compiler, sensors_missing, machine_id," SAMPLES_SQL
            " FROM timing t"
-           " WHERE suite_id = ? AND status = 'ok' AND blocks_done > 0 ORDER BY timing_id DESC"));
+           " WHERE suite_id = ? AND status = 'ok' AND blocks_done > 0 AND EXISTS"
+           " (SELECT 1 FROM burst b WHERE b.timing_id = t.timing_id) ORDER BY timing_id DESC"));
     sqlite3_bind_int64(r->stmt, 1, suite_id);
     for (;;) {
         GB_TRY(report_reader_next(r, &row));
@@ -117,6 +123,13 @@ static gb_status arms_read(report_reader *r, speed_session *s)
         if (!REPORT_GROW(s->arms, s->n_arms)) {
             r->out_of_memory = true;
             continue;
+        }
+        if (gb_times(s->n_arms + 1, s->blocks) > SESSION_MAX_BURSTS) {
+            return gb_fail(r->err, GB_ERR_FORMAT,
+                           "%s: session %lld claims %lld blocks of more than %d arms; no session is"
+                           " that long",
+                           r->data->db_path, (long long)s->timing_id, (long long)s->blocks,
+                           s->n_arms);
         }
         speed_arm *arm = &s->arms[s->n_arms];
         *arm = (speed_arm){.config = config_index(r->data, report_read_int(r))};

@@ -75,8 +75,7 @@ static const speed_arm *arm_of_row(const report_data *data, sqlite3_stmt *row)
     int config = config_index(data, sqlite3_column_int64(row, 11));
     for (int i = 0; !arm && config >= 0 && i < data->speeds->n_sessions; i++) {
         arm = speed_report_find_on(data->speeds, config, data->speeds->sessions[i].machine,
-                                   (const char *)sqlite3_column_text(row, 9),
-                                   (const char *)sqlite3_column_text(row, 10), &session);
+                                   store_text(row, 9), store_text(row, 10), &session);
     }
     return arm;
 }
@@ -138,9 +137,8 @@ static void row_add(table *t, sqlite3_stmt *row, const report_data *data, const 
         mfu *= run_ms / avg_ms;
     }
     table_begin_row(t);
-    table_add_cell(t, "%s", (const char *)sqlite3_column_text(row, 0));
-    table_add_cell(t, "%s %s", (const char *)sqlite3_column_text(row, 9),
-                   (const char *)sqlite3_column_text(row, 10));
+    table_add_cell(t, "%s", store_text(row, 0));
+    table_add_cell(t, "%s %s", store_text(row, 9), store_text(row, 10));
     table_add_cell(t, "%s", number_short(sqlite3_column_double(row, 1)).text);
     table_add_cell(t, "%s", number_short(flops).text);
     ratio_add(t, flops, column_real(row, 7), is_baseline);
@@ -166,8 +164,7 @@ static gb_status row_print(store *s, table *t, sqlite3_stmt *row, const report_d
     sqlite3_stmt *ends = NULL;
     bool found;
     GB_TRY(store_query(s, &ends, err, ENDS_SQL, "itt", (int64_t)sqlite3_column_int64(row, 11),
-                       (const char *)sqlite3_column_text(row, 9),
-                       (const char *)sqlite3_column_text(row, 10)));
+                       store_text(row, 9), store_text(row, 10)));
     GB_TRY(store_step(s, ends, &found, err));
     const char *text = found ? (const char *)sqlite3_column_text(ends, 0) : NULL;
     row_add(t, row, data, text ? text : "");

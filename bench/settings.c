@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/trainer.h"
+
 enum { MAX_KEYS = 64 };
 
 static gb_status unknown_key(const char *name, gb_error *err)
@@ -62,7 +64,9 @@ gb_status settings_read(gpt_config *config, train_spec *spec, const char *preset
     GB_TRY(refuse_idle_keys(config, settings, err));
     train_spec_resolve(spec);
     GB_TRY(gpt_config_validate(config, err));
-    return train_spec_validate(spec, err);
+    GB_TRY(train_spec_validate(spec, err));
+    gpt_options options = trainer_model_options(spec);
+    return gpt_validate_memory(config, &options, err);
 }
 
 /* The first backend of this program that counts devices, or NULL. */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/db_guard.h"
 #include "bench/migrations.h"
 #include "bench/store_internal.h"
 #include "schema_sql.h"
@@ -201,6 +202,12 @@ gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, 
     return GB_OK;
 }
 
+const char *store_text(sqlite3_stmt *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    return text ? text : "";
+}
+
 /* ---- transactions ---- */
 
 gb_status store_commit(store *s, gb_error *err)
@@ -267,6 +274,7 @@ static gb_status connection_open(store *s, int flags, gb_error *err)
         return status;
     }
     sqlite3_extended_result_codes(s->db, 1);
+    db_guard_connection(s->db);
     sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
     return GB_OK;
 }
@@ -303,11 +311,11 @@ static gb_status integrity_check(store *s, gb_error *err)
     if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &stmt, NULL) != SQLITE_OK ||
         sqlite3_step(stmt) != SQLITE_ROW) {
         status = store_sqlite_fail(s, err, "cannot be checked");
-    } else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0) {
+    } else if (strcmp(store_text(stmt, 0), "ok") != 0) {
         status = gb_fail(err, GB_ERR_FORMAT,
                          "%s: the database is corrupt (%s); restore it from a copy, or give --db"
                          " another file",
-                         s->path, (const char *)sqlite3_column_text(stmt, 0));
+                         s->path, store_text(stmt, 0));
     }
     sqlite3_finalize(stmt);
     return status;
@@ -341,6 +349,10 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
                          "%s: written by a newer gptbench (schema version %d, this program knows"
                          " %d); use that version, or give --db another file",
                          s->path, *version, STORE_SCHEMA_VERSION);
+    }
+    if (status == GB_OK && whole) {
+        bool current = *version == STORE_SCHEMA_VERSION;
+        status = db_guard_schema(s->db, s->path, schema_sql, current, err);
     }
     connection_close(s);
     return status;
@@ -414,6 +426,7 @@ static gb_status open_for_writing(store *s, gb_error *err)
     if (strcmp(s->path, ":memory:") == 0) {
         return open_in_memory(s, err);
     }
+    GB_TRY(db_guard_files(s->path, err));
     GB_TRY(lock_take(s, err));
     struct stat st;
     if (fstat(s->lock_fd, &st) != 0) {
@@ -434,8 +447,11 @@ static gb_status open_for_writing(store *s, gb_error *err)
         return schema_create(s, err);
     }
     gb_status status = migrations_apply(s->db, migrations_list(), schema_sql, err);
-    return status == GB_OK ? store_summary_keep_missing(s, err)
-                           : gb_error_prefix(err, "%s", s->path);
+    if (status == GB_OK) {
+        GB_TRY(db_guard_schema(s->db, s->path, schema_sql, true, err));
+        status = store_summary_keep_missing(s, err);
+    }
+    return status == GB_OK ? GB_OK : gb_error_prefix(err, "%s", s->path);
 }
 
 static gb_status open_for_reading(store *s, gb_error *err)
@@ -447,13 +463,15 @@ static gb_status open_for_reading(store *s, gb_error *err)
                        s->path, strerror(errno));
     }
     int version = 0;
+    GB_TRY(db_guard_files(s->path, err));
     GB_TRY(file_verify(s, false, &version, err));
     if (version < STORE_SCHEMA_VERSION) {
         store *writer = NULL;
         GB_TRY(store_open(&writer, s->path, STORE_WRITE, err));
         store_close(writer);
     }
-    return connection_open(s, SQLITE_OPEN_READONLY, err);
+    GB_TRY(connection_open(s, SQLITE_OPEN_READONLY, err));
+    return db_guard_schema(s->db, s->path, schema_sql, true, err);
 }
 
 gb_status store_open(store **out, const char *path, store_mode mode, gb_error *err)

@@ -53,6 +53,10 @@ gb_status store_step(store *s, sqlite3_stmt *stmt, bool *row, gb_error *err);
 gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, const char *sql,
                         const char *types, ...);
 
+/* A column of the row in hand as text, "" where it is NULL, as it can be in a damaged file whatever
+ * the schema says. Lives until the next step. */
+const char *store_text(sqlite3_stmt *row, int column);
+
 gb_status store_commit(store *s, gb_error *err);
 /* Commits when it is due; `flush` makes it due. */
 gb_status store_commit_due(store *s, bool flush, gb_error *err);

@@ -138,7 +138,7 @@ static gb_status run_latest(store *s, const store_run *run, store_planned *out, 
     GB_TRY(store_step(s, stmt, &row, err));
     if (row) {
         out->run_id = sqlite3_column_int64(stmt, 0);
-        snprintf(out->status, sizeof out->status, "%s", (const char *)sqlite3_column_text(stmt, 1));
+        snprintf(out->status, sizeof out->status, "%s", store_text(stmt, 1));
         out->attempt = sqlite3_column_int64(stmt, 2);
         sqlite3_reset(stmt);
     }

@@ -3,6 +3,7 @@
 
 #include "bench/disturbance.h"
 #include "bench/store_internal.h"
+#include "kernels/checked.h"
 
 gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
 {
@@ -18,7 +19,7 @@ static gb_status start_write(store *s, int64_t run_id, const train_start *e, gb_
 {
     int64_t planned = 0;
     for (int g = 0; g < GB_MEM_GROUPS; g++) {
-        planned += e->memory_plan_bytes[g];
+        planned = gb_plus(planned, e->memory_plan_bytes[g]);
     }
     return store_exec(s, err,
                       "UPDATE run SET isa = ?, precision_note = ?, libraries = ?,"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/suite_internal.h"
+#include "model/trainer.h"
 
 /* ---- cells ---- */
 
@@ -99,6 +100,10 @@ gb_status suite_cell_validate(suite_reader *reader, int index, const suite_setti
     if (status == GB_OK) {
         train_spec_resolve(&cell->spec);
         status = train_spec_validate(&cell->spec, err);
+    }
+    if (status == GB_OK) {
+        gpt_options options = trainer_model_options(&cell->spec);
+        status = gpt_validate_memory(&cell->config, &options, err);
     }
     if (status == GB_OK) {
         status = window_validate(cell, err);

@@ -1,9 +1,13 @@
 #include "bench/table.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/plain_text.h"
+#include "kernels/checked.h"
 
 typedef struct table_column {
     char *heading;
@@ -65,15 +69,17 @@ void table_begin_row(table *t)
         return;
     }
     if (t->n_rows == t->capacity_rows) {
-        int capacity = t->capacity_rows ? 2 * t->capacity_rows : 16;
-        size_t count = (size_t)capacity * (size_t)t->n_columns;
-        char **cells = realloc(t->cells, count * sizeof *cells);
+        int64_t capacity = t->capacity_rows ? 2 * (int64_t)t->capacity_rows : 16;
+        int64_t count = gb_times(capacity, t->n_columns);
+        /* Cells are counted in int, the heading's row too. */
+        bool fits = count <= INT_MAX - t->n_columns;
+        char **cells = fits ? realloc(t->cells, (size_t)count * sizeof *cells) : NULL;
         if (!cells) {
             t->out_of_memory = true;
             return;
         }
         t->cells = cells;
-        t->capacity_rows = capacity;
+        t->capacity_rows = (int)capacity;
     }
     for (int i = 0; i < t->n_columns; i++) {
         t->cells[t->n_rows * t->n_columns + i] = NULL;
@@ -106,11 +112,6 @@ int table_row_count(const table *t)
 
 /* ---- escaping ---- */
 
-static bool is_control(unsigned char c)
-{
-    return c < 0x20 || c == 0x7f;
-}
-
 static bool is_word(unsigned char c)
 {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
@@ -120,7 +121,8 @@ static void put_markdown(FILE *out, unsigned char c, unsigned char before, unsig
 {
     /* An underscore inside a word is only an underscore, and names are full of them. */
     bool inside = c == '_' && is_word(before) && is_word(after);
-    if (c && !inside && strchr("\\`*_{}[]<>|#~$&!", c)) {
+    bool address = c == ':' && after == '/'; /* GitHub makes links of http://... */
+    if (c && !inside && (address || strchr("\\`*_{}[]<>|#~$&!", c))) {
         fputc('\\', out);
     }
     fputc(c, out);
@@ -151,22 +153,21 @@ static void put_html(FILE *out, unsigned char c)
 
 void table_write_escaped(FILE *out, const char *text, table_format format)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        unsigned char c = *p, before = p == (const unsigned char *)text ? ' ' : p[-1];
-        /* U+0080..U+009F are controls too: a terminal obeys them. */
-        if (c == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
-            c = '?';
-            p++;
-        } else if (is_control(c)) {
-            c = c == '\t' || c == '\n' ? ' ' : '?';
-        }
-        if (format == TABLE_MARKDOWN) {
-            put_markdown(out, c, before, p[1]);
+    const char *end = text + strlen(text);
+    for (const char *p = text; p < end;) {
+        char instead;
+        size_t length = plain_text_step(p, (size_t)(end - p), &instead);
+        unsigned char c = instead ? (unsigned char)instead : (unsigned char)*p;
+        if (length > 1 && !instead) {
+            fwrite(p, 1, length, out);
+        } else if (format == TABLE_MARKDOWN) {
+            put_markdown(out, c, p == text ? ' ' : (unsigned char)p[-1], (unsigned char)p[length]);
         } else if (format == TABLE_HTML) {
             put_html(out, c);
         } else {
             fputc(c, out);
         }
+        p += length;
     }
 }
 
@@ -310,10 +311,23 @@ static void write_html(const table *t, FILE *out, char **grid)
     fputs("</tbody>\n</table>\n", out);
 }
 
+/* A spreadsheet computes what begins like this; only numbers may. */
+static bool is_formula(const char *text)
+{
+    char *end;
+    if (!*text || !strchr("=+-@", *text) || !text[1]) {
+        return false;
+    }
+    strtod(text, &end);
+    end += strspn(end, " %");
+    return end == text || *end;
+}
+
 static void write_tsv(const table *t, FILE *out, char **grid)
 {
     for (int i = 0; i < (t->n_rows + 1) * t->n_columns; i++) {
-        fprintf(out, "%s%c", grid[i], (i + 1) % t->n_columns ? '\t' : '\n');
+        fprintf(out, "%s%s%c", is_formula(grid[i]) ? "'" : "", grid[i],
+                (i + 1) % t->n_columns ? '\t' : '\n');
     }
 }
 

@@ -11,8 +11,9 @@
  *
  * Lack of memory is remembered by the table and reported by table_write, so the calls between
  * need no checks. All functions accept NULL for the table. Cells are UTF-8; each code point counts
- * as one column of the terminal. Whatever a cell holds stays inert: control characters become '?',
- * and each format escapes what it would take as markup. */
+ * as one column of the terminal. Whatever a cell holds stays inert: control characters and what is
+ * not UTF-8 become '?' (bench/plain_text.h), and each format escapes what it would take as markup.
+ */
 #ifndef GPTBENCH_BENCH_TABLE_H
 #define GPTBENCH_BENCH_TABLE_H
 
@@ -28,7 +29,8 @@ typedef enum table_format {
     TABLE_TEXT,     /* aligned, two spaces between columns, a rule under the heading */
     TABLE_MARKDOWN, /* a GitHub table, aligned in its source too */
     TABLE_HTML,     /* <table>...</table>; class "number" on right-aligned cells */
-    TABLE_TSV       /* heading line, then rows; tabs and newlines in cells become spaces */
+    TABLE_TSV       /* heading line, then rows; tabs and newlines in cells become spaces, and text
+                       that a spreadsheet would take for a formula begins with ' */
 } table_format;
 
 /* Owned by the caller; table_free. NULL when there is no memory (the other calls accept it). */

@@ -20,6 +20,10 @@ typedef struct gpt_options {
 void gpt_plan_memory(const gpt_config *config, const gpt_options *options, int act_bytes,
                      int wide_bytes, int64_t bytes[GB_MEM_GROUPS]);
 
+/* GB_ERR_USAGE when the plan is beyond int64_t, which the ranges of the keys alone allow. What fits
+ * there may still be more than any machine has. */
+gb_status gpt_validate_memory(const gpt_config *config, const gpt_options *options, gb_error *err);
+
 /* `config` must be valid; `dev` was opened with gpt_config_shape and stays the caller's, outliving
  * the model. Weights are zero until initialised or loaded. GB_ERR_OOM names the group. */
 gb_status gpt_create(gpt **out, const gpt_config *config, const gpt_options *options,

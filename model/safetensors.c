@@ -1,6 +1,7 @@
 #include "model/safetensors.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -199,7 +200,9 @@ static gb_status read_header(reader *r, json_t **header, gb_error *err)
 gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *err)
 {
     *out = (safetensors_file){0};
-    reader r = {.path = path, .file = fopen(path, "rbe")};
+    /* O_NONBLOCK: a FIFO is refused below, not waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    reader r = {.path = path, .file = fd >= 0 ? fdopen(fd, "rb") : NULL};
     if (!r.file) {
         return gb_fail(err, GB_ERR_USAGE, "%s: %s", path, strerror(errno));
     }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "kernels/checked.h"
 #include "kernels/nvtx.h"
 #include "model/flops.h"
 #include "model/trainer_internal.h"
@@ -25,7 +26,7 @@ train_job train_job_default(void)
                        .profile_steps = 3};
 }
 
-static gpt_options model_options(const train_spec *spec)
+gpt_options trainer_model_options(const train_spec *spec)
 {
     return (gpt_options){.batch_size = spec->batch_size,
                          .sequence_length = spec->sequence_length,
@@ -46,7 +47,7 @@ static gb_options device_options(const train_job *job)
 void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS])
 {
     gb_options device = device_options(job);
-    gpt_options options = model_options(&job->spec);
+    gpt_options options = trainer_model_options(&job->spec);
     int act_bytes = device.precision == GB_BF16 ? 2 : device.precision == GB_FP64 ? 8 : 4;
     int wide_bytes = device.precision == GB_FP64 ? 8 : 4;
     gpt_plan_memory(&job->config, &options, act_bytes, wide_bytes, bytes);
@@ -58,7 +59,7 @@ int64_t trainer_plan_memory_total(const train_job *job)
     int64_t groups[GB_MEM_GROUPS] = {0}, total = 0;
     trainer_plan_memory(job, groups);
     for (int g = 0; g < GB_MEM_GROUPS; g++) {
-        total += groups[g];
+        total = gb_plus(total, groups[g]);
     }
     return total;
 }
@@ -99,7 +100,7 @@ static gb_status open_data(trainer *t, gb_error *err)
 static gb_status open_model(trainer *t, gb_error *err)
 {
     gb_options device = device_options(t->job);
-    gpt_options options = model_options(t->spec);
+    gpt_options options = trainer_model_options(t->spec);
     const char *why_not = t->be->unavailable(device.precision);
     if (why_not) {
         return gb_fail(err, GB_ERR_ENV, "backend %s cannot run %s here: %s", t->be->name,

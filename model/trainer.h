@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-#include "model/config.h"
+#include "model/gpt.h"
 #include "model/observer.h"
 #include "model/train_spec.h"
 
@@ -62,6 +62,8 @@ typedef bool (*train_next_burst)(void *user, train_burst *out);
 gb_status trainer_run_bursts(const train_job *job, train_next_burst next, void *user,
                              const train_observer *observer, gb_error *err);
 
+/* How the model of such a run is made. */
+gpt_options trainer_model_options(const train_spec *spec);
 /* Memory that the job will need, per group, from the same table that allocates it. */
 void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS]);
 /* All groups together. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the packages gptbench needs are there: scripts/deps.sh [build] [test] [lint]
+# Makes sure that the packages gptbench needs are there: scripts/deps.sh [build] [test] [lint] [valgrind] [tsan]
 # (default: build). Installs what is missing through apt when this user may do that without a
 # password, else prints the line to run and exits 3. Does nothing, quickly, when all is there.
 set -euo pipefail
@@ -8,18 +8,22 @@ declare -A packages=(
     [build]="libinih-dev libsqlite3-dev libopenblas-openmp-dev libdnnl-dev libjansson-dev libpcre2-dev libxxhash-dev"
     [test]="libcmocka-dev sqlite3 jq"
     [lint]="clang-tidy cppcheck"
+    [valgrind]="valgrind"
+    [tsan]="clang libomp-dev"
 )
 # Commands that several packages can bring: command=package.
 declare -A commands=(
     [build]="${CC:-gcc}=gcc make=make gnuplot=gnuplot-nox"
     [test]="clang-format=clang-format g++=g++"
     [lint]="clang-format=clang-format"
+    [valgrind]="valgrind=valgrind"
+    [tsan]="clang=clang"
 )
 
 missing=()
 for set_name in "${@:-build}"; do
     if [ -z "${packages[$set_name]+known}" ]; then
-        echo "deps.sh: unknown set '$set_name'; there are build, test and lint" >&2
+        echo "deps.sh: unknown set '$set_name'; there are build, test, lint, valgrind and tsan" >&2
         exit 2
     fi
     for pair in ${commands[$set_name]}; do

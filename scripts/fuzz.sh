@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzzer for some seconds: scripts/fuzz.sh BUILD_DIR SECONDS
-# Seeds come from tests/fixtures/NAMEs/ where there are any (and from suites/ for the suite reader),
+# Seeds come from tests/fuzz/corpus/NAME and tests/fixtures/NAMEs/ where there are any (and from
+# suites/ for the suite reader),
 # words from tests/fuzz/NAME.dict; what a fuzzer finds interesting is kept in BUILD_DIR/corpus/NAME,
 # what breaks the program in BUILD_DIR/crash-NAME-*. Fails when something broke.
 set -uo pipefail
@@ -18,6 +19,7 @@ for source in tests/fuzz/fuzz_*.c; do
     mkdir -p "$corpus"
     seeds=()
     [ -d "tests/fixtures/${name}s" ] && seeds+=("tests/fixtures/${name}s")
+    [ -d "tests/fuzz/corpus/$name" ] && seeds+=("tests/fuzz/corpus/$name")
     [ "$name" = suite ] && seeds+=(suites)
     [ -f "tests/fuzz/$name.dict" ] && seeds+=(-dict="tests/fuzz/$name.dict")
     echo "fuzz_$name: $seconds s"

@@ -573,6 +573,7 @@ static void test_job_round_trip(void **state)
     snprintf(job.label, sizeof job.label, "a \"quoted\" cell");
     snprintf(job.backend, sizeof job.backend, "cpu");
     snprintf(job.spec.train_data, sizeof job.spec.train_data, "synth:vocab=256,seed=1");
+    snprintf(job.spec.val_data, sizeof job.spec.val_data, "synth:vocab=256,seed=2");
     job.config.mlp_expansion_factor = 8.0 / 3;
     job.config.attention_type = GPT_ATTENTION_GQA;
     job.spec.learning_rate = 0.1 + 0.2; /* not a short decimal */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "kernels/checked.h"
 #include "kernels/cpu/cpu_device.h"
 
 enum { LINE = 64, HUGE_PAGE = 2 << 20 };
@@ -15,20 +16,15 @@ struct cpu_block {
     int64_t bytes;
 };
 
-static int64_t round_up(int64_t n, int64_t multiple)
-{
-    return (n + multiple - 1) / multiple * multiple;
-}
-
 int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
 {
-    const int64_t Tp = round_up(T, 32), Dp = round_up(D, 16), rows = CPU_ATTENTION_ROWS;
+    const int64_t Tp = gb_round_up(T, 32), Dp = gb_round_up(D, 16), rows = CPU_ATTENTION_ROWS;
     return 5 * Tp * Dp + 4 * rows * Tp + 3 * rows * Dp;
 }
 
 int64_t cpu_packed_elements(int64_t K, int64_t N)
 {
-    return round_up(K, CPU_PACK_K) * round_up(N, CPU_PACK_N);
+    return gb_round_up(K, CPU_PACK_K) * gb_round_up(N, CPU_PACK_N);
 }
 
 static int64_t max64(int64_t a, int64_t b)
@@ -84,7 +80,7 @@ int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
     }
     int64_t total = 0;
     for (int i = 0; i < CPU_SLOT_COUNT; i++) {
-        bytes[i] = round_up(bytes[i], LINE);
+        bytes[i] = gb_round_up(bytes[i], LINE);
         total += bytes[i];
     }
     return total;
@@ -126,14 +122,14 @@ static int64_t available_bytes(void)
  * touched by all threads, which also moves page faults out of the first step. */
 static void *memory_get(int64_t bytes, int threads)
 {
-    bytes = round_up(bytes > 0 ? bytes : 1, LINE);
+    bytes = gb_round_up(bytes > 0 ? bytes : 1, LINE);
     bool large = bytes >= 2 * (int64_t)HUGE_PAGE;
     if (large) {
         int64_t available = available_bytes();
         if (available >= 0 && bytes > available) {
             return NULL;
         }
-        bytes = round_up(bytes, HUGE_PAGE);
+        bytes = gb_round_up(bytes, HUGE_PAGE);
     }
     char *data = aligned_alloc(large ? HUGE_PAGE : LINE, (size_t)bytes);
     if (data == NULL || !large) {

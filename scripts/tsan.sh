@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Tests built by clang with ThreadSanitizer: scripts/tsan.sh BUILD_DIR TEST...
+# Archer tells TSan of OpenMP's forks, joins, barriers and locks: without it every parallel loop would
+# look like a race. OpenBLAS, oneDNN and their libgomp are not instrumented, and what happens inside
+# of them is not seen. Before that a program with a race must be found out.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+build=${1:?usage: tsan.sh BUILD_DIR TEST...}
+shift
+archer=$(ls /usr/lib/llvm-*/lib/libarcher.so 2>/dev/null | sort -V | head -1)
+omp=$(ldd "$build/tests/planted_faults" | awk '/libomp/ { print $3 }')
+# The one that belongs to the library that is linked.
+[ -n "$omp" ] && [ -e "$(dirname "$(readlink -f "$omp")")/libarcher.so" ] && archer=$(dirname "$(readlink -f "$omp")")/libarcher.so
+if [ -z "$omp" ] || [ ! -e "$archer" ]; then
+    echo "tsan.sh: no libomp with libarcher.so beside it (Debian: apt install libomp-dev)" >&2
+    exit 3
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export OMP_TOOL_LIBRARIES=$archer OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OMP_WAIT_POLICY=passive
+export TSAN_OPTIONS="ignore_noninstrumented_modules=1 suppressions=$PWD/scripts/tsan.supp print_suppressions=0 exitcode=66"
+failed=0
+
+"$build/tests/planted_faults" race >"$log" 2>&1
+if [ $? -ne 66 ] || ! grep -q 'data race.*\|WARNING: ThreadSanitizer: data race' "$log"; then
+    echo "not ok - ThreadSanitizer does not see the planted race" && cat "$log"
+    exit 1
+fi
+echo "ok - ThreadSanitizer sees the planted race"
+for name in "$@"; do
+    if "$build/tests/$name" >"$log" 2>&1 && ! grep -q 'WARNING: ThreadSanitizer' "$log"; then
+        echo "ok - $name: $(grep -c '^\[       OK' "$log") tests under ThreadSanitizer"
+    else
+        echo "not ok - $name" && grep -A40 'WARNING: ThreadSanitizer\|FAILED' "$log" | head -80
+        failed=1
+    fi
+done
+exit $failed
