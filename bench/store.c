@@ -18,7 +18,7 @@
 #include "version.h"
 
 #define APPLICATION_ID  1735423074 /* 'gptb', as in schema.sql */
-#define MAX_STATEMENTS  64
+#define MAX_STATEMENTS  128
 #define BUSY_TIMEOUT_MS 10000
 
 struct store {

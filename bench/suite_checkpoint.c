@@ -46,7 +46,7 @@ gb_status suite_checkpoint_read(suite_reader *reader)
 {
     const suite_ini_entry *entry = suite_entry_find(reader->suite_section, "checkpoint_every");
     reader->suite->checkpoint_given = entry != NULL;
-    if (!every_parse(entry ? entry->value : SUITE_CHECKPOINT_DEFAULT, reader->suite)) {
+    if (!every_parse(entry ? entry->value : SUITE_CHECKPOINT_DEFAULT, reader->suite) && entry) {
         return suite_fail(reader, entry->line,
                           "checkpoint_every = %.64s: write so many steps, as '200', a time of at"
                           " least a second, as '10 min', '30 s' or '2 h', or 'never'",

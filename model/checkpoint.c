@@ -352,10 +352,11 @@ static gb_status state_read(checkpoint *c, const json_t *metadata, gb_error *err
     const char *time_ms = json_string_value(json_object_get(metadata, "train_time_ms"));
     char *end = NULL;
     s->train_time_ms = time_ms && *time_ms ? strtod(time_ms, &end) : NAN;
+    const bool whole = end && *end == '\0';
     if (!whole_number(metadata, "steps_done", 1, &s->steps_done) ||
         !whole_number(metadata, "session", 1, &s->session) ||
         !whole_number(metadata, "batch_index", 0, &s->batch_index) || s->session >= INT32_MAX ||
-        !isfinite(s->train_time_ms) || s->train_time_ms < 0 || *end != '\0') {
+        !whole || !isfinite(s->train_time_ms) || s->train_time_ms < 0) {
         return gb_fail(err, GB_ERR_FORMAT,
                        "%s: needs steps_done, session, batch_index and train_time_ms, numbers as"
                        " text, in its metadata",

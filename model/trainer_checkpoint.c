@@ -107,11 +107,22 @@ void trainer_checkpoint_end(trainer *t)
 
 /* ---- writing ---- */
 
+/* Not within the profiled steps, which are done in one go, nor at the end. */
+static bool belongs_here(const trainer *t, int64_t steps)
+{
+    return steps <= t->profile_from && steps < t->spec->num_iterations;
+}
+
+static bool is_possible(const trainer *t, int64_t steps)
+{
+    return t->job->checkpoints.dir && t->checkpoint_lock >= 0 && steps > t->checkpointed_steps &&
+           belongs_here(t, steps);
+}
+
 bool trainer_checkpoint_due(const trainer *t, int64_t steps)
 {
     const train_checkpoints *c = &t->job->checkpoints;
-    if (!c->dir || steps <= t->checkpointed_steps || steps > t->profile_from ||
-        steps >= t->spec->num_iterations) {
+    if (!is_possible(t, steps)) {
         return false;
     }
     return (c->every_steps > 0 && steps % c->every_steps == 0) ||
@@ -128,9 +139,11 @@ void trainer_checkpoint_write(trainer *t)
                                     .session = t->session,
                                     .batch_index = t->train.batch_index,
                                     .train_time_ms = t->train_time_ms};
-    if (!t->job->checkpoints.dir || t->steps_done <= t->checkpointed_steps ||
-        t->steps_done > t->profile_from || t->steps_done >= t->spec->num_iterations ||
-        !folder_take(t, true)) {
+    if (!is_possible(t, t->steps_done)) {
+        return;
+    }
+    t->checkpointed_ms = began_ms; /* what fails is not tried again at every step */
+    if (!folder_take(t, true)) {
         return;
     }
     checkpoint_dir_path(path, sizeof path, t->job->checkpoints.dir, t->steps_done);
@@ -159,11 +172,11 @@ static gb_status resume_from(trainer *t, int64_t steps, gb_error *err)
     const double began_ms = trainer_now_ms();
     checkpoint_dir_path(path, sizeof path, t->job->checkpoints.dir, steps);
     gb_status status = checkpoint_open(&c, t->model, t->run_text, path, &why);
-    const checkpoint_state *state = c ? checkpoint_get_state(c) : NULL;
-    if (state && (state->steps_done != steps || steps > t->profile_from ||
-                  steps >= t->spec->num_iterations || state->batch_index >= t->train.batches)) {
+    const checkpoint_state state = c ? *checkpoint_get_state(c) : (checkpoint_state){0};
+    if (c && (state.steps_done != steps || !belongs_here(t, steps) ||
+              state.batch_index >= t->train.batches)) {
         status = gb_fail(&why, GB_ERR_FORMAT, "%s: holds %lld steps, which is not what it says",
-                         path, (long long)state->steps_done);
+                         path, (long long)state.steps_done);
     }
     if (status != GB_OK) {
         note_emit(t, "passed over: %s", why.message);
@@ -172,10 +185,10 @@ static gb_status resume_from(trainer *t, int64_t steps, gb_error *err)
     }
     status = checkpoint_restore(c, t->model, err);
     if (status == GB_OK) {
-        t->steps_done = t->steps_issued = t->checkpointed_steps = state->steps_done;
-        t->session = state->session + 1;
-        t->train.batch_index = state->batch_index;
-        t->train_time_ms = state->train_time_ms;
+        t->steps_done = t->steps_issued = t->checkpointed_steps = state.steps_done;
+        t->session = state.session + 1;
+        t->train.batch_index = state.batch_index;
+        t->train_time_ms = state.train_time_ms;
         checkpoint_emit(t, TRAIN_EVENT_RESUME, 0, began_ms);
     }
     checkpoint_close(c);

@@ -103,11 +103,19 @@ is "calm: one session each" "$(query 'SELECT max(sessions) FROM run_summary')" 1
 is "calm: no step beside a checkpoint is timed" \
     "$(query "SELECT count(*) FROM step WHERE tag = 'timed' AND step % 5 = 0 AND step > 0")" 0
 
+# A new database that knows the machine already: its peaks need not be measured again.
+sqlite3 calm.db "VACUUM INTO 'machine.db'" && sqlite3 machine.db 'PRAGMA foreign_keys = ON; DELETE FROM suite'
+check "a database of the machine alone" $?
+new() { # NAME
+    db=$1.db
+    cp machine.db "$db"
+}
+
 # ---- kill -9 of the worker, at every kind of place ----
 # After step K: 5 is the step behind a checkpoint, 4 comes before it is written, from 37 on steps are
 # profiled.
 for at in 2 4 5 20 38; do
-    db=child$at.db
+    new child$at
     fault=kill@$at run
     is "worker killed after step $at: all are killed" "$rc $(query 'SELECT group_concat(DISTINCT status) FROM run')" "1 killed"
     run --retry-failed
@@ -121,7 +129,7 @@ is "a killed run says what is kept" \
     "killed from outside by SIGKILL after 38 steps; a checkpoint at step 35 is kept"
 
 # ---- again and again: also without any progress between two kills ----
-db=often.db
+new often
 fault=kill@7 run
 for at in 6 13 13 22 38; do
     fault=kill@$at run --retry-failed
@@ -152,7 +160,7 @@ finished() {
 }
 first="SELECT (SELECT resumed_step FROM run WHERE status = 'ok' AND config_id = b.config_id AND replicate = b.replicate) FROM run b WHERE status = 'interrupted'"
 for at in 7 38; do
-    db=parent$at.db
+    new parent$at
     start hang $at
     kill -9 "$runner"
     wait "$runner" 2>/dev/null
@@ -164,7 +172,7 @@ done
 
 # SIGTERM: saved where it stands, and the message says so.
 for at in 9 21; do
-    db=term$at.db
+    new term$at
     start pause $at
     kill -TERM "$runner"
     finished
@@ -184,7 +192,7 @@ is "show tells where a run comes from" \
 newest() { # of the run that was interrupted or killed first
     find "${db%.db}.checkpoints" -name '*.safetensors' | sort | tail -1
 }
-db=damaged.db
+new damaged
 start pause 16
 kill -TERM "$runner"
 finished
@@ -196,15 +204,16 @@ check "a damaged one is named" $?
 whole "last checkpoint damaged"
 is "last checkpoint damaged: the one before serves" "$(query "$first")" 15
 
-db=lost.db
+new lost
 fault=kill@12 run
 rm -f lost.db lost.db-*
+cp machine.db lost.db
 run
 whole "checkpoints that the database does not know"
 is "checkpoints that the database does not know are not used" "$(query "$resumed")" start
 
 suite never >text.ini
-db=never.db
+new never
 start pause 12
 kill -TERM "$runner"
 finished
