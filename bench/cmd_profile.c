@@ -88,6 +88,7 @@ static int profile_on_event(void *user, const train_event *event)
     case TRAIN_EVENT_KERNEL:
     case TRAIN_EVENT_EVAL:
     case TRAIN_EVENT_PAUSE:
+    case TRAIN_EVENT_ALIVE:
     case TRAIN_EVENT_END:
         break;
     }

@@ -34,6 +34,8 @@ const migration *migrations_list(void)
             "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"
             "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {4, ""},
+        {7, "ALTER TABLE run ADD COLUMN lr_scale REAL NOT NULL DEFAULT 1;"
+            "ALTER TABLE run ADD COLUMN process_memory_bytes INTEGER;"},
         {0, NULL}};
     return list;
 }

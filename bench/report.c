@@ -1,5 +1,7 @@
 #include "bench/report.h"
 
+#include "bench/report_limits.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,7 @@ static gb_status write_document(document *doc, const report_data *data, gb_statu
     GB_TRY(report_write_budgets(doc, data, err));
     GB_TRY(report_write_disturbances(doc, data, err));
     GB_TRY(report_write_unfinished(doc, data, err));
+    GB_TRY(report_write_diverged(doc, data, err));
     GB_TRY(report_write_why(doc, data, drawn == GB_OK, err));
     GB_TRY(write_figures(doc, data, drawn, reason, err));
     GB_TRY(report_write_method(doc, data, err));

@@ -1,4 +1,4 @@
--- The results database of gptbench, version 4. Public: scripts query the views.
+-- The results database of gptbench, version 7. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
@@ -123,7 +123,7 @@ CREATE TABLE run (
   val_data_hash        TEXT,
   entropy_rate_nats    REAL,                   -- of the validation source, where known exactly
   peak_memory_bytes    INTEGER,                -- measured
-  planned_memory_bytes INTEGER,
+  planned_memory_bytes INTEGER,                -- predicted, the process included (docs/MEASURING.md)
   warmup_steps         INTEGER,                -- leading steps dropped from step_avg
   pid                  INTEGER,
   created_at           TEXT NOT NULL,
@@ -134,6 +134,10 @@ CREATE TABLE run (
   energy_source        TEXT,                   -- gpu_counter, gpu_power, cpu_package; NULL with it
   sensors_missing      TEXT,                   -- 'cpu_clock: why; ...'; NULL: nothing was sampled
   spans_zero_s         REAL,                   -- begin of the first op in op_span, on the clock of ended_s
+  lr_scale             REAL NOT NULL DEFAULT 1, -- learning_rate is this times what the suite asks for:
+                                               -- a power of a half (on_nan = halve_lr)
+  process_memory_bytes INTEGER,                -- of the worker before it opened anything; a part of
+                                               -- planned_memory_bytes; 0 where a GPU computes
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);
@@ -372,7 +376,8 @@ CREATE VIEW run_summary AS
          r.energy_j,
          r.energy_j / (t.timed_steps * r.tokens_per_step) AS energy_per_token_j,
          (SELECT sum(d.disturbance <> '') FROM step d
-          WHERE d.run_id = r.run_id AND d.tag = 'timed') AS disturbed_steps
+          WHERE d.run_id = r.run_id AND d.tag = 'timed') AS disturbed_steps,
+         r.learning_rate, r.lr_scale, r.planned_memory_bytes
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)
@@ -380,6 +385,27 @@ CREATE VIEW run_summary AS
   LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend
                        AND p.precision = r.precision AND p.threads = r.threads
   WHERE r.in_plan = 1 AND c.in_plan = 1;
+
+-- Where the loss of each run that ended as nan stopped being finite, and what was before.
+CREATE VIEW run_divergence AS
+  WITH bad AS (
+    SELECT r.run_id,
+           (SELECT min(t.step) FROM step t WHERE t.run_id = r.run_id AND t.train_loss IS NULL)
+             AS train_step,
+           (SELECT min(e.step) FROM eval e WHERE e.run_id = r.run_id AND e.val_loss IS NULL)
+             AS val_step
+    FROM run r WHERE r.status = 'nan')
+  SELECT b.run_id, coalesce(b.train_step, b.val_step) AS nan_step,
+         CASE WHEN b.train_step IS NOT NULL THEN 'training loss'
+              WHEN b.val_step IS NOT NULL THEN 'validation loss' END AS nan_in,
+         g.step AS last_good_step, g.train_loss AS last_good_loss,
+         g.grad_norm AS last_good_grad_norm,           -- NULL: not computed (grad_clip = 0)
+         coalesce(n.learning_rate, g.learning_rate) AS learning_rate -- of the step itself
+  FROM bad b
+  LEFT JOIN step n ON n.run_id = b.run_id AND n.step = b.train_step
+  LEFT JOIN step g ON g.run_id = b.run_id AND g.step =
+    (SELECT max(t.step) FROM step t WHERE t.run_id = b.run_id AND t.train_loss IS NOT NULL
+     AND t.step < coalesce(b.train_step, b.val_step));
 
 -- One row per config over its finished replicates; counts of the others beside it.
 CREATE VIEW config_summary AS
@@ -395,7 +421,9 @@ CREATE VIEW config_summary AS
          max(CASE WHEN status = 'ok' THEN peak_memory_bytes END) AS peak_memory_bytes,
          config_id,
          avg(CASE WHEN status = 'ok' THEN energy_per_token_j END) AS energy_per_token_j,
-         sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps
+         sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps,
+         -- finished ones whose learning rate was halved after a NaN: losses are not like the others'
+         sum(status = 'ok' AND lr_scale < 1) AS replicates_lr_halved
   FROM run_summary
   GROUP BY suite, config, backend, precision;
 

@@ -19,7 +19,9 @@ typedef enum train_event_type {
     TRAIN_EVENT_KERNEL, /* one kernel of the profiled steps, where the backend sees kernels */
     TRAIN_EVENT_PROFILE_NOTE, /* what is to be known of the profile; none where there is nothing */
     TRAIN_EVENT_PAUSE,        /* warm, or a burst is over: the run waits for the next burst */
-    TRAIN_EVENT_END           /* once, whatever the outcome */
+    TRAIN_EVENT_ALIVE, /* nothing to tell, but it goes on: after a batch, where nothing else was
+                        * said for a second */
+    TRAIN_EVENT_END    /* once, whatever the outcome */
 } train_event_type;
 
 /* Tags of a step; only TIMED enters step_avg (docs/MEASURING.md). */
@@ -38,6 +40,8 @@ typedef struct train_start {
     int64_t n_params;
     double flops_per_token;                   /* exact, forward and backward */
     int64_t memory_plan_bytes[GB_MEM_GROUPS]; /* as planned, equal to what was allocated */
+    int64_t overhead_bytes;                   /* planned beside the groups: trainer_plan_overhead */
+    int64_t process_memory_bytes;             /* of the process before; 0 on a GPU */
     int64_t tokens_per_step;
     double entropy_rate_nats; /* of the validation source; NAN if unknown */
     char train_data_hash[40], val_data_hash[40];
