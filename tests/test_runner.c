@@ -195,7 +195,7 @@ static int play(const char *part)
         say_end(GB_ERR_IO, "shard: Input/output error");
         return 1;
     } else if (strcmp(part, "big") == 0) {
-        memory_take(64 << 20);
+        memory_take(256 << 20);
         wait_for_signal(false);
     } else if (strncmp(part, "once ", 5) == 0) {
         play_once(part + 5);
@@ -410,8 +410,8 @@ static void test_limits(void **state)
     } cases[] = {
         {"deaf", "failed", "no sign of life for", {.heartbeat_timeout_s = 0.3}},
         {"stoppable", "failed", "over max_time = 300 ms", {.max_time_s = 0.3}},
-        /* 64 MiB are taken; without them a worker of this program is far below 40. */
-        {"big", "oom", "max_memory is 40 MiB", {.max_memory_bytes = 40 << 20}},
+        /* 256 MiB are taken; without them a worker of this program is far below 200. */
+        {"big", "oom", "max_memory is 200 MiB", {.max_memory_bytes = 200 << 20}},
     };
     for (int i = 0; i < 3; i++) {
         fixture f;
