@@ -26,7 +26,7 @@ static _Noreturn void child_become(char *const *argv, int input, int events, int
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) {
-        _exit(127); /* the parent died before prctl */
+        _exit(CHILD_NOT_STARTED); /* the parent died before prctl */
     }
     const int defaults[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
@@ -53,7 +53,7 @@ static _Noreturn void child_become(char *const *argv, int input, int events, int
     }
     ssize_t ignored = write(STDERR_FILENO, complaint, sizeof complaint - 1);
     (void)ignored;
-    _exit(127);
+    _exit(CHILD_NOT_STARTED);
 }
 
 /* A file in memory rather than a pipe: any length, no writer that could block or be signalled. */

@@ -10,6 +10,7 @@
 #include "kernels/status.h"
 
 #define CHILD_STDERR_KEPT 4096
+#define CHILD_NOT_STARTED 127 /* exit code of a child that could not become the program */
 
 typedef struct child {
     pid_t pid;

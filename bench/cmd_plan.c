@@ -11,6 +11,7 @@
 #include "bench/numbers.h"
 #include "bench/plan.h"
 #include "bench/table.h"
+#include "kernels/process_memory.h"
 
 typedef struct plan_command {
     const char *path, *backend, *only, *train, *val;
@@ -162,7 +163,8 @@ static gb_status cells_print(const plan *p, gb_error *err)
         } else {
             table_add_cell(t, "%s", number_percent_signed(row->vs_baseline).text);
         }
-        table_add_cell(t, "%s", number_bytes((double)row->memory_bytes).text);
+        table_add_cell(t, "%s%s", number_bytes((double)row->memory_bytes).text,
+                       row->fit.fits ? "" : " (oom)");
         table_add_cell(t, "%s", number_rounded(row->run_tokens).text);
         table_add_cell(t, "%s", number_duration_ms(row->run_ms).text);
     }
@@ -270,6 +272,19 @@ static void timing_settings_add(table *t, const suite *s)
     table_add_cell(t, "when speeds are known well enough");
 }
 
+static void limits_settings_add(table *t, const suite *s)
+{
+    for (int i = 0; limits_keys()[i].name; i++) {
+        char value[64];
+        run_limits_format(&s->limits, limits_keys()[i].name, value, sizeof value);
+        table_begin_row(t);
+        table_add_cell(t, "limits: %s", limits_keys()[i].name);
+        table_add_cell(t, "%s", value);
+        table_add_cell(t, "%s", s->limits_given >> i & 1 ? "" : "default");
+        table_add_cell(t, "%s", limits_keys()[i].help);
+    }
+}
+
 static gb_status settings_print(const plan *p, gb_error *err)
 {
     const suite *s = p->suite;
@@ -297,6 +312,7 @@ static gb_status settings_print(const plan *p, gb_error *err)
     table_add_cell(t, "%s", s->checkpoint_given ? "" : "default");
     table_add_cell(t, "how often a run's state is kept, to go on from");
     timing_settings_add(t, s);
+    limits_settings_add(t, s);
     for (const gb_key *key = train_spec_data_keys(); key->name; key++) {
         setting_add(t, p, key, UINT32_MAX);
     }
@@ -317,6 +333,13 @@ static gb_status plan_print(const plan_command *c, const plan *p, const plan_opt
            s->replicates == 1 ? "" : "s", (long long)p->n_runs, p->n_runs == 1 ? "" : "s",
            options->backend->name);
     GB_TRY(cells_print(p, err));
+    for (int i = 0; i < p->n_rows; i++) {
+        char words[128];
+        memory_fit_format(&p->rows[i].fit, words, sizeof words);
+        if (!p->rows[i].fit.fits) {
+            printf("oom: %s %s; `run` does not start it\n", p->rows[i].cell->name, words);
+        }
+    }
     printf("\ntotal: %s tokens, estimated time %s\n", number_rounded(p->total_tokens).text,
            number_duration_ms(p->total_ms).text);
     if (p->timing_arms > 0) {
@@ -340,7 +363,8 @@ gb_status cmd_plan(int argc, char **argv, gb_error *err)
     }
     suite *s = NULL;
     plan *p = NULL;
-    plan_options options = {.only = c.only, .threads = (int)c.threads};
+    plan_options options = {
+        .only = c.only, .threads = (int)c.threads, .process_bytes = gb_process_resident_bytes(0)};
     gb_status status = suite_read(&s, c.path, err);
     if (status == GB_OK) {
         status = suite_override_data(s, c.train, c.val, err);
@@ -354,6 +378,10 @@ gb_status cmd_plan(int argc, char **argv, gb_error *err)
         status = backend_choose(&c, s, &options.backend, err);
     }
     if (status == GB_OK) {
+        gb_device_entry device;
+        if (options.backend->list_devices && options.backend->list_devices(&device, 1) > 0) {
+            options.device_bytes = device.memory_bytes;
+        }
         rates_find(&c, s, &options);
         status = plan_build(&p, s, &options, err);
     }

@@ -91,6 +91,7 @@ static int profile_on_event(void *user, const train_event *event)
     case TRAIN_EVENT_RESUME:
     case TRAIN_EVENT_CHECKPOINT:
     case TRAIN_EVENT_NOTE:
+    case TRAIN_EVENT_ALIVE:
     case TRAIN_EVENT_END:
         break;
     }

@@ -15,11 +15,12 @@ typedef struct run_command {
     const char *suite_path, *db, *report;
     bool dry_run, no_report, speed_only, loss_only;
     runplan_options plan;
+    int64_t max_retries; /* -1: as the suite says */
 } run_command;
 
 static gb_status options_read(run_command *c, int argc, char **argv, bool *help, gb_error *err)
 {
-    *c = (run_command){.plan = runplan_options_default()};
+    *c = (run_command){.plan = runplan_options_default(), .max_retries = -1};
     const cli_option options[] = {
         {"--db", NULL, CLI_TEXT, &c->db, "FILE", "database (default: results/NAME.db)", 0, 0},
         {"--backend", NULL, CLI_TEXT, &c->plan.backend, "auto|cuda|cpu",
@@ -29,6 +30,8 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
          0, 0},
         {"--retry-failed", NULL, CLI_FLAG, &c->plan.retry_failed, NULL,
          "runs that ended nan, oom, failed or killed: try them again", 0, 0},
+        {"--max-retries", NULL, CLI_INT, &c->max_retries, "N",
+         "more attempts after passing faults (default: the suite's, 0)", 0, LIMITS_MAX_RETRIES},
         {"--report", NULL, CLI_TEXT, &c->report, "DIR",
          "where the report goes (default: beside the database, under its name)", 0, 0},
         {"--no-report", NULL, CLI_FLAG, &c->no_report, NULL, "write no report at the end", 0, 0},
@@ -121,6 +124,13 @@ static gb_status dry_run_print(const runplan *plan, const suite *asked, gb_error
         table_add_cell(t, "%s", asked->cells[runs[i].cell].name);
         table_add_cell(t, "%lld", (long long)runs[i].replicate);
         table_add_cell(t, "%lld", (long long)planned->attempt);
+        if (runs[i].refused) {
+            char words[128];
+            memory_fit fit = runplan_fit(plan, runs[i].cell);
+            memory_fit_format(&fit, words, sizeof words);
+            table_add_cell(t, "be oom: %s", words);
+            continue;
+        }
         table_add_cell(t, "%s%s",
                        !runs[i].selected ? "be left out, now "
                        : planned->to_do  ? "run"
@@ -244,6 +254,7 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     runner_outcome outcome = {0};
     bool speeds_ok;
     GB_TRY(runplan_store(plan, s, err));
+    GB_TRY(runplan_refuse(plan, s, c->dry_run ? NULL : runner->display, err));
     run_counts counts = runs_count(plan);
     if (c->dry_run) {
         store_rollback(s);
@@ -260,6 +271,10 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
     GB_TRY(runner_run(s, jobs, c->speed_only ? 0 : n_jobs, runner, &outcome, err));
     runner_signals_release(); /* from here on Ctrl-C simply ends the program */
+    if (outcome.retries > 0) {
+        progress_note(runner->display, "attempts beyond the first ones: %d, each a row of its own",
+                      outcome.retries);
+    }
     bool with_report = !c->no_report && !outcome.interrupted;
     gb_status shown = results_print(s, c, asked, with_report, runner->display, err);
     gb_status ended = verdict(c, &outcome, &counts, speeds_ok, shown == GB_OK ? err : NULL);
@@ -293,6 +308,8 @@ gb_status cmd_run(int argc, char **argv, gb_error *err)
     GB_TRY(options_check(&c, err));
     GB_TRY(suite_read(&asked, c.suite_path, err));
     runner_options runner = runner_options_default(worker_argv);
+    asked->limits.max_retries = c.max_retries >= 0 ? c.max_retries : asked->limits.max_retries;
+    runner.worker.limits = asked->limits;
     runner.worker.stops = runner_signals_catch();
     runner.display =
         progress_create(stderr, progress_wants_live(stderr), progress_wants_color(stderr));

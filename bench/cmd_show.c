@@ -30,7 +30,9 @@ static const char RUN_SQL[] =
     " iif(c.post_norm, 'true', 'false') AS post_norm, iif(c.qk_norm, 'true', 'false') AS qk_norm,"
     " c.vocab_size, c.n_params, c.flops_per_token,"
     " NULL AS 'training', r.batch_size, r.sequence_length, r.grad_accumulation_steps,"
-    " r.tokens_per_step, r.learning_rate, r.seed, r.train_data, r.train_data_hash, r.val_data,"
+    " r.tokens_per_step, r.learning_rate, iif(r.lr_scale < 1, printf('%g of what the suite asks "
+    "for, after a NaN',"
+    " r.lr_scale), NULL) AS lr_scale, r.seed, r.train_data, r.train_data_hash, r.val_data,"
     " r.val_data_hash, r.entropy_rate_nats,"
     " NULL AS 'provenance', r.program_version AS program, r.program_commit AS 'commit',"
     " r.compiler, r.backend, r.precision, r.threads, r.isa,"
@@ -144,17 +146,16 @@ static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
 {
     sqlite3_stmt *row = NULL;
     bool found;
-    GB_TRY(store_query(
-        s, &row, err,
-        "SELECT r.tokens_per_step * 1000.0 / t.step_avg_ms, c.flops_per_token *"
-        " r.tokens_per_step * 1000.0 / t.step_avg_ms / p.flops_per_s,"
-        " p.flops_per_s, r.peak_memory_bytes, r.planned_memory_bytes, p.copy_bytes_per_s"
-        " FROM run r JOIN config c USING (config_id)"
-        " JOIN run_timing t ON t.run_id = r.run_id"
-        " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id"
-        " AND p.backend = r.backend AND p.precision = r.precision"
-        " AND p.threads = r.threads WHERE r.run_id = ?",
-        "i", run_id));
+    GB_TRY(store_query(s, &row, err,
+                       "SELECT r.tokens_per_step * 1000.0 / t.step_avg_ms, c.flops_per_token *"
+                       " r.tokens_per_step * 1000.0 / t.step_avg_ms / p.flops_per_s,"
+                       " p.flops_per_s, p.copy_bytes_per_s"
+                       " FROM run r JOIN config c USING (config_id)"
+                       " JOIN run_timing t ON t.run_id = r.run_id"
+                       " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id"
+                       " AND p.backend = r.backend AND p.precision = r.precision"
+                       " AND p.threads = r.threads WHERE r.run_id = ?",
+                       "i", run_id));
     GB_TRY(store_step(s, row, &found, err));
     if (!found) {
         return GB_OK;
@@ -165,14 +166,9 @@ static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
                number_percent(sqlite3_column_double(row, 1)).text,
                sqlite3_column_double(row, 2) / 1e9);
     }
-    if (sqlite3_column_type(row, 5) != SQLITE_NULL) {
-        printf("%-24s%.1f GB/s, measured on a large copy\n", "memory",
-               sqlite3_column_double(row, 5) / 1e9);
-    }
     if (sqlite3_column_type(row, 3) != SQLITE_NULL) {
-        printf("%-24s%s, planned %s\n", "peak memory",
-               number_bytes(sqlite3_column_double(row, 3)).text,
-               number_bytes(sqlite3_column_double(row, 4)).text);
+        printf("%-24s%.1f GB/s, measured on a large copy\n", "memory",
+               sqlite3_column_double(row, 3) / 1e9);
     }
     sqlite3_reset(row);
     return GB_OK;
@@ -215,6 +211,48 @@ static gb_status sensors_print(store *s, int64_t run_id, gb_error *err)
             const char *text = (const char *)sqlite3_column_text(row, i);
             if (text) {
                 fact_print(sqlite3_column_name(row, i), text);
+            }
+        }
+    }
+    sqlite3_reset(row);
+    return GB_OK;
+}
+
+/* What was planned, what was measured, and where a run stopped being finite. */
+static gb_status limits_print(store *s, int64_t run_id, gb_error *err)
+{
+    static const char sql[] =
+        "SELECT r.peak_memory_bytes, r.planned_memory_bytes, r.process_memory_bytes, d.nan_in,"
+        " d.nan_step, d.last_good_step, d.last_good_loss, d.last_good_grad_norm, d.learning_rate"
+        " FROM run r LEFT JOIN run_divergence d USING (run_id) WHERE r.run_id = ?";
+    sqlite3_stmt *row = NULL;
+    bool found;
+    GB_TRY(store_query(s, &row, err, sql, "i", run_id));
+    GB_TRY(store_step(s, row, &found, err));
+    double peak = sqlite3_column_double(row, 0), planned = sqlite3_column_double(row, 1);
+    if (found && planned > 0) {
+        printf("\nmemory\n%-24s%s", "planned", number_bytes(planned).text);
+        if (sqlite3_column_int64(row, 2) > 0) {
+            printf(", of it the process before %s",
+                   number_bytes(sqlite3_column_double(row, 2)).text);
+        }
+        printf("\n");
+        if (peak > 0) {
+            printf("%-24s%s, the plan is off by %s\n", "measured", number_bytes(peak).text,
+                   number_percent_signed(planned / peak - 1).text);
+        }
+    }
+    if (found && sqlite3_column_type(row, 3) != SQLITE_NULL) {
+        printf("\ndiverged\n%-24s%s, at step %lld, learning rate %.4g\n", "not finite",
+               (const char *)sqlite3_column_text(row, 3), (long long)sqlite3_column_int64(row, 4),
+               sqlite3_column_double(row, 8));
+        if (sqlite3_column_type(row, 5) != SQLITE_NULL) {
+            printf("%-24s%lld, loss %.4f, gradient norm ", "last good step",
+                   (long long)sqlite3_column_int64(row, 5), sqlite3_column_double(row, 6));
+            if (sqlite3_column_type(row, 7) != SQLITE_NULL) {
+                printf("%.4g\n", sqlite3_column_double(row, 7));
+            } else {
+                printf("not computed (grad_clip = 0)\n");
             }
         }
     }
@@ -395,6 +433,7 @@ static gb_status ops_print(store *s, int64_t run_id, gb_error *err)
 static gb_status run_print(store *s, int64_t run_id, gb_error *err)
 {
     GB_TRY(facts_print(s, run_id, err));
+    GB_TRY(limits_print(s, run_id, err));
     GB_TRY(timing_print(s, run_id, err));
     GB_TRY(sessions_print(s, run_id, err));
     GB_TRY(sensors_print(s, run_id, err));

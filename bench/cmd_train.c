@@ -32,7 +32,7 @@ static double printer_step_avg(const train_printer *p)
 
 static void print_start(const train_printer *p, const train_start *s)
 {
-    int64_t total = 0;
+    int64_t total = s->overhead_bytes + s->process_memory_bytes;
     for (int group = 0; group < GB_MEM_GROUPS; group++) {
         total += s->memory_plan_bytes[group];
     }
@@ -53,11 +53,10 @@ static void print_end(const train_printer *p, const train_end *end)
 {
     if (p->timed_steps > 0) {
         double step_avg_ms = printer_step_avg(p);
-        printf("timed steps:%lld step_avg:%.2fms tokens/s:%.0f peak memory:%.1f MiB\n",
-               (long long)p->timed_steps, step_avg_ms,
-               (double)p->tokens_per_step * 1000 / step_avg_ms,
-               (double)end->peak_memory_bytes / (1 << 20));
+        printf("timed steps:%lld step_avg:%.2fms tokens/s:%.0f ", (long long)p->timed_steps,
+               step_avg_ms, (double)p->tokens_per_step * 1000 / step_avg_ms);
     }
+    printf("peak memory:%.1f MiB\n", (double)end->peak_memory_bytes / (1 << 20));
 }
 
 static int train_on_event(void *user, const train_event *event)

@@ -2,12 +2,14 @@
  * through descriptor EVENT_PIPE_FD. Started by the runner, never by hand.
  *
  * For tests of what happens when a run goes wrong, the environment variable GPTBENCH_TEST_FAULT
- * makes one go wrong: KIND@STEP or KIND@STEP@CELL, where CELL is a glob of the cells that it is
- * meant for and STEP the step after which it strikes.
+ * makes one go wrong: KIND@STEP, KIND@STEP@CELL or KIND@STEP@CELL@FILE, where CELL is a glob of the
+ * cells that it is meant for and STEP the step after which it strikes; with FILE it strikes only
+ * while there is no such file, and makes it.
  *   crash  dies of SIGSEGV           exit   exits with code 7, saying so on stderr
  *   kill   dies of SIGKILL           hang   waits for ever, deaf to SIGTERM
  *   nan    a loss that is NaN        pause  waits until a signal comes
  *   oom    out of memory             garbage  writes nonsense into the event pipe
+ *   grow   takes more and more memory, a gigabyte at most, then waits as pause does
  *   slow   every step takes STEP tenths of a per cent longer, in a busy wait */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/commands.h"
@@ -24,6 +27,7 @@
 #include "bench/job.h"
 #include "bench/rates.h"
 #include "bench/settings.h"
+#include "kernels/process_memory.h"
 #include "model/trainer.h"
 
 #define JOB_MAX_BYTES (1 << 20)
@@ -41,6 +45,7 @@ static void stop_set(int signal)
 typedef struct fault {
     char kind[16]; /* empty: none */
     long long step;
+    char once[256]; /* the file; empty: every time */
     bool struck;
 } fault;
 
@@ -49,8 +54,8 @@ static fault fault_read(const char *label)
     fault f = {.step = 0};
     char cell[128] = "*";
     const char *text = getenv("GPTBENCH_TEST_FAULT");
-    if (text && (sscanf(text, "%15[a-z]@%lld@%127s", f.kind, &f.step, cell) < 2 ||
-                 fnmatch(cell, label, 0) != 0)) {
+    if (text && (sscanf(text, "%15[a-z]@%lld@%127[^@]@%255s", f.kind, &f.step, cell, f.once) < 2 ||
+                 fnmatch(cell, label, 0) != 0 || (f.once[0] && access(f.once, F_OK) == 0))) {
         f.kind[0] = '\0';
     }
     return f;
@@ -61,9 +66,28 @@ static bool fault_is(const fault *f, const char *kind)
     return strcmp(f->kind, kind) == 0;
 }
 
+static void memory_grow(void)
+{
+    enum { PART = 8 << 20 };
+    const struct timespec nap = {0, 20 * 1000 * 1000};
+    for (int i = 0; i < 128 && !stop_wanted; i++) {
+        volatile char *part = malloc(PART); /* never freed: the process ends with it */
+        for (int at = 0; part && at < PART; at += 1024) {
+            part[at] = 1;
+        }
+        nanosleep(&nap, NULL);
+    }
+}
+
 static void fault_strike(fault *f)
 {
     f->struck = true;
+    if (f->once[0]) {
+        FILE *mark = fopen(f->once, "w");
+        if (mark) {
+            fclose(mark);
+        }
+    }
     if (fault_is(f, "crash")) {
         signal(SIGSEGV, SIG_DFL);
         raise(SIGSEGV);
@@ -72,7 +96,10 @@ static void fault_strike(fault *f)
     } else if (fault_is(f, "exit")) {
         fprintf(stderr, "worker: exiting because the test asks for it\n");
         _exit(7);
-    } else if (fault_is(f, "hang") || fault_is(f, "pause")) {
+    } else if (fault_is(f, "hang") || fault_is(f, "pause") || fault_is(f, "grow")) {
+        if (fault_is(f, "grow")) {
+            memory_grow();
+        }
         if (fault_is(f, "hang")) {
             signal(SIGTERM, SIG_IGN);
         }
@@ -183,6 +210,7 @@ static gb_status probe(const worker_job *job, gb_error *err)
     event_probe answer;
     gb_error error = {0};
     memset(&answer, 0, sizeof answer);
+    answer.process_memory_bytes = gb_process_resident_bytes(0);
     answer.status = probe_do(job, &answer, &error);
     snprintf(answer.message, sizeof answer.message, "%.511s", error.message);
     return event_write_probe(EVENT_PIPE_FD, &answer, err);

@@ -239,6 +239,7 @@ static bool train_valid(const train_event *event)
     case TRAIN_EVENT_PROFILE_NOTE:
         return TEXT_ENDS(event->u.profile_note);
     case TRAIN_EVENT_PAUSE:
+    case TRAIN_EVENT_ALIVE:
         return true;
     case TRAIN_EVENT_RESUME:
     case TRAIN_EVENT_CHECKPOINT:
@@ -259,7 +260,7 @@ static bool probe_valid(const event_probe *probe)
     return probe->status >= GB_OK && probe->status <= GB_ERR_INTERNAL &&
            TEXT_ENDS(probe->message) && TEXT_ENDS(probe->backend) &&
            description_valid(&probe->device) && isfinite(probe->gemm_flops_per_s) &&
-           isfinite(probe->copy_bytes_per_s);
+           isfinite(probe->copy_bytes_per_s) && probe->process_memory_bytes >= 0;
 }
 
 /* NULL when the header may be what it claims. */

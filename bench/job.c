@@ -184,3 +184,13 @@ gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err)
     }
     return status == GB_ERR_USAGE ? GB_ERR_FORMAT : status;
 }
+
+char *worker_job_scale_rate(const char *text, double factor)
+{
+    worker_job job;
+    if (worker_job_from_json(&job, text, NULL) != GB_OK) {
+        return NULL;
+    }
+    job.spec.learning_rate *= factor;
+    return worker_job_to_json(&job);
+}

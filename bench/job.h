@@ -32,6 +32,9 @@ worker_job worker_job_default(worker_mode mode);
 
 /* NUL-terminated JSON, owned by the caller (free). NULL when there is no memory. */
 char *worker_job_to_json(const worker_job *job);
+/* The job of this text with its learning rate multiplied by `factor`, as worker_job_to_json gives
+ * it; NULL where the text is no job, too. */
+char *worker_job_scale_rate(const char *text, double factor);
 /* GB_ERR_FORMAT when the text is not what worker_job_to_json writes. */
 gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err);
 

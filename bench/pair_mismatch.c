@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench/pair.h"
+#include "bench/report_limits.h"
 #include "bench/store.h"
 
 /* Where and how a side was measured. */
@@ -156,6 +157,8 @@ gb_status pair_mismatches(pair_mismatch *out, int *n, const pair_side *base,
         const char *a = base->entry->runs[0]->val_data_hash;
         const char *b = config->entry->runs[0]->val_data_hash;
         list_text(&list, "validation data", a, b);
+        list_text(&list, "learning rate after NaN", entry_rates_of(base->entry).text,
+                  entry_rates_of(config->entry).text);
         *n = list.n;
         return GB_OK;
     }

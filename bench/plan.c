@@ -8,14 +8,15 @@
 #include "model/trainer.h"
 #include "model/warmup.h"
 
-static int64_t cell_memory_bytes(const suite_cell *cell, const plan_options *options)
+static memory_fit cell_fit(const suite_cell *cell, const run_limits *limits,
+                           const plan_options *options)
 {
     train_job job = train_job_default();
     job.config = cell->config;
     job.spec = cell->spec;
     job.backend = options->backend;
     job.threads = options->threads;
-    return trainer_plan_memory_total(&job);
+    return memory_fit_make(&job, options->process_bytes, options->device_bytes, limits);
 }
 
 plan_row plan_row_make(const suite *from, int index, const plan_options *options)
@@ -28,7 +29,8 @@ plan_row plan_row_make(const suite *from, int index, const plan_options *options
     row.vs_baseline =
         row.flops_per_token / gpt_flops_exact(&baseline->config, baseline->spec.sequence_length) -
         1;
-    row.memory_bytes = cell_memory_bytes(cell, options);
+    row.fit = cell_fit(cell, &from->limits, options);
+    row.memory_bytes = row.fit.needed_bytes;
     row.run_tokens = (double)train_spec_tokens_per_step(spec) * (double)spec->num_iterations;
     /* one validation per val_loss_every steps and one more; forward is a third of a step's work */
     double validations = ceil((double)spec->num_iterations / (double)spec->val_loss_every) + 1;

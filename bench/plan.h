@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_PLAN_H
 #define GPTBENCH_BENCH_PLAN_H
 
+#include "bench/memory_fit.h"
 #include "bench/suite.h"
 #include "kernels/backend.h"
 
@@ -14,6 +15,8 @@ typedef struct plan_options {
     const char *only;          /* glob on cell names; NULL = all */
     const gb_backend *backend; /* plans the memory */
     int threads;               /* CPU; 0 = all */
+    int64_t process_bytes;     /* of a worker before it opens anything; 0: not counted */
+    int64_t device_bytes;      /* memory of the GPU; 0: not known */
     /* Large-GEMM rate by gb_precision, FLOP/s; <= 0: unknown, and so is the time. */
     double gemm_flops_per_s[2];
 } plan_options;
@@ -23,7 +26,8 @@ typedef struct plan_row {
     int64_t n_params;
     double flops_per_token; /* exact, at the cell's sequence_length */
     double vs_baseline;     /* flops_per_token / baseline's - 1 */
-    int64_t memory_bytes;   /* predicted, all groups */
+    int64_t memory_bytes;   /* predicted, of the whole process where it computes on the host */
+    memory_fit fit;         /* whether that is there */
     double run_tokens;      /* trained on, in one run */
     double run_flops;       /* training, and a third per token of every validation */
     double run_ms;          /* estimated; NAN where no rate is known */

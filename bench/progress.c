@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/lr_mark.h"
 #include "bench/numbers.h"
 
 #define REDRAW_MS 100
@@ -188,14 +189,19 @@ void progress_run_begin(progress *p, const progress_run *run)
     }
     p->run = *run;
     p->running = true;
-    p->run_index++;
+    p->run_index += !run->again;
+    p->flops_past -= run->again ? run->flops : 0;
     p->run_started_ms = now_ms();
     p->steps_done = p->steps_before = p->timed_steps = p->evals = 0;
     p->timed_sum_ms = p->eval_ms = p->train_time_ms = p->recent_step_ms = 0;
     p->train_loss = p->val_loss = NAN;
     if (!p->live) {
-        progress_note(p, "run %d of %d: %s, replicate %lld%s", p->run_index, p->n_runs, run->config,
-                      (long long)run->replicate, run->attempt > 1 ? " (another attempt)" : "");
+        char words[64] = "";
+        if (run->attempt > 1) {
+            snprintf(words, sizeof words, " (attempt %lld)", (long long)run->attempt);
+        }
+        progress_note(p, "run %d of %d: %s, replicate %lld%s%s", p->run_index, p->n_runs,
+                      run->config, (long long)run->replicate, words, lr_mark(run->lr_scale).text);
     }
 }
 
@@ -278,8 +284,9 @@ void progress_run_end(progress *p, const char *status, const char *message)
     if (isfinite(p->val_loss)) {
         snprintf(val, sizeof val, ", val_loss %.4f", p->val_loss);
     }
-    progress_note(p, "%s%s%s: %s, replicate %lld: %lld steps, step_avg %s%s%s%s",
+    progress_note(p, "%s%s%s: %s, replicate %lld%s: %lld steps, step_avg %s%s%s%s",
                   status_color(p, status), status, p->color ? "\033[0m" : "", p->run.config,
-                  (long long)p->run.replicate, (long long)p->steps_done,
-                  number_duration_ms(step_avg_ms(p)).text, val, *message ? ": " : "", message);
+                  (long long)p->run.replicate, lr_mark(p->run.lr_scale).text,
+                  (long long)p->steps_done, number_duration_ms(step_avg_ms(p)).text, val,
+                  *message ? ": " : "", message);
 }

@@ -16,6 +16,8 @@ typedef struct progress progress;
 typedef struct progress_run {
     const char *config; /* borrowed */
     int64_t replicate, attempt;
+    double lr_scale; /* of its learning rate; 0 counts as 1 */
+    bool again;      /* another attempt at the run before: it counts once */
     int64_t num_iterations, tokens_per_step;
     double flops; /* of the whole run; what the suite's ETA is made of */
 } progress_run;

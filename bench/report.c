@@ -1,5 +1,7 @@
 #include "bench/report.h"
 
+#include "bench/report_limits.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +69,7 @@ static gb_status write_document(document *doc, const figure_choice *choice, gb_s
     GB_TRY(report_write_budgets(doc, data, err));
     GB_TRY(report_write_disturbances(doc, data, err));
     GB_TRY(report_write_unfinished(doc, data, err));
+    GB_TRY(report_write_diverged(doc, data, err));
     GB_TRY(report_write_why(doc, data, drawn == GB_OK ? choice : NULL, err));
     GB_TRY(write_figures(doc, choice, drawn, reason, err));
     GB_TRY(report_write_method(doc, data, err));

@@ -228,6 +228,14 @@ static void run_read(report_reader *r, report_run *run)
     run->peak_memory_bytes = report_read_double(r);
     run->gemm_peak_flops_per_s = report_read_double(r);
     run->copy_bytes_per_s = report_read_double(r);
+    run->planned_memory_bytes = report_read_double(r);
+    run->lr_scale = report_read_double(r);
+    run->nan_in = report_read_text(r);
+    run->nan_step = report_read_double(r);
+    run->last_good_step = report_read_double(r);
+    run->last_good_loss = report_read_double(r);
+    run->last_good_grad_norm = report_read_double(r);
+    run->nan_learning_rate = report_read_double(r);
 }
 
 static gb_status runs_read(report_reader *r)
@@ -242,8 +250,10 @@ static gb_status runs_read(report_reader *r)
         " batch_size, sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, "
         "steps_done,"
         " warmup_steps, entropy_rate_nats, peak_memory_bytes, p.flops_per_s,"
-        " p.copy_bytes_per_s"
+        " p.copy_bytes_per_s, planned_memory_bytes, lr_scale, d.nan_in, d.nan_step,"
+        " d.last_good_step, d.last_good_loss, d.last_good_grad_norm, d.learning_rate"
         " FROM run r JOIN config c USING (config_id)"
+        " LEFT JOIN run_divergence d ON d.run_id = r.run_id"
         " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"
         " AND p.precision = r.precision AND p.threads = r.threads"
         " WHERE c.suite_id = ?1 AND r.in_plan = 1 AND c.in_plan = 1"

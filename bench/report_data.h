@@ -106,6 +106,11 @@ typedef struct report_run {
     int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
     int64_t num_iterations, steps_done, warmup_steps;
     double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s, copy_bytes_per_s;
+    double planned_memory_bytes;
+    double lr_scale; /* below 1: at a learning rate that was halved after a NaN */
+    /* Where a run that is nan stopped being finite (view run_divergence); NAN: not known. */
+    const char *nan_in;
+    double nan_step, last_good_step, last_good_loss, last_good_grad_norm, nan_learning_rate;
     report_step *steps;
     int64_t n_steps;
     double *timed_ms; /* of the timed steps, in order */

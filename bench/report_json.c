@@ -366,6 +366,8 @@ static json_t *run_json(const report_data *data, const report_run *run)
     set(out, "final_val_loss", json_value_number(run->final_val_loss));
     set(out, "best_val_loss", json_value_number(run->best_val_loss));
     set(out, "peak_memory_bytes", json_value_number(run->peak_memory_bytes));
+    set(out, "planned_memory_bytes", json_value_number(run->planned_memory_bytes));
+    set(out, "lr_scale", json_value_number(run->lr_scale));
     set(out, "evals", evals_json(run));
     set(out, "provenance", provenance_json(run));
     return out;

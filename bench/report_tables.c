@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "bench/comparison.h"
+#include "bench/lr_mark.h"
 #include "bench/numbers.h"
 #include "bench/pareto.h"
 #include "bench/report.h"
+#include "bench/report_limits.h"
 #include "bench/report_verdicts.h"
 
 /* "1.6000 ± 0.0100"; the value alone where there is no interval. */
@@ -110,8 +112,10 @@ static gb_status add_result_row(table *t, const report_data *data, int i, bool f
         GB_TRY(time_change(&change, data, i, err));
     }
     char text[128];
+    entry_rates rates = entry_rates_of(e);
     table_begin_row(t);
-    table_add_cell(t, "%s", e->label);
+    table_add_cell(t, "%s%s%s", e->label, rates.halved ? ", lr " : "",
+                   rates.halved ? rates.text : "");
     table_add_cell(t, "%s", number_count(config->n_params).text);
     table_add_cell(t, "%s", number_rounded(config->flops_per_token).text);
     table_add_cell(t, "%s", compared ? number_percent_signed(e->flops_fraction).text : "-");
@@ -169,7 +173,7 @@ static void add_run_row(table *t, const report_entry *e, const report_run *run)
     }
     char text[128];
     table_begin_row(t);
-    table_add_cell(t, "%s", e->label);
+    table_add_cell(t, "%s%s", e->label, lr_mark(run->lr_scale).text);
     table_add_cell(t, "%lld", (long long)run->replicate);
     interval_text(text, sizeof text, within, ms_decimals(within.value));
     table_add_cell(t, "%s", text);
@@ -186,6 +190,10 @@ static void add_run_row(table *t, const report_entry *e, const report_run *run)
         table_add_cell(t, "-");
         table_add_cell(t, "-");
     }
+    table_add_cell(t, "%s", number_bytes(run->peak_memory_bytes).text);
+    table_add_cell(t, "%s",
+                   run->planned_memory_bytes > 0 ? number_bytes(run->planned_memory_bytes).text
+                                                 : "-");
     table_add_cell(t, "%lld", (long long)run->run_id);
 }
 
@@ -201,6 +209,8 @@ static gb_status write_run_table(document *doc, const report_data *data, gb_erro
                                            "beside a checkpoint",
                                            "final val loss",
                                            "best val loss",
+                                           "peak memory",
+                                           "memory as planned",
                                            "run"};
     document_paragraph(doc, "Run by run, with the number of steps of each kind. The interval of "
                             "step_avg here is a t interval over the run's timed steps.");
@@ -274,6 +284,7 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
     } else {
         explain_runs(doc, single, several);
     }
+    report_write_halved(doc, data);
     return write_run_table(doc, data, err);
 }
 

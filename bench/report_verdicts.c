@@ -170,13 +170,15 @@ double report_seed_noise(const report_entry *entry)
 /* Both losses of each replicate that both finished, the baseline's behind the config's; returns how
  * many. `out` has room for both sides' runs. */
 static size_t losses_pair(const report_entry *base, const report_entry *entry, double *config_loss,
-                          double *base_loss)
+                          double *base_loss, int *rates_differ)
 {
     size_t n = 0;
+    *rates_differ = 0;
     for (int r = 0; r < entry->n_runs; r++) {
         const report_run *other = report_entry_find_run(base, entry->runs[r]->replicate);
         double a = entry->runs[r]->final_val_loss, b = other ? other->final_val_loss : NAN;
         if (isfinite(a) && a > 0 && isfinite(b) && b > 0) {
+            *rates_differ += entry->runs[r]->lr_scale != other->lr_scale;
             config_loss[n] = a;
             base_loss[n++] = b;
         }
@@ -189,7 +191,7 @@ static estimate loss_estimate(const report_data *data, report_verdict *row, doub
     const report_entry *entry = &data->entries[row->entry];
     const report_entry *base = &data->entries[entry->baseline];
     double *a = scratch, *b = scratch + data->n_runs, *out = scratch + 2 * data->n_runs;
-    size_t n = losses_pair(base, entry, a, b);
+    size_t n = losses_pair(base, entry, a, b, &row->rates_differ);
     for (size_t k = 0; k < n; k++) {
         out[k] = a[k] - b[k];
     }
@@ -315,7 +317,14 @@ verdict_text report_verdict_loss_words(const report_verdict *row)
 {
     verdict_text out = {""};
     if (row->loss_judged) {
-        return verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
+        out = verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
+        size_t used = strlen(out.text);
+        if (row->rates_differ > 0) {
+            snprintf(out.text + used, sizeof out.text - used,
+                     "; learning rates differ in %d pair%s: halved after a NaN", row->rates_differ,
+                     row->rates_differ == 1 ? "" : "s");
+        }
+        return out;
     }
     snprintf(out.text, sizeof out.text, "cannot tell: %s",
              row->entry < 0 ? "no run of it has finished" : "no baseline here to hold it against");

@@ -28,6 +28,8 @@ typedef struct report_verdict {
     verdict loss;
     stats_interval loss_difference; /* config - baseline, nats/token: paired t, 95 % */
     double seed_noise;              /* as report_seed_noise of the baseline */
+    int rates_differ;               /* pairs of losses of different learning rates, since one was
+                                     * halved after a NaN */
 } report_verdict;
 
 typedef struct report_verdicts {

@@ -8,9 +8,10 @@
 #include "bench/table.h"
 #include "bench/verdict_words.h"
 
-/* Runs of a config by status, the newest attempt of each: "ok 2, nan 1". */
+/* Runs of a config by status, the newest attempt of each: "ok 2, nan 1", "ok 3 (lr halved: 1)". */
 static const char ENDS_SQL[] =
-    "SELECT group_concat(status || ' ' || n, ', ') FROM (SELECT status, count(*) AS n FROM run r"
+    "SELECT group_concat(status || ' ' || n || iif(h > 0, ' (lr halved: ' || h || ')', ''), ', ')"
+    " FROM (SELECT status, count(*) AS n, sum(lr_scale < 1) AS h FROM run r"
     " WHERE config_id = ?1 AND backend = ?2 AND precision = ?3 AND in_plan = 1 AND NOT EXISTS"
     " (SELECT 1 FROM run o WHERE o.config_id = r.config_id AND o.replicate = r.replicate"
     "  AND o.identity = r.identity AND o.attempt > r.attempt)"

@@ -1,8 +1,12 @@
 #include "bench/runner.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "bench/job.h"
+#include "bench/retry.h"
 #include "bench/run_session.h"
 #include "bench/run_watch.h"
 
@@ -19,9 +23,11 @@ typedef struct run_state {
 
 runner_options runner_options_default(char *const *worker_argv)
 {
-    return (runner_options){.worker = {.argv = worker_argv, .grace_ms = 20000},
-                            .sensors = gb_sensors_options_default(),
-                            .sample_ms = RUN_WATCH_PERIOD_MS};
+    return (runner_options){
+        .worker = {.argv = worker_argv, .grace_ms = 20000, .limits = run_limits_default()},
+        .sensors = gb_sensors_options_default(),
+        .sample_ms = RUN_WATCH_PERIOD_MS,
+        .retry_wait_ms = RETRY_FIRST_WAIT_MS};
 }
 
 /* ---- signals ---- */
@@ -139,38 +145,129 @@ static void outcome_count(runner_outcome *outcome, const char *status)
     }
 }
 
+/* A worker that the system would not start ends its own run alone. */
+static gb_status start_failed(store *s, const runner_job *job, run_state *run, const gb_error *why,
+                              worker_verdict *verdict, gb_error *err)
+{
+    *verdict = (worker_verdict){.status = "failed", .passing = true};
+    snprintf(verdict->message, sizeof verdict->message, "%s", why->message);
+    return run_end_write(s, job, run, verdict, err);
+}
+
+/* One attempt. */
 static gb_status job_do(store *s, const runner_job *job, const runner_options *options,
-                        gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
+                        gb_sensors *sensors, worker_verdict *verdict, gb_error *err)
 {
     run_state run = {.warmup_steps = 0};
-    worker_verdict verdict = {0};
-    bool gpu = job->bus_id && job->bus_id[0];
+    gb_error why = {0};
+    bool gpu = job->bus_id && job->bus_id[0], started = false;
+    worker_options worker = options->worker;
+    worker.limits.max_memory_bytes = gpu ? 0 : worker.limits.max_memory_bytes;
     gb_status status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors,
                                        gpu, options->sample_ms, err);
     if (status == GB_OK) {
         status = run_session_begin(&run.session, s, job->run_id, job->checkpoint_dir, err);
     }
     if (status == GB_OK) {
-        status = worker_link_open(&run.worker, &options->worker, job->json, false, err);
-    }
-    if (status == GB_OK) {
         progress_run_begin(options->display, &job->label);
-        status = store_run_start(s, job->run_id, run.worker.process.pid, err);
+        started = worker_link_open(&run.worker, &worker, job->json, false, &why) == GB_OK;
+        run.worker.watch.num_iterations = job->label.num_iterations;
+        status = started ? store_run_start(s, job->run_id, run.worker.process.pid, err)
+                         : start_failed(s, job, &run, &why, verdict, err);
     }
-    if (status == GB_OK) {
+    if (status == GB_OK && started) {
         status = run_follow(s, &run, job, options, err);
     }
-    if (status == GB_OK) {
-        worker_link_collect(&run.worker, &options->worker);
-        worker_link_judge(&run.worker, &verdict);
-        status = run_end_write(s, job, &run, &verdict, err);
+    if (status == GB_OK && started) {
+        worker_link_collect(&run.worker, &worker);
+        worker_link_judge(&run.worker, verdict);
+        status = run_end_write(s, job, &run, verdict, err);
     }
     worker_link_close(&run.worker);
     if (status == GB_OK) {
-        progress_run_end(options->display, verdict.status, verdict.message);
-        outcome_count(outcome, verdict.status);
+        progress_run_end(options->display, verdict->status, verdict->message);
     }
     run_watch_free(&run.watch);
+    return status;
+}
+
+/* ---- more attempts ---- */
+
+/* False: the user asked to stop meanwhile. */
+static bool retry_wait(const runner_options *options, int64_t ms)
+{
+    const double until_s = gb_monotonic_s() + (double)ms / 1e3;
+    while (worker_stops_wanted(&options->worker) == 0) {
+        double left_s = until_s - gb_monotonic_s();
+        if (left_s <= 0) {
+            return true;
+        }
+        struct timespec nap = {0, (long)(1e9 * (left_s < 0.1 ? left_s : 0.1))};
+        nanosleep(&nap, NULL); /* a signal ends it early, which the loop notices */
+    }
+    return false;
+}
+
+/* Makes *job the next attempt. *json is what it owns. */
+static gb_status attempt_plan(store *s, runner_job *job, char **json, bool halve, gb_error *err)
+{
+    if (halve) {
+        char *halved = worker_job_scale_rate(job->json, 0.5);
+        if (!halved) {
+            return gb_fail(err, GB_ERR_OOM, "no memory for another attempt");
+        }
+        free(*json);
+        job->json = *json = halved;
+        job->label.lr_scale = (job->label.lr_scale > 0 ? job->label.lr_scale : 1) / 2;
+    }
+    job->label.again = true;
+    return store_run_again(s, job->run_id, halve ? 0.5 : 1, &job->run_id, &job->label.attempt, err);
+}
+
+static void attempt_note(progress *display, const retry *r, retry_action action, int64_t wait_ms)
+{
+    if (action == RETRY_HALVE) {
+        progress_note(display,
+                      "on_nan = halve_lr: again at 1/%lld of the learning rate, halving"
+                      " %lld of %d",
+                      1LL << r->halvings, (long long)r->halvings, LIMITS_MAX_HALVINGS);
+    } else {
+        progress_note(display, "a passing fault: again in %.3g s, retry %lld of %lld",
+                      (double)wait_ms / 1e3, (long long)r->retries,
+                      (long long)r->limits.max_retries);
+    }
+}
+
+/* A run: its attempt, and more of them as retry.h says. */
+static gb_status run_do(store *s, const runner_job *given, const runner_options *options,
+                        gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
+{
+    runner_job job = *given;
+    worker_verdict verdict = {0};
+    char *json = NULL;
+    gb_status status;
+    retry r;
+    double lr_scale = job.label.lr_scale > 0 ? job.label.lr_scale : 1;
+    retry_begin(&r, &options->worker.limits, lr_scale, options->retry_wait_ms);
+    while ((status = job_do(s, &job, options, sensors, &verdict, err)) == GB_OK) {
+        int64_t wait_ms;
+        retry_action action = retry_next(&r, verdict.status, verdict.passing, &wait_ms);
+        if (action == RETRY_LEAVE || worker_stops_wanted(&options->worker) > 0) {
+            outcome_count(outcome, verdict.status);
+            break;
+        }
+        status = attempt_plan(s, &job, &json, action == RETRY_HALVE, err);
+        if (status != GB_OK) {
+            break;
+        }
+        attempt_note(options->display, &r, action, wait_ms);
+        outcome->retries++;
+        if (!retry_wait(options, wait_ms)) {
+            outcome->interrupted = true; /* the attempt stays planned */
+            break;
+        }
+    }
+    free(json);
     return status;
 }
 
@@ -210,7 +307,7 @@ gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_
             break;
         }
         status =
-            job_do(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
+            run_do(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
     }
     gb_sensors_close(sensors.open);
     return status;
@@ -222,9 +319,11 @@ gb_status runner_probe(const char *json, const runner_options *options, event_pr
                        gb_error *err)
 {
     worker_link worker = {.has_end = false};
+    worker_options unlimited = options->worker;
     event_frame frame;
     bool answered = false;
-    gb_status status = worker_link_open(&worker, &options->worker, json, false, err);
+    unlimited.limits = run_limits_default(); /* the limits are a run's; a measurement is silent */
+    gb_status status = worker_link_open(&worker, &unlimited, json, false, err);
     while (status == GB_OK && !worker_link_ended(&worker)) {
         worker_link_wait(&worker, &options->worker, WAIT_MS);
         while (worker_link_next(&worker, &frame)) {

@@ -7,7 +7,9 @@
  *   failed       it said so, exited otherwise, crashed, or its event stream broke
  *   killed       SIGKILL, SIGTERM or SIGINT that we did not send
  *   interrupted  we were asked to stop
- * Each of them ends that run alone. */
+ * Each of them ends that run alone. A worker that goes beyond its limits (bench/limits.h) is ended:
+ * failed, or oom where it took too much memory. After a passing fault, and with on_nan = halve_lr
+ * after a NaN, another attempt follows at once (bench/retry.h): a row of its own. */
 #ifndef GPTBENCH_BENCH_RUNNER_H
 #define GPTBENCH_BENCH_RUNNER_H
 
@@ -21,6 +23,7 @@ typedef struct runner_options {
     progress *display;          /* may be NULL */
     gb_sensors_options sensors; /* the bus id is the job's */
     int sample_ms;              /* between two looks at the sensors; 0: no sampling */
+    int retry_wait_ms;          /* before the first retry; doubled for each further one */
 } runner_options;
 
 runner_options runner_options_default(char *const *worker_argv);
@@ -34,7 +37,8 @@ typedef struct runner_job {
 } runner_job;
 
 typedef struct runner_outcome {
-    int ok, not_ok; /* runs done; interrupted ones are in neither */
+    int ok, not_ok; /* runs done, by their last attempt; interrupted ones are in neither */
+    int retries;    /* attempts beyond the first ones */
     bool interrupted;
 } runner_outcome;
 

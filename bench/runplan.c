@@ -300,7 +300,8 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
                      .train_data_hash =
                          data_find(plan, spec->train_data, false, cell->config.vocab_size)->hash,
                      .val_data_hash = val->hash,
-                     .entropy_rate_nats = val->entropy_rate_nats};
+                     .entropy_rate_nats = val->entropy_rate_nats,
+                     .halves = plan->suite->limits.on_nan == LIMITS_NAN_HALVE_LR};
     bool retry = plan->options.retry_failed && run->selected;
     return store_plan_run(s, suite_id, &row, retry, &run->planned, err);
 }
@@ -405,12 +406,14 @@ static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out
     worker_job job = runplan_job(plan, WORKER_TRAIN, run->cell);
     job.replicate = run->replicate;
     job.profile_steps = plan->suite->profile_steps;
+    job.spec.learning_rate *= run->planned.lr_scale;
     int64_t tokens = train_spec_tokens_per_step(&cell->spec);
     out->run_id = run->planned.run_id;
     out->label =
         (progress_run){.config = cell->name,
                        .replicate = run->replicate,
                        .attempt = run->planned.attempt,
+                       .lr_scale = run->planned.lr_scale,
                        .num_iterations = cell->spec.num_iterations,
                        .tokens_per_step = tokens,
                        .flops = gpt_flops_exact(&cell->config, cell->spec.sequence_length) *

@@ -4,6 +4,7 @@
 #define GPTBENCH_BENCH_RUNPLAN_H
 
 #include "bench/job.h"
+#include "bench/memory_fit.h"
 #include "bench/runner.h"
 #include "bench/store.h"
 #include "bench/suite.h"
@@ -25,6 +26,7 @@ typedef struct runplan_run {
     int64_t replicate;
     char identity[33];
     bool selected;         /* --only names its cell */
+    bool refused;          /* its memory is not there; after runplan_refuse */
     store_planned planned; /* what the database knows; after runplan_store */
 } runplan_run;
 
@@ -42,6 +44,12 @@ void runplan_free(runplan *plan); /* NULL is fine */
 gb_status runplan_store(runplan *plan, store *s, gb_error *err);
 
 const runplan_run *runplan_runs(const runplan *plan, int *n);
+
+/* What a cell needs of memory, and what there is. */
+memory_fit runplan_fit(const runplan *plan, int cell);
+/* After runplan_store, in the same transaction: selected runs that are to do and whose memory is
+ * not there end as oom without being started, and are to do no more. `display` may be NULL. */
+gb_status runplan_refuse(runplan *plan, store *s, progress *display, gb_error *err);
 
 /* Every model and train key of a cell, resolved, as config.settings_json has them: to be freed;
  * NULL without memory. */

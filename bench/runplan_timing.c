@@ -51,8 +51,8 @@ static const char *cell_identity(const runplan *plan, int cell)
 
 static bool cell_takes_part(const runplan *plan, int cell)
 {
-    return cell == plan->suite->baseline ||
-           plan->runs[(int64_t)cell * plan->suite->replicates].selected;
+    const runplan_run *run = &plan->runs[(int64_t)cell * plan->suite->replicates];
+    return (cell == plan->suite->baseline || run->selected) && runplan_fit(plan, cell).fits;
 }
 
 /* All that the session's numbers depend on. */
@@ -113,7 +113,7 @@ gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool 
     for (int c = 0; c < asked->n_cells; c++) {
         n_cells += cell_takes_part(plan, c);
     }
-    if (asked->timing.blocks == 0 || n_cells < 2) {
+    if (asked->timing.blocks == 0 || n_cells < 2 || !cell_takes_part(plan, asked->baseline)) {
         return GB_OK;
     }
     if (n_cells >= TIMING_MAX_ARMS) {

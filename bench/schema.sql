@@ -123,7 +123,7 @@ CREATE TABLE run (
   val_data_hash        TEXT,
   entropy_rate_nats    REAL,                   -- of the validation source, where known exactly
   peak_memory_bytes    INTEGER,                -- measured
-  planned_memory_bytes INTEGER,
+  planned_memory_bytes INTEGER,                -- predicted, the process included (docs/MEASURING.md)
   warmup_steps         INTEGER,                -- leading steps dropped from step_avg
   pid                  INTEGER,
   created_at           TEXT NOT NULL,
@@ -136,6 +136,10 @@ CREATE TABLE run (
   spans_zero_s         REAL,                   -- begin of the first op in op_span, on the clock of ended_s
   resumed_from         INTEGER,                -- run_id of the attempt that this one goes on from
   resumed_step         INTEGER,                -- how many of its steps stand here too; NULL with it
+  lr_scale             REAL NOT NULL DEFAULT 1, -- learning_rate is this times what the suite asks for:
+                                               -- a power of a half (on_nan = halve_lr)
+  process_memory_bytes INTEGER,                -- of the worker before it opened anything; a part of
+                                               -- planned_memory_bytes; 0 where a GPU computes
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);
@@ -429,7 +433,8 @@ CREATE VIEW run_summary AS
                        * r.tokens_per_step) AS energy_per_token_j,
          t.disturbed_steps,
          r.resumed_from, r.resumed_step,
-         (SELECT count(*) FROM session x WHERE x.run_id = r.run_id) AS sessions
+         (SELECT count(*) FROM session x WHERE x.run_id = r.run_id) AS sessions,
+         r.learning_rate, r.lr_scale, r.planned_memory_bytes
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)
@@ -448,6 +453,27 @@ CREATE VIEW session_summary AS
           AND t.tag = 'timed') AS step_avg_ms
   FROM session x;
 
+-- Where the loss of each run that ended as nan stopped being finite, and what was before.
+CREATE VIEW run_divergence AS
+  WITH bad AS (
+    SELECT r.run_id,
+           (SELECT min(t.step) FROM step t WHERE t.run_id = r.run_id AND t.train_loss IS NULL)
+             AS train_step,
+           (SELECT min(e.step) FROM eval e WHERE e.run_id = r.run_id AND e.val_loss IS NULL)
+             AS val_step
+    FROM run r WHERE r.status = 'nan')
+  SELECT b.run_id, coalesce(b.train_step, b.val_step) AS nan_step,
+         CASE WHEN b.train_step IS NOT NULL THEN 'training loss'
+              WHEN b.val_step IS NOT NULL THEN 'validation loss' END AS nan_in,
+         g.step AS last_good_step, g.train_loss AS last_good_loss,
+         g.grad_norm AS last_good_grad_norm,           -- NULL: not computed (grad_clip = 0)
+         coalesce(n.learning_rate, g.learning_rate) AS learning_rate -- of the step itself
+  FROM bad b
+  LEFT JOIN step n ON n.run_id = b.run_id AND n.step = b.train_step
+  LEFT JOIN step g ON g.run_id = b.run_id AND g.step =
+    (SELECT max(t.step) FROM step t WHERE t.run_id = b.run_id AND t.train_loss IS NOT NULL
+     AND t.step < coalesce(b.train_step, b.val_step));
+
 -- One row per config over its finished replicates; counts of the others beside it.
 CREATE VIEW config_summary AS
   SELECT suite, config, position, is_baseline, backend, precision, n_params, flops_per_token,
@@ -462,7 +488,9 @@ CREATE VIEW config_summary AS
          max(CASE WHEN status = 'ok' THEN peak_memory_bytes END) AS peak_memory_bytes,
          config_id,
          avg(CASE WHEN status = 'ok' THEN energy_per_token_j END) AS energy_per_token_j,
-         sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps
+         sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps,
+         -- finished ones whose learning rate was halved after a NaN: losses are not like the others'
+         sum(status = 'ok' AND lr_scale < 1) AS replicates_lr_halved
   FROM run_summary
   GROUP BY suite, config, backend, precision;
 

@@ -112,6 +112,7 @@ typedef struct store_run {
     double learning_rate;
     const char *train_data, *val_data, *train_data_hash, *val_data_hash;
     double entropy_rate_nats; /* NaN: NULL */
+    bool halves;              /* after a NaN there are attempts at half the learning rate */
 } store_run;
 
 /* Inserts or updates the suite by name; its configs, claims and runs leave the plan (in_plan = 0)
@@ -130,10 +131,13 @@ typedef struct store_planned {
     bool to_do;      /* false: finished, or failed and not to be retried */
     char status[16]; /* of the attempt that counts: planned when to_do */
     int64_t attempt;
+    double lr_scale; /* of its learning rate: 1, or a power of a half (on_nan = halve_lr) */
 } store_planned;
 
 /* Puts the run into the plan. A finished run (ok) of this identity is kept, nan, oom, failed and
- * killed ones too unless `retry_failed`; interrupted ones are tried again as a new attempt. A cell
+ * killed ones too unless `retry_failed`; interrupted ones are tried again as a new attempt, and so
+ * are nan ones where `halves` says so and halvings are left. Attempts at a lower learning rate
+ * count only while `halves` is true. What was refused without being started is planned anew. A cell
  * that has no run yet takes over the runs of this identity from a cell of the same suite that
  * has left the plan (the cell was renamed). */
 gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool retry_failed,
@@ -156,7 +160,15 @@ gb_status store_peak_get(store *s, int64_t machine_id, const char *backend, cons
 gb_status store_peak_put(store *s, int64_t machine_id, const char *backend, const char *precision,
                          int64_t threads, const store_peak *peak, gb_error *err);
 
-/* ---- rows of a run (store_run.c) ---- */
+/* ---- rows of a run (store_run.c, store_attempt.c) ---- */
+
+/* Plans another attempt at a run that has ended, at `lr_factor` times its learning rate, and
+ * commits. */
+gb_status store_run_again(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
+                          int64_t *attempt, gb_error *err);
+/* A planned run cannot be started, since it needs more memory than there is: oom. */
+gb_status store_run_refuse(store *s, int64_t run_id, int64_t planned_bytes, const char *message,
+                           gb_error *err);
 
 gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err);
 /* Writes what an event says about the run; END is left to store_run_end. The ended_s of a step is

@@ -1,6 +1,8 @@
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/limits.h"
 #include "bench/store_internal.h"
 
 gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id, gb_error *err)
@@ -76,7 +78,8 @@ gb_status store_plan_claim(store *s, int64_t suite_id, const char *name, const c
                       "ittttt", suite_id, name, config, baseline, expect, source);
 }
 
-static gb_status run_insert(store *s, const store_run *r, int64_t attempt, gb_error *err)
+static gb_status run_insert(store *s, const store_run *r, int64_t attempt, double lr_scale,
+                            gb_error *err)
 {
     return store_exec(
         s, err,
@@ -84,14 +87,16 @@ static gb_status run_insert(store *s, const store_run *r, int64_t attempt, gb_er
         " precision, threads, isa, precision_note, libraries, machine_id, program_version,"
         " program_commit, compiler, seed, batch_size, sequence_length, grad_accumulation_steps,"
         " tokens_per_step, num_iterations, learning_rate, train_data, val_data, train_data_hash,"
-        " val_data_hash, entropy_rate_nats, created_at) VALUES (?, ?, ?, ?, 1, 'planned', ?, ?,"
-        " ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, " SQL_NOW ")",
-        "iiitttitttitttiiiiiidttttd", r->config_id, r->replicate, attempt, r->identity, r->backend,
+        " val_data_hash, entropy_rate_nats, lr_scale, created_at) VALUES (?, ?, ?, ?, 1,"
+        " 'planned', ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?,"
+        " " SQL_NOW ")",
+        "iiitttitttitttiiiiiidttttdd", r->config_id, r->replicate, attempt, r->identity, r->backend,
         r->precision, r->threads, r->isa, r->precision_note, r->libraries, r->machine_id,
         r->program_version, r->program_commit, r->compiler, r->seed, r->batch_size,
         r->sequence_length, r->grad_accumulation_steps, r->tokens_per_step, r->num_iterations,
-        r->learning_rate, r->train_data, r->val_data, r->train_data_hash, r->val_data_hash,
-        r->entropy_rate_nats);
+        r->learning_rate * lr_scale, r->train_data, r->val_data, r->train_data_hash,
+        r->val_data_hash, r->entropy_rate_nats, lr_scale);
 }
 
 /* The cell may have had another name when this run was made. A/A pairs are not confused: only a
@@ -124,22 +129,30 @@ static gb_status runs_adopt(store *s, int64_t suite_id, const store_run *run, gb
                       "iiti", run->config_id, from, run->identity, run->replicate);
 }
 
-/* The newest attempt decides; an `ok` one wins wherever it stands. */
-static gb_status run_latest(store *s, const store_run *run, store_planned *out, gb_error *err)
+/* The newest attempt decides; an `ok` one wins wherever it stands. A row that was planned or
+ * refused and never started comes first: it is to be replaced. */
+static gb_status run_latest(store *s, const store_run *run, store_planned *out, bool *never_started,
+                            gb_error *err)
 {
     sqlite3_stmt *stmt = NULL;
     bool row;
     memset(out, 0, sizeof *out);
+    out->lr_scale = 1;
+    *never_started = false;
     GB_TRY(store_query(s, &stmt, err,
-                       "SELECT run_id, status, attempt FROM run WHERE config_id = ?"
-                       " AND replicate = ? AND identity = ?"
+                       "SELECT run_id, status, attempt, lr_scale, started_at IS NULL FROM run"
+                       " WHERE config_id = ? AND replicate = ? AND identity = ?"
+                       " AND (lr_scale = 1 OR ?)"
                        " ORDER BY status = 'ok' DESC, attempt DESC LIMIT 1",
-                       "iit", run->config_id, run->replicate, run->identity));
+                       "iiti", run->config_id, run->replicate, run->identity,
+                       (int64_t)run->halves));
     GB_TRY(store_step(s, stmt, &row, err));
     if (row) {
         out->run_id = sqlite3_column_int64(stmt, 0);
         snprintf(out->status, sizeof out->status, "%s", store_text(stmt, 1));
         out->attempt = sqlite3_column_int64(stmt, 2);
+        out->lr_scale = sqlite3_column_double(stmt, 3);
+        *never_started = sqlite3_column_int(stmt, 4) != 0 && strcmp(out->status, "oom") == 0;
         sqlite3_reset(stmt);
     }
     return GB_OK;
@@ -156,9 +169,9 @@ static gb_status runs_mark(store *s, const store_run *run, gb_error *err)
                       "iitttt", run->config_id, run->replicate, run->identity, run->backend,
                       run->train_data_hash, run->val_data_hash));
     return store_exec(s, err,
-                      "UPDATE run SET in_plan = 1 WHERE config_id = ? AND replicate = ?"
-                      " AND identity = ?",
-                      "iit", run->config_id, run->replicate, run->identity);
+                      "UPDATE run SET in_plan = lr_scale = 1 OR ?4 WHERE config_id = ?1"
+                      " AND replicate = ?2 AND identity = ?3",
+                      "iiti", run->config_id, run->replicate, run->identity, (int64_t)run->halves);
 }
 
 gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool retry_failed,
@@ -166,22 +179,28 @@ gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool 
 {
     GB_TRY(runs_adopt(s, suite_id, run, err));
     GB_TRY(runs_mark(s, run, err));
-    GB_TRY(run_latest(s, run, out, err));
+    bool never_started;
+    GB_TRY(run_latest(s, run, out, &never_started, err));
     bool is_new = out->run_id == 0;
     bool interrupted = strcmp(out->status, "interrupted") == 0;
     bool ok = strcmp(out->status, "ok") == 0;
-    bool planned = strcmp(out->status, "planned") == 0;
+    bool planned = strcmp(out->status, "planned") == 0 || never_started;
+    bool halve = strcmp(out->status, "nan") == 0 && run->halves &&
+                 out->lr_scale > ldexp(1, -LIMITS_MAX_HALVINGS);
     if (planned) {
         /* Nothing has happened yet; whatever is not part of the identity may have changed. */
         GB_TRY(store_exec(s, err, "DELETE FROM run WHERE run_id = ?", "i", out->run_id));
-        out->attempt--;
     }
-    out->to_do = is_new || planned || interrupted || (!ok && retry_failed);
+    out->to_do = is_new || planned || interrupted || halve || (!ok && retry_failed);
     if (!out->to_do) {
         return GB_OK;
     }
-    out->attempt++;
-    GB_TRY(run_insert(s, run, out->attempt, err));
+    out->lr_scale *= halve ? 0.5 : 1;
+    GB_TRY(store_get_int(s, &out->attempt, 1, err,
+                         "SELECT max(attempt) + 1 FROM run WHERE config_id = ? AND replicate = ?"
+                         " AND identity = ?",
+                         "iit", run->config_id, run->replicate, run->identity));
+    GB_TRY(run_insert(s, run, out->attempt, out->lr_scale, err));
     out->run_id = sqlite3_last_insert_rowid(store_sqlite(s));
     snprintf(out->status, sizeof out->status, "planned");
     return GB_OK;

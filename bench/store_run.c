@@ -17,16 +17,17 @@ gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
 
 static gb_status start_write(store *s, int64_t run_id, const train_start *e, gb_error *err)
 {
-    int64_t planned = 0;
+    int64_t planned = e->process_memory_bytes + e->overhead_bytes;
     for (int g = 0; g < GB_MEM_GROUPS; g++) {
         planned = gb_plus(planned, e->memory_plan_bytes[g]);
     }
     return store_exec(s, err,
                       "UPDATE run SET isa = ?, precision_note = ?, libraries = ?,"
                       " planned_memory_bytes = ?, entropy_rate_nats = ?, train_data_hash = ?,"
-                      " val_data_hash = ? WHERE run_id = ?",
-                      "tttidtti", e->device.isa, e->device.precision_note, e->device.libraries,
-                      planned, e->entropy_rate_nats, e->train_data_hash, e->val_data_hash, run_id);
+                      " val_data_hash = ?, process_memory_bytes = ? WHERE run_id = ?",
+                      "tttidttii", e->device.isa, e->device.precision_note, e->device.libraries,
+                      planned, e->entropy_rate_nats, e->train_data_hash, e->val_data_hash,
+                      e->process_memory_bytes, run_id);
 }
 
 static gb_status optime_write(store *s, int64_t run_id, const train_event *event, gb_error *err)
@@ -95,13 +96,14 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
     case TRAIN_EVENT_PROFILE_NOTE:
         return store_exec(s, err, "UPDATE run SET profile_note = ? WHERE run_id = ?", "ti",
                           event->u.profile_note, run_id);
-    case TRAIN_EVENT_PAUSE:
     case TRAIN_EVENT_SPANS_ZERO:
         return store_exec(s, err, "UPDATE run SET spans_zero_s = ? WHERE run_id = ?", "di",
                           event->u.spans_zero_s, run_id);
+    case TRAIN_EVENT_PAUSE:
     case TRAIN_EVENT_RESUME:
     case TRAIN_EVENT_CHECKPOINT:
     case TRAIN_EVENT_NOTE:
+    case TRAIN_EVENT_ALIVE:
     case TRAIN_EVENT_END:
         break;
     }

@@ -273,6 +273,7 @@ static gb_status read_all(suite_reader *reader, const char *text)
     GB_TRY(suite_sections_sort(reader));
     GB_TRY(read_suite_section(reader));
     GB_TRY(suite_timing_read(reader));
+    GB_TRY(suite_limits_read(reader));
     GB_TRY(read_data(reader));
     GB_TRY(read_common(reader, reader->model, SUITE_TAKES_CONFIG, "model"));
     GB_TRY(read_common(reader, reader->train, SUITE_TAKES_SPEC, "train"));

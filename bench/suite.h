@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_SUITE_H
 #define GPTBENCH_BENCH_SUITE_H
 
+#include "bench/limits.h"
 #include "bench/timing.h"
 #include "model/config.h"
 #include "model/train_spec.h"
@@ -101,6 +102,8 @@ typedef struct suite {
     bool checkpoint_given;
     timing_options timing;
     uint32_t timing_given; /* bit i: suite_timing_keys()[i] stands in the suite */
+    run_limits limits;
+    uint32_t limits_given; /* bit i: limits_keys()[i] stands in the suite */
     int n_cells;
     suite_cell *cells; /* in the order of the file: the product, then named configs */
     int baseline;      /* index into cells */

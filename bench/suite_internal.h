@@ -66,8 +66,8 @@ typedef struct suite_reader {
     suite_draft *drafts;
     int cell_capacity;
 
-    const suite_ini_section *suite_section, *data, *train, *model, *matrix,
-        *timing;                          /* NULL: not there */
+    const suite_ini_section *suite_section, *data, *train, *model, *matrix, *timing,
+        *limits;                          /* NULL: not there */
     suite_setting common[SUITE_MAX_KEYS]; /* [model], then [train] */
     int n_common;
     train_spec data_spec; /* defaults with [data] */
@@ -100,6 +100,11 @@ gb_status suite_timing_read(suite_reader *reader);
 
 /* checkpoint_every of [suite], or its default, into the suite. */
 gb_status suite_checkpoint_read(suite_reader *reader);
+
+/* ---- suite_limits.c ---- */
+
+/* [limits] into suite->limits; without the section its defaults. */
+gb_status suite_limits_read(suite_reader *reader);
 
 /* ---- suite_values.c: keys and values ---- */
 

@@ -43,8 +43,8 @@ const char *suite_title_name(const char *title, const char *kind)
 
 static gb_status section_unknown(suite_reader *reader, const suite_ini_section *section)
 {
-    static const char *const kinds[] = {"suite",  "data",   "train",   "model", "timing",
-                                        "matrix", "config", "exclude", "claim", NULL};
+    static const char *const kinds[] = {"suite",  "data",    "train", "model",  "timing", "matrix",
+                                        "config", "exclude", "claim", "limits", NULL};
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(section->title, " \t"), section->title);
     const char *near = gb_nearest_name(word, kinds);
@@ -59,15 +59,17 @@ static gb_status section_unknown(suite_reader *reader, const suite_ini_section *
     }
     return suite_fail(reader, section->line,
                       "unknown section [%s]; it is one of [suite], [data], [train], [model], "
-                      "[timing], [matrix], [exclude], [config NAME], [claim NAME]",
+                      "[timing], [limits], [matrix], [exclude], [config NAME], [claim NAME]",
                       section->title);
 }
 
 gb_status suite_sections_sort(suite_reader *reader)
 {
     const suite_ini_section **slots[] = {&reader->suite_section, &reader->data,   &reader->train,
-                                         &reader->model,         &reader->matrix, &reader->timing};
-    static const char *const titles[] = {"suite", "data", "train", "model", "matrix", "timing"};
+                                         &reader->model,         &reader->matrix, &reader->timing,
+                                         &reader->limits};
+    static const char *const titles[] = {"suite",  "data",   "train", "model",
+                                         "matrix", "timing", "limits"};
     for (int s = 0; s < reader->ini.n_sections; s++) {
         const suite_ini_section *section = &reader->ini.sections[s];
         const char *config = suite_title_name(section->title, "config");

@@ -52,6 +52,11 @@ const char *suite_key_home(const char *name)
     if (gb_key_find(train_spec_data_keys(), name)) {
         return "[data]";
     }
+    for (const limits_key *key = limits_keys(); key->name; key++) {
+        if (strcmp(key->name, name) == 0) {
+            return "[limits]";
+        }
+    }
     return name_in(name, suite_section_keys) ? "[suite]" : NULL;
 }
 

@@ -8,10 +8,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/process_memory.h"
 #include "kernels/sensors/sensors.h"
 
 #define POLL_MS     100
 #define END_WAIT_MS 10000 /* for a worker to exit after closing its event pipe */
+#define LAST_WORDS_MS                                                                              \
+    2000 /* from SIGTERM to SIGKILL for one that hangs or takes too much memory                    \
+          */
+#define MEMORY_LOOK_S 0.25
 
 static int64_t now_ms(void)
 {
@@ -32,6 +37,9 @@ gb_status worker_link_open(worker_link *link, const worker_options *options, con
     if (!link->reader) {
         return gb_fail(err, GB_ERR_OOM, "no memory to read a worker's events");
     }
+    run_limits limits = options->limits;
+    limits.max_time_s = controlled ? 0 : limits.max_time_s;
+    watchdog_begin(&link->watch, &limits, 0, link->started_s);
     return child_start(&link->process, options->argv, job, controlled, err);
 }
 
@@ -99,6 +107,10 @@ bool worker_link_next(worker_link *link, event_frame *out)
             break;
         }
     }
+    if (found) {
+        watchdog_hear(&link->watch, out->kind == EVENT_KIND_TRAIN ? &out->u.train : NULL,
+                      gb_monotonic_s());
+    }
     if (found && !link->broken && out->kind == EVENT_KIND_TRAIN) {
         event_note(link, &out->u.train);
     }
@@ -112,6 +124,27 @@ bool worker_link_ended(const worker_link *link)
 
 /* ---- stopping ---- */
 
+/* Ends a worker that goes beyond its limits. */
+static void watchdog_obey(worker_link *link, const worker_options *options)
+{
+    double now_s = gb_monotonic_s();
+    int64_t resident_bytes = 0;
+    if (link->condemned || link->stops_obeyed > 0 || link->process.ended) {
+        return;
+    }
+    if (link->watch.limits.max_memory_bytes > 0 && now_s - link->memory_at_s >= MEMORY_LOOK_S) {
+        link->memory_at_s = now_s;
+        resident_bytes = gb_process_resident_bytes(link->process.pid);
+    }
+    link->condemned = watchdog_look(&link->watch, now_s, resident_bytes, link->condemned_why,
+                                    sizeof link->condemned_why);
+    if (link->condemned) {
+        int grace_ms = link->condemned == WATCHDOG_OVERTIME ? options->grace_ms : LAST_WORDS_MS;
+        child_signal(&link->process, SIGTERM);
+        link->kill_at_ms = now_ms() + grace_ms;
+    }
+}
+
 static bool stop_obey(worker_link *link, const worker_options *options)
 {
     int wanted = worker_stops_wanted(options);
@@ -119,17 +152,20 @@ static bool stop_obey(worker_link *link, const worker_options *options)
     if (first) {
         child_signal(&link->process, SIGTERM);
         link->stops_obeyed = 1;
-        link->kill_at_ms = now_ms() + options->grace_ms;
+        link->kill_at_ms = link->condemned ? link->kill_at_ms : now_ms() + options->grace_ms;
     }
     if (link->stops_obeyed == 1 && (wanted >= 2 || now_ms() >= link->kill_at_ms)) {
         child_signal(&link->process, SIGKILL);
         link->stops_obeyed = 2;
+    } else if (link->condemned && now_ms() >= link->kill_at_ms) {
+        child_signal(&link->process, SIGKILL);
     }
     return first;
 }
 
 bool worker_link_wait(worker_link *link, const worker_options *options, int ms)
 {
+    watchdog_obey(link, options);
     struct pollfd fds[2] = {{link->process.event_fd, POLLIN, 0},
                             {link->process.stderr_fd, POLLIN, 0}}; /* -1 is ignored */
     poll(fds, 2, ms < POLL_MS ? ms : POLL_MS); /* what fails here fails again at the read */
@@ -151,6 +187,7 @@ void worker_link_collect(worker_link *link, const worker_options *options)
 
 gb_status worker_link_order(worker_link *link, const train_burst *burst, gb_error *err)
 {
+    watchdog_rest(&link->watch, gb_monotonic_s());
     return event_order_write(link->process.control_fd, burst, err);
 }
 
@@ -214,9 +251,11 @@ static void verdict_of_signal(worker_verdict *v, const worker_link *link)
     if (signal == SIGKILL && after > link->oom_kills_before && link->oom_kills_before >= 0) {
         verdict_set(v, "oom", "killed by the kernel's OOM killer after %lld steps",
                     (long long)link->steps_done);
+        v->passing = true;
     } else if (signal_is_from_outside(signal)) {
         verdict_set(v, "killed", "killed from outside by SIG%s after %lld steps", abbreviation,
                     (long long)link->steps_done);
+        v->passing = true;
     } else {
         verdict_set(v, "failed", "crashed with SIG%s (%s) after %lld steps",
                     abbreviation ? abbreviation : "?", strsignal(signal),
@@ -230,6 +269,7 @@ static void verdict_of_exit(worker_verdict *v, const worker_link *link)
     int status = link->process.wait_status, code = WEXITSTATUS(status);
     if (link->has_end && (link->end.status != GB_OK || (WIFEXITED(status) && code == 0))) {
         verdict_set(v, status_of_end((gb_status)link->end.status), "%s", link->end.message);
+        v->passing = link->end.status == GB_ERR_INTERRUPTED || link->end.status == GB_ERR_IO;
         if (link->end.status == GB_ERR_INTERRUPTED) {
             verdict_set(v, "killed", "stopped from outside by SIGTERM or SIGINT");
         }
@@ -238,6 +278,7 @@ static void verdict_of_exit(worker_verdict *v, const worker_link *link)
     } else if (code != 0) {
         verdict_set(v, "failed", "the worker exited with code %d after %lld steps", code,
                     (long long)link->steps_done);
+        v->passing = code == CHILD_NOT_STARTED;
         verdict_add_stderr(v, &link->process);
     } else {
         verdict_set(v, "failed", "the worker exited without saying how the run ended%s",
@@ -251,7 +292,12 @@ void worker_link_judge(const worker_link *link, worker_verdict *v)
     bool finished = link->has_end && link->end.status == GB_OK && link->process.ended &&
                     WIFEXITED(link->process.wait_status) &&
                     WEXITSTATUS(link->process.wait_status) == 0;
-    if (link->stops_obeyed > 0 && !finished) {
+    v->passing = false;
+    if (link->condemned && !finished) {
+        verdict_set(v, link->condemned == WATCHDOG_OVERSIZE ? "oom" : "failed", "%s",
+                    link->condemned_why);
+        v->passing = link->condemned == WATCHDOG_SILENT;
+    } else if (link->stops_obeyed > 0 && !finished) {
         verdict_set(v, "interrupted", "stopped by the user after %lld steps",
                     (long long)link->steps_done);
     } else if (link->broken) {

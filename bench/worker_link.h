@@ -7,6 +7,7 @@
 
 #include "bench/child.h"
 #include "bench/event_pipe.h"
+#include "bench/watchdog.h"
 
 /* How whoever runs workers treats them. */
 typedef struct worker_options {
@@ -15,6 +16,9 @@ typedef struct worker_options {
      * after grace_ms, SIGKILL; from 2 on SIGKILL at once. */
     const volatile sig_atomic_t *stops;
     int grace_ms;
+    /* What a worker may take (bench/watchdog.h); one that takes more is ended. max_time is for
+     * workers that are not controlled, max_memory for those that compute on the CPU. */
+    run_limits limits;
 } worker_options;
 
 typedef struct worker_link {
@@ -30,6 +34,10 @@ typedef struct worker_link {
     int64_t kill_at_ms;
     long long oom_kills_before;
     double started_s; /* on the monotonic clock */
+    watchdog watch;
+    double memory_at_s;         /* when its memory was looked at */
+    watchdog_finding condemned; /* not FINE: we ended it; the reason is: */
+    char condemned_why[512];
 } worker_link;
 
 /* Starts a worker with a job on its standard input; with `controlled` there is also a pipe for
@@ -42,7 +50,9 @@ gb_status worker_link_open(worker_link *link, const worker_options *options, con
  * worker_link_ended. Train events that cannot follow what came before break the stream. */
 bool worker_link_next(worker_link *link, event_frame *out);
 /* Waits up to `ms` for something to arrive, reads standard error, and stops the worker where the
- * user asked for it; true when it does so now for the first time. */
+ * user asked for it; true when it does so now for the first time. Frames that have arrived must
+ * have been taken before: the watchdog looks here, and ends a worker that goes beyond its limits.
+ */
 bool worker_link_wait(worker_link *link, const worker_options *options, int ms);
 /* The event pipe is closed or the stream broken: nothing more will come. */
 bool worker_link_ended(const worker_link *link);
@@ -57,6 +67,7 @@ void worker_link_collect(worker_link *link, const worker_options *options);
 
 typedef struct worker_verdict {
     const char *status; /* ok, nan, oom, failed, killed, interrupted: as in runner.h */
+    bool passing;       /* by a fault that may be gone next time (bench/retry.h) */
     char message[CHILD_STDERR_KEPT + 1024];
 } worker_verdict;
 

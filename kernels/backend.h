@@ -234,6 +234,10 @@ typedef struct gb_backend {
 
     /* Bytes that `open` will allocate for workspace with these options. Pure; for plans. */
     int64_t (*workspace_bytes)(const gb_options *options);
+    /* Bytes of the host's memory that training takes beside what the groups of the plan say: their
+     * rounding to pages, code and scratch of libraries. Pure; for plans. NULL for a backend whose
+     * memory is not the host's. */
+    int64_t (*overhead_bytes)(const gb_options *options, const int64_t groups[GB_MEM_GROUPS]);
 
     /* Opens a device; *out is owned by the caller, who ends it with close. */
     gb_status (*open)(const gb_options *options, gb_device **out, gb_error *err);

@@ -22,7 +22,9 @@ typedef enum train_event_type {
     TRAIN_EVENT_RESUME,     /* after START: the run goes on from a checkpoint, not from its start */
     TRAIN_EVENT_CHECKPOINT, /* one was written, and is safe */
     TRAIN_EVENT_NOTE,       /* what a person should know, and the run survives */
-    TRAIN_EVENT_END         /* once, whatever the outcome */
+    TRAIN_EVENT_ALIVE, /* nothing to tell, but it goes on: after a batch, where nothing else was
+                        * said for a second */
+    TRAIN_EVENT_END    /* once, whatever the outcome */
 } train_event_type;
 
 /* Tags of a step; only TIMED enters step_avg (docs/MEASURING.md). */
@@ -41,6 +43,8 @@ typedef struct train_start {
     int64_t n_params;
     double flops_per_token;                   /* exact, forward and backward */
     int64_t memory_plan_bytes[GB_MEM_GROUPS]; /* as planned, equal to what was allocated */
+    int64_t overhead_bytes;                   /* planned beside the groups: trainer_plan_overhead */
+    int64_t process_memory_bytes;             /* of the process before; 0 on a GPU */
     int64_t tokens_per_step;
     double entropy_rate_nats; /* of the validation source; NAN if unknown */
     char train_data_hash[40], val_data_hash[40];

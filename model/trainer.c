@@ -7,6 +7,7 @@
 
 #include "kernels/checked.h"
 #include "kernels/nvtx.h"
+#include "kernels/process_memory.h"
 #include "model/flops.h"
 #include "model/trainer_internal.h"
 #include "model/weights.h"
@@ -54,9 +55,20 @@ void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS])
     bytes[GB_MEM_WORKSPACE] = job->backend->workspace_bytes(&device);
 }
 
+int64_t trainer_plan_overhead(const train_job *job)
+{
+    int64_t groups[GB_MEM_GROUPS] = {0};
+    gb_options device = device_options(job);
+    if (!job->backend->overhead_bytes) {
+        return 0;
+    }
+    trainer_plan_memory(job, groups);
+    return job->backend->overhead_bytes(&device, groups);
+}
+
 int64_t trainer_plan_memory_total(const train_job *job)
 {
-    int64_t groups[GB_MEM_GROUPS] = {0}, total = 0;
+    int64_t groups[GB_MEM_GROUPS] = {0}, total = trainer_plan_overhead(job);
     trainer_plan_memory(job, groups);
     for (int g = 0; g < GB_MEM_GROUPS; g++) {
         total = gb_plus(total, groups[g]);
@@ -66,8 +78,16 @@ int64_t trainer_plan_memory_total(const train_job *job)
 
 void trainer_emit(trainer *t, const train_event *event)
 {
+    t->told_ms = trainer_now_ms();
     if (t->observer.on_event && t->observer.on_event(t->observer.user, event) != 0) {
         t->stop_asked = true;
+    }
+}
+
+void trainer_alive(trainer *t)
+{
+    if (trainer_now_ms() - t->told_ms >= 1000) {
+        trainer_emit(t, &(train_event){.type = TRAIN_EVENT_ALIVE});
     }
 }
 
@@ -120,6 +140,8 @@ static void emit_start(trainer *t)
     start->n_params = gpt_count_params(&t->job->config);
     start->flops_per_token = gpt_flops_exact(&t->job->config, t->spec->sequence_length);
     trainer_plan_memory(t->job, start->memory_plan_bytes);
+    start->overhead_bytes = trainer_plan_overhead(t->job);
+    start->process_memory_bytes = t->process_bytes;
     start->tokens_per_step = train_spec_tokens_per_step(t->spec);
     start->entropy_rate_nats = token_source_entropy_rate(t->val_source);
     snprintf(start->train_data_hash, sizeof start->train_data_hash, "%s",
@@ -144,6 +166,7 @@ static gb_status validate(trainer *t, gb_error *err)
         GB_TRY(token_loader_next(&t->val, t->inputs, t->targets, err));
         GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
         GB_TRY(gpt_evaluate(t->model, i == 0, err));
+        trainer_alive(t);
     }
     GB_TRY(gpt_results_post(t->model, err));
     GB_TRY(gpt_results_take(t->model, &results, err));
@@ -195,6 +218,7 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
         *data_ms += trainer_now_ms() - started_ms;
         GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
         GB_TRY(gpt_accumulate(t->model, grad_scale, i == 0, err));
+        trainer_alive(t);
     }
     return GB_OK;
 }
@@ -398,9 +422,7 @@ static int64_t peak_memory_bytes(const trainer *t)
 {
     int64_t used[GB_MEM_GROUPS], total = 0;
     if (strcmp(t->be->name, "cuda") != 0) {
-        struct rusage usage;
-        getrusage(RUSAGE_SELF, &usage);
-        return (int64_t)usage.ru_maxrss * 1024;
+        return gb_process_peak_bytes();
     }
     if (!t->dev) {
         return 0;
@@ -443,6 +465,8 @@ gb_status trainer_with(const train_job *job, const train_observer *observer, tra
     if (observer) {
         t.observer = *observer;
     }
+    t.process_bytes =
+        job->backend && job->backend->overhead_bytes ? gb_process_resident_bytes(0) : 0;
     gb_status status = trainer_body(&t, work, user, &local);
     emit_end(&t, status, &local);
     trainer_checkpoint_end(&t);

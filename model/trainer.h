@@ -66,7 +66,10 @@ gb_status trainer_run_bursts(const train_job *job, train_next_burst next, void *
 gpt_options trainer_model_options(const train_spec *spec);
 /* Memory that the job will need, per group, from the same table that allocates it. */
 void trainer_plan_memory(const train_job *job, int64_t bytes[GB_MEM_GROUPS]);
-/* All groups together. */
+/* What training takes of the host beside the groups: 0 on a GPU. */
+int64_t trainer_plan_overhead(const train_job *job);
+/* All groups, and the overhead. A process that computes on the host has these on top of what it
+ * takes before the run (train_start.process_memory_bytes). */
 int64_t trainer_plan_memory_total(const train_job *job);
 
 #endif

@@ -47,7 +47,9 @@ typedef struct trainer {
     step_under_way under_way[GB_RESULTS_UNDER_WAY];
     int first_under_way, n_under_way;
     double train_time_ms;
-    double data_ms; /* of the profiled steps */
+    int64_t process_bytes; /* resident before anything was opened; 0 on a GPU */
+    double told_ms;        /* when the last event was */
+    double data_ms;        /* of the profiled steps */
     double profiled_ms;
     int64_t profiled_steps, data_calls;
     double flops_before;        /* of the ledger at the start of the step */
@@ -73,6 +75,8 @@ gb_status trainer_with(const train_job *job, const train_observer *observer, tra
 
 double trainer_now_ms(void); /* monotonic */
 void trainer_emit(trainer *t, const train_event *event);
+/* Says ALIVE when nothing was said for a second. */
+void trainer_alive(trainer *t);
 bool trainer_stop_wanted(const trainer *t);
 /* GB_ERR_INTERRUPTED, once all that is under way has ended. */
 gb_status trainer_interrupt(trainer *t, gb_error *err);

@@ -237,9 +237,9 @@ static void test_table_to_the_digit(void **state)
         "zero forward\t0.000\t0.500\t+0.500\t0.000\t+8.3 %\t-\t-\t-\t-\t\n"
         "data data\t0.250\t0.250\t0.000\t0.000\t0.0 %\t1.000\t-\t-\t-\twithin noise\n"
         "unattributed idle\t1.000\t1.000\t0.000\t0.000\t0.0 %\t1.000\t-\t-\t-\twithin noise\n"
-        "= profiled step\t36.250\t42.250\t+6.000\t6.353\t\t1.166\t\t\t\t\n" MINUS
+        "'= profiled step\t36.250\t42.250\t+6.000\t6.353\t\t1.166\t\t\t\t\n" MINUS
         " beyond a timed step\t0.250\t1.250\t+1.000\t-\t\t\t\t\t\t\n"
-        "= step_avg (timed)\t36.000\t41.000\t+5.000\t0.000\t\t1.139\t\t\t\t\n");
+        "'= step_avg (timed)\t36.000\t41.000\t+5.000\t0.000\t\t1.139\t\t\t\t\n");
     free(text);
     place_close(&p);
 
@@ -337,7 +337,7 @@ static void test_gaps(void **state)
     check_close(p.l->profiled.change_ms.value, 44.75 - 34.25);
     assert_true(isnan(p.l->timed.base_ms));
     char *text = table_text(p.l);
-    assert_non_null(strstr(text, "= profiled step\t34.250\t44.750\t+10.500"));
+    assert_non_null(strstr(text, "'= profiled step\t34.250\t44.750\t+10.500"));
     assert_null(strstr(text, "step_avg"));
     free(text);
     assert_int_equal(ledger_notes(&notes, p.l, NULL), GB_OK);
@@ -410,7 +410,7 @@ static void check_sums(const ledger *l)
             if (i < l->n_rows) {
                 sum[k] += cells[k];
             } else { /* the line of the sum */
-                assert_int_equal(strncmp(line, "= profiled step", 15), 0);
+                assert_int_equal(strncmp(line, "'= profiled step", 15), 0);
                 assert_int_equal(sum[k], cells[k]);
             }
         }

@@ -126,6 +126,28 @@ static void wait_for_signal(bool deaf)
     say_end(GB_ERR_INTERRUPTED, "asked to stop");
 }
 
+/* Resident, and never given back. */
+static void memory_take(size_t bytes)
+{
+    volatile char *taken = malloc(bytes); /* else a compiler sees that nobody reads it */
+    for (size_t i = 0; taken && i < bytes; i += 1024) {
+        taken[i] = 1;
+    }
+}
+
+/* Dies of SIGKILL the first time, and ends ok once the file is there. */
+static void play_once(const char *path)
+{
+    if (access(path, F_OK) != 0) {
+        FILE *mark = fopen(path, "w");
+        if (mark) {
+            fclose(mark);
+        }
+        crash(SIGKILL);
+    }
+    say_end(GB_OK, "");
+}
+
 static int play(const char *part)
 {
     if (strcmp(part, "probe") == 0) {
@@ -188,6 +210,14 @@ static int play(const char *part)
     } else if (strcmp(part, "gap") == 0) {
         say_step(9);
         say_end(GB_OK, "");
+    } else if (strcmp(part, "io") == 0) {
+        say_end(GB_ERR_IO, "shard: Input/output error");
+        return 1;
+    } else if (strcmp(part, "big") == 0) {
+        memory_take(256 << 20);
+        wait_for_signal(false);
+    } else if (strncmp(part, "once ", 5) == 0) {
+        play_once(part + 5);
     } else if (strcmp(part, "stoppable") == 0) {
         wait_for_signal(false);
     } else if (strcmp(part, "deaf") == 0) {
@@ -242,8 +272,14 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
                          .val_data = "",
                          .num_iterations = 3};
         OK(store_plan_run(f->s, f->suite_id, &run, false, &planned, err));
-        f->jobs[f->n_jobs] = (runner_job){
-            {"c", f->n_jobs, 1, 3, 100, 1e9}, planned.run_id, parts[f->n_jobs], NULL, NULL};
+        f->jobs[f->n_jobs] = (runner_job){.label = {.config = "c",
+                                                    .replicate = f->n_jobs,
+                                                    .attempt = 1,
+                                                    .num_iterations = 3,
+                                                    .tokens_per_step = 100,
+                                                    .flops = 1e9},
+                                          .run_id = planned.run_id,
+                                          .json = parts[f->n_jobs]};
     }
     OK(store_commit(f->s, err));
 }
@@ -382,6 +418,127 @@ static void test_interrupt(void **state)
         assert_int_equal(kill(pid, 0), -1);
         store_close(f.s);
     }
+}
+
+/* ---- limits and retries ---- */
+
+/* Each kind of end beyond a limit, and what is said of it. */
+static void test_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *part, *status, *words;
+        run_limits limits;
+    } cases[] = {
+        {"deaf", "failed", "no sign of life for", {.heartbeat_timeout_s = 0.3}},
+        {"stoppable", "failed", "over max_time = 300 ms", {.max_time_s = 0.3}},
+        /* 256 MiB are taken; without them a worker of this program is far below 200. */
+        {"big", "oom", "max_memory is 200 MiB", {.max_memory_bytes = 200 << 20}},
+    };
+    for (int i = 0; i < 3; i++) {
+        fixture f;
+        runner_outcome outcome = {0};
+        fixture_open(&f, 1, &cases[i].part);
+        runner_options options = runner_options_default(worker_argv);
+        options.worker.limits = cases[i].limits;
+        OK(runner_run(f.s, f.jobs, 1, &options, &outcome, err));
+        assert_string_equal(text_of(&f, 0, "status"), cases[i].status);
+        assert_non_null(strstr(text_of(&f, 0, "message"), cases[i].words));
+        assert_non_null(strstr(text_of(&f, 0, "message"), "after step 4 of 3"));
+        assert_int_equal(outcome.not_ok, 1);
+        assert_false(outcome.interrupted);
+        assert_int_equal(kill((pid_t)atoi(text_of(&f, 0, "pid")), 0), -1);
+        store_close(f.s);
+    }
+}
+
+static int64_t count_of(fixture *f, const char *sql)
+{
+    int64_t n = 0;
+    gb_error error = {0};
+    assert_int_equal(store_get_int(f->s, &n, -1, &error, sql, ""), GB_OK);
+    return n;
+}
+
+/* A kill from outside is tried again and then is ok: two rows, one run; NaN and crashes are not
+ * tried again; an I/O error is, as often as allowed. */
+static void test_retries(void **state)
+{
+    (void)state;
+    char mark[] = "/tmp/gptbench-retry-XXXXXX", once[64];
+    int fd = mkstemp(mark);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(mark);
+    snprintf(once, sizeof once, "once %s", mark);
+    const char *parts[] = {once, "nan", "crash", "io"};
+    fixture f;
+    runner_outcome outcome = {0};
+    fixture_open(&f, 4, parts);
+    runner_options options = runner_options_default(worker_argv);
+    options.worker.limits.max_retries = 2;
+    options.retry_wait_ms = 1;
+    OK(runner_run(f.s, f.jobs, 4, &options, &outcome, err));
+    unlink(mark);
+    assert_int_equal(outcome.ok, 1);
+    assert_int_equal(outcome.not_ok, 3);
+    assert_int_equal(outcome.retries, 3); /* one of `once`, two of `io` */
+    assert_string_equal(text_of(&f, 0, "status"), "killed");
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE replicate = 0"), 2);
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE replicate = 0 AND attempt = 2"
+                                  " AND status = 'ok' AND steps_done = 3"),
+                     1);
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE replicate = 1"), 1);
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE replicate = 2"), 1);
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE replicate = 3"
+                                  " AND status = 'failed'"),
+                     3);
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE status = 'planned'"), 0);
+    store_close(f.s);
+}
+
+/* A stop during the wait leaves the next attempt planned. */
+static void test_stop_while_waiting(void **state)
+{
+    (void)state;
+    const char *parts[] = {"killed"};
+    fixture f;
+    runner_outcome outcome = {0};
+    fixture_open(&f, 1, parts);
+    runner_options options = runner_options_default(worker_argv);
+    stops = 0;
+    stops_to_send = 1;
+    options.worker.stops = &stops;
+    options.worker.limits.max_retries = 1;
+    options.retry_wait_ms = 600000; /* a wait that ended by itself would outlast any patience */
+    signal(SIGALRM, on_alarm);
+    ualarm(800000, 0);
+    OK(runner_run(f.s, f.jobs, 1, &options, &outcome, err));
+    assert_true(outcome.interrupted);
+    assert_int_equal(outcome.ok + outcome.not_ok, 0);
+    assert_int_equal(count_of(&f, "SELECT count(*) FROM run WHERE status = 'planned'"
+                                  " AND attempt = 2"),
+                     1);
+    store_close(f.s);
+}
+
+/* A worker that the system would not start ends its run, not the suite. */
+static void test_not_started(void **state)
+{
+    (void)state;
+    char missing[] = "/nonexistent/worker", *missing_argv[] = {missing, NULL};
+    const char *parts[] = {"ok"};
+    fixture f;
+    runner_outcome outcome = {0};
+    fixture_open(&f, 1, parts);
+    runner_options options = runner_options_default(missing_argv);
+    options.worker.limits.max_retries = 1;
+    options.retry_wait_ms = 1;
+    OK(runner_run(f.s, f.jobs, 1, &options, &outcome, err));
+    assert_int_equal(outcome.not_ok, 1);
+    assert_int_equal(outcome.retries, 1);
+    assert_non_null(strstr(text_of(&f, 0, "message"), "could not be started"));
+    store_close(f.s);
 }
 
 static void test_signals_are_counted(void **state)
@@ -524,7 +681,12 @@ static void test_plain_progress(void **state)
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
     progress *p = progress_create(out, false, false);
-    const progress_run run = {"cell", 1, 1, 100, 1000, 1e9};
+    const progress_run run = {.config = "cell",
+                              .replicate = 1,
+                              .attempt = 1,
+                              .num_iterations = 100,
+                              .tokens_per_step = 1000,
+                              .flops = 1e9};
     train_event event;
     memset(&event, 0, sizeof event);
     progress_suite(p, 3, 3e9);
@@ -650,11 +812,20 @@ int main(int argc, char **argv)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_end),           cmocka_unit_test(test_interrupt),
-        cmocka_unit_test(test_signals_are_counted), cmocka_unit_test(test_probe),
-        cmocka_unit_test(test_event_stream_damage), cmocka_unit_test(test_impossible_events),
-        cmocka_unit_test(test_plain_progress),      cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_job_round_trip),      cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_retries),
+        cmocka_unit_test(test_stop_while_waiting),
+        cmocka_unit_test(test_not_started),
+        cmocka_unit_test(test_every_end),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_signals_are_counted),
+        cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_event_stream_damage),
+        cmocka_unit_test(test_impossible_events),
+        cmocka_unit_test(test_plain_progress),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_job_round_trip),
+        cmocka_unit_test(test_identity),
     };
     return cmocka_run_group_tests_name("runner", tests, NULL, NULL);
 }

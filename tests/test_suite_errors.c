@@ -85,10 +85,10 @@ static const bad_suite bad_layout[] = {
     {OK "[confg x]\n", "s.ini:6: unknown section [confg x], did you mean [config NAME]?"},
     {OK "[hardware]\n",
      "s.ini:6: unknown section [hardware]; it is one of [suite], [data], [train], [model], "
-     "[timing], [matrix], [exclude], [config NAME], [claim NAME]"},
+     "[timing], [limits], [matrix], [exclude], [config NAME], [claim NAME]"},
     {OK "[train fast]\n", "s.ini:6: [train fast]: this section takes no name, write [train]"},
     {OK "[]\n", "s.ini:6: unknown section []; it is one of [suite], [data], [train], [model], "
-                "[timing], [matrix], [exclude], [config NAME], [claim NAME]"},
+                "[timing], [limits], [matrix], [exclude], [config NAME], [claim NAME]"},
     {OK "[data]\n", "s.ini:6: [data] is already there on line 3: join the two"},
     {OK "[config]\n", "s.ini:6: [config] needs a name: [config NAME]"},
     {OK "[exclude]\nn_layer = 2\n",

@@ -190,6 +190,7 @@ const gb_backend gb_backend_cpu = {
     .name = "cpu",
     .unavailable = backend_unavailable,
     .workspace_bytes = cpu_backend_workspace_bytes,
+    .overhead_bytes = cpu_backend_overhead_bytes,
     .open = backend_open,
     .close = backend_close,
     .describe = backend_describe,

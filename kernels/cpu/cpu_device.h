@@ -88,6 +88,7 @@ void cpu_arena_close(gb_device *dev);
 void *cpu_slot_get(gb_device *dev, cpu_slot slot, int64_t bytes);
 
 int64_t cpu_backend_workspace_bytes(const gb_options *options);
+int64_t cpu_backend_overhead_bytes(const gb_options *options, const int64_t groups[GB_MEM_GROUPS]);
 gb_status cpu_backend_alloc(gb_device *dev, gb_memory_group group, int64_t bytes, void **out);
 void cpu_backend_free(gb_device *dev, void *ptr);
 void cpu_backend_memory_used(gb_device *dev, int64_t bytes[GB_MEM_GROUPS]);

@@ -32,13 +32,19 @@ static int64_t max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Features of the widest activation but the logits. */
+static int64_t widest(const gb_shape *s)
+{
+    int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
+    return max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, s->n_embd));
+}
+
 /* Copies of the operands of the largest products: in bfloat16, or in float where it is emulated. */
 static void gemm_slots_plan(const gb_shape *s, int64_t rows, int64_t columns, bool native,
                             int64_t bytes[CPU_SLOT_COUNT])
 {
     const int64_t N = s->batch_size * s->sequence_length, C = s->n_embd;
-    const int64_t qkv = (s->n_head + 2 * s->n_kv_head) * s->head_dim;
-    const int64_t wide = max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, C));
+    const int64_t wide = widest(s);
     const int64_t weights = max64(wide, columns) * C;
     if (native) {
         bytes[CPU_SLOT_GEMM_A] = 2 * max64(N * wide, rows * columns);
@@ -97,6 +103,61 @@ int64_t cpu_backend_workspace_bytes(const gb_options *options)
     cpu_isa isa = CPU_ISA_GENERIC; /* where none can be selected, open fails too */
     (void)cpu_isa_select(&isa, NULL);
     return cpu_plan_slots(options, team_size(options), isa, bytes);
+}
+
+/* What memory_get really takes for so many bytes. */
+static int64_t taken_bytes(int64_t bytes)
+{
+    bytes = gb_round_up(bytes > 0 ? bytes : 1, LINE);
+    return bytes >= 2 * (int64_t)HUGE_PAGE ? gb_round_up(bytes, HUGE_PAGE) : bytes;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Code and tables that the libraries bring in with the first product, as measured on x86-64 with
+ * oneDNN 2.6 and OpenBLAS 0.3.21; and for each thread. */
+enum {
+    SGEMM_CODE = 8700 << 10, /* dnnl_sgemm: kernels made at run time among them */
+    BF16_CODE = 3300 << 10,
+    BLAS_CODE = 1300 << 10,
+    PER_THREAD = 96 << 10
+};
+/* Blocks that the libraries pack operands into: at most so long along the inner dimension, and so
+ * wide. */
+enum { PACK_INNER = 384, PACK_WIDE = 9984 };
+
+/* What the libraries take beyond the scratchpad that we give them. The blocks' sizes are those of
+ * the libraries' sources; how many of them stay in malloc's hands between calls is measured
+ * (docs/MEASURING.md), and good to some MiB. */
+static int64_t library_bytes(const gb_options *options, int threads, cpu_isa isa)
+{
+    const gb_shape *s = &options->shape;
+    const int64_t N = s->batch_size * s->sequence_length, wide = widest(s);
+    if (options->precision == GB_BF16 && cpu_isa_has_bf16(isa)) {
+        return BF16_CODE + (int64_t)PER_THREAD * threads;
+    }
+    if (options->precision == GB_FP32 && isa == CPU_ISA_AVX512) {
+        int64_t block = 4 * min64(wide, PACK_WIDE) * min64(s->n_embd, PACK_INNER);
+        return SGEMM_CODE + (int64_t)PER_THREAD * threads + 3 * block + 3 * block * threads / 16;
+    }
+    /* OpenBLAS: each thread packs its share of the gradient's rows, which are tokens long inside.
+     */
+    int64_t rows = threads > 1 ? max64(wide, s->vocab_size) : wide;
+    return BLAS_CODE + (int64_t)PER_THREAD * threads + 4 * rows * min64(N, PACK_INNER);
+}
+
+int64_t cpu_backend_overhead_bytes(const gb_options *options, const int64_t groups[GB_MEM_GROUPS])
+{
+    cpu_isa isa = CPU_ISA_GENERIC;
+    (void)cpu_isa_select(&isa, NULL);
+    int64_t total = library_bytes(options, team_size(options), isa);
+    for (int g = 0; g < GB_MEM_GROUPS; g++) {
+        total += groups[g] > 0 ? taken_bytes(groups[g]) - groups[g] : 0;
+    }
+    return total;
 }
 
 /* MemAvailable of /proc/meminfo, or -1. */

@@ -279,6 +279,7 @@ extern "C" const gb_backend gb_backend_cuda = {
     backend_unavailable,
     backend_list_devices,
     cuda_backend_workspace_bytes,
+    nullptr,
     backend_open,
     backend_close,
     backend_describe,
