@@ -2,6 +2,7 @@
  * generator that starts the same each time. Linked with one fuzz_NAME.c: fuzz_NAME SECONDS
  * MAX_BYTES FILE... Ends after SECONDS of processor time and prints how many inputs that were; what
  * breaks ends it by a signal or a sanitizer, with the input in the file fuzz_input. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,10 +91,11 @@ static size_t running_size;
 
 static void keep_input(int signal_number)
 {
-    FILE *file = fopen("fuzz_input", "wb");
-    if (file) {
-        fwrite(running, 1, running_size, file);
-        fclose(file);
+    int fd = open("fuzz_input", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (fd >= 0) {
+        ssize_t ignored = write(fd, running, running_size);
+        (void)ignored;
+        close(fd);
     }
     signal(signal_number, SIG_DFL);
     raise(signal_number);
@@ -124,7 +126,7 @@ int main(int argc, char **argv)
     input *inputs = calloc((size_t)files, sizeof *inputs);
     uint8_t *work = malloc(most);
     if (!inputs || !work) {
-        return 2;
+        exit(2);
     }
     signal(SIGABRT, keep_input);
     signal(SIGSEGV, keep_input);
