@@ -114,8 +114,8 @@ endif
 LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)
 PROGRAM := $(BUILD)/gptbench
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
-# Of `make bench-peers` and `make bench-switches`; tests/e2e_peers.sh tries them out.
-BENCH_TOOLS := $(addprefix $(BUILD)/tests/,bench_peer peer_table switch_table)
+# Of `make bench-db`, `make bench-peers` and `make bench-switches`; tests/e2e_peers.sh tries them out.
+BENCH_TOOLS := $(addprefix $(BUILD)/tests/,bench_db bench_peer peer_table switch_table)
 
 # A make started without -j still uses every core for what it builds itself.
 SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -358,11 +358,20 @@ cuda-all: ## compile the CUDA sources for every supported GPU, warnings as error
 	@$(SUBMAKE) SANITIZE= SIMT= CUDA_ARCHS=all BUILD=$(BUILD)-cuda cuda-objects
 
 # ---- speed ----
-.PHONY: bench bench-peers bench-switches
-bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table
+.PHONY: bench bench-db bench-peers bench-switches
+bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table; and what bench-db does
 	@scripts/deps.sh build test
-	@$(SUBMAKE) $(BUILD)/tests/bench_step
+	@$(SUBMAKE) all $(BUILD)/tests/bench_step $(BUILD)/tests/bench_db
 	@$(BUILD)/tests/bench_step
+	@$(BUILD)/tests/bench_db --program $(PROGRAM) $(SCALE_FLAGS)
+
+# 200 runs and half a million steps; SCALE=full: 2,000 and five million, some minutes and 500 MB in TMPDIR.
+SCALE ?=
+SCALE_FLAGS = $(if $(filter full,$(SCALE)),--full) $(if $(KEEP),--keep '$(KEEP)')
+bench-db: ## what a large suite costs: rows/s, bytes per step, time of each command, the runner's share of a step: SCALE=full, KEEP=DIR
+	@scripts/deps.sh build
+	@$(SUBMAKE) all $(BUILD)/tests/bench_db
+	@$(BUILD)/tests/bench_db --program $(PROGRAM) $(SCALE_FLAGS)
 
 PYTHON ?= python3
 PEER_SETTINGS = $(foreach v,ROUNDS MODELS PRECISIONS PEERS THREADS BF16 SPIN ALLOCATOR LIMIT LLMC LLMC_ROUNDS OUT,$(if $($(v)),$(v)='$($(v))'))

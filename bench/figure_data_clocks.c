@@ -98,7 +98,8 @@ static void bin_write(const bin *b, double at_s, FILE *out, clocks_range *range)
     fprintf(out, "\n");
 }
 
-/* A block per run, so that no line joins two runs. */
+/* A block per run, so that no line joins two runs; but runs of one point are joined, as a point
+ * alone is no line. */
 static void write_run(const clocks_run *run, double bin_s, FILE *out, clocks_range *range)
 {
     const report_sensors *s = &run->run->sensors;
@@ -114,7 +115,9 @@ static void write_run(const clocks_run *run, double bin_s, FILE *out, clocks_ran
         }
         bin_write(&b, run->offset_s + (first + last) / 2, out, range);
     }
-    fprintf(out, "\n\n");
+    if (run->length_s > bin_s) {
+        fprintf(out, "\n\n");
+    }
 }
 
 static int stretch_color(unsigned mask)
@@ -125,8 +128,8 @@ static int stretch_color(unsigned mask)
                                            : 0x999999;
 }
 
-/* Neighbours closer than a pixel are drawn as one. */
-static void write_stretches(const clocks_run *runs, int n, double bin_s, FILE *out)
+/* Neighbours closer than a pixel are drawn as one, what is shorter than `least_s` is not drawn. */
+static void write_stretches(const clocks_run *runs, int n, double bin_s, double least_s, FILE *out)
 {
     fprintf(out, "# from_s\tto_s\tcolor\n0\t0\t16777215\n");
     for (int i = 0; i < n; i++) {
@@ -136,6 +139,9 @@ static void write_stretches(const clocks_run *runs, int n, double bin_s, FILE *o
             while (k < s->n_stretches && s->stretches[k].start_s < whole.end_s + bin_s &&
                    stretch_color(s->stretches[k].mask) == stretch_color(whole.mask)) {
                 whole.end_s = s->stretches[k++].end_s;
+            }
+            if (whole.end_s - whole.start_s < least_s) {
+                continue;
             }
             fprintf(out, "%.6g\t%.6g\t%d\n", runs[i].offset_s + whole.start_s,
                     runs[i].offset_s + fmax(whole.end_s, whole.start_s + bin_s),
@@ -193,7 +199,7 @@ static void write_legend(FILE *out)
 }
 
 static gb_status write_file(const char *dir, const char *name, const clocks_run *runs, int n,
-                            double bin_s, clocks_range *range, gb_error *err)
+                            double bin_s, double least_s, clocks_range *range, gb_error *err)
 {
     FILE *out = figure_file_open(dir, name, err);
     if (!out) {
@@ -202,7 +208,7 @@ static gb_status write_file(const char *dir, const char *name, const clocks_run 
     if (strstr(name, "clocks_runs")) {
         write_strip(runs, n, out);
     } else if (strstr(name, "clocks_marks")) {
-        write_stretches(runs, n, bin_s, out);
+        write_stretches(runs, n, bin_s, least_s, out);
     } else if (strstr(name, "clocks_legend")) {
         write_legend(out);
     } else {
@@ -228,15 +234,17 @@ gb_status figure_data_write_clocks(const figure_choice *choice, const char *dir,
     }
     int n = runs_arrange(choice, runs, &total_s);
     double bin_s = total_s / BINS;
-    gb_status status = write_file(dir, "data/clocks.tsv", runs, n, bin_s, &range, err);
+    /* Over hundreds of configs a pixel is minutes: one step in it does not shade it. */
+    double least_s = choice->slots ? bin_s / 10 : 0;
+    gb_status status = write_file(dir, "data/clocks.tsv", runs, n, bin_s, least_s, &range, err);
     if (status == GB_OK) {
-        status = write_file(dir, "data/clocks_runs.tsv", runs, n, bin_s, &range, err);
+        status = write_file(dir, "data/clocks_runs.tsv", runs, n, bin_s, least_s, &range, err);
     }
     if (status == GB_OK) {
-        status = write_file(dir, "data/clocks_marks.tsv", runs, n, bin_s, &range, err);
+        status = write_file(dir, "data/clocks_marks.tsv", runs, n, bin_s, least_s, &range, err);
     }
     if (status == GB_OK) {
-        status = write_file(dir, "data/clocks_legend.tsv", runs, n, bin_s, &range, err);
+        status = write_file(dir, "data/clocks_legend.tsv", runs, n, bin_s, least_s, &range, err);
     }
     write_settings(runs, n, total_s, &range, settings);
     free(runs);

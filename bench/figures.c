@@ -266,7 +266,9 @@ gb_status figures_document(document *doc, const figure_choice *choice, bool of_w
                                "Figures have room for %d of the %d configs: the baseline, those on "
                                "the Pareto front, the fastest, the slowest, and others evenly "
                                "between them by time per step. The other %d are left out of the "
-                               "figures alone; tables, `results.tsv` and `report.json` have all.",
+                               "figures alone; tables, `results.tsv` and `report.json` have all. "
+                               "The clocks of the machine are drawn over the runs of all, with "
+                               "marks that last a tenth of a pixel or longer.",
                                choice->drawn.n_entries, choice->all->n_entries,
                                choice->all->n_entries - choice->drawn.n_entries);
             said = true;

@@ -7,7 +7,7 @@
 #include "bench/document.h"
 #include "bench/report_data.h"
 
-/* Fills the `sensors` of each run. GB_ERR_FORMAT, GB_ERR_OOM. */
+/* Fills the `sensors` of a run. GB_ERR_FORMAT, GB_ERR_OOM. */
 gb_status report_sensors_read_run(report_data *data, report_run *run, sqlite3 *db, gb_error *err);
 void report_sensors_free(report_sensors *sensors);
 

@@ -11,6 +11,10 @@
 #include "bench/run_watch.h"
 
 #define WAIT_MS 100 /* between two looks at everything else */
+/* Events are left to gather for so long before they are read: a worker with steps of a millisecond
+ * would wake this process for each of them, and they share the machine. The pipe (EVENT_PIPE_BYTES)
+ * holds a thousand. */
+#define GATHER_MS 20
 
 /* One run while it goes on. */
 typedef struct run_state {
@@ -91,6 +95,15 @@ static gb_status event_take(store *s, run_state *run, const runner_job *job,
     return store_commit_due(s, event->type == TRAIN_EVENT_EVAL, err);
 }
 
+/* Ends early when a signal asks to stop. */
+static void events_gather(const run_state *run)
+{
+    const int ms = run_watch_wait_ms(&run->watch, GATHER_MS);
+    if (!run->worker.has_end && ms > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+    }
+}
+
 /* Until the worker has closed its event pipe, or its stream proved worthless. */
 static gb_status run_follow(store *s, run_state *run, const runner_job *job,
                             const runner_options *options, gb_error *err)
@@ -109,6 +122,7 @@ static gb_status run_follow(store *s, run_state *run, const runner_job *job,
         GB_TRY(run_watch_look(&run->watch, s, false, err));
         progress_tick(options->display);
         GB_TRY(store_commit_due(s, false, err));
+        events_gather(run);
     }
     return run_watch_look(&run->watch, s, !run->worker.has_end, err);
 }

@@ -379,17 +379,17 @@ CREATE TABLE step_summary (
 -- Sums over the steps of each run, from the steps themselves. Every subquery reads one run's.
 CREATE VIEW run_steps_live AS
   SELECT r.run_id,
-         (SELECT count(*) FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+         (SELECT count(*) FROM step WHERE step.run_id = r.run_id AND tag = 'timed')
            AS timed_steps,
-         (SELECT avg(s.step_ms) FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+         (SELECT avg(step_ms) FROM step WHERE step.run_id = r.run_id AND tag = 'timed')
            AS step_avg_ms,
          (SELECT avg(step_ms) FROM
-           (SELECT s.step_ms, row_number() OVER (ORDER BY s.step_ms) AS rank, count(*) OVER () AS n
-            FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+           (SELECT step_ms, row_number() OVER (ORDER BY step_ms) AS rank, count(*) OVER () AS n
+            FROM step WHERE step.run_id = r.run_id AND tag = 'timed')
           WHERE rank IN ((n + 1) / 2, (n + 2) / 2)) AS step_median_ms,
-         (SELECT avg(s.step_ms) FROM step s WHERE s.run_id = r.run_id AND s.tag = 'profiled')
+         (SELECT avg(step_ms) FROM step WHERE step.run_id = r.run_id AND tag = 'profiled')
            AS profiled_avg_ms,
-         (SELECT sum(s.disturbance <> '') FROM step s WHERE s.run_id = r.run_id AND s.tag = 'timed')
+         (SELECT sum(disturbance <> '') FROM step WHERE step.run_id = r.run_id AND tag = 'timed')
            AS disturbed_steps
   FROM run r;
 

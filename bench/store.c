@@ -20,6 +20,8 @@
 #define APPLICATION_ID  1735423074 /* 'gptb', as in schema.sql */
 #define MAX_STATEMENTS  128
 #define BUSY_TIMEOUT_MS 10000
+/* A reader that stays makes the -wal file grow; when it has gone the file is cut to this. */
+#define WAL_KEPT_BYTES "67108864"
 
 struct store {
     sqlite3 *db;
@@ -439,7 +441,7 @@ static gb_status open_for_writing(store *s, gb_error *err)
     GB_TRY(connection_open(s, SQLITE_OPEN_READWRITE, err));
     if (sqlite3_exec(s->db,
                      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                     "PRAGMA foreign_keys = ON;",
+                     "PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = " WAL_KEPT_BYTES ";",
                      NULL, NULL, NULL) != SQLITE_OK) {
         return store_sqlite_fail(s, err, "cannot be set up");
     }

@@ -1,5 +1,6 @@
 /* Statistics against SciPy: every expected number is in stats_fixtures.h, which
  * make_stats_fixtures.py writes. */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,6 +80,35 @@ static void check_sample(const double *x, size_t n, const double *expect)
         check_close(stats_quantile_sorted(sorted, n, q[i]), expect[5 + i], 1e-14);
     }
     free(sorted);
+}
+
+/* Many values are sorted another way than few: ascending, and the same values as qsort puts there.
+ */
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void test_sort(void **state)
+{
+    enum { N = 5000 };
+    static double x[N], want[N];
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        double unit = (double)(stats_random_u64(1, (uint64_t)i) >> 11) * 0x1p-53;
+        x[i] = i % 7 == 0 ? floor(10 * unit) : ldexp(unit - 0.5, i % 100 - 50);
+    }
+    x[17] = -INFINITY;
+    x[18] = INFINITY;
+    x[19] = -DBL_MAX;
+    x[20] = 5e-324; /* the smallest double above 0 */
+    memcpy(want, x, sizeof x);
+    qsort(want, N, sizeof *want, ascending);
+    stats_sort(x, N);
+    for (int i = 0; i < N; i++) {
+        assert_true(x[i] == want[i]);
+    }
 }
 
 static void test_descriptive(void **state)
@@ -184,10 +214,11 @@ static void test_too_few(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_t_quantile),      cmocka_unit_test(test_t_cdf),
-        cmocka_unit_test(test_incomplete_beta), cmocka_unit_test(test_descriptive),
-        cmocka_unit_test(test_differences),     cmocka_unit_test(test_bootstrap),
-        cmocka_unit_test(test_random),          cmocka_unit_test(test_too_few),
+        cmocka_unit_test(test_sort),        cmocka_unit_test(test_t_quantile),
+        cmocka_unit_test(test_t_cdf),       cmocka_unit_test(test_incomplete_beta),
+        cmocka_unit_test(test_descriptive), cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_bootstrap),   cmocka_unit_test(test_random),
+        cmocka_unit_test(test_too_few),
     };
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
 }
