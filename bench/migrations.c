@@ -1,5 +1,6 @@
 #include "bench/migrations.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ const migration *migrations_list(void)
             "ALTER TABLE op_time ADD COLUMN thread_max_ms REAL;"
             "ALTER TABLE run ADD COLUMN spans_zero_s REAL;"},
         {4, ""},
+        {6, "ALTER TABLE run ADD COLUMN runner_id INTEGER;"},
         {0, NULL}};
     return list;
 }
@@ -104,10 +106,18 @@ static int section_run(sqlite3 *db, const char *schema, int version)
     return rc;
 }
 
+static bool has_section(const char *schema, int version)
+{
+    char heading[40];
+    snprintf(heading, sizeof heading, "\n-- ---- version %d:", version);
+    return schema && strstr(schema, heading);
+}
+
 static int step_run(sqlite3 *db, const migration *m, const char *schema)
 {
-    return m->sql[0] ? sqlite3_exec(db, m->sql, NULL, NULL, NULL)
-                     : section_run(db, schema, m->to_version);
+    int rc = m->sql[0] ? sqlite3_exec(db, m->sql, NULL, NULL, NULL) : SQLITE_OK;
+    bool section = !m->sql[0] || has_section(schema, m->to_version);
+    return rc == SQLITE_OK && section ? section_run(db, schema, m->to_version) : rc;
 }
 
 gb_status migrations_apply(sqlite3 *db, const migration *list, const char *schema, gb_error *err)

@@ -8,12 +8,13 @@
 #include "kernels/status.h"
 
 /* The version that bench/schema.sql describes and that this program reads and writes. */
-#define STORE_SCHEMA_VERSION 4
+#define STORE_SCHEMA_VERSION 6
 
 typedef struct migration {
     int to_version;  /* from to_version - 1 */
-    const char *sql; /* statements; the row in schema_version is added by migrations_apply. "": what
-                      * the schema's text has below its heading "-- ---- version N:" */
+    const char *sql; /* statements, before what the schema's text has below its heading
+                      * "-- ---- version N:", which a version with "" must have; the row in
+                      * schema_version is added by migrations_apply */
 } migration;
 
 /* The migrations of the program, by version, ended by sql == NULL. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/run_watch.h"
+#include "bench/work_gate.h"
 
 #define WAIT_MS 100 /* between two looks at everything else */
 
@@ -129,16 +130,22 @@ static void outcome_count(runner_outcome *outcome, const char *status)
     }
 }
 
+/* Of a run that is claimed. */
 static gb_status job_do(store *s, const runner_job *job, const runner_options *options,
                         gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
 {
     run_state run = {.warmup_steps = 0};
     worker_verdict verdict = {0};
     bool gpu = job->bus_id && job->bus_id[0];
+    store_defer(s, true);
     gb_status status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors,
                                        gpu, options->sample_ms, err);
     if (status == GB_OK) {
         status = worker_link_open(&run.worker, &options->worker, job->json, false, err);
+        if (status != GB_OK) {
+            store_defer(s, false);
+            store_run_unclaim(s, job->run_id, NULL);
+        }
     }
     if (status == GB_OK) {
         progress_run_begin(options->display, &job->label);
@@ -152,12 +159,39 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
         worker_link_judge(&run.worker, &verdict);
         status = run_end_write(s, job, &run, &verdict, err);
     }
+    if (status != GB_OK) {
+        store_commit(s, NULL); /* as much as can be: the rows before the fault may be sound */
+    }
+    store_defer(s, false);
     worker_link_close(&run.worker);
     if (status == GB_OK) {
         progress_run_end(options->display, verdict.status, verdict.message);
         outcome_count(outcome, verdict.status);
     }
     run_watch_free(&run.watch);
+    return status;
+}
+
+/* Claims the run and does it, while nobody measures speeds. One that could not be begun is left to
+ * others; what goes wrong later leaves it `running` until the next runner sees that nobody has it.
+ */
+static gb_status job_claim(store *s, const runner_job *job, const runner_options *options,
+                           gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
+{
+    bool taken = false;
+    gb_status status = work_gate_join(s, options, err);
+    if (status == GB_OK) {
+        status = store_run_claim(s, job->run_id, &taken, err);
+    }
+    if (status == GB_OK && taken) {
+        status = job_do(s, job, options, sensors, outcome, err);
+    }
+    work_gate_leave(s);
+    outcome->elsewhere += status == GB_OK && !taken;
+    if (status == GB_ERR_INTERRUPTED) {
+        outcome->interrupted = true;
+        return GB_OK;
+    }
     return status;
 }
 
@@ -197,7 +231,7 @@ gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_
             break;
         }
         status =
-            job_do(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
+            job_claim(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
     }
     gb_sensors_close(sensors.open);
     return status;

@@ -35,6 +35,7 @@ typedef struct runner_job {
 typedef struct runner_outcome {
     int ok, not_ok; /* runs done; interrupted ones are in neither */
     bool interrupted;
+    int elsewhere; /* taken by other runners before this one came to them */
 } runner_outcome;
 
 /* Does the jobs in order and adds to *outcome; none where it says interrupted already. GB_OK also

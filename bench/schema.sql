@@ -1,4 +1,4 @@
--- The results database of gptbench, version 4. Public: scripts query the views.
+-- The results database of gptbench, version 6. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
 -- Every statement here runs once, on an empty file; later versions are migrations
 -- (bench/migrations.c), each of which ends by inserting its row into schema_version. A migration
@@ -134,6 +134,7 @@ CREATE TABLE run (
   energy_source        TEXT,                   -- gpu_counter, gpu_power, cpu_package; NULL with it
   sensors_missing      TEXT,                   -- 'cpu_clock: why; ...'; NULL: nothing was sampled
   spans_zero_s         REAL,                   -- begin of the first op in op_span, on the clock of ended_s
+  runner_id            INTEGER,                -- who has it or did it (table runner); NULL before version 6
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);
@@ -334,6 +335,23 @@ CREATE TABLE timing_sample (
   cpu_energy_j         REAL,
   PRIMARY KEY (timing_id, at_s)
 ) STRICT, WITHOUT ROWID;
+
+-- ---- version 6: several runners on one database ----
+
+-- One row per `gptbench run`. That one without ended_at lives, is for other runners to see by its
+-- lock on the file (bench/store_share.h), not here.
+CREATE TABLE runner (
+  runner_id   INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+  suite_id    INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  plan        TEXT NOT NULL,          -- hash of all that decides which runs there are
+  hostname    TEXT NOT NULL,
+  boot_id     TEXT NOT NULL,          -- of the machine's start, '' where it has none
+  pid         INTEGER NOT NULL,
+  started_at  TEXT NOT NULL,
+  ended_at    TEXT                    -- NULL: at work, or died and nobody has noticed yet
+) STRICT;
+CREATE INDEX runner_open ON runner (suite_id) WHERE ended_at IS NULL;
+CREATE INDEX run_running ON run (status) WHERE status = 'running';
 
 -- ---- views: a migration makes them anew from here to the end ----
 

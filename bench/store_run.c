@@ -7,8 +7,8 @@
 gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
 {
     GB_TRY(store_exec(s, err,
-                      "UPDATE run SET status = 'running', pid = ?, started_at = " SQL_NOW
-                      " WHERE run_id = ?",
+                      "UPDATE run SET status = 'running', pid = ?, started_at ="
+                      " coalesce(started_at, " SQL_NOW ") WHERE run_id = ?",
                       "ii", pid, run_id));
     return store_commit(s, err);
 }

@@ -250,6 +250,7 @@ static gb_status session_begin(state *st, gb_sensors *sensors, gb_error *err)
         store_timing_begin(st->s, &session->row, rows, session->n_arms, &st->timing_id, err);
     free(rows);
     GB_TRY(status);
+    store_defer(st->s, true);
     return run_watch_begin(&st->watch, st->s, &run_watch_timing_sink, st->timing_id, sensors, gpu,
                            st->options->sample_ms, err);
 }
@@ -283,6 +284,7 @@ gb_status timing_session_run(store *s, const timing_session *session, const runn
         }
         status = status != GB_OK ? status : written;
     }
+    store_defer(s, false);
     timing_pool_free(st.pool);
     timing_table_free(&table);
     run_watch_free(&st.watch);
