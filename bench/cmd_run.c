@@ -341,8 +341,8 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
                   counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));
     if (counts.elsewhere > 0) {
-        progress_note(runner->display, "%d runs are in the hands of other runners",
-                      counts.elsewhere);
+        progress_note(runner->display, "%d run%s in the hands of other runners",
+                      counts.elsewhere, counts.elsewhere == 1 ? " is" : "s are");
     }
     GB_TRY(measure(c, plan, s, runner, &outcome, &speeds_ok, err));
     if (outcome.elsewhere > 0) {
