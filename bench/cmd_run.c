@@ -6,6 +6,7 @@
 
 #include "bench/cli.h"
 #include "bench/commands.h"
+#include "bench/job_control.h"
 #include "bench/report.h"
 #include "bench/results_table.h"
 #include "bench/runplan.h"
@@ -182,10 +183,13 @@ static gb_status results_print(store *s, const run_command *c, const suite *aske
                                progress *display, gb_error *err)
 {
     printf("\n");
-    GB_TRY(results_table_print(s, asked->name, stdout, err));
+    gb_status printed = results_table_print(s, asked->name, stdout, err);
     printf("\ndatabase: %s\n", store_path(s));
     fflush(stdout);
-    return with_report ? report_make(s, c, asked, display, err) : GB_OK;
+    /* Whether or not somebody still reads the table. */
+    gb_status reported =
+        with_report ? report_make(s, c, asked, display, printed == GB_OK ? err : NULL) : GB_OK;
+    return printed != GB_OK ? printed : reported;
 }
 
 static gb_status verdict(const run_command *c, const runner_outcome *outcome,
@@ -341,8 +345,8 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
                   counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));
     if (counts.elsewhere > 0) {
-        progress_note(runner->display, "%d run%s in the hands of other runners",
-                      counts.elsewhere, counts.elsewhere == 1 ? " is" : "s are");
+        progress_note(runner->display, "%d run%s in the hands of other runners", counts.elsewhere,
+                      counts.elsewhere == 1 ? " is" : "s are");
     }
     GB_TRY(measure(c, plan, s, runner, &outcome, &speeds_ok, err));
     if (outcome.elsewhere > 0) {
@@ -401,6 +405,7 @@ gb_status cmd_run(int argc, char **argv, gb_error *err)
     GB_TRY(suite_read(&asked, c.suite_path, err));
     runner_options runner = runner_options_default(worker_argv);
     runner.worker.stops = runner_signals_catch();
+    job_control_catch();
     runner.display =
         progress_create(stderr, progress_wants_live(stderr), progress_wants_color(stderr));
     gb_status status = runplan_create(&plan, asked, &c.plan, &runner, err);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/job_control.h"
 #include "bench/run_watch.h"
 #include "bench/work_gate.h"
 
@@ -62,11 +63,21 @@ static void event_count(run_state *run, const train_event *event)
     }
 }
 
+/* A step in which the program was stopped says nothing about the speed. */
+static void step_judge(train_step *step)
+{
+    bool stopped = job_control_was_stopped(step->ended_s - step->step_ms / 1e3, step->ended_s);
+    if (stopped && step->tag == TRAIN_STEP_TIMED) {
+        step->tag = TRAIN_STEP_CHECKPOINT;
+    }
+}
+
 static gb_status event_take(store *s, run_state *run, const runner_job *job,
                             const runner_options *options, train_event *event, gb_error *err)
 {
     event_count(run, event);
     if (event->type == TRAIN_EVENT_STEP) {
+        step_judge(&event->u.step);
         event->u.step.ended_s -= run->watch.started_s;
         GB_TRY(run_watch_step(&run->watch, &event->u.step, err));
     } else if (event->type == TRAIN_EVENT_SPANS_ZERO) {
