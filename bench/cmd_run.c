@@ -171,8 +171,9 @@ static gb_status report_make(const store *s, const run_command *c, const suite *
     if (status == GB_OK) {
         printf("report:   %s/index.html\n", dir);
         fflush(stdout);
-    } else if (c->report) {
-        return gb_fail(err, status, "report: %s", error.message);
+    } else if (c->report || status == GB_ERR_IO) {
+        return gb_fail(err, status, "report: %s; `gptbench report --db %s -o %s` makes it again",
+                       error.message, store_path(s), dir);
     } else {
         progress_note(display, "no complete report in %s: %s", dir, error.message);
     }
