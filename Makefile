@@ -228,6 +228,13 @@ $(FAKE_NVML): tests/fake_nvml.c
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
+# A wall clock that goes backwards; loaded before all else.
+FAKE_CLOCK := $(BUILD)/tests/fake_clock.so
+$(FAKE_CLOCK): tests/fake_clock.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 -shared -fPIC -o $@ $< -ldl
+
 # A listener for NVTX, which NVTX loads, and a stand-in for CUPTI; where their headers are.
 FAKE_CUDA := $(if $(NVTX_DIR),$(BUILD)/tests/fake_nvtx.so) $(if $(CUPTI_DIR),$(BUILD)/tests/fake_cupti.so)
 $(BUILD)/tests/fake_nvtx.so: FAKE_FLAGS := $(NVTX_FLAGS)
@@ -241,7 +248,7 @@ $(BUILD)/tests/fake_nvtx.so $(BUILD)/tests/fake_cupti.so: $(BUILD)/tests/%.so: t
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
 .PHONY: tests
-tests: $(TESTS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CLOCK) $(FAKE_CUDA) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"

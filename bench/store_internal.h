@@ -56,6 +56,8 @@ gb_status store_queue_write(store *s, gb_error *err);
 gb_status store_queue_write_due(store *s, bool flush, gb_error *err);
 
 #define SQL_NOW "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+/* The end of what the row says began: never before that, wherever the clock was set meanwhile. */
+#define SQL_ENDED "max(" SQL_NOW ", coalesce(started_at, ''))"
 
 /* The newest error of SQLite as a status, prefixed with the file's name. */
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what);

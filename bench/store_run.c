@@ -165,7 +165,7 @@ gb_status store_run_end(store *s, int64_t run_id, const store_run_result *r, gb_
     GB_TRY(store_exec(s, err,
                       "UPDATE run SET status = ?, message = ?, steps_done = ?,"
                       " peak_memory_bytes = nullif(?, 0), warmup_steps = ?, energy_j = ?,"
-                      " energy_source = ?, sensors_missing = ?, ended_at = " SQL_NOW
+                      " energy_source = ?, sensors_missing = ?, ended_at = " SQL_ENDED
                       " WHERE run_id = ?",
                       "ttiiidtti", r->status, r->message, r->steps_done, r->peak_memory_bytes,
                       r->warmup_steps, r->energy_j, r->energy_source, r->sensors_missing, run_id));

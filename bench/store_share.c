@@ -94,7 +94,7 @@ gb_status store_runner_end(store *s, gb_error *err)
     if (s->runner_id == 0) {
         return GB_OK;
     }
-    GB_TRY(store_exec(s, err, "UPDATE runner SET ended_at = " SQL_NOW " WHERE runner_id = ?", "i",
+    GB_TRY(store_exec(s, err, "UPDATE runner SET ended_at = " SQL_ENDED " WHERE runner_id = ?", "i",
                       s->runner_id));
     GB_TRY(store_commit(s, err));
     byte_set(s, BYTE_RUNNERS + s->runner_id, F_UNLCK);
@@ -134,13 +134,13 @@ gb_status store_runners_bury(store *s, gb_error *err)
         GB_TRY(dead_find(s, dead, &n, err));
         for (int i = 0; i < n; i++) {
             GB_TRY(store_exec(s, err,
-                              "UPDATE runner SET ended_at = " SQL_NOW " WHERE runner_id = ?", "i",
+                              "UPDATE runner SET ended_at = " SQL_ENDED " WHERE runner_id = ?", "i",
                               dead[i]));
         }
     } while (n == DEAD_AT_ONCE);
     /* Without a runner: from before there were such rows. */
     return store_exec(s, err,
-                      "UPDATE run SET status = 'interrupted', ended_at = " SQL_NOW ","
+                      "UPDATE run SET status = 'interrupted', ended_at = " SQL_ENDED ","
                       " steps_done = (SELECT count(*) FROM step WHERE step.run_id = run.run_id),"
                       " message = 'gptbench itself ended while this run was going on'"
                       " WHERE status = 'running' AND (runner_id IS NULL OR runner_id IN"
