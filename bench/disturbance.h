@@ -4,7 +4,7 @@
  * A sample speaks for the stretch from the sample before it to its own time: that is what its
  * fractions cover, and the best that can be said of its clocks and reasons. A step is marked when
  * any stretch that it overlaps is bad. Marks are shown and counted; no step is left out of step_avg
- * for them. */
+ * for them, but for one in which the program was stopped. */
 #ifndef GPTBENCH_BENCH_DISTURBANCE_H
 #define GPTBENCH_BENCH_DISTURBANCE_H
 

@@ -151,7 +151,8 @@ CREATE TABLE step (
   flops          REAL NOT NULL,                -- as issued by the ops of this step
   ended_s        REAL,                         -- since the run started; NULL before version 2
   disturbance    TEXT,                         -- '' none, NULL not known, else any of throttled,
-                                               -- clock_drop, steal, page_faults, preempted:
+                                               -- clock_drop, steal, page_faults, preempted,
+                                               -- stopped, shared:
                                                -- docs/MEASURING.md
   PRIMARY KEY (run_id, step)
 ) STRICT, WITHOUT ROWID;
