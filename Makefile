@@ -230,6 +230,13 @@ $(FAKE_NVML): tests/fake_nvml.c
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
+# A wall clock that goes backwards; loaded before all else.
+FAKE_CLOCK := $(BUILD)/tests/fake_clock.so
+$(FAKE_CLOCK): tests/fake_clock.c
+	@mkdir -p $(@D)
+	$(call say,TEST)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 -shared -fPIC -o $@ $< -ldl
+
 # A listener for NVTX, which NVTX loads, and a stand-in for CUPTI; where their headers are.
 FAKE_CUDA := $(if $(NVTX_DIR),$(BUILD)/tests/fake_nvtx.so) $(if $(CUPTI_DIR),$(BUILD)/tests/fake_cupti.so)
 $(BUILD)/tests/fake_nvtx.so: FAKE_FLAGS := $(NVTX_FLAGS)
@@ -258,7 +265,7 @@ $(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libgpt
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< tests/fuzz/replay.c $(BUILD)/libgptbench.a $(LDLIBS)
 
 .PHONY: tests
-tests: $(TESTS) $(REPLAYS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CUDA) $(FAULT_INJECT) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(REPLAYS) $(BENCH_TOOLS) $(FAKE_NVML) $(FAKE_CLOCK) $(FAKE_CUDA) $(FAULT_INJECT) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"

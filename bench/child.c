@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bench/event_pipe.h"
+#include "bench/job_control.h"
 
 /* Many events fit, so that a worker does not wait for whoever reads them. */
 #define EVENT_PIPE_BYTES (256 * 1024)
@@ -28,7 +29,7 @@ static _Noreturn void child_become(char *const *argv, int input, int events, int
     if (getppid() != parent) {
         _exit(CHILD_NOT_STARTED); /* the parent died before prctl */
     }
-    const int defaults[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    const int defaults[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGTSTP};
     for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
         signal(defaults[i], SIG_DFL);
     }
@@ -101,6 +102,7 @@ gb_status child_start(child *c, char *const *argv, const char *input, bool contr
         child_become(argv, input_fd, events[1], errors[1], control[1], parent);
     }
     setpgid(pid, pid); /* here too, so that it is done before any child_signal */
+    job_control_add(pid);
     c->pid = pid;
     c->event_fd = events[0];
     c->stderr_fd = errors[0];
@@ -169,6 +171,7 @@ bool child_wait(child *c, int timeout_ms)
         pid_t pid = waitpid(c->pid, &c->wait_status, WNOHANG);
         if (pid == c->pid || (pid < 0 && errno != EINTR)) {
             c->ended = true;
+            job_control_drop(c->pid); /* the number may be somebody else's from now on */
         } else if (waited >= timeout_ms) {
             return false;
         } else {

@@ -6,21 +6,28 @@
 
 #include "bench/cli.h"
 #include "bench/commands.h"
+#include "bench/job_control.h"
 #include "bench/report.h"
 #include "bench/results_table.h"
 #include "bench/runplan.h"
+#include "bench/store_share.h"
 #include "bench/table.h"
+#include "bench/work_gate.h"
+
+#define DB_WAIT_S 600
 
 typedef struct run_command {
     const char *suite_path, *db, *report;
     bool dry_run, no_report, speed_only, loss_only;
+    int64_t db_wait_s;
     runplan_options plan;
     int64_t max_retries; /* -1: as the suite says */
 } run_command;
 
 static gb_status options_read(run_command *c, int argc, char **argv, bool *help, gb_error *err)
 {
-    *c = (run_command){.plan = runplan_options_default(), .max_retries = -1};
+    *c =
+        (run_command){.db_wait_s = DB_WAIT_S, .plan = runplan_options_default(), .max_retries = -1};
     const cli_option options[] = {
         {"--db", NULL, CLI_TEXT, &c->db, "FILE", "database (default: results/NAME.db)", 0, 0},
         {"--backend", NULL, CLI_TEXT, &c->plan.backend, "auto|cuda|cpu",
@@ -47,12 +54,15 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
          "training data, instead of the suite's", 0, 0},
         {"--val", NULL, CLI_TEXT, &c->plan.val_data, "GLOB",
          "validation data, instead of the suite's", 0, 0},
+        {"--db-wait", NULL, CLI_INT, &c->db_wait_s, "SECONDS",
+         "how long to wait for a database that another program has locked (default: 600)", 1,
+         86400},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     const cli_command command = {
         "gptbench run SUITE.ini [options]",
         "Runs every cell of a suite, one process per run, and writes what they report into a"
         " database as it\narrives. The same command again does what is missing and keeps what is"
-        " done.",
+        " done.\nSeveral may run at once: they share the runs.",
         options,
         1,
         1,
@@ -91,6 +101,7 @@ static gb_status options_check(const run_command *c, gb_error *err)
 
 typedef struct run_counts {
     int to_do, kept_ok, kept_not_ok;
+    int elsewhere; /* in the hands of other runners */
 } run_counts;
 
 static run_counts runs_count(const runplan *plan)
@@ -101,9 +112,11 @@ static run_counts runs_count(const runplan *plan)
     for (int i = 0; i < n; i++) {
         if (runs[i].selected) {
             bool ok = strcmp(runs[i].planned.status, "ok") == 0;
+            bool running = strcmp(runs[i].planned.status, "running") == 0;
             counts.to_do += runs[i].planned.to_do;
+            counts.elsewhere += running;
             counts.kept_ok += !runs[i].planned.to_do && ok;
-            counts.kept_not_ok += !runs[i].planned.to_do && !ok;
+            counts.kept_not_ok += !runs[i].planned.to_do && !ok && !running;
         }
     }
     return counts;
@@ -169,8 +182,9 @@ static gb_status report_make(const store *s, const run_command *c, const suite *
     if (status == GB_OK) {
         printf("report:   %s/index.html\n", dir);
         fflush(stdout);
-    } else if (c->report) {
-        return gb_fail(err, status, "report: %s", error.message);
+    } else if (c->report || status == GB_ERR_IO) {
+        return gb_fail(err, status, "report: %s; `gptbench report --db %s -o %s` makes it again",
+                       error.message, store_path(s), dir);
     } else {
         progress_note(display, "no complete report in %s: %s", dir, error.message);
     }
@@ -181,27 +195,30 @@ static gb_status results_print(store *s, const run_command *c, const suite *aske
                                progress *display, gb_error *err)
 {
     printf("\n");
-    GB_TRY(results_table_print(s, asked->name, stdout, err));
+    gb_status printed = results_table_print(s, asked->name, stdout, err);
     printf("\ndatabase: %s\n", store_path(s));
     fflush(stdout);
-    return with_report ? report_make(s, c, asked, display, err) : GB_OK;
+    /* Whether or not somebody still reads the table. */
+    gb_status reported =
+        with_report ? report_make(s, c, asked, display, printed == GB_OK ? err : NULL) : GB_OK;
+    return printed != GB_OK ? printed : reported;
 }
 
 static gb_status verdict(const run_command *c, const runner_outcome *outcome,
-                         const run_counts *counts, bool speeds_ok, gb_error *err)
+                         const runplan_state *state, const run_counts *counts, bool speeds_ok,
+                         gb_error *err)
 {
-    int not_ok = outcome->not_ok + counts->kept_not_ok;
     if (outcome->interrupted) {
         return gb_fail(err, GB_ERR_INTERRUPTED,
                        "interrupted with %d of %d runs done; the same command continues: gptbench"
                        " run %s",
                        outcome->ok + outcome->not_ok, counts->to_do, c->suite_path);
     }
-    if (not_ok > 0) {
+    if (state->not_ok > 0) {
         return gb_fail(err, GB_ERR_FAILED,
                        "%d of %d runs did not end ok; `gptbench show RUN` tells why, --retry-failed"
                        " tries them again",
-                       not_ok, counts->to_do + counts->kept_ok + counts->kept_not_ok);
+                       state->not_ok, state->n);
     }
     if (!speeds_ok) {
         return gb_fail(err, GB_ERR_FAILED,
@@ -220,7 +237,6 @@ static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
     timing_session_result result;
     gb_error why = {0};
     bool to_do = false;
-    *speeds_ok = true;
     if (!c->loss_only) {
         GB_TRY(runplan_timing(plan, s, &session, &to_do, err));
     }
@@ -246,30 +262,115 @@ static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
     return GB_OK;
 }
 
+/* What must be measured without other runners at work: the peaks, the speeds of all configs. */
+static gb_status alone_measure(const run_command *c, runplan *plan, store *s,
+                               const runner_options *runner, runner_outcome *outcome,
+                               bool *speeds_ok, gb_error *err)
+{
+    bool wanted;
+    *speeds_ok = true;
+    GB_TRY(runplan_wants_alone(plan, s, !c->loss_only, &wanted, err));
+    if (!wanted) {
+        return GB_OK;
+    }
+    gb_status status = work_gate_close(s, runner, err);
+    if (status == GB_OK) { /* the one before may have measured it all */
+        status = runplan_wants_alone(plan, s, !c->loss_only, &wanted, err);
+    }
+    if (status == GB_OK && wanted) {
+        status = work_gate_empty(s, runner, err);
+    }
+    if (status == GB_OK && wanted) {
+        status = runplan_measure_peaks(plan, s, runner, err);
+    }
+    if (status == GB_OK && wanted) {
+        status = speeds_measure(c, plan, s, runner, outcome, speeds_ok, err);
+    }
+    work_gate_leave(s);
+    return status;
+}
+
+/* The runs; then those that other runners have taken and left, until none is left. */
+static gb_status runs_do(runplan *plan, store *s, const runner_options *runner,
+                         runner_outcome *outcome, gb_error *err)
+{
+    bool again = true;
+    while (again) {
+        const runner_job *jobs;
+        int n_jobs;
+        GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
+        GB_TRY(runner_run(s, jobs, n_jobs, runner, outcome, err));
+        if (outcome->interrupted) {
+            return GB_OK;
+        }
+        GB_TRY(runplan_wait_for_others(plan, s, runner, &again, err));
+        if (again) {
+            GB_TRY(runplan_again(plan, s, err));
+        }
+    }
+    return GB_OK;
+}
+
+static gb_status plan_store(const run_command *c, runplan *plan, store *s, progress *display,
+                            gb_error *err)
+{
+    gb_status status = runplan_store(plan, s, err);
+    if (status == GB_OK) {
+        status = runplan_refuse(plan, s, c->dry_run ? NULL : display, err);
+    }
+    if (status == GB_OK && !c->dry_run) {
+        status = runplan_register(plan, s, err);
+    }
+    if (status == GB_OK && !c->dry_run) {
+        return store_commit(s, err);
+    }
+    store_rollback(s); /* nothing of it, or it was a question only */
+    return status;
+}
+
+/* All that takes time. */
+static gb_status measure(const run_command *c, runplan *plan, store *s,
+                         const runner_options *runner, runner_outcome *outcome, bool *speeds_ok,
+                         gb_error *err)
+{
+    gb_status status = alone_measure(c, plan, s, runner, outcome, speeds_ok, err);
+    if (status == GB_OK && !c->speed_only && !outcome->interrupted) {
+        status = runs_do(plan, s, runner, outcome, err);
+    }
+    if (status == GB_ERR_INTERRUPTED) {
+        outcome->interrupted = true;
+        status = GB_OK;
+    }
+    return status;
+}
+
 static gb_status work(const run_command *c, suite *asked, runplan *plan, store *s,
                       const runner_options *runner, gb_error *err)
 {
-    const runner_job *jobs;
-    int n_jobs;
     runner_outcome outcome = {0};
-    bool speeds_ok;
-    GB_TRY(runplan_store(plan, s, err));
-    GB_TRY(runplan_refuse(plan, s, c->dry_run ? NULL : runner->display, err));
+    runplan_state state;
+    bool speeds_ok = true;
+    GB_TRY(plan_store(c, plan, s, runner->display, err));
     run_counts counts = runs_count(plan);
     if (c->dry_run) {
-        store_rollback(s);
         GB_TRY(dry_run_print(plan, asked, err));
         printf("\n%d to run, %d kept, %d of them not ok\n", counts.to_do,
                counts.kept_ok + counts.kept_not_ok, counts.kept_not_ok);
         return GB_OK;
     }
-    GB_TRY(store_commit(s, err));
     progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
                   counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));
-    GB_TRY(runplan_measure_peaks(plan, s, runner, err));
-    GB_TRY(speeds_measure(c, plan, s, runner, &outcome, &speeds_ok, err));
-    GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
-    GB_TRY(runner_run(s, jobs, c->speed_only ? 0 : n_jobs, runner, &outcome, err));
+    if (counts.elsewhere > 0) {
+        progress_note(runner->display, "%d run%s in the hands of other runners", counts.elsewhere,
+                      counts.elsewhere == 1 ? " is" : "s are");
+    }
+    GB_TRY(measure(c, plan, s, runner, &outcome, &speeds_ok, err));
+    if (outcome.elsewhere > 0) {
+        progress_note(runner->display, "%d of the runs were taken by other runners",
+                      outcome.elsewhere);
+    }
+    GB_TRY(runplan_look(plan, s, &state, err));
+    GB_TRY(store_runner_end(s, err));
     runner_signals_release(); /* from here on Ctrl-C simply ends the program */
     if (outcome.retries > 0) {
         progress_note(runner->display, "attempts beyond the first ones: %d, each a row of its own",
@@ -277,8 +378,23 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     }
     bool with_report = !c->no_report && !outcome.interrupted;
     gb_status shown = results_print(s, c, asked, with_report, runner->display, err);
-    gb_status ended = verdict(c, &outcome, &counts, speeds_ok, shown == GB_OK ? err : NULL);
+    gb_status ended = verdict(c, &outcome, &state, &counts, speeds_ok, shown == GB_OK ? err : NULL);
     return shown == GB_OK ? ended : shown;
+}
+
+/* ---- the whole ---- */
+
+static void waiting_note(void *user, const char *text)
+{
+    progress_note(user, "%s", text);
+}
+
+static void waiting_set(const run_command *c, store *s, const runner_options *runner)
+{
+    store_set_waiting(s, &(store_waiting){.limit_ms = c->db_wait_s * 1000,
+                                          .note = waiting_note,
+                                          .user = runner->display,
+                                          .stops = runner->worker.stops});
 }
 
 static gb_status store_choose(store **s, const run_command *c, const suite *asked, gb_error *err)
@@ -311,6 +427,7 @@ gb_status cmd_run(int argc, char **argv, gb_error *err)
     asked->limits.max_retries = c.max_retries >= 0 ? c.max_retries : asked->limits.max_retries;
     runner.worker.limits = asked->limits;
     runner.worker.stops = runner_signals_catch();
+    job_control_catch();
     runner.display =
         progress_create(stderr, progress_wants_live(stderr), progress_wants_color(stderr));
     gb_status status = runplan_create(&plan, asked, &c.plan, &runner, err);
@@ -318,6 +435,7 @@ gb_status cmd_run(int argc, char **argv, gb_error *err)
         status = store_choose(&s, &c, asked, err);
     }
     if (status == GB_OK) {
+        waiting_set(&c, s, &runner);
         status = work(&c, asked, plan, s, &runner, err);
     }
     store_close(s);

@@ -241,6 +241,7 @@ gb_status cmd_worker(int argc, char **argv, gb_error *err)
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    signal(SIGHUP, SIG_IGN);  /* the runner decides what becomes of a run without a terminal */
     signal(SIGPIPE, SIG_IGN); /* the runner is gone: event_report notices */
     GB_TRY(input_read(&text, err));
     gb_status status = worker_job_from_json(&job, text, err);

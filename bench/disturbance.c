@@ -102,7 +102,7 @@ static unsigned sample_judge(const gb_sample *sample, bool gpu, double median)
 static unsigned step_judge(const disturbance_span *step, bool gpu)
 {
     double most = DISTURBANCE_PREEMPTIONS_PER_S_LIMIT * (step->end_s - step->start_s);
-    unsigned mask = 0;
+    unsigned mask = step->known;
     if (step->timed &&
         (step->major_faults > 0 || step->minor_faults > DISTURBANCE_MINOR_FAULTS_LIMIT)) {
         mask |= DISTURBANCE_PAGE_FAULTS;

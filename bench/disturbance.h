@@ -4,7 +4,7 @@
  * A sample speaks for the stretch from the sample before it to its own time: that is what its
  * fractions cover, and the best that can be said of its clocks and reasons. A step is marked when
  * any stretch that it overlaps is bad. Marks are shown and counted; no step is left out of step_avg
- * for them. */
+ * for them, but for one in which the program was stopped. */
 #ifndef GPTBENCH_BENCH_DISTURBANCE_H
 #define GPTBENCH_BENCH_DISTURBANCE_H
 
@@ -32,7 +32,9 @@
     X(CLOCK_DROP, 2, "clock_drop") /* of the GPU in a GPU run, of the CPU otherwise */             \
     X(STEAL, 4, "steal")                                                                           \
     X(PAGE_FAULTS, 8, "page_faults")                                                               \
-    X(PREEMPTED, 16, "preempted") /* other programs wanted the CPUs of a CPU run */
+    X(PREEMPTED, 16, "preempted") /* other programs wanted the CPUs of a CPU run */                \
+    X(STOPPED, 32, "stopped")     /* the program was stopped (Ctrl-Z) and continued */             \
+    X(SHARED, 64, "shared")       /* another runner on the database was at work */
 
 /* Their positions in an array with one element for each. */
 enum {
@@ -51,7 +53,7 @@ enum {
         DISTURBANCE_UNKNOWN = 128 /* nothing was sampled beside the step, or nothing of use */
 };
 
-enum { DISTURBANCE_NAMES_SIZE = 64 };
+enum { DISTURBANCE_NAMES_SIZE = 80 };
 /* "throttled,steal" in order of the bits; "" for none. */
 void disturbance_names(unsigned mask, char out[DISTURBANCE_NAMES_SIZE]);
 /* The reverse, for what a database holds; words that are not known are passed over. */
@@ -62,6 +64,7 @@ typedef struct disturbance_span {
     double start_s, end_s; /* ascending from step to step */
     bool timed;
     int64_t major_faults, minor_faults, preemptions; /* model/observer.h */
+    unsigned known; /* marks that whoever watches gives it whatever the samples say */
 } disturbance_span;
 
 /* Writes the marks of n steps, from m samples ascending in time. With `gpu` the clock is the

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -219,17 +220,53 @@ static gb_status scripts_write(const char *dir, gb_error *err)
     return GB_OK;
 }
 
-/* A figure of an earlier report must not stand in for one that could not be drawn. */
-static void figure_remove(const char *dir, const char *name)
+static const char *const KINDS[] = {"svg", "png"};
+/* How a file of the kind ends. */
+static const char *const ENDS[] = {"</svg>", "IEND"};
+enum { N_KINDS = 2, END_BYTES = 16 };
+
+static bool picture_path(char *out, size_t size, const char *dir, const char *name, int kind)
 {
-    static const char *const kinds[] = {"svg", "png"};
-    for (int i = 0; i < 2; i++) {
-        char path[4096];
-        int length = snprintf(path, sizeof path, "%s/figures/%s.%s", dir, name, kinds[i]);
-        if (length < (int)sizeof path) {
-            unlink(path);
+    return snprintf(out, size, "%s/figures/%s.%s", dir, name, KINDS[kind]) < (int)size;
+}
+
+void figures_remove_others(const char *dir, const char *from)
+{
+    for (int i = 0; i < FIGURE_COUNT * N_KINDS; i++) {
+        const char *name = figure_list[i / N_KINDS].name;
+        char old[4096], new[4096];
+        if (picture_path(old, sizeof old, dir, name, i % N_KINDS) &&
+            picture_path(new, sizeof new, from, name, i % N_KINDS) && access(new, F_OK) != 0) {
+            unlink(old);
         }
     }
+}
+
+/* gnuplot does not look whether its writes succeed. */
+static bool picture_is_whole(const char *path, const char *end)
+{
+    unsigned char tail[END_BYTES];
+    FILE *file = fopen(path, "rbe");
+    size_t n = 0;
+    if (file && fseek(file, -END_BYTES, SEEK_END) == 0) {
+        n = fread(tail, 1, sizeof tail, file);
+    }
+    if (file) {
+        fclose(file);
+    }
+    return memmem(tail, n, end, strlen(end)) != NULL;
+}
+
+static gb_status pictures_check(const char *dir, const char *name, gb_error *err)
+{
+    for (int kind = 0; kind < N_KINDS; kind++) {
+        char path[4096];
+        if (picture_path(path, sizeof path, dir, name, kind) && access(path, F_OK) == 0 &&
+            !picture_is_whole(path, ENDS[kind])) {
+            return gb_fail(err, GB_ERR_IO, "%s: writing failed (is the disk full?)", path);
+        }
+    }
+    return GB_OK;
 }
 
 gb_status figures_write(const figure_choice *choice, const char *dir, gb_error *err)
@@ -241,13 +278,11 @@ gb_status figures_write(const figure_choice *choice, const char *dir, gb_error *
     GB_TRY(figure_data_write(choice, dir, err));
     GB_TRY(scripts_write(dir, err));
     for (int i = 0; i < FIGURE_COUNT; i++) {
-        figure_remove(dir, figure_list[i].name);
-    }
-    for (int i = 0; i < FIGURE_COUNT; i++) {
         char script[128];
         snprintf(script, sizeof script, "plots/%s.gp", figure_list[i].name);
         if (figure_has_data(data, &figure_list[i])) {
             GB_TRY(gnuplot_run(dir, script, err));
+            GB_TRY(pictures_check(dir, figure_list[i].name, err));
         }
     }
     return GB_OK;

@@ -20,10 +20,14 @@ extern const figure figure_list[FIGURE_COUNT];
  * timeline the ops of a step one by one, for the loss figures a validation. */
 bool figure_has_data(const report_data *data, const figure *f);
 
+/* A figure of an earlier report in `dir` must not stand in for one that could not be drawn: removes
+ * those that the new report, in `from`, does not have. */
+void figures_remove_others(const char *dir, const char *from);
+
 /* Writes DIR/data/ and DIR/plots/ and draws DIR/figures/ of every figure that has data, with the
  * configs that were chosen; only `clocks`, which is about the machine, has the runs of all. DIR
- * exists. GB_ERR_IO; GB_ERR_ENV without gnuplot (data and scripts are written then); GB_ERR_FAILED
- * with what gnuplot said. */
+ * exists. GB_ERR_IO, also for a picture that is not whole; GB_ERR_ENV without gnuplot (data and
+ * scripts are written then); GB_ERR_FAILED with what gnuplot said. */
 gb_status figures_write(const figure_choice *choice, const char *dir, gb_error *err);
 
 /* Puts those that were drawn into a report: of the section on where the time goes, or the others.

@@ -38,6 +38,7 @@ const migration *migrations_list(void)
         {5, "ALTER TABLE run ADD COLUMN resumed_from INTEGER;"
             "ALTER TABLE run ADD COLUMN resumed_step INTEGER;"
             "ALTER TABLE step ADD COLUMN session INTEGER;"},
+        {6, "ALTER TABLE run ADD COLUMN runner_id INTEGER;"},
         {7, "ALTER TABLE run ADD COLUMN lr_scale REAL NOT NULL DEFAULT 1;"
             "ALTER TABLE run ADD COLUMN process_memory_bytes INTEGER;"},
         {8, ""},

@@ -2,38 +2,10 @@
 
 #include "bench/report_limits.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "bench/figure_data.h"
 #include "bench/figures.h"
 #include "bench/report_sensors.h"
-
-/* Like mkdir -p. */
-static gb_status directories_make(const char *path, gb_error *err)
-{
-    char *copy = strdup(path);
-    if (!copy) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for a path");
-    }
-    gb_status status = GB_OK;
-    for (char *p = copy + 1; status == GB_OK && p[-1]; p++) {
-        if (*p != '/' && *p != '\0') {
-            continue;
-        }
-        char end = *p;
-        *p = '\0';
-        struct stat info;
-        if (mkdir(copy, 0777) != 0 && !(stat(copy, &info) == 0 && S_ISDIR(info.st_mode))) {
-            status = gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", copy, strerror(errno));
-        }
-        *p = end;
-    }
-    free(copy);
-    return status;
-}
+#include "bench/staging.h"
 
 static gb_status write_figures(document *doc, const figure_choice *choice, gb_status drawn,
                                const char *reason, gb_error *err)
@@ -112,32 +84,45 @@ static gb_status write_files(const figure_choice *choice, const char *dir, gb_st
     return figure_file_finish(doc.html, dir, "index.html", status, err);
 }
 
+/* All files into the staging directory, then to their places. */
+static gb_status write_all(const figure_choice *choice, staging *st, gb_error *err)
+{
+    gb_error drawing = {0};
+    gb_status drawn = figures_write(choice, st->dir, &drawing);
+    staging_rename_in(st, drawing.message);
+    /* A report without pictures is still a report; anything else ends it. */
+    if (drawn != GB_OK && drawn != GB_ERR_ENV && drawn != GB_ERR_FAILED) {
+        return gb_fail(err, drawn, "%s", drawing.message);
+    }
+    GB_TRY(write_files(choice, st->dir, drawn, drawing.message, err));
+    figures_remove_others(st->out_dir, st->dir);
+    GB_TRY(staging_publish(st, err));
+    return drawn == GB_OK ? GB_OK
+                          : gb_fail(err, drawn, "%s; the text of the report is in %s",
+                                    drawing.message, st->out_dir);
+}
+
 gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
                        gb_error *err)
 {
     report_data *data = NULL;
     figure_choice choice;
-    gb_error drawing = {0};
+    staging st;
     GB_TRY(report_data_read(&data, db_path, suite_name, err));
-    gb_status status = figure_choice_make(&choice, data, err), drawn = GB_OK;
-    if (status == GB_OK) {
-        status = directories_make(out_dir, err);
+    gb_status status = figure_choice_make(&choice, data, err);
+    if (status != GB_OK) {
+        report_data_free(data);
+        return status;
     }
+    status = staging_begin(&st, out_dir, err);
     if (status == GB_OK) {
-        drawn = figures_write(&choice, out_dir, &drawing);
-        /* A report without pictures is still a report; anything else ends it. */
-        bool goes_on = drawn == GB_OK || drawn == GB_ERR_ENV || drawn == GB_ERR_FAILED;
-        if (!goes_on) {
-            status = gb_fail(err, drawn, "%s", drawing.message);
+        status = write_all(&choice, &st, err);
+        if (status != GB_OK && err) {
+            staging_rename_in(&st, err->message);
         }
     }
-    if (status == GB_OK) {
-        status = write_files(&choice, out_dir, drawn, drawing.message, err);
-    }
+    staging_drop(&st);
     figure_choice_free(&choice);
     report_data_free(data);
-    if (status == GB_OK && drawn != GB_OK) {
-        return gb_fail(err, drawn, "%s; the text of the report is in %s", drawing.message, out_dir);
-    }
     return status;
 }

@@ -229,9 +229,9 @@ static void add_row(table *t, const report_entry *entry, const report_sensors *s
 
 static gb_status write_table(document *doc, const report_data *data, bool energy, gb_error *err)
 {
-    static const char *const headings[] = {"timed steps watched", "marked",  "throttled",
-                                           "clock drop",          "steal",   "page faults",
-                                           "preempted",           "mJ/token"};
+    static const char *const headings[] = {
+        "timed steps watched", "marked",    "throttled", "clock drop", "steal",
+        "page faults",         "preempted", "stopped",   "shared",     "mJ/token"};
     table *t = table_create();
     table_add_column(t, "config", TABLE_LEFT);
     for (int i = 0; i < 2 + DISTURBANCE_KINDS + energy; i++) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/job_control.h"
+#include "bench/store_share.h"
 #include "bench/store_timing.h"
 
 const run_watch_sink run_watch_run_sink = {store_sample, store_run_marks};
@@ -39,6 +41,7 @@ static gb_status sample_take(run_watch *w, store *s, gb_error *err)
     GB_TRY(array_grow((void **)&w->samples, w->n_samples, sizeof *w->samples, err));
     w->samples[w->n_samples++] = sample;
     w->next_s = gb_monotonic_s() + w->period_s;
+    w->shared = store_byte_is_held(s, STORE_BYTE_WORK);
     return w->sink->sample(s, w->id, &sample, err);
 }
 
@@ -68,12 +71,18 @@ int run_watch_wait_ms(const run_watch *w, int limit_ms)
 gb_status run_watch_step(run_watch *w, const train_step *step, gb_error *err)
 {
     GB_TRY(array_grow((void **)&w->steps, w->n_steps, sizeof *w->steps, err));
-    w->steps[w->n_steps++] = (disturbance_span){.start_s = step->ended_s - step->step_ms / 1e3,
+    double start_s = step->ended_s - step->step_ms / 1e3;
+    unsigned known = w->shared ? DISTURBANCE_SHARED : 0;
+    if (job_control_was_stopped(start_s + w->started_s, step->ended_s + w->started_s)) {
+        known |= DISTURBANCE_STOPPED;
+    }
+    w->steps[w->n_steps++] = (disturbance_span){.start_s = start_s,
                                                 .end_s = step->ended_s,
                                                 .timed = step->tag == TRAIN_STEP_TIMED,
                                                 .major_faults = step->major_faults,
                                                 .minor_faults = step->minor_faults,
-                                                .preemptions = step->preemptions};
+                                                .preemptions = step->preemptions,
+                                                .known = known};
     return GB_OK;
 }
 

@@ -26,6 +26,7 @@ typedef struct run_watch {
     double period_s;
     double started_s; /* on the monotonic clock */
     double next_s;
+    bool shared;                       /* another runner was at work at the last look */
     double gpu_energy_j, cpu_energy_j; /* counters at the start */
     gb_sample *samples;                /* times and counters since the start */
     size_t n_samples;

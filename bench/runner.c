@@ -6,9 +6,11 @@
 #include <time.h>
 
 #include "bench/job.h"
+#include "bench/job_control.h"
 #include "bench/retry.h"
 #include "bench/run_session.h"
 #include "bench/run_watch.h"
+#include "bench/work_gate.h"
 
 #define WAIT_MS 100 /* between two looks at everything else */
 /* Events are left to gather for so long before they are read: a worker with steps of a millisecond
@@ -73,6 +75,15 @@ static void event_count(run_state *run, const train_event *event)
     }
 }
 
+/* A step in which the program was stopped says nothing about the speed. */
+static void step_judge(train_step *step)
+{
+    bool stopped = job_control_was_stopped(step->ended_s - step->step_ms / 1e3, step->ended_s);
+    if (stopped && step->tag == TRAIN_STEP_TIMED) {
+        step->tag = TRAIN_STEP_CHECKPOINT;
+    }
+}
+
 static gb_status event_take(store *s, run_state *run, const runner_job *job,
                             const runner_options *options, train_event *event, gb_error *err)
 {
@@ -83,6 +94,7 @@ static gb_status event_take(store *s, run_state *run, const runner_job *job,
     event_count(run, event);
     GB_TRY(run_session_event(&run->session, s, event, options->display, err));
     if (event->type == TRAIN_EVENT_STEP) {
+        step_judge(&event->u.step);
         event->u.step.ended_s -= run->watch.started_s;
         GB_TRY(run_watch_step(&run->watch, &event->u.step, err));
     } else if (event->type == TRAIN_EVENT_SPANS_ZERO) {
@@ -168,7 +180,7 @@ static gb_status start_failed(store *s, const runner_job *job, run_state *run, c
     return run_end_write(s, job, run, verdict, err);
 }
 
-/* One attempt. */
+/* One attempt, which is claimed. */
 static gb_status job_do(store *s, const runner_job *job, const runner_options *options,
                         gb_sensors *sensors, worker_verdict *verdict, gb_error *err)
 {
@@ -177,10 +189,11 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
     bool gpu = job->bus_id && job->bus_id[0], started = false;
     worker_options worker = options->worker;
     worker.limits.max_memory_bytes = gpu ? 0 : worker.limits.max_memory_bytes;
-    gb_status status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors,
-                                       gpu, options->sample_ms, err);
+    gb_status status = run_session_begin(&run.session, s, job->run_id, job->checkpoint_dir, err);
+    store_defer(s, true);
     if (status == GB_OK) {
-        status = run_session_begin(&run.session, s, job->run_id, job->checkpoint_dir, err);
+        status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors, gpu,
+                                 options->sample_ms, err);
     }
     if (status == GB_OK) {
         progress_run_begin(options->display, &job->label);
@@ -197,6 +210,10 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
         worker_link_judge(&run.worker, verdict);
         status = run_end_write(s, job, &run, verdict, err);
     }
+    if (status != GB_OK) {
+        store_commit(s, NULL); /* as much as can be: the rows before the fault may be sound */
+    }
+    store_defer(s, false);
     worker_link_close(&run.worker);
     if (status == GB_OK) {
         progress_run_end(options->display, verdict->status, verdict->message);
@@ -252,7 +269,7 @@ static void attempt_note(progress *display, const retry *r, retry_action action,
     }
 }
 
-/* A run: its attempt, and more of them as retry.h says. */
+/* A run that is claimed: its attempt, and more of them as retry.h says. */
 static gb_status run_do(store *s, const runner_job *given, const runner_options *options,
                         gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
 {
@@ -276,12 +293,41 @@ static gb_status run_do(store *s, const runner_job *given, const runner_options 
         }
         attempt_note(options->display, &r, action, wait_ms);
         outcome->retries++;
+        bool taken = false;
         if (!retry_wait(options, wait_ms)) {
             outcome->interrupted = true; /* the attempt stays planned */
             break;
         }
+        status = store_run_claim(s, job.run_id, &taken, err);
+        if (status != GB_OK || !taken) { /* another runner was quicker */
+            outcome->elsewhere += status == GB_OK;
+            break;
+        }
     }
     free(json);
+    return status;
+}
+
+/* Claims the run and does it, while nobody measures speeds. One that could not be begun is left to
+ * others; what goes wrong later leaves it `running` until the next runner sees that nobody has it.
+ */
+static gb_status job_claim(store *s, const runner_job *job, const runner_options *options,
+                           gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
+{
+    bool taken = false;
+    gb_status status = work_gate_join(s, options, err);
+    if (status == GB_OK) {
+        status = store_run_claim(s, job->run_id, &taken, err);
+    }
+    if (status == GB_OK && taken) {
+        status = run_do(s, job, options, sensors, outcome, err);
+    }
+    work_gate_leave(s);
+    outcome->elsewhere += status == GB_OK && !taken;
+    if (status == GB_ERR_INTERRUPTED) {
+        outcome->interrupted = true;
+        return GB_OK;
+    }
     return status;
 }
 
@@ -321,7 +367,7 @@ gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_
             break;
         }
         status =
-            run_do(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
+            job_claim(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
     }
     gb_sensors_close(sensors.open);
     return status;

@@ -40,6 +40,7 @@ typedef struct runner_outcome {
     int ok, not_ok; /* runs done, by their last attempt; interrupted ones are in neither */
     int retries;    /* attempts beyond the first ones */
     bool interrupted;
+    int elsewhere; /* taken by other runners before this one came to them */
 } runner_outcome;
 
 /* Does the jobs in order and adds to *outcome; none where it says interrupted already. GB_OK also

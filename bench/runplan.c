@@ -181,6 +181,9 @@ gb_status runplan_create(runplan **out, suite *asked, const runplan_options *opt
     if (status == GB_OK) {
         status = runs_list(plan, err);
     }
+    if (status == GB_OK) {
+        status = runplan_hash(plan, err);
+    }
     if (status != GB_OK) {
         runplan_free(plan);
         return status;
@@ -189,15 +192,20 @@ gb_status runplan_create(runplan **out, suite *asked, const runplan_options *opt
     return GB_OK;
 }
 
+static void jobs_drop(runplan *plan)
+{
+    for (int i = 0; i < plan->n_jobs; i++) {
+        free((char *)plan->jobs[i].json);
+    }
+    plan->n_jobs = 0;
+}
+
 void runplan_free(runplan *plan)
 {
     if (!plan) {
         return;
     }
-    for (int i = 0; i < plan->n_jobs; i++) {
-        free((char *)plan->jobs[i].json);
-        free((char *)plan->jobs[i].checkpoint_dir);
-    }
+    jobs_drop(plan);
     free(plan->jobs);
     for (int i = 0; i < plan->n_arms; i++) {
         free((char *)plan->arms[i].json);
@@ -310,8 +318,9 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err)
 {
     const suite *asked = plan->suite;
     runplan_checkpoints_place(plan, s);
-    store_suite row = {asked->name, asked->path, asked->text, asked->cells[asked->baseline].name,
-                       asked->replicates};
+    store_suite row = {asked->name,       asked->path,
+                       asked->text,       asked->cells[asked->baseline].name,
+                       asked->replicates, plan->hash};
     GB_TRY(store_plan_begin(s, &row, &plan->suite_id, err));
     for (int i = 0; i < PRECISIONS; i++) {
         environment *env = &plan->environments[i];
@@ -351,6 +360,34 @@ static bool environment_needed(const runplan *plan, int64_t precision)
     return false;
 }
 
+static gb_status peak_known(const runplan *plan, store *s, int precision, store_peak *peak,
+                            bool *known, gb_error *err)
+{
+    const environment *env = &plan->environments[precision];
+    *known = true;
+    if (!env->used || !environment_needed(plan, precision)) {
+        return GB_OK;
+    }
+    GB_TRY(store_peak_get(s, env->machine_id, env->probe.backend,
+                          gb_precision_name((gb_precision)precision), env->probe.device.threads,
+                          peak, err));
+    *known = peak->flops_per_s > 0 && peak->copy_bytes_per_s > 0;
+    return GB_OK;
+}
+
+gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
+                              gb_error *err)
+{
+    *wanted = false;
+    for (int i = 0; i < PRECISIONS && !*wanted; i++) {
+        store_peak peak;
+        bool known;
+        GB_TRY(peak_known(plan, s, i, &peak, &known, err));
+        *wanted = !known;
+    }
+    return *wanted || !with_timing ? GB_OK : runplan_timing_wanted(plan, s, wanted, err);
+}
+
 gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *runner,
                                 gb_error *err)
 {
@@ -360,12 +397,9 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *r
         int64_t threads = env->probe.device.threads;
         store_peak peak;
         event_probe answer;
-        if (!env->used || !environment_needed(plan, i)) {
-            continue;
-        }
-        GB_TRY(
-            store_peak_get(s, env->machine_id, env->probe.backend, precision, threads, &peak, err));
-        if (peak.flops_per_s > 0 && peak.copy_bytes_per_s > 0) {
+        bool known;
+        GB_TRY(peak_known(plan, s, i, &peak, &known, err));
+        if (known) {
             continue;
         }
         GB_TRY(environment_probe(plan, i, true, runner, &answer, err));
@@ -429,6 +463,7 @@ static gb_status job_make(runplan *plan, const runplan_run *run, runner_job *out
 gb_status runplan_jobs(runplan *plan, const runner_job **jobs, int *n, gb_error *err)
 {
     schedule_item *items = calloc((size_t)plan->n_runs, sizeof *items);
+    jobs_drop(plan);
     int n_items = 0;
     gb_status status = items ? GB_OK : runplan_no_memory(err);
     for (int i = 0; i < plan->n_runs && status == GB_OK; i++) {

@@ -72,4 +72,33 @@ gb_status runplan_jobs(runplan *plan, const runner_job **jobs, int *n, gb_error 
 gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool *to_do,
                          gb_error *err);
 
+/* Whether something is to be measured alone, without other runners at work: a peak, or the session
+ * of interleaved timing where `with_timing`. */
+gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
+                              gb_error *err);
+
+/* ---- other runners of the same suite (runplan_share.c) ---- */
+
+/* After runplan_store, in its transaction: from its end on others see this runner. */
+gb_status runplan_register(runplan *plan, store *s, gb_error *err);
+
+/* runplan_store once more, for what other runners have left; nothing that failed is retried. */
+gb_status runplan_again(runplan *plan, store *s, gb_error *err);
+
+/* How the selected runs stand in the store, whoever did them. */
+typedef struct runplan_state {
+    int n;             /* together */
+    int ok;            /* done */
+    int not_ok;        /* nan, oom, failed, killed */
+    int elsewhere;     /* other runners, which live, have them in hand */
+    int open;          /* nobody has: to be done (or done again) */
+    int64_t other_pid; /* one that has some of `elsewhere` */
+} runplan_state;
+gb_status runplan_look(const runplan *plan, store *s, runplan_state *out, gb_error *err);
+
+/* While others have runs of this plan in hand, and nothing is open: waits. *again: there is
+ * something to do again. GB_ERR_INTERRUPTED when the user stops it. */
+gb_status runplan_wait_for_others(const runplan *plan, store *s, const runner_options *runner,
+                                  bool *again, gb_error *err);
+
 #endif

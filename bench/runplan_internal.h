@@ -38,7 +38,13 @@ struct runplan {
     timing_session_arm *arms;      /* json is owned */
     int n_arms;
     char timing_identity[33];
+    char hash[33]; /* of all that decides which runs there are */
 };
+
+/* Fills plan->hash, once the runs are listed. */
+gb_status runplan_hash(runplan *plan, gb_error *err);
+/* Whether the session of interleaved timing is to be measured. */
+gb_status runplan_timing_wanted(runplan *plan, store *s, bool *wanted, gb_error *err);
 
 gb_status runplan_no_memory(gb_error *err);
 

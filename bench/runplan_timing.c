@@ -102,18 +102,26 @@ static gb_status arms_make(runplan *plan, int *baseline, gb_error *err)
     return arm_make(plan, asked->baseline, true, err);
 }
 
-gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool *to_do,
-                         gb_error *err)
+/* The cells take turns, and the suite wants that. */
+static int turns_count(const runplan *plan)
 {
-    const suite *asked = plan->suite;
-    const environment *env = &plan->environments[asked->cells[asked->baseline].spec.precision];
-    int64_t known = 0;
     int n_cells = 0;
-    *to_do = false;
-    for (int c = 0; c < asked->n_cells; c++) {
+    for (int c = 0; c < plan->suite->n_cells; c++) {
         n_cells += cell_takes_part(plan, c);
     }
-    if (asked->timing.blocks == 0 || n_cells < 2 || !cell_takes_part(plan, asked->baseline)) {
+    return plan->suite->timing.blocks == 0 || n_cells < 2 ||
+                   !cell_takes_part(plan, plan->suite->baseline)
+               ? 0
+               : n_cells;
+}
+
+gb_status runplan_timing_wanted(runplan *plan, store *s, bool *wanted, gb_error *err)
+{
+    const suite *asked = plan->suite;
+    int n_cells = turns_count(plan);
+    int64_t known = 0;
+    *wanted = false;
+    if (n_cells == 0) {
         return GB_OK;
     }
     if (n_cells >= TIMING_MAX_ARMS) {
@@ -125,6 +133,19 @@ gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool 
     GB_TRY(identity_make(plan, err));
     GB_TRY(store_timing_find(s, plan->suite_id, plan->timing_identity, plan->options.retry_failed,
                              &known, err));
+    *wanted = known == 0;
+    return GB_OK;
+}
+
+gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool *to_do,
+                         gb_error *err)
+{
+    const suite *asked = plan->suite;
+    const environment *env = &plan->environments[asked->cells[asked->baseline].spec.precision];
+    GB_TRY(runplan_timing_wanted(plan, s, to_do, err));
+    if (!*to_do) {
+        return GB_OK;
+    }
     *session = (timing_session){.row = {.suite_id = plan->suite_id,
                                         .machine_id = env->machine_id,
                                         .identity = plan->timing_identity,
@@ -133,11 +154,8 @@ gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool 
                                         .compiler = identity_compiler(),
                                         .options = &asked->timing},
                                 .bus_id = env->probe.device.bus_id};
-    if (known == 0) {
-        *to_do = true;
-        GB_TRY(arms_make(plan, &session->baseline, err));
-        session->arms = plan->arms;
-        session->n_arms = plan->n_arms;
-    }
+    GB_TRY(arms_make(plan, &session->baseline, err));
+    session->arms = plan->arms;
+    session->n_arms = plan->n_arms;
     return GB_OK;
 }

@@ -136,6 +136,7 @@ CREATE TABLE run (
   spans_zero_s         REAL,                   -- begin of the first op in op_span, on the clock of ended_s
   resumed_from         INTEGER,                -- run_id of the attempt that this one goes on from
   resumed_step         INTEGER,                -- how many of its steps stand here too; NULL with it
+  runner_id            INTEGER,                -- who has it or did it (table runner); NULL before version 6
   lr_scale             REAL NOT NULL DEFAULT 1, -- learning_rate is this times what the suite asks for:
                                                -- a power of a half (on_nan = halve_lr)
   process_memory_bytes INTEGER,                -- of the worker before it opened anything; a part of
@@ -157,7 +158,8 @@ CREATE TABLE step (
   ended_s        REAL,                         -- since the run started; NULL before version 2, and
                                                -- in steps taken over from another attempt
   disturbance    TEXT,                         -- '' none, NULL not known, else any of throttled,
-                                               -- clock_drop, steal, page_faults, preempted:
+                                               -- clock_drop, steal, page_faults, preempted,
+                                               -- stopped, shared:
                                                -- docs/MEASURING.md
   session        INTEGER,                      -- from 1; NULL before version 5: 1
   PRIMARY KEY (run_id, step)
@@ -358,6 +360,23 @@ CREATE TABLE session (
   checkpoint_step INTEGER,                     -- steps done at its last checkpoint; NULL: none
   PRIMARY KEY (run_id, session)
 ) STRICT, WITHOUT ROWID;
+
+-- ---- version 6: several runners on one database ----
+
+-- One row per `gptbench run`. That one without ended_at lives, is for other runners to see by its
+-- lock on the file (bench/store_share.h), not here.
+CREATE TABLE runner (
+  runner_id   INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+  suite_id    INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  plan        TEXT NOT NULL,          -- hash of all that decides which runs there are
+  hostname    TEXT NOT NULL,
+  boot_id     TEXT NOT NULL,          -- of the machine's start, '' where it has none
+  pid         INTEGER NOT NULL,
+  started_at  TEXT NOT NULL,
+  ended_at    TEXT                    -- NULL: at work, or died and nobody has noticed yet
+) STRICT;
+CREATE INDEX runner_open ON runner (suite_id) WHERE ended_at IS NULL;
+CREATE INDEX run_running ON run (status) WHERE status = 'running';
 
 -- ---- version 8: sums over the steps of runs that have ended ----
 

@@ -17,73 +17,22 @@
 #include "schema_sql.h"
 #include "version.h"
 
-#define APPLICATION_ID  1735423074 /* 'gptb', as in schema.sql */
-#define MAX_STATEMENTS  128
-#define BUSY_TIMEOUT_MS 10000
+#define APPLICATION_ID 1735423074 /* 'gptb', as in schema.sql */
+/* For another process to make or bring up to date the file that this one opens. */
+#define LOCK_WAIT_MS 3000
 /* A reader that stays makes the -wal file grow; when it has gone the file is cut to this. */
 #define WAL_KEPT_BYTES "67108864"
 
-struct store {
-    sqlite3 *db;
-    char *path;
-    int lock_fd; /* held with flock while writing; -1 otherwise */
-    bool in_transaction;
-    int rows;          /* written in the open transaction */
-    int64_t opened_ms; /* when the open transaction began */
-    int n_statements;
-    struct {
-        const char *sql;
-        sqlite3_stmt *stmt;
-    } statements[MAX_STATEMENTS];
-};
-
-static int64_t now_ms(void)
+int64_t store_now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Why the system refused, where that is known and SQLite's own words do not say. */
-static const char *system_reason(sqlite3 *db)
-{
-    int number = sqlite3_system_errno(db);
-    return number ? strerror(number) : "no reason given";
-}
-
-gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
-{
-    if (sqlite3_extended_errcode(s->db) == SQLITE_IOERR_NOMEM) {
-        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
-    }
-    switch (sqlite3_errcode(s->db) & 0xff) {
-    case SQLITE_NOTADB:
-        return gb_fail(err, GB_ERR_FORMAT, "%s: not a SQLite database; give --db another file",
-                       s->path);
-    case SQLITE_CORRUPT:
-        return gb_fail(err, GB_ERR_FORMAT,
-                       "%s: the database is corrupt (%s); restore it from a copy, or give --db"
-                       " another file",
-                       s->path, sqlite3_errmsg(s->db));
-    case SQLITE_NOMEM:
-        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-        return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", s->path, what, sqlite3_errmsg(s->db),
-                       system_reason(s->db));
-    case SQLITE_ERROR:
-    case SQLITE_CONSTRAINT:
-    case SQLITE_MISUSE:
-    case SQLITE_RANGE:
-        return gb_fail(err, GB_ERR_INTERNAL, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
-    default:
-        return gb_fail(err, GB_ERR_IO, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
-    }
-}
-
 /* ---- statements ---- */
 
-static gb_status statement_get(store *s, sqlite3_stmt **out, gb_error *err, const char *sql)
+gb_status store_statement_get(store *s, sqlite3_stmt **out, gb_error *err, const char *sql)
 {
     for (int i = 0; i < s->n_statements; i++) {
         if (s->statements[i].sql == sql) {
@@ -92,8 +41,9 @@ static gb_status statement_get(store *s, sqlite3_stmt **out, gb_error *err, cons
             return GB_OK;
         }
     }
-    if (s->n_statements == MAX_STATEMENTS) {
-        return gb_fail(err, GB_ERR_INTERNAL, "store: more than %d statements", MAX_STATEMENTS);
+    if (s->n_statements == STORE_MAX_STATEMENTS) {
+        return gb_fail(err, GB_ERR_INTERNAL, "store: more than %d statements",
+                       STORE_MAX_STATEMENTS);
     }
     if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK) {
         return store_sqlite_fail(s, err, "cannot prepare a statement");
@@ -127,11 +77,11 @@ static gb_status statement_bind(store *s, sqlite3_stmt *stmt, gb_error *err, con
 static gb_status query_v(store *s, sqlite3_stmt **out, gb_error *err, const char *sql,
                          const char *types, va_list args)
 {
-    GB_TRY(statement_get(s, out, err, sql));
+    GB_TRY(store_statement_get(s, out, err, sql));
     return statement_bind(s, *out, err, types, args);
 }
 
-static gb_status transaction_begin(store *s, gb_error *err)
+gb_status store_transaction_begin(store *s, gb_error *err)
 {
     if (s->in_transaction) {
         return GB_OK;
@@ -139,27 +89,33 @@ static gb_status transaction_begin(store *s, gb_error *err)
     if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
         return store_sqlite_fail(s, err, "cannot begin to write");
     }
+    store_wait_over(s);
     s->in_transaction = true;
     s->rows = 0;
-    s->opened_ms = now_ms();
+    s->opened_ms = store_now_ms();
     return GB_OK;
+}
+
+static gb_status exec_v(store *s, gb_error *err, const char *sql, const char *types, va_list args)
+{
+    sqlite3_stmt *stmt = NULL;
+    GB_TRY(store_transaction_begin(s, err));
+    GB_TRY(query_v(s, &stmt, err, sql, types, args));
+    int rc = sqlite3_step(stmt);
+    gb_status status =
+        rc == SQLITE_DONE || rc == SQLITE_ROW ? GB_OK : store_sqlite_fail(s, err, "cannot write");
+    sqlite3_reset(stmt);
+    s->rows++;
+    return status;
 }
 
 gb_status store_exec(store *s, gb_error *err, const char *sql, const char *types, ...)
 {
-    GB_TRY(transaction_begin(s, err));
-    sqlite3_stmt *stmt = NULL;
     va_list args;
     va_start(args, types);
-    gb_status status = query_v(s, &stmt, err, sql, types, args);
+    gb_status status = s->queue.on ? store_queue_add(&s->queue, err, sql, types, args)
+                                   : exec_v(s, err, sql, types, args);
     va_end(args);
-    GB_TRY(status);
-    int rc = sqlite3_step(stmt);
-    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
-        status = store_sqlite_fail(s, err, "cannot write");
-    }
-    sqlite3_reset(stmt);
-    s->rows++;
     return status;
 }
 
@@ -214,6 +170,9 @@ const char *store_text(sqlite3_stmt *row, int column)
 
 gb_status store_commit(store *s, gb_error *err)
 {
+    if (s->queue.on) {
+        return store_queue_write(s, err);
+    }
     if (!s->in_transaction) {
         return GB_OK;
     }
@@ -228,8 +187,11 @@ gb_status store_commit(store *s, gb_error *err)
 
 gb_status store_commit_due(store *s, bool flush, gb_error *err)
 {
-    if (s->in_transaction &&
-        (flush || s->rows >= STORE_COMMIT_ROWS || now_ms() - s->opened_ms >= STORE_COMMIT_MS)) {
+    if (s->queue.on) {
+        return store_queue_write_due(s, flush, err);
+    }
+    if (s->in_transaction && (flush || s->rows >= STORE_COMMIT_ROWS ||
+                              store_now_ms() - s->opened_ms >= STORE_COMMIT_MS)) {
         return store_commit(s, err);
     }
     return GB_OK;
@@ -258,6 +220,12 @@ gb_status store_durable_end(store *s, gb_error *err)
 
 void store_rollback(store *s)
 {
+    store_queue_clear(&s->queue);
+    store_transaction_drop(s);
+}
+
+void store_transaction_drop(store *s)
+{
     if (s->in_transaction) {
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
         s->in_transaction = false;
@@ -277,7 +245,7 @@ static gb_status connection_open(store *s, int flags, gb_error *err)
     }
     sqlite3_extended_result_codes(s->db, 1);
     db_guard_connection(s->db);
-    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+    store_wait_set_up(s);
     return GB_OK;
 }
 
@@ -394,24 +362,71 @@ static gb_status directories_make(const char *path, gb_error *err)
     return status;
 }
 
-/* One writer per file. The lock is flock's, which SQLite does not use, and ends with the process.
- * The descriptor must stay open until SQLite has closed its own: closing any descriptor of the
- * file would drop SQLite's POSIX locks. */
-static gb_status lock_take(store *s, gb_error *err)
+/* Writers hold the file with a shared flock, which SQLite does not use and which ends with the
+ * process; one that makes the file or brings it up to date needs it for itself, as older versions
+ * of this program do all the time. The descriptor must stay open until SQLite has closed its own:
+ * closing any descriptor of the file would drop SQLite's POSIX locks. */
+static gb_status lock_open(store *s, gb_error *err)
 {
     GB_TRY(directories_make(s->path, err));
     s->lock_fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (s->lock_fd < 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: cannot be opened for writing: %s", s->path,
-                       strerror(errno));
+    return s->lock_fd >= 0 ? GB_OK
+                           : gb_fail(err, GB_ERR_IO, "%s: cannot be opened for writing: %s",
+                                     s->path, strerror(errno));
+}
+
+static bool lock_try(store *s, int how)
+{
+    return flock(s->lock_fd, how | LOCK_NB) == 0;
+}
+
+static gb_status lock_refused(const store *s, gb_error *err)
+{
+    return gb_fail(err, GB_ERR_USAGE,
+                   "%s: another gptbench is writing this database, of a version that does not share"
+                   " it; wait for it, or give --db another file",
+                   s->path);
+}
+
+/* The version of the file's schema, 0 for an empty file. */
+static gb_status version_read(store *s, int *version, gb_error *err)
+{
+    struct stat st;
+    *version = 0;
+    if (fstat(s->lock_fd, &st) != 0) {
+        return gb_fail(err, GB_ERR_IO, "%s: %s", s->path, strerror(errno));
     }
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "%s: another gptbench is writing this database; wait for it, or give --db"
-                       " another file",
-                       s->path);
-    }
-    return GB_OK;
+    return st.st_size > 0 ? file_verify(s, true, version, err) : GB_OK;
+}
+
+/* Takes the file: alone where it can be had alone, else together with others, who have made it what
+ * it should be; *version is that of its schema. */
+static gb_status lock_take(store *s, bool *alone, int *version, gb_error *err)
+{
+    const struct timespec nap = {0, 20 * 1000 * 1000};
+    int64_t until = store_now_ms() + LOCK_WAIT_MS;
+    GB_TRY(lock_open(s, err));
+    do {
+        *alone = lock_try(s, LOCK_EX);
+        if (*alone) {
+            return version_read(s, version, err);
+        }
+        if (lock_try(s, LOCK_SH)) {
+            GB_TRY(version_read(s, version, err));
+            if (*version == STORE_SCHEMA_VERSION) {
+                return GB_OK;
+            }
+            flock(s->lock_fd, LOCK_UN); /* so that one of those who wait can make it */
+        }
+        nanosleep(&nap, NULL);
+    } while (store_now_ms() < until);
+    return lock_refused(s, err);
+}
+
+/* Lets others in. An older program may step between. */
+static gb_status lock_share(store *s, gb_error *err)
+{
+    return lock_try(s, LOCK_SH) ? GB_OK : lock_refused(s, err);
 }
 
 static gb_status open_in_memory(store *s, gb_error *err)
@@ -429,15 +444,9 @@ static gb_status open_for_writing(store *s, gb_error *err)
         return open_in_memory(s, err);
     }
     GB_TRY(db_guard_files(s->path, err));
-    GB_TRY(lock_take(s, err));
-    struct stat st;
-    if (fstat(s->lock_fd, &st) != 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: %s", s->path, strerror(errno));
-    }
-    int version = 0;
-    if (st.st_size > 0) {
-        GB_TRY(file_verify(s, true, &version, err));
-    }
+    bool alone;
+    int version;
+    GB_TRY(lock_take(s, &alone, &version, err));
     GB_TRY(connection_open(s, SQLITE_OPEN_READWRITE, err));
     if (sqlite3_exec(s->db,
                      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
@@ -445,15 +454,20 @@ static gb_status open_for_writing(store *s, gb_error *err)
                      NULL, NULL, NULL) != SQLITE_OK) {
         return store_sqlite_fail(s, err, "cannot be set up");
     }
-    if (version == 0) {
-        return schema_create(s, err);
+    gb_status status = GB_OK;
+    if (alone && version == 0) {
+        status = schema_create(s, err);
+    } else if (alone &&
+               (status = migrations_apply(s->db, migrations_list(), schema_sql, err)) != GB_OK) {
+        gb_error_prefix(err, "%s", s->path);
     }
-    gb_status status = migrations_apply(s->db, migrations_list(), schema_sql, err);
-    if (status == GB_OK) {
-        GB_TRY(db_guard_schema(s->db, s->path, schema_sql, true, err));
+    if (status == GB_OK && version != 0) {
+        status = db_guard_schema(s->db, s->path, schema_sql, true, err);
+    }
+    if (status == GB_OK && alone && version != 0) {
         status = store_summary_keep_missing(s, err);
     }
-    return status == GB_OK ? GB_OK : gb_error_prefix(err, "%s", s->path);
+    return status == GB_OK && alone ? lock_share(s, err) : status;
 }
 
 static gb_status open_for_reading(store *s, gb_error *err)
@@ -499,7 +513,9 @@ void store_close(store *s)
     if (!s) {
         return;
     }
+    s->patience_ms = STORE_TRY_MS;
     store_commit(s, NULL);
+    store_queue_clear(&s->queue);
     connection_close(s);
     if (s->lock_fd >= 0) {
         close(s->lock_fd);

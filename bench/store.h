@@ -1,5 +1,6 @@
-/* store.h: the results database: one SQLite file (bench/schema.sql), written by one process at a
- * time and readable by anything meanwhile (WAL).
+/* store.h: the results database: one SQLite file (bench/schema.sql), written by the runners of
+ * one machine, several at once where they want (store_share.h), and readable by anything meanwhile
+ * (WAL).
  *
  * Writes are gathered into transactions: each writing call joins the open one, or opens it, and
  * store_commit ends it. store_commit_due is for the event loop: it commits when the open
@@ -8,6 +9,7 @@
 #ifndef GPTBENCH_BENCH_STORE_H
 #define GPTBENCH_BENCH_STORE_H
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,12 +25,12 @@ typedef struct store store;
 
 typedef enum store_mode {
     STORE_READ, /* the file must exist and is not changed (an older version is migrated) */
-    STORE_WRITE /* created where missing, directories too; one writer per file */
+    STORE_WRITE /* created where missing, directories too */
 } store_mode;
 
 /* Opens `path`. GB_ERR_FORMAT, the file being left byte for byte as it was, when it is not a
  * database of gptbench, is corrupt or was made by a newer version; GB_ERR_USAGE when it does not
- * exist (STORE_READ) or another process is writing it; GB_ERR_IO when the system refuses.
+ * exist (STORE_READ) or an older gptbench is writing it; GB_ERR_IO when the system refuses.
  * ":memory:" with STORE_WRITE is a new database that ends with store_close.
  * *out is owned by the caller: store_close. */
 gb_status store_open(store **out, const char *path, store_mode mode, gb_error *err);
@@ -64,14 +66,30 @@ gb_status store_commit_due(store *s, bool flush, gb_error *err);
  * end of this process; they commit. The second is called even if what was between them failed. */
 gb_status store_durable_begin(store *s, gb_error *err);
 gb_status store_durable_end(store *s, gb_error *err);
-/* Gives up what the open transaction holds. */
+/* Gives up what the open transaction holds, and what waits in memory. */
 void store_rollback(store *s);
+
+/* While `on`, store_exec keeps its rows in memory, and commits (also those that are due) write them
+ * in one short transaction: for whoever follows a run, whose rows nothing reads back. What another
+ * program's lock keeps out is tried again at the next commit. `off` drops what was not committed.
+ */
+void store_defer(store *s, bool on);
+
+/* What to do about a file that another program has locked. */
+typedef struct store_waiting {
+    int64_t limit_ms;                           /* then the call fails (GB_ERR_IO); 0: 10 s */
+    void (*note)(void *user, const char *text); /* told when it lasts; may be NULL */
+    void *user;
+    const volatile sig_atomic_t *stops; /* from 2 on no waiting; may be NULL */
+} store_waiting;
+void store_set_waiting(store *s, const store_waiting *waiting);
 
 /* ---- rows of the plan (store_plan.c) ---- */
 
 typedef struct store_suite {
     const char *name, *path, *text, *baseline;
     int64_t replicates;
+    const char *plan; /* store_share.h: runners of other plans are not to be disturbed; or NULL */
 } store_suite;
 
 typedef struct store_config {
@@ -116,8 +134,8 @@ typedef struct store_run {
 } store_run;
 
 /* Inserts or updates the suite by name; its configs, claims and runs leave the plan (in_plan = 0)
- * until the calls below put them back. Rows that say `running` belong to a process that is dead
- * (there is one writer): they become `interrupted`. */
+ * until the calls below put them back. Rows that say `running` and whose runner is dead become
+ * `interrupted`. GB_ERR_USAGE when a living runner does this suite by another plan. */
 gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id, gb_error *err);
 /* The config of this name and these settings, new or known, is in the plan. */
 gb_status store_plan_config(store *s, int64_t suite_id, const store_config *config,
@@ -139,7 +157,8 @@ typedef struct store_planned {
  * are nan ones where `halves` says so and halvings are left. Attempts at a lower learning rate
  * count only while `halves` is true. What was refused without being started is planned anew. A cell
  * that has no run yet takes over the runs of this identity from a cell of the same suite that
- * has left the plan (the cell was renamed). */
+ * has left the plan (the cell was renamed). A run that another runner has begun is not to do, and
+ * says `running`. */
 gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool retry_failed,
                          store_planned *out, gb_error *err);
 /* Drops runs that were planned, never started, and are wanted no more. The caller commits, or rolls

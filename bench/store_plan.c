@@ -7,6 +7,8 @@
 
 gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id, gb_error *err)
 {
+    GB_TRY(store_runners_bury(s, err));
+    GB_TRY(store_runners_meet(s, suite->name, suite->plan, &s->others, err));
     GB_TRY(store_exec(s, err,
                       "INSERT INTO suite (name, path, text, baseline, replicates, created_at,"
                       " updated_at) VALUES (?, ?, ?, ?, ?, " SQL_NOW ", " SQL_NOW ")"
@@ -17,11 +19,6 @@ gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id
                       suite->replicates));
     GB_TRY(store_get_int(s, suite_id, 0, err, "SELECT suite_id FROM suite WHERE name = ?", "t",
                          suite->name));
-    GB_TRY(store_exec(s, err,
-                      "UPDATE run SET status = 'interrupted', ended_at = " SQL_NOW ","
-                      " message = 'gptbench itself ended while this run was going on'"
-                      " WHERE status = 'running'",
-                      ""));
     GB_TRY(store_exec(s, err,
                       "UPDATE run SET in_plan = 0 WHERE replicate >= ?2 AND config_id IN"
                       " (SELECT config_id FROM config WHERE suite_id = ?1)",
@@ -185,13 +182,18 @@ gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool 
     bool interrupted = strcmp(out->status, "interrupted") == 0;
     bool ok = strcmp(out->status, "ok") == 0;
     bool planned = strcmp(out->status, "planned") == 0 || never_started;
+    bool running = strcmp(out->status, "running") == 0; /* in the hands of another runner */
     bool halve = strcmp(out->status, "nan") == 0 && run->halves &&
                  out->lr_scale > ldexp(1, -LIMITS_MAX_HALVINGS);
+    if (planned && s->others > 0 && !never_started) {
+        out->to_do = true; /* they know it by its number */
+        return GB_OK;
+    }
     if (planned) {
         /* Nothing has happened yet; whatever is not part of the identity may have changed. */
         GB_TRY(store_exec(s, err, "DELETE FROM run WHERE run_id = ?", "i", out->run_id));
     }
-    out->to_do = is_new || planned || interrupted || halve || (!ok && retry_failed);
+    out->to_do = is_new || planned || interrupted || halve || (!ok && !running && retry_failed);
     if (!out->to_do) {
         return GB_OK;
     }

@@ -8,8 +8,8 @@
 gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
 {
     GB_TRY(store_exec(s, err,
-                      "UPDATE run SET status = 'running', pid = ?, started_at = " SQL_NOW
-                      " WHERE run_id = ?",
+                      "UPDATE run SET status = 'running', pid = ?, started_at ="
+                      " coalesce(started_at, " SQL_NOW ") WHERE run_id = ?",
                       "ii", pid, run_id));
     GB_TRY(store_summary_forget(s, run_id, err));
     return store_commit(s, err);
@@ -178,7 +178,7 @@ static gb_status end_write(store *s, int64_t run_id, const store_run_result *r, 
     GB_TRY(store_exec(s, err,
                       "UPDATE run SET status = ?, message = ?, steps_done = ?,"
                       " peak_memory_bytes = nullif(?, 0), warmup_steps = ?, energy_j = ?,"
-                      " energy_source = ?, sensors_missing = ?, ended_at = " SQL_NOW
+                      " energy_source = ?, sensors_missing = ?, ended_at = " SQL_ENDED
                       " WHERE run_id = ?",
                       "ttiiidtti", r->status, r->message, r->steps_done, r->peak_memory_bytes,
                       r->warmup_steps, r->energy_j, r->energy_source, r->sensors_missing, run_id));

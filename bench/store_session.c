@@ -71,6 +71,7 @@ gb_status store_session_resume(store *s, int64_t run_id, int64_t from_run,
     GB_TRY(store_session_begin(s, run_id, checkpoint->session, checkpoint->step, err));
     GB_TRY(store_exec(s, err, "UPDATE run SET resumed_from = ?, resumed_step = ? WHERE run_id = ?",
                       "iii", from_run, checkpoint->step, run_id));
+    GB_TRY(store_commit(s, err)); /* rows may wait in memory: they are read back */
     GB_TRY(store_get_int(s, warmup_steps, 0, err,
                          "SELECT sum(warmup_steps) FROM session WHERE run_id = ?", "i", run_id));
     /* From now on this attempt can be gone on from, even if it comes no further. */

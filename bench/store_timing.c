@@ -21,7 +21,7 @@ gb_status store_timing_begin(store *s, const store_timing *t, const store_timing
 {
     const timing_options *o = t->options;
     GB_TRY(store_exec(s, err,
-                      "UPDATE timing SET status = 'interrupted', ended_at = " SQL_NOW ","
+                      "UPDATE timing SET status = 'interrupted', ended_at = " SQL_ENDED ","
                       " message = 'gptbench itself ended while this session was going on'"
                       " WHERE status = 'running'",
                       ""));
@@ -98,7 +98,7 @@ gb_status store_timing_end(store *s, int64_t timing_id, const char *status, cons
         "UPDATE timing SET status = ?, message = ?, blocks_done = ?, lead_steps = nullif(?, 0),"
         " timed_steps = nullif(?, 0),"
         " precision_reached = CASE WHEN stop_precision IS NULL THEN NULL ELSE ? END,"
-        " sensors_missing = ?, ended_at = " SQL_NOW " WHERE timing_id = ?",
+        " sensors_missing = ?, ended_at = " SQL_ENDED " WHERE timing_id = ?",
         "ttiiiiti", status, message, outcome->blocks_done, outcome->burst.lead_steps,
         outcome->burst.timed_steps, (int64_t)outcome->precision_reached, sensors_missing,
         timing_id));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/block_count.h"
+#include "bench/job_control.h"
 #include "bench/machine.h"
 #include "bench/run_watch.h"
 #include "bench/stats.h"
@@ -32,12 +33,20 @@ static gb_status meanwhile(void *user, int *wait_ms, gb_error *err)
     return GB_OK;
 }
 
+static bool was_stopped(const train_step *step)
+{
+    return job_control_was_stopped(step->ended_s - step->step_ms / 1e3, step->ended_s);
+}
+
 /* Writes the steps that the pool has just taken; their times become those of the session. */
 static gb_status steps_write(state *st, int arm, int64_t block, const train_step *steps, int64_t n,
                              gb_error *err)
 {
     for (int64_t i = 0; i < n; i++) {
         train_step step = steps[i];
+        if (was_stopped(&step)) {
+            step.tag = TRAIN_STEP_WARMUP;
+        }
         step.ended_s -= st->watch.started_s;
         GB_TRY(run_watch_step(&st->watch, &step, err));
         GB_TRY(store_timing_step(st->s, st->timing_id, st->position++, arm, block, &step, err));
@@ -71,7 +80,8 @@ static gb_status arm_settle(void *user, int arm, double *step_ms, gb_error *err)
     return start(user, arm, step_ms, err);
 }
 
-/* Mean and median of the timed steps. GB_ERR_OOM. */
+/* Mean and median of the timed steps, but for those in which the program was stopped, unless that
+ * leaves none. GB_ERR_OOM. */
 static gb_status burst_sum_up(const train_step *steps, int64_t n, double *mean_ms,
                               double *median_ms, gb_error *err)
 {
@@ -80,9 +90,11 @@ static gb_status burst_sum_up(const train_step *steps, int64_t n, double *mean_m
     if (!timed) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the steps of a burst");
     }
-    for (int64_t i = 0; i < n; i++) {
-        if (steps[i].tag == TRAIN_STEP_TIMED) {
-            timed[count++] = steps[i].step_ms;
+    for (int pass = 0; pass < 2 && count == 0; pass++) {
+        for (int64_t i = 0; i < n; i++) {
+            if (steps[i].tag == TRAIN_STEP_TIMED && (pass == 1 || !was_stopped(&steps[i]))) {
+                timed[count++] = steps[i].step_ms;
+            }
         }
     }
     *mean_ms = stats_mean(timed, count);
@@ -250,6 +262,7 @@ static gb_status session_begin(state *st, gb_sensors *sensors, gb_error *err)
         store_timing_begin(st->s, &session->row, rows, session->n_arms, &st->timing_id, err);
     free(rows);
     GB_TRY(status);
+    store_defer(st->s, true);
     return run_watch_begin(&st->watch, st->s, &run_watch_timing_sink, st->timing_id, sensors, gpu,
                            st->options->sample_ms, err);
 }
@@ -283,6 +296,7 @@ gb_status timing_session_run(store *s, const timing_session *session, const runn
         }
         status = status != GB_OK ? status : written;
     }
+    store_defer(s, false);
     timing_pool_free(st.pool);
     timing_table_free(&table);
     run_watch_free(&st.watch);

@@ -24,7 +24,7 @@ _gptbench_presets="d12 d24 d36 d48 d12_mlp3x d12_mlp3x_gqa d12_mlp3x_swiglu cust
 _gptbench_options() { # COMMAND
     case $1 in
     run) echo --db --backend --only --dry-run --retry-failed --max-retries --report --no-report --speed-only --loss-only --threads \
-        --device --train --val ;;
+        --device --train --val --db-wait ;;
     plan) echo --backend --only --train --val --gflops --threads --explain ;;
     report) echo --db --suite -o --output ;;
     compare) echo --db --base-db --suite --metric --fail-on --json --force ;;

@@ -65,7 +65,7 @@ static void text_is(store *s, const char *sql, const char *expected)
 
 static int64_t attempt(store *s, double learning_rate)
 {
-    const store_suite suite_row = {"s", "s.ini", "", "c", 1};
+    const store_suite suite_row = {"s", "s.ini", "", "c", 1, NULL};
     store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
     store_run run = {.identity = "i",
                      .backend = "cpu",

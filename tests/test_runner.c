@@ -252,7 +252,7 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
 {
     memset(f, 0, sizeof *f);
     OK(store_open(&f->s, ":memory:", STORE_WRITE, err));
-    const store_suite suite_row = {"s", "s.ini", "", "c", 20};
+    const store_suite suite_row = {"s", "s.ini", "", "c", 20, NULL};
     store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
     OK(store_plan_begin(f->s, &suite_row, &f->suite_id, err));
     OK(store_plan_config(f->s, f->suite_id, &config, &f->config_id, err));

@@ -36,8 +36,8 @@ gb_status cuda_fail(gb_device *dev, cudaError_t code, const char *op, const char
 {
     const bool memory = code == cudaErrorMemoryAllocation;
     (void)cudaGetLastError(); /* so that the next call does not report it again */
-    return gb_fail(&dev->error, memory ? GB_ERR_OOM : GB_ERR_INTERNAL, "%s: %s: %s%s (%s:%d)", op,
-                   what, cudaGetErrorString(code),
+    return gb_fail(&dev->error, memory ? GB_ERR_OOM : GB_ERR_INTERNAL, "%s: %s: %s: %s%s (%s:%d)",
+                   op, what, cudaGetErrorName(code), cudaGetErrorString(code),
                    is_late(code) ? ", here or in an op before (CUDA_LAUNCH_BLOCKING=1 "
                                    "GPTBENCH_CUDA_GRAPHS=0 tells which)"
                                  : "",
