@@ -12,10 +12,18 @@
 /* Exit codes by which the child tells what happened before gnuplot took over. */
 enum { EXIT_NO_GNUPLOT = 127, EXIT_NO_DIRECTORY = 126 };
 
+/* Where gnuplot's own words would come from. */
+static void child_say(int error_pipe, const char *why)
+{
+    ssize_t ignored = write(error_pipe, why, strlen(why));
+    (void)ignored;
+}
+
 static void child_exec(const char *directory, const char *script, int error_pipe)
 {
     int nothing = open("/dev/null", O_RDWR);
     if (nothing < 0 || chdir(directory) != 0) {
+        child_say(error_pipe, strerror(errno));
         _exit(EXIT_NO_DIRECTORY);
     }
     dup2(nothing, STDIN_FILENO);
@@ -23,7 +31,11 @@ static void child_exec(const char *directory, const char *script, int error_pipe
     dup2(error_pipe, STDERR_FILENO);
     /* -d: what stands in the user's ~/.gnuplot must not change a figure. */
     execlp("gnuplot", "gnuplot", "-d", script, (char *)NULL);
-    _exit(errno == ENOENT ? EXIT_NO_GNUPLOT : EXIT_NO_DIRECTORY);
+    if (errno == ENOENT) {
+        _exit(EXIT_NO_GNUPLOT);
+    }
+    child_say(error_pipe, strerror(errno));
+    _exit(EXIT_NO_DIRECTORY);
 }
 
 static double now_s(void)

@@ -50,31 +50,36 @@ static const char *system_reason(sqlite3 *db)
 
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
 {
-    if (sqlite3_extended_errcode(s->db) == SQLITE_IOERR_NOMEM) {
-        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
+    return store_connection_fail(s->db, s->path, err, what);
+}
+
+gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, const char *what)
+{
+    if (sqlite3_extended_errcode(db) == SQLITE_IOERR_NOMEM) {
+        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", path, what);
     }
-    switch (sqlite3_errcode(s->db) & 0xff) {
+    switch (sqlite3_errcode(db) & 0xff) {
     case SQLITE_NOTADB:
         return gb_fail(err, GB_ERR_FORMAT, "%s: not a SQLite database; give --db another file",
-                       s->path);
+                       path);
     case SQLITE_CORRUPT:
         return gb_fail(err, GB_ERR_FORMAT,
                        "%s: the database is corrupt (%s); restore it from a copy, or give --db"
                        " another file",
-                       s->path, sqlite3_errmsg(s->db));
+                       path, sqlite3_errmsg(db));
     case SQLITE_NOMEM:
-        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
+        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", path, what);
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-        return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", s->path, what, sqlite3_errmsg(s->db),
-                       system_reason(s->db));
+        return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", path, what, sqlite3_errmsg(db),
+                       system_reason(db));
     case SQLITE_ERROR:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISUSE:
     case SQLITE_RANGE:
-        return gb_fail(err, GB_ERR_INTERNAL, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
+        return gb_fail(err, GB_ERR_INTERNAL, "%s: %s: %s", path, what, sqlite3_errmsg(db));
     default:
-        return gb_fail(err, GB_ERR_IO, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
+        return gb_fail(err, GB_ERR_IO, "%s: %s: %s", path, what, sqlite3_errmsg(db));
     }
 }
 
@@ -292,8 +297,15 @@ static gb_status integrity_check(store *s, gb_error *err)
     return status;
 }
 
+/* A database without a table: the first write to it was cut short, by a kill or a full disk. */
+static bool is_empty(store *s)
+{
+    int64_t n = 1;
+    return pragma_int(s, "SELECT count(*) FROM sqlite_schema", &n, NULL) == GB_OK && n == 0;
+}
+
 /* Reads a file that is there through a connection that cannot write, so that whatever is wrong
- * with it, it stays as it is. *version is that of its schema. */
+ * with it, it stays as it is. *version is that of its schema; 0, with `whole`, of an empty one. */
 static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
 {
     GB_TRY(connection_open(s, SQLITE_OPEN_READONLY, err));
@@ -307,6 +319,10 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
         if (*version <= 0 && primary >= SQLITE_PERM && primary < SQLITE_ROW) {
             status = store_sqlite_fail(s, err, "cannot be read");
         }
+    }
+    if (status == GB_OK && id == 0 && whole && is_empty(s)) {
+        connection_close(s);
+        return GB_OK;
     }
     if (status == GB_OK && whole) {
         status = integrity_check(s, err);

@@ -6,7 +6,9 @@
 
 #define SQL_NOW "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
-/* The newest error of SQLite as a status, prefixed with the file's name. */
+/* The newest error of SQLite as a status, prefixed with the file's name: GB_ERR_OOM, GB_ERR_IO with
+ * the system's reason, GB_ERR_FORMAT, GB_ERR_INTERNAL. */
+gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, const char *what);
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what);
 
 /* Writes a sample through `sql`, which takes its owner's id and the columns of table sample. */
