@@ -30,18 +30,27 @@ static int program_find(char *out, size_t size)
     return 0;
 }
 
+/* Where gnuplot's own words would come from. */
+static void child_say(int pipe_end, const char *why)
+{
+    ssize_t ignored = write(pipe_end, why, strlen(why));
+    (void)ignored;
+}
+
 /* `heard` is the stream of the child that goes into the pipe; the others are /dev/null. */
 static void child_exec(const char *program, const char *directory, const char *const *argv,
                        int heard, int pipe_end)
 {
     int nothing = open("/dev/null", O_RDWR);
     if (nothing < 0 || chdir(directory) != 0) {
+        child_say(pipe_end, strerror(errno));
         _exit(EXIT_NO_DIRECTORY);
     }
     dup2(nothing, STDIN_FILENO);
     dup2(heard == STDOUT_FILENO ? pipe_end : nothing, STDOUT_FILENO);
     dup2(heard == STDERR_FILENO ? pipe_end : nothing, STDERR_FILENO);
     execv(program, (char *const *)argv);
+    child_say(pipe_end, strerror(errno));
     _exit(EXIT_NO_DIRECTORY);
 }
 

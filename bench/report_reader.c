@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bench/plain_text.h"
+#include "bench/store_internal.h"
 
 bool report_array_grow(void **array, int64_t n, size_t element_bytes)
 {
@@ -22,7 +23,7 @@ bool report_array_grow(void **array, int64_t n, size_t element_bytes)
 gb_status report_reader_open(report_reader *r, const char *sql)
 {
     if (sqlite3_prepare_v2(r->db, sql, -1, &r->stmt, NULL) != SQLITE_OK) {
-        return gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
+        return store_connection_fail(r->db, r->data->db_path, r->err, "cannot be read");
     }
     return GB_OK;
 }
@@ -39,7 +40,7 @@ gb_status report_reader_next(report_reader *r, bool *row)
     if (r->out_of_memory || code == SQLITE_NOMEM) {
         status = gb_fail(r->err, GB_ERR_OOM, "no memory to read %s", r->data->db_path);
     } else if (code != SQLITE_DONE) {
-        status = gb_fail(r->err, GB_ERR_FORMAT, "%s: %s", r->data->db_path, sqlite3_errmsg(r->db));
+        status = store_connection_fail(r->db, r->data->db_path, r->err, "cannot be read");
     }
     sqlite3_finalize(r->stmt);
     r->stmt = NULL;

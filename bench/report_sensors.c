@@ -7,13 +7,14 @@
 #include "bench/disturbance.h"
 #include "bench/numbers.h"
 #include "bench/plain_text.h"
+#include "bench/store_internal.h"
 
 /* ---- reading ---- */
 
 static gb_status read_fail(sqlite3 *db, sqlite3_stmt *stmt, gb_error *err)
 {
     gb_status status =
-        gb_fail(err, GB_ERR_FORMAT, "what the sensors saw cannot be read: %s", sqlite3_errmsg(db));
+        store_connection_fail(db, sqlite3_db_filename(db, NULL), err, "sensors cannot be read");
     sqlite3_finalize(stmt);
     return status;
 }

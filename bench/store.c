@@ -291,8 +291,15 @@ static gb_status integrity_check(store *s, gb_error *err)
     return status;
 }
 
+/* A database without a table: the first write to it was cut short, by a kill or a full disk. */
+static bool is_empty(store *s)
+{
+    int64_t n = 1;
+    return pragma_int(s, "SELECT count(*) FROM sqlite_schema", &n, NULL) == GB_OK && n == 0;
+}
+
 /* Reads a file that is there through a connection that cannot write, so that whatever is wrong
- * with it, it stays as it is. *version is that of its schema. */
+ * with it, it stays as it is. *version is that of its schema; 0, with `whole`, of an empty one. */
 static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
 {
     GB_TRY(connection_open(s, SQLITE_OPEN_READONLY, err));
@@ -306,6 +313,10 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
         if (*version <= 0 && primary >= SQLITE_PERM && primary < SQLITE_ROW) {
             status = store_sqlite_fail(s, err, "cannot be read");
         }
+    }
+    if (status == GB_OK && id == 0 && whole && is_empty(s)) {
+        connection_close(s);
+        return GB_OK;
     }
     if (status == GB_OK && whole) {
         status = integrity_check(s, err);

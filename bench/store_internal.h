@@ -59,7 +59,9 @@ gb_status store_queue_write_due(store *s, bool flush, gb_error *err);
 /* The end of what the row says began: never before that, wherever the clock was set meanwhile. */
 #define SQL_ENDED "max(" SQL_NOW ", coalesce(started_at, ''))"
 
-/* The newest error of SQLite as a status, prefixed with the file's name. */
+/* The newest error of SQLite as a status, prefixed with the file's name: GB_ERR_OOM, GB_ERR_IO with
+ * the system's reason, GB_ERR_FORMAT, GB_ERR_INTERNAL. */
+gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, const char *what);
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what);
 
 /* Keeps what run_steps_live says of a run that has ended (table step_summary), or forgets it. */

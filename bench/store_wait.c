@@ -110,44 +110,49 @@ static const char *system_reason(sqlite3 *db)
 
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
 {
-    if (sqlite3_extended_errcode(s->db) == SQLITE_IOERR_NOMEM) {
-        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
-    }
     if (disk_is_full(s)) {
         return gb_fail(err, GB_ERR_IO,
                        "%s: %s: the disk is full; what was written before is whole: free some space"
                        " there and give the same command again",
                        s->path, what);
     }
-    switch (sqlite3_errcode(s->db) & 0xff) {
+    return (sqlite3_errcode(s->db) & 0xff) == SQLITE_BUSY
+               ? busy_fail(s, err)
+               : store_connection_fail(s->db, s->path, err, what);
+}
+
+gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, const char *what)
+{
+    if (sqlite3_extended_errcode(db) == SQLITE_IOERR_NOMEM) {
+        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", path, what);
+    }
+    switch (sqlite3_errcode(db) & 0xff) {
     case SQLITE_NOTADB:
         return gb_fail(err, GB_ERR_FORMAT, "%s: not a SQLite database; give --db another file",
-                       s->path);
+                       path);
     case SQLITE_CORRUPT:
         return gb_fail(err, GB_ERR_FORMAT,
                        "%s: the database is corrupt (%s); restore it from a copy, or give --db"
                        " another file",
-                       s->path, sqlite3_errmsg(s->db));
-    case SQLITE_BUSY:
-        return busy_fail(s, err);
+                       path, sqlite3_errmsg(db));
     case SQLITE_NOMEM:
-        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", s->path, what);
+        return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", path, what);
     case SQLITE_IOERR:
-        return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", s->path, what, sqlite3_errmsg(s->db),
-                       system_reason(s->db));
+        return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", path, what, sqlite3_errmsg(db),
+                       system_reason(db));
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
         return gb_fail(err, GB_ERR_IO,
                        "%s: %s: %s (%s); the file and the directory that it lies in must be"
                        " writable",
-                       s->path, what, sqlite3_errmsg(s->db), system_reason(s->db));
+                       path, what, sqlite3_errmsg(db), system_reason(db));
     case SQLITE_ERROR:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISUSE:
     case SQLITE_RANGE:
-        return gb_fail(err, GB_ERR_INTERNAL, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
+        return gb_fail(err, GB_ERR_INTERNAL, "%s: %s: %s", path, what, sqlite3_errmsg(db));
     default:
-        return gb_fail(err, GB_ERR_IO, "%s: %s: %s", s->path, what, sqlite3_errmsg(s->db));
+        return gb_fail(err, GB_ERR_IO, "%s: %s: %s", path, what, sqlite3_errmsg(db));
     }
 }

@@ -350,7 +350,7 @@ gb_status table_write(const table *t, FILE *out, table_format format, gb_error *
     }
     free(grid);
     if (status == GB_OK && ferror(out)) {
-        return gb_fail(err, GB_ERR_IO, "writing a table failed");
+        return gb_fail(err, GB_ERR_IO, "writing a table failed (is the disk full?)");
     }
     return status;
 }

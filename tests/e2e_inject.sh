@@ -170,7 +170,7 @@ whole_report() {
 
 # A plan's times are of a rate that it measures.
 timeless() { # FILE
-    sed -E 's/[0-9.,]+ (us|ms|s|min|h|GFLOP\/s)( |$)//g; s/ +/ /g; s/--+/-/g' "$1"
+    sed -E 's/[0-9.,]+ (us|ms|s|min|h|GFLOP\/s)( |,|$)//g; s/ +/ /g; s/--+/-/g' "$1"
 }
 
 right() { # COMMAND: what is to be right whatever the exit code

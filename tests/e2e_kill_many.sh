@@ -104,9 +104,10 @@ alive() { # a zombie is not
     [ -n "$state" ] && [ "$state" != Z ]
 }
 moment_await() { # until the moment, or until the program has ended
-    local until_ms
+    local until_ms share
     if [ "$(kills_done)" -lt $((kills / 8)) ] || [ $((RANDOM % 4)) -eq 0 ]; then
-        until_ms=$(($(now_ms) + RANDOM * setup_ms / 32768))
+        share=$((RANDOM / 32)) # of 1024; early ones more often, since measuring is done once
+        until_ms=$(($(now_ms) + setup_ms * share / 1024 * share / 1024))
         while alive && [ "$(now_ms)" -lt $until_ms ] && ! grep -q '^run ' err; do
             pause_ms 5
         done

@@ -216,6 +216,12 @@ static void test_migration(void **state)
     assert_true(ended > 5 && average > 0);
     fake_exec(s, "DROP VIEW config_summary; DROP VIEW run_summary; DROP VIEW run_timing;"
                  "DROP VIEW run_steps; DROP VIEW run_steps_live; DROP TABLE step_summary;"
+                 "DROP VIEW session_summary; DROP VIEW run_divergence; DROP TABLE session;"
+                 "DROP INDEX run_running; DROP TABLE runner; ALTER TABLE step DROP COLUMN session;"
+                 "ALTER TABLE run DROP COLUMN resumed_from;"
+                 "ALTER TABLE run DROP COLUMN resumed_step;"
+                 "ALTER TABLE run DROP COLUMN runner_id; ALTER TABLE run DROP COLUMN lr_scale;"
+                 "ALTER TABLE run DROP COLUMN process_memory_bytes;"
                  "DELETE FROM schema_version; INSERT INTO schema_version VALUES (4, '', '')");
     store_close(s);
     s = opened(STORE_READ);

@@ -321,6 +321,25 @@ static void test_foreign_files_are_refused(void **state)
     assert_int_not_equal(access(in_dir("missing.db"), F_OK), 0);
 }
 
+/* What is left when the first write ends before its commit: SQLite's header of a WAL database. */
+static void test_cut_short_file_is_begun_again(void **state)
+{
+    (void)state;
+    gb_error err = {0};
+    store *s = NULL;
+    sqlite3 *db = NULL;
+    struct stat info;
+    assert_int_equal(sqlite3_open(in_dir("short.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(stat(in_dir("short.db"), &info), 0);
+    assert_true(info.st_size > 0);
+    expect_refused(in_dir("short.db"), STORE_READ, GB_ERR_FORMAT, "not a database of gptbench");
+    assert_int_equal(store_open(&s, in_dir("short.db"), STORE_WRITE, &err), GB_OK);
+    assert_near(number_of(s, "SELECT max(version) FROM schema_version"), STORE_SCHEMA_VERSION, 0);
+    store_close(s);
+}
+
 static void test_newer_version_is_refused(void **state)
 {
     (void)state;
@@ -713,6 +732,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_foreign_files_are_refused),
+        cmocka_unit_test(test_cut_short_file_is_begun_again),
         cmocka_unit_test(test_newer_version_is_refused),
         cmocka_unit_test(test_corrupt_file_is_refused),
         cmocka_unit_test(test_migrations),
