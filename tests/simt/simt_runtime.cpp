@@ -111,12 +111,25 @@ static cudaError_t check_launch(const cudaLaunchConfig_t *c, const void *entry)
     return c->dynamicSmemBytes > allowed ? cudaErrorInvalidValue : cudaSuccess;
 }
 
+/* From the launch of this number on (SIMT_FAULT_AT=N) the device is lost to the process: as after a
+ * bad address in a kernel, every further launch fails, whatever is asked in between. */
+static bool device_is_lost()
+{
+    static const char *const text = getenv("SIMT_FAULT_AT");
+    static const long long at = text ? atoll(text) : 0;
+    static long long launches;
+    return at > 0 && ++launches >= at;
+}
+
 cudaError_t launch(const cudaLaunchConfig_t *config, const void *entry, std::function<void()> body)
 {
     cudaError_t code = check_launch(config, entry);
     if (code == cudaSuccess && config->stream &&
         stream_device(config->stream) != s.current_device) {
         code = cudaErrorInvalidResourceHandle;
+    }
+    if (code == cudaSuccess && device_is_lost()) {
+        code = cudaErrorIllegalAddress;
     }
     if (code != cudaSuccess) {
         return error(code);
