@@ -321,6 +321,13 @@ simulate: ## judge tens of thousands of simulated suites: coverage, false alarms
 	@$(SUBMAKE) $(BUILD)/tests/test_verdict_simulated
 	@GPTBENCH_SIMULATE=10 $(BUILD)/tests/test_verdict_simulated
 
+.PHONY: faults
+faults: ## 200 kills at random moments of a suite; every call of the system made to fail in turn (SEED=, INJECT=)
+	@scripts/deps.sh build test
+	@$(SUBMAKE) all $(FAULT_INJECT)
+	@KILLS=200 SEED=$(SEED) bash tests/e2e_kill_many.sh $(PROGRAM)
+	@FULL=1 INJECT='$(INJECT)' bash tests/e2e_inject.sh $(PROGRAM)
+
 # One mutant: the CUDA sources below MUTANT instead of ours; tests/mutations.sh makes them.
 absolute = $(foreach word,$(1),$(if $(filter -I%,$(word)),-I$(abspath $(patsubst -I%,%,$(word))),$(word)))
 .PHONY: mutant mutations
