@@ -107,7 +107,22 @@ gb_status staging_begin(staging *st, const char *out_dir, gb_error *err)
     return GB_OK;
 }
 
-static gb_status tree_move(const char *from, const char *to, gb_error *err)
+/* The folder may have come from somebody else, with links in it to files of ours; and what is no
+ * file at all is not ours to replace. */
+static gb_status place_check(const char *target, bool folder, gb_error *err)
+{
+    struct stat there;
+    if (lstat(target, &there) != 0 || (folder ? S_ISDIR(there.st_mode) : S_ISREG(there.st_mode))) {
+        return GB_OK;
+    }
+    return gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s; remove it", target,
+                   S_ISLNK(there.st_mode) ? "it is a symbolic link"
+                   : folder               ? "not a folder"
+                                          : "not a regular file");
+}
+
+/* Moves the files to their places, or with `check` only looks whether they can be. */
+static gb_status tree_move(const char *from, const char *to, bool check, gb_error *err)
 {
     DIR *dir = opendir(from);
     struct dirent *entry;
@@ -121,12 +136,14 @@ static gb_status tree_move(const char *from, const char *to, gb_error *err)
         if (!path_join(source, sizeof source, from, entry->d_name) ||
             !path_join(target, sizeof target, to, entry->d_name) || lstat(source, &info) != 0) {
             status = gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", to);
+        } else if ((status = place_check(target, S_ISDIR(info.st_mode), err)) != GB_OK) {
+            break;
         } else if (S_ISDIR(info.st_mode)) {
             status =
-                mkdir(target, 0777) == 0 || errno == EEXIST
-                    ? tree_move(source, target, err)
+                check || mkdir(target, 0777) == 0 || errno == EEXIST
+                    ? tree_move(source, target, check, err)
                     : gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", target, strerror(errno));
-        } else if (rename(source, target) != 0) {
+        } else if (!check && rename(source, target) != 0) {
             status = gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", target, strerror(errno));
         }
     }
@@ -138,7 +155,8 @@ static gb_status tree_move(const char *from, const char *to, gb_error *err)
 
 gb_status staging_publish(staging *st, gb_error *err)
 {
-    return tree_move(st->dir, st->out_dir, err);
+    GB_TRY(tree_move(st->dir, st->out_dir, true, err));
+    return tree_move(st->dir, st->out_dir, false, err);
 }
 
 void staging_drop(staging *st)

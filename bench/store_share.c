@@ -211,14 +211,15 @@ gb_status store_run_look(store *s, int64_t config_id, int64_t replicate, const c
     GB_TRY(store_query(s, &stmt, err,
                        "SELECT r.status, coalesce(r.runner_id, 0), coalesce(u.pid, 0) FROM run r"
                        " LEFT JOIN runner u USING (runner_id) WHERE config_id = ? AND replicate = ?"
-                       " AND identity = ? ORDER BY r.status = 'ok' DESC, attempt DESC LIMIT 1",
+                       " AND identity = ? AND in_plan = 1"
+                       " ORDER BY r.status = 'ok' DESC, attempt DESC LIMIT 1",
                        "iit", config_id, replicate, identity));
     GB_TRY(store_step(s, stmt, &row, err));
     if (!row) {
         return GB_OK;
     }
     int64_t runner_id = sqlite3_column_int64(stmt, 1);
-    snprintf(out->status, sizeof out->status, "%s", (const char *)sqlite3_column_text(stmt, 0));
+    snprintf(out->status, sizeof out->status, "%s", store_text(stmt, 0));
     if (strcmp(out->status, "running") == 0 && runner_id != s->runner_id &&
         store_runner_lives(s, runner_id)) {
         out->other_pid = sqlite3_column_int64(stmt, 2);

@@ -137,6 +137,8 @@ gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, co
                        path, sqlite3_errmsg(db));
     case SQLITE_NOMEM:
         return gb_fail(err, GB_ERR_OOM, "%s: %s: out of memory", path, what);
+    case SQLITE_TOOBIG: /* larger than bench/db_guard.h allows */
+        return gb_fail(err, GB_ERR_FORMAT, "%s: %s: %s", path, what, sqlite3_errmsg(db));
     case SQLITE_IOERR:
         return gb_fail(err, GB_ERR_IO, "%s: %s: %s (%s)", path, what, sqlite3_errmsg(db),
                        system_reason(db));

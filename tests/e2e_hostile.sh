@@ -172,9 +172,9 @@ schema_case "a table without types" "is not a plain strict table" \
 schema_case "a trigger" "has a trigger" \
     "CREATE TRIGGER t AFTER INSERT ON step BEGIN DELETE FROM run; END"
 schema_case "a column of another type" "is missing, computed, or of another type" \
-    "ALTER TABLE step DROP COLUMN train_loss; ALTER TABLE step ADD COLUMN train_loss TEXT"
+    "DROP VIEW run_divergence; ALTER TABLE step DROP COLUMN train_loss; ALTER TABLE step ADD COLUMN train_loss TEXT"
 schema_case "a computed column" "is missing, computed, or of another type" \
-    "ALTER TABLE step DROP COLUMN train_loss; ALTER TABLE step ADD COLUMN train_loss REAL AS (1.0)"
+    "DROP VIEW run_divergence; ALTER TABLE step DROP COLUMN train_loss; ALTER TABLE step ADD COLUMN train_loss REAL AS (1.0)"
 schema_case "a missing table" "is missing" "DROP TABLE op_span"
 schema_case "a database of another program" "not a database of gptbench" "PRAGMA application_id = 7"
 schema_case "a newer version" "newer gptbench" "INSERT INTO schema_version VALUES (999, '2099', '9')"

@@ -71,7 +71,7 @@ cat >bin/gnuplot <<'SH'
 #!/bin/sh
 name=$(basename "$2" .gp)
 echo "<svg>$name</svg>" >"figures/$name.svg"
-echo "png of $name" >"figures/$name.png"
+echo "png of $name IEND" >"figures/$name.png"
 SH
 chmod +x bin/gnuplot
 PATH=$PWD/bin:$PATH
