@@ -11,6 +11,7 @@
 #include "bench/json_value.h"
 #include "bench/runplan.h"
 #include "bench/store.h"
+#include "model/json_text.h"
 
 typedef struct asked {
     const suite *suite;
@@ -135,7 +136,7 @@ static gb_status print_text(const asked *a, gb_error *err)
 
 static gb_status print_json(const asked *a, gb_error *err)
 {
-    json_value_begin();
+    json_memory_watch();
     json_t *claims = json_array(), *warnings = json_array();
     for (int i = 0; i < a->suite->n_claims; i++) {
         json_array_append_new(claims, claim_result_json(&a->results[i]));

@@ -13,6 +13,7 @@
 #include "bench/numbers.h"
 #include "bench/table.h"
 #include "model/config.h"
+#include "model/json_text.h"
 
 /* What the command line asks for, and what it leads to. */
 typedef struct asked {
@@ -253,7 +254,7 @@ static json_t *metric_json(const asked *a, int m)
 
 static gb_status print_json(const asked *a, gb_error *err)
 {
-    json_value_begin();
+    json_memory_watch();
     json_t *metrics = json_array(), *conditions = json_array();
     for (int m = 0; m < METRIC_COUNT; m++) {
         if (metric_is_shown(a, m)) {

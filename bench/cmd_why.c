@@ -12,6 +12,7 @@
 #include "bench/json_value.h"
 #include "bench/ledger_text.h"
 #include "model/config.h"
+#include "model/json_text.h"
 
 enum { ROWS_IN_WORDS = 6 };
 
@@ -121,7 +122,7 @@ static json_t *sentences_json(const ledger_sentences *s)
 static gb_status print_json(const ledger *l, const ledger_sentences *reading,
                             const ledger_sentences *notes, gb_error *err)
 {
-    json_value_begin();
+    json_memory_watch();
     json_t *rows = json_array();
     for (int i = 0; i < l->n_rows; i++) {
         json_array_append_new(rows, row_json(l, &l->rows[i]));

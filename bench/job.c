@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/json_text.h"
 #include "model/trainer.h"
 
 worker_job worker_job_default(worker_mode mode)
@@ -102,7 +103,7 @@ char *worker_job_to_json(const worker_job *job)
         job->identity, "config", keys_to_json(&job->config, gpt_config_keys()), "train",
         keys_to_json(&job->spec, train_spec_keys()), "data",
         keys_to_json(&job->spec, train_spec_data_keys()));
-    char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+    char *text = json ? json_text(json, JSON_INDENT(1)) : NULL;
     json_decref(json);
     return text;
 }
@@ -172,7 +173,12 @@ static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
 gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err)
 {
     json_error_t error;
+    json_memory_watch();
     json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (json_memory_lacked()) {
+        json_decref(json);
+        return gb_fail(err, GB_ERR_OOM, "job: no memory to read it");
+    }
     if (!json) {
         return gb_fail(err, GB_ERR_FORMAT, "job: line %d: %s", error.line, error.text);
     }

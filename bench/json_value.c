@@ -5,33 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/json_text.h"
 #include "model/utf8.h"
-
-/* jansson takes functions for its memory without a pointer to go with them. */
-static _Thread_local bool lacked;
-
-static void *memory_take(size_t n)
-{
-    void *p = malloc(n);
-    lacked |= !p;
-    return p;
-}
-
-void json_value_begin(void)
-{
-    json_set_alloc_funcs(memory_take, free);
-    lacked = false;
-}
-
-bool json_value_whole(void)
-{
-    return !lacked;
-}
 
 json_t *json_value_text(const char *text)
 {
     size_t n = strlen(text);
-    unsigned char *fit = memory_take(3 * n + 1);
+    unsigned char *fit = json_memory_take(3 * n + 1);
     if (!fit) {
         return NULL;
     }
@@ -47,7 +27,7 @@ json_t *json_value_number(double x)
 
 gb_status json_value_print(json_t *root, gb_error *err)
 {
-    if (!root || lacked) {
+    if (!root || json_memory_lacked()) {
         json_decref(root);
         return gb_fail(err, GB_ERR_OOM, "no memory for the JSON");
     }

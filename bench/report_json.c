@@ -5,6 +5,7 @@
 #include "bench/json_value.h"
 #include "bench/report.h"
 #include "bench/report_verdicts.h"
+#include "model/json_text.h"
 
 enum { REPORT_JSON_VERSION = 1 };
 
@@ -410,17 +411,17 @@ static json_t *report_json(const report_data *data, json_t *claims)
 gb_status report_write_json(const report_data *data, FILE *out, gb_error *err)
 {
     json_t *claims = NULL;
-    json_value_begin();
+    json_memory_watch();
     GB_TRY(report_claims_json(&claims, data, err));
     json_t *root = report_json(data, claims);
-    bool whole = json_value_whole();
+    bool whole = !json_memory_lacked();
     int failed = whole ? json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : 0;
     json_decref(root);
     if (!whole) {
         return gb_fail(err, GB_ERR_OOM, "no memory for report.json");
     }
     fputc('\n', out);
-    return !failed               ? GB_OK
-           : !json_value_whole() ? gb_fail(err, GB_ERR_OOM, "no memory for report.json")
-                                 : gb_fail(err, GB_ERR_IO, "report.json: writing failed");
+    return !failed                ? GB_OK
+           : json_memory_lacked() ? gb_fail(err, GB_ERR_OOM, "no memory for report.json")
+                                  : gb_fail(err, GB_ERR_IO, "report.json: writing failed");
 }

@@ -10,6 +10,7 @@
 #include "bench/machine.h"
 #include "bench/schedule.h"
 #include "model/flops.h"
+#include "model/json_text.h"
 #include "model/loader.h"
 #include "version.h"
 
@@ -231,7 +232,7 @@ char *runplan_settings_json(const suite_cell *cell)
     json_t *spec = keys_to_json(&cell->spec, train_spec_keys());
     char *text = NULL;
     if (json && spec && json_object_update(json, spec) == 0) {
-        text = json_dumps(json, JSON_SORT_KEYS);
+        text = json_text(json, JSON_SORT_KEYS);
     }
     json_decref(json);
     json_decref(spec);

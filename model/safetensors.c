@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/json_text.h"
+
 /* The header of a model with thousands of tensors is below 1 MB; the reference caps it too. */
 enum { MAX_HEADER_BYTES = 100 << 20 };
 
@@ -183,9 +185,15 @@ static gb_status read_header(reader *r, json_t **header, gb_error *err)
     if (!text) {
         return gb_fail(err, GB_ERR_OOM, "%s: no memory for the header", r->path);
     }
+    json_memory_watch();
     bool whole = fread(text, 1, (size_t)size, r->file) == (size_t)size;
     *header = whole ? json_loadb(text, (size_t)size, JSON_REJECT_DUPLICATES, &json_err) : NULL;
     free(text);
+    if (json_memory_lacked()) {
+        json_decref(*header);
+        *header = NULL;
+        return gb_fail(err, GB_ERR_OOM, "%s: no memory for the header", r->path);
+    }
     if (!json_is_object(*header)) {
         json_decref(*header);
         *header = NULL;
@@ -253,19 +261,20 @@ static char *make_header(const safetensor_out *tensors, int n)
 {
     json_t *header = json_object();
     int64_t offset = 0;
+    bool whole = true; /* memory never lacked */
     for (int i = 0; i < n; i++) {
         json_t *shape = json_array();
         for (int d = 0; d < tensors[i].n_dims; d++) {
-            json_array_append_new(shape, json_integer(tensors[i].dims[d]));
+            whole &= json_array_append_new(shape, json_integer(tensors[i].dims[d])) == 0;
         }
         int64_t bytes = count_of(&tensors[i]) * (tensors[i].as_double ? 8 : 4);
-        json_object_set_new(
-            header, tensors[i].name,
+        json_t *entry =
             json_pack("{s:s, s:o, s:[I,I]}", "dtype", tensors[i].as_double ? "F64" : "F32", "shape",
-                      shape, "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes)));
+                      shape, "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes));
+        whole &= json_object_set_new(header, tensors[i].name, entry) == 0;
         offset += bytes;
     }
-    char *text = json_dumps(header, JSON_COMPACT);
+    char *text = whole ? json_text(header, JSON_COMPACT) : NULL;
     json_decref(header);
     return text;
 }

@@ -108,6 +108,13 @@ command_of() {
     plan) words=(plan tiny.ini) ;;
     pack) words=(data pack --bytes -o p.bin text.txt) ;;
     bpe) words=(data pack --bpe "$root/tests/fixtures/bpe/tiny.bpe" -o p.bin text.txt) ;;
+    parity)
+        local given=$root/tests/fixtures/parity/mqa
+        words=(parity --weights "$given/weights.safetensors" --tokens "$given/tokens.bin" --threads 1 -o p.bin)
+        while read -r set; do
+            words+=(--set "$set")
+        done < <(grep -E '^(vocab_size|n_|attention|mlp_|batch_size|sequence)' "$given/config.txt" | tr -d ' ')
+        ;;
     esac
 }
 prepare() {
@@ -125,7 +132,7 @@ expect() { # COMMAND
     cp out "want.$1/out"
     case $1 in
     report) cp -r r "want.$1/r" ;;
-    pack | bpe) cp p.bin "want.$1/" ;;
+    pack | bpe | parity) cp p.bin "want.$1/" ;;
     esac
 }
 
@@ -194,7 +201,7 @@ right() { # COMMAND: what is to be right whatever the exit code
         whole_database new/er/t.db
         ;;
     report) whole_report ;;
-    pack | bpe)
+    pack | bpe | parity)
         [ ! -e p.bin ] || cmp -s p.bin "want.$1/p.bin" || bad "p.bin is not whole"
         [ "$rc" -ne 0 ] || [ -e p.bin ] || bad "there is no p.bin"
         ;;
@@ -213,7 +220,7 @@ says() { # ERROR
     case $1 in
     ENOMEM) echo '[Mm]emory' ;;
     ENOSPC) echo 'No space left|disk is full|the disk full' ;;
-    EMFILE) echo 'Too many open' ;;
+    EMFILE) echo 'Too many open|unable to open|readonly database' ;; # SQLite tries again read-only
     *) echo . ;;
     esac
 }
@@ -337,4 +344,9 @@ row pack open any EACCES
 row pack malloc any ENOMEM
 row pack read any EIO EINTR short
 row bpe malloc any ENOMEM
+row parity write any ENOSPC+ EIO short
+row parity fsync any EIO
+row parity rename any ENOSPC
+row parity close any EIO
+row parity malloc any ENOMEM
 finish
