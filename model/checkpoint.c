@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "model/checkpoint_dir.h"
+#include "model/json_text.h"
 
 #define FORMAT_NAME      "gptbench checkpoint 1"
 #define METADATA         "__metadata__"
@@ -75,11 +76,12 @@ static char *header_make(const gpt *model, const checkpoint_state *state, const 
 {
     int64_t bytes;
     char *text = NULL;
+    json_memory_watch();
     json_t *header = json_object(), *tensors = tensors_describe(model, &bytes);
     if (header && tensors &&
         json_object_set_new(header, METADATA, metadata_make(state, run)) == 0 &&
-        json_object_update(header, tensors) == 0) {
-        text = json_dumps(header, JSON_COMPACT);
+        json_object_update(header, tensors) == 0 && !json_memory_lacked()) {
+        text = json_text(header, JSON_COMPACT);
     }
     json_decref(header);
     json_decref(tensors);

@@ -34,12 +34,14 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # Thousands of short parallel regions: threads that spin between them fight over busy cores.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
-passed=0 failed=0 skipped=0
-output=$(mktemp)
+# As many at once as there are processors: most of them wait for something most of the time.
+jobs=${GPTBENCH_TEST_JOBS:-$(nproc)}
+results=$(mktemp -d) # a file per program: what it printed, what is said of it, what it counts
+n_programs=0
 # What the program remembers about this machine is not for tests to read or write.
 GPTBENCH_CACHE_DIR=$(mktemp -d)
 export GPTBENCH_CACHE_DIR
-trap 'rm -rf "$output" "$GPTBENCH_CACHE_DIR"' EXIT
+trap 'rm -rf "$results" "$GPTBENCH_CACHE_DIR"' EXIT
 
 # "passed failed skipped finished" of a cmocka program's output. cmocka names failed tests again
 # in its closing summary, so only lines between "Running" and "test(s) run" count.
@@ -57,8 +59,8 @@ count_script() {
          END { print ok + 0, bad + 0, skip + 0, "yes" }' "$output"
 }
 
-# run_one LABEL COUNTER COMMAND...
-run_one() {
+# run_program LABEL COUNTER COMMAND...: runs it and prints what is to be said of it.
+run_program() {
     local label=$1 counter=$2 started=$SECONDS rc ok bad skip finished why=""
     shift 2
     timeout --kill-after=10 "$limit_s" "$@" >"$output" 2>&1 </dev/null
@@ -76,7 +78,7 @@ run_one() {
         why="ran no test"
     fi
     [ -n "$why" ] && bad=$((bad + 1))
-    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    echo "$ok $bad $skip" >"$counts"
     printf '%-4s %-34s %4d passed' "$([ "$bad" -eq 0 ] && echo ok || echo FAIL)" "$label" "$ok"
     [ "$bad" -gt 0 ] && printf ', %d failed' "$bad"
     [ "$skip" -gt 0 ] && printf ', %d skipped' "$skip"
@@ -86,6 +88,20 @@ run_one() {
     elif [ "$skip" -gt 0 ]; then
         grep '^skip - \|[Ss]kip' "$output" | grep -v '^\[' | sort -u | head -3 | sed 's/^/       /'
     fi
+}
+
+# run_one LABEL COUNTER COMMAND...: the same beside others.
+run_one() {
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
+        wait -n
+    done
+    n_programs=$((n_programs + 1))
+    (
+        output=$results/$n_programs.out counts=$results/$n_programs.counts
+        trap - EXIT
+        run_program "$@" >"$results/$n_programs.said"
+        cat "$results/$n_programs.said"
+    ) &
 }
 
 if [ -n "$build" ]; then
@@ -111,7 +127,7 @@ if [ -n "$sanitized" ]; then
 fi
 
 if [ -n "$simt" ]; then
-    for name in test_simt test_simt_hopper test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer; do
+    for name in test_simt test_simt_hopper test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer test_checkpoint; do
         [[ $name == test_simt* ]] || [ -x "$simt/tests/$name" ] || continue
         [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda run_one "$name (emulated GPU)" \
             count_cmocka "$simt/tests/$name"
@@ -136,5 +152,14 @@ check_format() {
 export -f check_format
 [ -n "$build" ] && [[ format == $only ]] && run_one "format-check" count_script bash -c check_format
 
+wait
+passed=0 failed=0 skipped=0
+for ((i = 1; i <= n_programs; i++)); do
+    if read -r ok bad skip <"$results/$i.counts"; then
+        passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    else
+        failed=$((failed + 1))
+    fi
+done
 echo "$passed passed, $failed failed$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
 [ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]
