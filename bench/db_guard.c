@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/store_internal.h"
+
 /* ---- files beside it ---- */
 
 /* How a journal ends that belongs to a transaction over several files: it then names another
@@ -88,9 +90,7 @@ static gb_status guard_fail(const guard *g, const char *what, const char *name)
 
 static gb_status guard_sqlite_fail(const guard *g, sqlite3 *db)
 {
-    int code = sqlite3_errcode(db) & 0xff;
-    return gb_fail(g->err, code == SQLITE_NOMEM ? GB_ERR_OOM : GB_ERR_FORMAT,
-                   "%s: the schema cannot be read: %s", g->path, sqlite3_errmsg(db));
+    return store_connection_fail(db, g->path, g->err, "the schema cannot be read");
 }
 
 /* The first column of the first row of `sql` about `name` (and `also`), NULL where there is none.

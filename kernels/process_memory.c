@@ -22,6 +22,9 @@ int64_t gb_process_resident_bytes(pid_t pid)
     if (file) {
         fclose(file);
     }
+    if (resident == 0 && pid == 0) { /* at its largest it was hardly larger */
+        return gb_process_peak_bytes();
+    }
     return (int64_t)resident * sysconf(_SC_PAGESIZE);
 }
 
