@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME "/.gptbench-"
+#define NAME ".gptbench-"
 
 /* Like mkdir -p. */
 static gb_status directories_make(const char *path, gb_error *err)
@@ -75,8 +75,8 @@ static void leftovers_remove(const char *out_dir)
     while (dir && (entry = readdir(dir))) {
         char path[4096];
         const char *name = entry->d_name;
-        long pid = strncmp(name, NAME + 1, strlen(NAME + 1)) == 0
-                       ? strtol(name + strlen(NAME + 1), NULL, 10)
+        long pid = strncmp(name, NAME, strlen(NAME)) == 0
+                       ? strtol(name + strlen(NAME), NULL, 10)
                        : 0;
         if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
             path_join(path, sizeof path, out_dir, name)) {
@@ -95,7 +95,7 @@ gb_status staging_begin(staging *st, const char *out_dir, gb_error *err)
     GB_TRY(directories_make(out_dir, err));
     leftovers_remove(out_dir);
     char path[sizeof st->dir];
-    int length = snprintf(path, sizeof path, "%s" NAME "%ld", out_dir, (long)getpid());
+    int length = snprintf(path, sizeof path, "%s/" NAME "%ld", out_dir, (long)getpid());
     if (length >= (int)sizeof path) {
         return gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", out_dir);
     }
