@@ -75,9 +75,8 @@ static void leftovers_remove(const char *out_dir)
     while (dir && (entry = readdir(dir))) {
         char path[4096];
         const char *name = entry->d_name;
-        long pid = strncmp(name, NAME, strlen(NAME)) == 0
-                       ? strtol(name + strlen(NAME), NULL, 10)
-                       : 0;
+        long pid =
+            strncmp(name, NAME, strlen(NAME)) == 0 ? strtol(name + strlen(NAME), NULL, 10) : 0;
         if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
             path_join(path, sizeof path, out_dir, name)) {
             tree_remove(path);
