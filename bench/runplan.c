@@ -197,6 +197,7 @@ static void jobs_drop(runplan *plan)
 {
     for (int i = 0; i < plan->n_jobs; i++) {
         free((char *)plan->jobs[i].json);
+        free((char *)plan->jobs[i].checkpoint_dir);
     }
     plan->n_jobs = 0;
 }
