@@ -1,9 +1,8 @@
 #include "bench/report.h"
 
-#include "bench/report_limits.h"
-
 #include "bench/figure_data.h"
 #include "bench/figures.h"
+#include "bench/report_limits.h"
 #include "bench/report_sensors.h"
 #include "bench/staging.h"
 
@@ -95,6 +94,7 @@ static gb_status write_all(const figure_choice *choice, staging *st, gb_error *e
         return gb_fail(err, drawn, "%s", drawing.message);
     }
     GB_TRY(write_files(choice, st->dir, drawn, drawing.message, err));
+    GB_TRY(staging_check(st, err));
     figures_remove_others(st->out_dir, st->dir);
     GB_TRY(staging_publish(st, err));
     return drawn == GB_OK ? GB_OK

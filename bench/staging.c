@@ -11,31 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME ".gptbench-"
+#include "bench/directories.h"
 
-/* Like mkdir -p. */
-static gb_status directories_make(const char *path, gb_error *err)
-{
-    char *copy = strdup(path);
-    if (!copy) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for a path");
-    }
-    gb_status status = GB_OK;
-    for (char *p = copy + 1; status == GB_OK && p[-1]; p++) {
-        if (*p != '/' && *p != '\0') {
-            continue;
-        }
-        char end = *p;
-        *p = '\0';
-        struct stat info;
-        if (mkdir(copy, 0777) != 0 && !(stat(copy, &info) == 0 && S_ISDIR(info.st_mode))) {
-            status = gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", copy, strerror(errno));
-        }
-        *p = end;
-    }
-    free(copy);
-    return status;
-}
+#define NAME ".gptbench-"
 
 static bool is_dots(const char *name)
 {
@@ -91,7 +69,7 @@ gb_status staging_begin(staging *st, const char *out_dir, gb_error *err)
 {
     st->out_dir = out_dir;
     st->dir[0] = '\0';
-    GB_TRY(directories_make(out_dir, err));
+    GB_TRY(directories_make(out_dir, true, err));
     leftovers_remove(out_dir);
     char path[sizeof st->dir];
     int length = snprintf(path, sizeof path, "%s/" NAME "%ld", out_dir, (long)getpid());
@@ -152,9 +130,13 @@ static gb_status tree_move(const char *from, const char *to, bool check, gb_erro
     return status;
 }
 
+gb_status staging_check(const staging *st, gb_error *err)
+{
+    return tree_move(st->dir, st->out_dir, true, err);
+}
+
 gb_status staging_publish(staging *st, gb_error *err)
 {
-    GB_TRY(tree_move(st->dir, st->out_dir, true, err));
     return tree_move(st->dir, st->out_dir, false, err);
 }
 

@@ -14,8 +14,10 @@ typedef struct staging {
 /* Makes out_dir, with its parents, and the directory in it; sweeps away those of processes that are
  * gone. GB_ERR_IO, GB_ERR_USAGE for a path that is too long. */
 gb_status staging_begin(staging *st, const char *out_dir, gb_error *err);
-/* Moves every file to its place, one rename each: a reader sees the old or the new one, whole.
- * GB_ERR_IO. */
+/* GB_ERR_IO where a link, or what is no file or no folder, stands in the place of one. */
+gb_status staging_check(const staging *st, gb_error *err);
+/* After staging_check: moves every file to its place, one rename each: a reader sees the old or the
+ * new one, whole. GB_ERR_IO. */
 gb_status staging_publish(staging *st, gb_error *err);
 /* Removes the directory and what is still in it. Fine after staging_publish, and needed after
  * staging_begin in any case. */

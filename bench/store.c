@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/db_guard.h"
+#include "bench/directories.h"
 #include "bench/migrations.h"
 #include "bench/store_internal.h"
 #include "schema_sql.h"
@@ -353,33 +354,13 @@ static gb_status schema_create(store *s, gb_error *err)
     return store_commit(s, err);
 }
 
-static gb_status directories_make(const char *path, gb_error *err)
-{
-    char *copy = strdup(path);
-    if (!copy) {
-        return gb_fail(err, GB_ERR_OOM, "%s: no memory", path);
-    }
-    gb_status status = GB_OK;
-    for (char *slash = *copy ? strchr(copy + 1, '/') : NULL; slash && status == GB_OK;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST) {
-            status = gb_fail(err, GB_ERR_IO, "%s: cannot make the directory %s: %s", path, copy,
-                             strerror(errno));
-        }
-        *slash = '/';
-    }
-    free(copy);
-    return status;
-}
-
 /* Writers hold the file with a shared flock, which SQLite does not use and which ends with the
  * process; one that makes the file or brings it up to date needs it for itself, as older versions
  * of this program do all the time. The descriptor must stay open until SQLite has closed its own:
  * closing any descriptor of the file would drop SQLite's POSIX locks. */
 static gb_status lock_open(store *s, gb_error *err)
 {
-    GB_TRY(directories_make(s->path, err));
+    GB_TRY(directories_make(s->path, false, err));
     s->lock_fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     return s->lock_fd >= 0 ? GB_OK
                            : gb_fail(err, GB_ERR_IO, "%s: cannot be opened for writing: %s",

@@ -148,12 +148,13 @@ gb_status store_marks_into(store *s, const char *clear, const char *set, int64_t
 gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
                           gb_error *err)
 {
-#define FIRST_STEP "(SELECT coalesce(resumed_step, 0) FROM run r WHERE r.run_id = step.run_id)"
+/* Asked once, not for every step, so that steps are found by their key. */
+#define FIRST_STEP(run) "(SELECT coalesce(resumed_step, 0) FROM run WHERE run_id = " run ")"
     return store_marks_into(s,
                             "UPDATE step SET disturbance = '' WHERE run_id = ?1 AND step"
-                            " >= " FIRST_STEP " AND step < ?2 + " FIRST_STEP,
+                            " >= " FIRST_STEP("?1") " AND step < ?2 + " FIRST_STEP("?1"),
                             "UPDATE step SET disturbance = ?1 WHERE run_id = ?2 AND step"
-                            " = ?3 + " FIRST_STEP,
+                            " = ?3 + " FIRST_STEP("?2"),
                             run_id, marks, n, err);
 #undef FIRST_STEP
 }

@@ -16,33 +16,8 @@ trap 'umount "$work/disk" 2>/dev/null; rm -rf "$work"' EXIT
 needs "a full disk" sqlite3
 
 suite() { # NAME ITERATIONS
-    cat <<INI
-[suite]
-name = $1
-baseline = a
-replicates = 2
-
-[timing]
-blocks = 0
-
-[data]
-train = synth:vocab=64,seed=1
-val = synth:vocab=64,seed=1
-
-[train]
-batch_size = 2
-sequence_length = 16
-num_iterations = $2
-val_loss_every = 1000
-val_tokens = 64
-precision = fp32
-
-[config a]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-INI
+    tiny_suite "$1" 2 "$2" 1000 0
+    tiny_cell a
 }
 suite long 8000 >long.ini
 suite short 200 >short.ini

@@ -3,49 +3,14 @@
 # nothing doubled, nobody left behind, and the same command goes on.
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
-runner=
-cleanup() {
-    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
 
 needs "killing runs" sqlite3
 
-cat >tiny.ini <<'INI'
-[suite]
-name = tiny
-baseline = a
-replicates = 2
-
-[timing]
-blocks = 0
-
-[data]
-train = synth:vocab=64,seed=1
-val = synth:vocab=64,seed=1
-
-[train]
-batch_size = 2
-sequence_length = 16
-num_iterations = 20
-val_loss_every = 10
-val_tokens = 64
-precision = fp32
-
-[config a]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-
-[config b]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-mlp_expansion_factor = 3
-INI
+{
+    tiny_suite tiny 2 20 10 0
+    tiny_cell a
+    tiny_cell b 'mlp_expansion_factor = 3'
+} >tiny.ini
 
 # The process of a run of cell b that has done 7 steps; cell a's runs may be seen at work too.
 stopped="SELECT pid FROM run JOIN config USING (config_id) WHERE name = 'b' AND status = 'running' AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >= 7"

@@ -10,12 +10,6 @@ export OMP_WAIT_POLICY=passive
 kills=${KILLS:-25}
 RANDOM=${SEED:-20240}
 needs "killing at random moments" sqlite3 pgrep
-runner=
-cleanup() {
-    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
 
 text=${GPTBENCH_TEST_DATA:-/nowhere}/text/tinyshakespeare.txt
 [ -r "$text" ] || text=$root/CONTRIBUTING.md

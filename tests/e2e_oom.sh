@@ -10,12 +10,6 @@ if [ "${GPTBENCH_IN_NAMESPACE:-}" != 1 ]; then
 fi
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
-runner=
-cleanup() {
-    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
 needs "the OOM killer" sqlite3
 mount -t tmpfs none /sys/fs/cgroup || exit 1
 
@@ -29,33 +23,10 @@ count() { # NUMBER: so often has it struck, by both layouts of cgroups
     printf 'oom_kill_disable 0\nunder_oom 0\noom_kill %d\n' "$1" >"/sys/fs/cgroup/memory$path/memory.oom_control"
 }
 
-cat >two.ini <<'INI'
-[suite]
-name = two
-baseline = a
-replicates = 2
-
-[timing]
-blocks = 0
-
-[data]
-train = synth:vocab=64,seed=1
-val = synth:vocab=64,seed=1
-
-[train]
-batch_size = 2
-sequence_length = 16
-num_iterations = 20
-val_loss_every = 10
-val_tokens = 64
-precision = fp32
-
-[config a]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-INI
+{
+    tiny_suite two 2 20 10 0
+    tiny_cell a
+} >two.ini
 
 db=two.db
 count 3

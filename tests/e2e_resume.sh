@@ -5,12 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 text=${GPTBENCH_TEST_DATA:-$root/../shared/data}/text/tinyshakespeare.txt
-runner=
-cleanup() {
-    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
 
 needs "going on from checkpoints" sqlite3
 if [ ! -r "$text" ]; then

@@ -17,40 +17,9 @@ query() { # DATABASE SQL
 
 # 70 steps: warm-up takes at most 50 of them, so that some are timed on any machine.
 suite() { # CELL-B-EXPANSION: a suite of two cells, two replicates
-    cat <<INI
-[suite]
-name = tiny
-baseline = a
-replicates = 2
-
-[timing]
-blocks = 0
-
-[data]
-train = synth:vocab=64,seed=1
-val = synth:vocab=64,seed=1
-
-[train]
-batch_size = 2
-sequence_length = 16
-num_iterations = 70
-val_loss_every = 35
-val_tokens = 64
-precision = fp32
-
-[config a]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-
-[config b]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-mlp_expansion_factor = $1
-INI
+    tiny_suite tiny 2 70 35 0
+    tiny_cell a
+    tiny_cell b "mlp_expansion_factor = $1"
 }
 needs "gptbench run" sqlite3
 suite 3 >tiny.ini

@@ -14,40 +14,9 @@ trap cleanup EXIT
 needs "sharing a database" sqlite3
 
 suite() { # NAME REPLICATES ITERATIONS BLOCKS
-    cat <<INI
-[suite]
-name = $1
-baseline = a
-replicates = $2
-
-[timing]
-blocks = $4
-
-[data]
-train = synth:vocab=64,seed=1
-val = synth:vocab=64,seed=1
-
-[train]
-batch_size = 2
-sequence_length = 16
-num_iterations = $3
-val_loss_every = 10
-val_tokens = 64
-precision = fp32
-
-[config a]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-
-[config b]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-mlp_expansion_factor = 3
-INI
+    tiny_suite "$1" "$2" "$3" 10 "$4"
+    tiny_cell a
+    tiny_cell b 'mlp_expansion_factor = 3'
 }
 suite fifty 25 20 0 >fifty.ini
 

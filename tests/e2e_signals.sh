@@ -3,42 +3,13 @@
 # when the terminal vanishes, or whoever read the output, the suite goes on to its end.
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
-runner=
-cleanup() {
-    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
 
 needs "signals" sqlite3
 
-cat >long.ini <<'INI'
-[suite]
-name = long
-baseline = a
-replicates = 1
-
-[timing]
-blocks = 0
-
-[data]
-train = synth:vocab=64,seed=1
-val = synth:vocab=64,seed=1
-
-[train]
-batch_size = 2
-sequence_length = 16
-num_iterations = 20000
-val_loss_every = 5000
-val_tokens = 64
-precision = fp32
-
-[config a]
-vocab_size = 64
-n_layer = 1
-n_head = 2
-n_embd = 32
-INI
+{
+    tiny_suite long 1 60000 20000 0
+    tiny_cell a
+} >long.ini
 
 state_of() { # PID: one letter, as ps shows it
     sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null
@@ -125,7 +96,7 @@ SH
         sleep 0.1
     done
     runner=
-    is "a terminal vanishes: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|20000"
+    is "a terminal vanishes: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|60000"
     [ -s hangup/index.html ]
     check "a terminal vanishes: and reported" $?
     is "a terminal vanishes: the losses are the same" "$(query "$losses" | sha256sum)" "$calm"
@@ -143,7 +114,7 @@ until_true "$started"
 kill -HUP "$runner"
 end_of
 is "nobody reads the output: says so in the end" $rc 3
-is "nobody reads the output: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|20000"
+is "nobody reads the output: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|60000"
 [ -s pipe/index.html ]
 check "nobody reads the output: and reported" $?
 finish

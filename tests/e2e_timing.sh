@@ -3,12 +3,6 @@
 # of the session when a worker, the baseline, the user or the program itself ends it.
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
-runner=
-cleanup() {
-    [ -n "$runner" ] && kill -9 "$runner" 2>/dev/null
-    rm -rf "$work"
-}
-trap cleanup EXIT
 
 needs "interleaved timing" sqlite3
 

@@ -6,7 +6,9 @@ set -uo pipefail
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 gptbench=$(realpath "${1:?usage: $(basename "$0") PROGRAM}")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# A program that a script left running in the background, by its process number, ends with the script.
+runner=
+trap '[ -n "$runner" ] && kill -9 "$runner" 2>/dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 failures=0
 
@@ -43,4 +45,34 @@ needs() { # WHAT PROGRAM...
 finish() {
     [ "$failures" -eq 0 ]
     exit
+}
+
+# A suite of models so small that a step takes some 50 microseconds: this, then its cells.
+tiny_suite() { # NAME REPLICATES ITERATIONS VAL_LOSS_EVERY BLOCKS
+    cat <<INI
+[suite]
+name = $1
+baseline = a
+replicates = $2
+
+[timing]
+blocks = $5
+
+[data]
+train = synth:vocab=64,seed=1
+val = synth:vocab=64,seed=1
+
+[train]
+batch_size = 2
+sequence_length = 16
+num_iterations = $3
+val_loss_every = $4
+val_tokens = 64
+precision = fp32
+INI
+}
+tiny_cell() { # NAME LINE...
+    printf '\n[config %s]\nvocab_size = 64\nn_layer = 1\nn_head = 2\nn_embd = 32\n' "$1"
+    shift
+    [ $# -eq 0 ] || printf '%s\n' "$@"
 }

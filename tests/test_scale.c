@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "bench/disturbance.h"
 #include "bench/figure_data.h"
 #include "bench/migrations.h"
 #include "tests/fake_db.h"
@@ -231,6 +232,39 @@ static void test_migration(void **state)
     store_close(s);
 }
 
+/* ---- marks ---- */
+
+/* Instructions of SQLite's machine so far, in all statements that are kept. */
+static int64_t instructions_of(store *s)
+{
+    int64_t n = 0;
+    for (sqlite3_stmt *stmt = NULL; (stmt = sqlite3_next_stmt(store_sqlite(s), stmt)) != NULL;) {
+        n += sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 0);
+    }
+    return n;
+}
+
+/* On a machine where every step is disturbed, each is found by its key: a few dozen instructions a
+ * step. A scan for each would be some ten instructions for every pair of steps: 100 times the
+ * bound.
+ */
+static void test_marks(void **state)
+{
+    enum { STEPS = 4000, MOST_PER_STEP = 400 };
+    fake_db fake = {.path = db, .configs = 1, .replicates = 1, .steps = STEPS};
+    static unsigned char marks[STEPS];
+    (void)state;
+    fake_db_make(&fake);
+    memset(marks, DISTURBANCE_STEAL, sizeof marks);
+    store *s = opened(STORE_WRITE);
+    OK(store_run_marks(s, 100, marks, STEPS, err));
+    assert_in_range(instructions_of(s), STEPS, (int64_t)STEPS * MOST_PER_STEP);
+    OK(store_commit(s, err));
+    assert_true(number_of(s, "SELECT count(*) FROM step WHERE run_id = 100 AND disturbance ="
+                             " 'steal'") == STEPS);
+    store_close(s);
+}
+
 /* ---- some configs alone ---- */
 
 static void test_some_configs(void **state)
@@ -343,8 +377,8 @@ static void test_figures_of_few(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, make_dir, remove_dir)
-    const struct CMUnitTest tests[] = {TEST(plans),           TEST(summary),
-                                       TEST(migration),       TEST(some_configs),
-                                       TEST(figures_bounded), TEST(figures_of_few)};
+    const struct CMUnitTest tests[] = {
+        TEST(plans),        TEST(summary),         TEST(migration),     TEST(marks),
+        TEST(some_configs), TEST(figures_bounded), TEST(figures_of_few)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
