@@ -7,7 +7,7 @@ export OMP_WAIT_POLICY=passive
 needs "signals" sqlite3
 
 {
-    tiny_suite long 1 60000 20000 0
+    tiny_suite long 1 8000 4000 0
     tiny_cell a
 } >long.ini
 
@@ -48,6 +48,9 @@ db=calm.db
 is "undisturbed: exits 0" $? 0
 calm=$(query "$losses" | sha256sum)
 
+# Steps of half a millisecond from here on, so that a signal meets one, and not what is between two.
+export GPTBENCH_TEST_FAULT=slow@10000
+
 # ---- Ctrl-Z ----
 db=stop.db
 "$gptbench" run long.ini --no-report --threads 1 --db "$db" >out 2>err &
@@ -65,9 +68,10 @@ until_state "$worker" RSZ
 check "SIGCONT: the worker goes on" $?
 end_of
 is "SIGCONT: the suite ends well" $rc 0
-is "SIGTSTP: a step has the second in it, marked, and not timed" \
-    "$(query "SELECT count(*) BETWEEN 1 AND 2, max(step_ms) >= 1000, sum(tag = 'timed') FROM step WHERE disturbance LIKE '%stopped%'")" \
-    "1|1|0"
+# It may have struck between two steps after all.
+is "SIGTSTP: a step that has the second in it is marked, and not timed" \
+    "$(query "SELECT (SELECT count(*) FROM step WHERE disturbance LIKE '%stopped%') <= 2, (SELECT count(*) FROM step WHERE disturbance LIKE '%stopped%' AND tag = 'timed'), (SELECT count(*) FROM step WHERE step_ms >= 900 AND disturbance NOT LIKE '%stopped%')")" \
+    "1|0|0"
 is "SIGTSTP: no timed step has it" "$(query "SELECT count(*) FROM step WHERE tag = 'timed' AND step_ms >= 900")" 0
 is "SIGTSTP: the losses are the same" "$(query "$losses" | sha256sum)" "$calm"
 
@@ -96,7 +100,7 @@ SH
         sleep 0.1
     done
     runner=
-    is "a terminal vanishes: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|60000"
+    is "a terminal vanishes: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|8000"
     [ -s hangup/index.html ]
     check "a terminal vanishes: and reported" $?
     is "a terminal vanishes: the losses are the same" "$(query "$losses" | sha256sum)" "$calm"
@@ -114,7 +118,7 @@ until_true "$started"
 kill -HUP "$runner"
 end_of
 is "nobody reads the output: says so in the end" $rc 3
-is "nobody reads the output: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|60000"
+is "nobody reads the output: the suite was finished" "$(query "SELECT status, steps_done FROM run")" "ok|8000"
 [ -s pipe/index.html ]
 check "nobody reads the output: and reported" $?
 finish
