@@ -91,4 +91,8 @@ else
     echo "skip - /dev/full is not there"
 fi
 
+# OpenMP binds the first thread as soon as it is loaded: that must not look like a machine of one CPU.
+threads_of() { "$gptbench" doctor 2>/dev/null | sed -n 's/.*cpu_fp32 .* \([0-9]*\) threads.*/\1/p'; }
+is "OMP_PROC_BIND leaves all threads" "$(OMP_PROC_BIND=true threads_of)" "$(OMP_PROC_BIND=false threads_of)"
+
 finish

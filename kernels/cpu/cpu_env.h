@@ -5,9 +5,9 @@
 /* How often a thread looks before it goes to sleep at a barrier. */
 #define CPU_ENV_SPIN_COUNT "3000"
 
-/* Call first in main. Two things are put right, by starting over once, from /proc/self/exe with the
- * same arguments. Returns when there is nothing to do, or when starting over failed: the program
- * works either way.
+/* Call first in main. Three things are put right, two of them by starting over once, from
+ * /proc/self/exe with the same arguments. Returns when there is nothing to do, or when starting
+ * over failed: the program works either way.
  *
  * OpenBLAS picks its kernels when it is loaded, and obeys OPENBLAS_CORETYPE
  * even where that names an older core than this one (Haswell on an AVX-512 machine halves the
@@ -17,7 +17,12 @@
  * OpenMP's threads spin at barriers, by default so long that on a machine with other work a thread
  * spins away the time that the one it waits for should get: steps then take ten times as long and
  * more. Where neither OMP_WAIT_POLICY nor GOMP_SPINCOUNT is set, GOMP_SPINCOUNT is, to
- * CPU_ENV_SPIN_COUNT. */
+ * CPU_ENV_SPIN_COUNT.
+ *
+ * With OMP_PROC_BIND or OMP_PLACES set, OpenMP binds the first thread to one of its places as soon
+ * as it is loaded. What is started from there, this program anew and its workers, would take that
+ * place for the whole machine and put all its threads there; so the first thread may use all places
+ * again. The other threads of a team are bound as asked. */
 void cpu_env_prepare(char **argv);
 
 /* True when `coretype` names an OpenBLAS core that has less than this CPU: no AVX-512 where the
