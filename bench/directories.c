@@ -24,9 +24,12 @@ gb_status directories_make(const char *path, bool last, gb_error *err)
             continue;
         }
         *p = '\0';
-        if (mkdir(copy, 0777) != 0 && !is_directory(copy)) {
-            status = gb_fail(err, GB_ERR_IO, "%s: cannot make the directory %s: %s", path, copy,
-                             strerror(errno));
+        if (mkdir(copy, 0777) != 0) {
+            const int why = errno; // before a look at what is there changes it
+            if (!is_directory(copy)) {
+                status = gb_fail(err, GB_ERR_IO, "%s: cannot make the directory %s: %s", path, copy,
+                                 strerror(why));
+            }
         }
         *p = end;
     }
