@@ -19,9 +19,11 @@ static const char SUITES_SQL[] =
     " GROUP BY s.suite_id ORDER BY updated_at DESC";
 
 static const char RUNS_SQL[] =
-    "SELECT run_id, suite, config, replicate, attempt, status, backend || ' ' || precision,"
-    " step_avg_ms, final_val_loss, coalesce(substr(started_at, 1, 16), '-')"
-    " FROM run_summary ORDER BY suite, replicate, position, attempt";
+    "SELECT v.run_id, v.suite, v.config, v.replicate, v.attempt, state_now(v.status, r.runner_id),"
+    " v.backend || ' ' || v.precision, v.step_avg_ms, v.final_val_loss,"
+    " coalesce(substr(v.started_at, 1, 16), '-')"
+    " FROM run_summary v JOIN run r USING (run_id)"
+    " ORDER BY v.suite, v.replicate, v.position, v.attempt";
 
 static void suite_add(table *t, sqlite3_stmt *row)
 {

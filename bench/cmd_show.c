@@ -12,13 +12,16 @@
 #include "bench/op_table.h"
 #include "bench/stats.h"
 #include "bench/store.h"
+#include "bench/store_share.h"
 #include "bench/table.h"
 #include "kernels/checked.h"
 
 /* Columns come out as "name  value" lines, in this order; NULLs are left out. */
 static const char RUN_SQL[] =
-    "SELECT r.run_id AS run, s.name AS suite, c.name AS config, r.replicate, r.attempt, r.status,"
-    " nullif(r.message, '') AS message, CASE r.in_plan AND c.in_plan WHEN 1 THEN 'yes'"
+    "SELECT r.run_id AS run, s.name AS suite, c.name AS config, r.replicate, r.attempt,"
+    " state_now(r.status, r.runner_id) AS status, iif(state_now(r.status, r.runner_id) <> r.status,"
+    " '" STORE_DEAD_MESSAGE
+    "', nullif(r.message, '')) AS message, CASE r.in_plan AND c.in_plan WHEN 1 THEN 'yes'"
     " ELSE 'no: the suite asks for something else now' END AS in_plan,"
     " r.steps_done || ' of ' || r.num_iterations AS steps,"
     " 'run ' || r.resumed_from || ', from its checkpoint at step ' || r.resumed_step AS "

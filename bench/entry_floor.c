@@ -43,21 +43,28 @@ static gb_phase phase_find(const char *name)
     return (gb_phase)phase;
 }
 
+bool entry_work(const report_data *data, const report_entry *entry, gpt_config *model,
+                op_floor_shape *shape)
+{
+    const report_run *run = entry->runs[0];
+    *shape = (op_floor_shape){.batch_size = run->batch_size,
+                              .sequence_length = run->sequence_length,
+                              .act_bytes = strcmp(entry->precision, "bf16") == 0 ? 2 : 4};
+    return run->batch_size > 0 && run->sequence_length > 0 &&
+           entry_model(&data->configs[entry->config], model);
+}
+
 op_floor entry_op_floor(const report_data *data, const report_entry *entry, const char *phase,
                         const char *op)
 {
     gpt_config model;
-    const report_run *run = entry->runs[0];
+    op_floor_shape shape;
     gb_phase in = phase_find(phase);
     gb_op which = gpt_op_find(op);
-    if (in == GB_PHASE_COUNT || which == GB_OP_COUNT || run->batch_size <= 0 ||
-        run->sequence_length <= 0 || !entry_model(&data->configs[entry->config], &model)) {
+    if (in == GB_PHASE_COUNT || which == GB_OP_COUNT || !entry_work(data, entry, &model, &shape)) {
         return (op_floor){0, 0};
     }
-    op_floor_shape shape = {.batch_size = run->batch_size,
-                            .sequence_length = run->sequence_length,
-                            .act_bytes = strcmp(entry->precision, "bf16") == 0 ? 2 : 4};
-    return op_floor_of_batches(&model, &shape, run->grad_accumulation_steps, in, which);
+    return op_floor_of_batches(&model, &shape, entry->runs[0]->grad_accumulation_steps, in, which);
 }
 
 op_rates entry_rates(const report_entry *entry)

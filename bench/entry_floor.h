@@ -10,6 +10,10 @@
 /* The model of a config; false when the database describes none that can be. */
 bool entry_model(const report_config *config, gpt_config *out);
 
+/* That, and what each micro-batch of the entry's runs is; false where they cannot be. */
+bool entry_work(const report_data *data, const report_entry *entry, gpt_config *model,
+                op_floor_shape *shape);
+
 /* The least that the op must do in this phase, per step (model/op_floor.h; the micro-batches of a
  * step together). {0, 0} where nothing is known: an op without a floor, a model that cannot be. */
 op_floor entry_op_floor(const report_data *data, const report_entry *entry, const char *phase,

@@ -39,7 +39,4 @@ double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base);
  * and where the entry has none. */
 bool ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out);
 
-/* The shape that the runs of an entry had. */
-gb_shape ledger_entry_shape(const report_data *data, const report_entry *entry);
-
 #endif

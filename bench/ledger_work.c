@@ -5,30 +5,18 @@
 #include "bench/entry_floor.h"
 #include "bench/ledger_text.h"
 
-gb_shape ledger_entry_shape(const report_data *data, const report_entry *entry)
-{
-    const report_config *c = &data->configs[entry->config];
-    const report_run *run = entry->runs[0];
-    return (gb_shape){.batch_size = run->batch_size,
-                      .sequence_length = run->sequence_length,
-                      .n_embd = c->n_embd,
-                      .n_head = c->n_head,
-                      .n_kv_head = c->n_kv_head,
-                      .head_dim = c->head_dim,
-                      .mlp_hidden = c->mlp_hidden,
-                      .vocab_size = c->vocab_size,
-                      .swiglu = c->use_swiglu_mlp};
-}
-
 int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
                      gpt_gemm out[GPT_GEMMS_MAX])
 {
     gb_op op = gpt_op_find(row->op);
     bool any = *row->phase == '\0';
-    if (op == GB_OP_COUNT) {
+    gpt_config model;
+    op_floor_shape batch;
+    if (op == GB_OP_COUNT ||
+        !entry_work(l->data, of_base ? l->base : l->new_entry, &model, &batch)) {
         return 0;
     }
-    gb_shape shape = ledger_entry_shape(l->data, of_base ? l->base : l->new_entry);
+    const gb_shape shape = gpt_config_shape(&model, batch.batch_size, batch.sequence_length);
     return gpt_op_gemms(&shape, op, any || strcmp(row->phase, "forward") == 0,
                         any || strcmp(row->phase, "backward") == 0, out);
 }

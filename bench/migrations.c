@@ -148,10 +148,16 @@ gb_status migrations_apply(sqlite3 *db, const migration *list, const char *schem
         sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK) {
         return GB_OK;
     }
-rollback:
-    gb_fail(err, GB_ERR_FORMAT,
+rollback:;
+    /* What is wrong with the file, or with the disk that it lies on. */
+    int code = sqlite3_errcode(db) & 0xff;
+    gb_status status = code == SQLITE_ERROR || code == SQLITE_CONSTRAINT || code == SQLITE_CORRUPT
+                           ? GB_ERR_FORMAT
+                       : code == SQLITE_NOMEM ? GB_ERR_OOM
+                                              : GB_ERR_IO;
+    gb_fail(err, status,
             "cannot be brought from schema version %d to %d: %s; the file is unchanged", version,
             failed, sqlite3_errmsg(db));
     sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return GB_ERR_FORMAT;
+    return status;
 }

@@ -11,6 +11,7 @@
 #include "bench/report_sensors.h"
 #include "bench/report_verdicts.h"
 #include "bench/store.h"
+#include "bench/store_share.h"
 #include "model/config.h"
 
 /* ---- strings and arrays ---- */
@@ -244,7 +245,9 @@ static gb_status runs_read(report_reader *r)
     bool row;
     GB_TRY(report_reader_open(
         r,
-        "SELECT r.run_id, config_id, replicate, attempt, r.machine_id, status, message, r.backend,"
+        "SELECT r.run_id, config_id, replicate, attempt, r.machine_id,"
+        " state_now(status, r.runner_id), iif(state_now(status, r.runner_id) <> status,"
+        " '" STORE_DEAD_MESSAGE "', message), r.backend,"
         " r.precision, isa, precision_note, libraries, program_version, program_commit, compiler,"
         " train_data, val_data, train_data_hash, val_data_hash, profile_note, r.threads, seed,"
         " batch_size, sequence_length, grad_accumulation_steps, tokens_per_step, num_iterations, "

@@ -247,7 +247,7 @@ static gb_status connection_open(store *s, int flags, gb_error *err)
     sqlite3_extended_result_codes(s->db, 1);
     db_guard_connection(s->db);
     store_wait_set_up(s);
-    return GB_OK;
+    return store_share_set_up(s, err);
 }
 
 static void connection_close(store *s)
@@ -490,7 +490,7 @@ gb_status store_open(store **out, const char *path, store_mode mode, gb_error *e
         free(s);
         return gb_fail(err, GB_ERR_OOM, "%s: no memory to open the database", path);
     }
-    s->lock_fd = -1;
+    s->lock_fd = s->look_fd = -1;
     gb_status status = mode == STORE_WRITE ? open_for_writing(s, err) : open_for_reading(s, err);
     if (status != GB_OK) {
         store_close(s);

@@ -12,6 +12,7 @@ struct store {
     sqlite3 *db;
     char *path;
     int lock_fd; /* of the database file, with flock and the byte locks of store_share.h; or -1 */
+    int look_fd; /* a reader's, to look at those locks; or -1 */
     bool in_transaction;
     int rows;          /* written in the open transaction */
     int64_t opened_ms; /* when the open transaction began */
@@ -63,6 +64,9 @@ gb_status store_queue_write_due(store *s, bool flush, gb_error *err);
  * the system's reason, GB_ERR_FORMAT, GB_ERR_INTERNAL. */
 gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, const char *what);
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what);
+
+/* Gives the connection the function state_now of store_share.h. */
+gb_status store_share_set_up(store *s, gb_error *err);
 
 /* Keeps what run_steps_live says of a run that has ended (table step_summary), or forgets it. */
 gb_status store_summary_keep(store *s, int64_t run_id, gb_error *err);

@@ -11,6 +11,8 @@
 #define BYTES_BEGIN ((off_t)1 << 48)
 /* The first are STORE_BYTE_*, then comes one for each runner by its id. */
 #define BYTE_RUNNERS 16
+/* Of a larger id, which only a damaged file can have, there is no byte. */
+#define RUNNER_MOST ((int64_t)1 << 60)
 
 /* ---- locks ---- */
 
@@ -23,12 +25,12 @@ static bool byte_set(const store *s, int64_t byte, int type)
     return s->lock_fd < 0 || fcntl(s->lock_fd, F_OFD_SETLK, &lock) == 0;
 }
 
-/* Locks of this store's own do not count. */
-static bool byte_is_held(const store *s, int64_t byte)
+/* Locks of the descriptor's own do not count. */
+static bool byte_is_held_at(int fd, int64_t byte)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = BYTES_BEGIN + (off_t)byte, .l_len = 1};
-    return s->lock_fd >= 0 && fcntl(s->lock_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 bool store_byte_lock(store *s, store_byte byte, store_hold hold)
@@ -41,13 +43,53 @@ bool store_byte_lock(store *s, store_byte byte, store_hold hold)
 
 bool store_byte_is_held(const store *s, store_byte byte)
 {
-    return byte_is_held(s, byte);
+    return byte_is_held_at(s->lock_fd, byte);
+}
+
+static bool runner_is_seen(int fd, int64_t runner_id)
+{
+    return runner_id > 0 && runner_id <= RUNNER_MOST &&
+           byte_is_held_at(fd, BYTE_RUNNERS + runner_id);
 }
 
 bool store_runner_lives(const store *s, int64_t runner_id)
 {
-    return runner_id != 0 &&
-           (runner_id == s->runner_id || byte_is_held(s, BYTE_RUNNERS + runner_id));
+    return runner_id != 0 && (runner_id == s->runner_id || runner_is_seen(s->lock_fd, runner_id));
+}
+
+/* ---- readers ---- */
+
+/* A reader opens the file the first time that it comes to a run that says `running`, and leaves it
+ * open to its end: closing it would drop the locks of another connection of this process. */
+static bool reader_knows(store *s)
+{
+    if (s->lock_fd < 0 && s->look_fd < 0) {
+        s->look_fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    }
+    return s->lock_fd >= 0 || s->look_fd >= 0;
+}
+
+static void state_now(sqlite3_context *context, int n, sqlite3_value **values)
+{
+    store *s = sqlite3_user_data(context);
+    const char *status = (const char *)sqlite3_value_text(values[0]);
+    (void)n;
+    if (status && strcmp(status, "running") == 0 && reader_knows(s)) {
+        int64_t runner = sqlite3_value_int64(values[1]);
+        if (!store_runner_lives(s, runner) && !runner_is_seen(s->look_fd, runner)) {
+            sqlite3_result_text(context, "interrupted", -1, SQLITE_STATIC);
+            return;
+        }
+    }
+    sqlite3_result_value(context, values[0]);
+}
+
+gb_status store_share_set_up(store *s, gb_error *err)
+{
+    return sqlite3_create_function(s->db, "state_now", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, s,
+                                   state_now, NULL, NULL) == SQLITE_OK
+               ? GB_OK
+               : store_sqlite_fail(s, err, "cannot be set up");
 }
 
 /* ---- runners ---- */
@@ -79,7 +121,7 @@ gb_status store_runner_begin(store *s, int64_t suite_id, const char *plan, gb_er
                       "ittti", suite_id, plan, host, boot, (int64_t)getpid()));
     int64_t id = sqlite3_last_insert_rowid(s->db);
     /* Nobody sees the row before it is committed, and by then it is locked. */
-    if (!byte_set(s, BYTE_RUNNERS + id, F_WRLCK)) {
+    if (id > RUNNER_MOST || !byte_set(s, BYTE_RUNNERS + id, F_WRLCK)) {
         return gb_fail(err, GB_ERR_IO,
                        "%s: the file system does not lock files, so runners could not tell whether"
                        " others live; put the database on a local disk",
@@ -142,7 +184,7 @@ gb_status store_runners_bury(store *s, gb_error *err)
     return store_exec(s, err,
                       "UPDATE run SET status = 'interrupted', ended_at = " SQL_ENDED ","
                       " steps_done = (SELECT count(*) FROM step WHERE step.run_id = run.run_id),"
-                      " message = 'gptbench itself ended while this run was going on'"
+                      " message = '" STORE_DEAD_MESSAGE "'"
                       " WHERE status = 'running' AND (runner_id IS NULL OR runner_id IN"
                       " (SELECT runner_id FROM runner WHERE ended_at IS NOT NULL))",
                       "");

@@ -25,6 +25,10 @@ gb_status store_runner_end(store *s, gb_error *err);
 /* Whether the runner of this id lives; true for the caller's own. */
 bool store_runner_lives(const store *s, int64_t runner_id);
 
+/* In SQL, of readers too: state_now(run.status, run.runner_id) is `interrupted` for a run that says
+ * `running` and whose runner is dead, for the reason STORE_DEAD_MESSAGE; else the status. */
+#define STORE_DEAD_MESSAGE "gptbench itself ended while this run was going on"
+
 /* What runs of dead runners say becomes `interrupted`; in the open transaction. */
 gb_status store_runners_bury(store *s, gb_error *err);
 /* Counts the living runners of a suite other than this one. GB_ERR_USAGE when one of them works by

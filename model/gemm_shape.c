@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "kernels/checked.h"
+
 /* Width in and out of a linear map; false for other ops. */
 static bool linear_widths(const gb_shape *s, gb_op op, int64_t *in, int64_t *out)
 {
@@ -34,7 +36,7 @@ static bool linear_widths(const gb_shape *s, gb_op op, int64_t *in, int64_t *out
 int gpt_op_gemms(const gb_shape *shape, gb_op op, bool forward, bool backward,
                  gpt_gemm out[GPT_GEMMS_MAX])
 {
-    int64_t in, width, tokens = shape->batch_size * shape->sequence_length;
+    int64_t in, width, tokens = gb_times(shape->batch_size, shape->sequence_length);
     int n = 0;
     if (!linear_widths(shape, op, &in, &width)) {
         return 0;

@@ -29,6 +29,13 @@ start() { # FAULT
     echo "not ok - a run was seen at work"
     exit 1
 }
+# What `show` says of the run that the database calls running, and `list` of it.
+seen() {
+    local run
+    run=$(query "SELECT run_id FROM run WHERE status = 'running'")
+    "$gptbench" show --db "$db" "$run" | awk '/^(status|message) / { $1 = ""; print substr($0, 2) }'
+    "$gptbench" list --db "$db" | awk -v run="$run" '$1 == run { print $6 }'
+}
 gone() { # PID: true when no such process is left within some seconds
     for _ in $(seq 100); do
         kill -0 "$1" 2>/dev/null || return 0
@@ -37,7 +44,7 @@ gone() { # PID: true when no such process is left within some seconds
     done
     return 1
 }
-finish() { # waits for the program; its exit code is in $rc
+ended() { # waits for the program; its exit code is in $rc
     wait "$runner"
     rc=$?
     runner=
@@ -71,7 +78,7 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 kill -9 "$worker"
-finish
+ended
 is "child killed: the suite went on and exits 1" $rc 1
 is "child killed: its runs are killed, the others ok" \
     "$(query 'SELECT config, status, count(*) FROM run_summary GROUP BY 1, 2')" \
@@ -87,6 +94,7 @@ is "child killed: the losses are those of the calm suite" "$(query "$losses" | s
 # ---- kill -9 of the program ----
 db=parent.db
 start hang
+is "program at work: its run is running" "$(seen)" $'running\nrunning'
 kill -9 "$runner"
 wait "$runner" 2>/dev/null
 runner=
@@ -94,6 +102,11 @@ gone "$worker"
 check "program killed: its worker dies with it" $?
 is "program killed: what was committed is there" \
     "$(query "SELECT count(*) FROM step JOIN run_summary USING (run_id) WHERE status = 'running'")" 7
+is "program killed: show and list know that nobody has the run in hand" "$(seen)" \
+    $'interrupted\ngptbench itself ended while this run was going on\ninterrupted'
+"$gptbench" report --db "$db" -o report >out 2>err
+grep -q '| interrupted | .* | gptbench itself ended while this run was going on |' report/report.md
+check "program killed: so does the report" $?
 is "program killed: the database is whole at once" "$(query 'PRAGMA integrity_check')" ok
 again
 is "program killed: the same command finishes" $rc 0
@@ -110,7 +123,7 @@ is "program killed: then there is nothing left to do" \
 db=stop.db
 start pause
 kill -INT "$runner"
-finish
+ended
 is "Ctrl-C: exit code" $rc 1
 grep -q 'the same command continues' err
 check "Ctrl-C: says how to go on" $?
@@ -130,7 +143,7 @@ kill -INT "$runner"
 sleep 0.5
 kill -INT "$runner"
 began=$SECONDS
-finish
+ended
 is "Ctrl-C twice: exit code" $rc 1
 [ $((SECONDS - began)) -lt 10 ] && gone "$worker"
 check "Ctrl-C twice: the worker is killed at once" $?
