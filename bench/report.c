@@ -3,6 +3,7 @@
 #include "bench/figure_data.h"
 #include "bench/figures.h"
 #include "bench/report_limits.h"
+#include "bench/report_resumed.h"
 #include "bench/report_sensors.h"
 #include "bench/staging.h"
 
@@ -40,6 +41,7 @@ static gb_status write_document(document *doc, const figure_choice *choice, gb_s
     GB_TRY(report_write_budgets(doc, data, err));
     GB_TRY(report_write_disturbances(doc, data, err));
     GB_TRY(report_write_unfinished(doc, data, err));
+    GB_TRY(report_write_resumed(doc, data, err));
     GB_TRY(report_write_diverged(doc, data, err));
     GB_TRY(report_write_why(doc, data, drawn == GB_OK ? choice : NULL, err));
     GB_TRY(write_figures(doc, choice, drawn, reason, err));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/report_reader.h"
+#include "bench/report_resumed.h"
 #include "bench/report_sensors.h"
 #include "bench/report_verdicts.h"
 #include "bench/store.h"
@@ -345,6 +346,7 @@ static gb_status run_details_read(report_reader *r, report_run *run)
     GB_TRY(steps_read(r, run));
     GB_TRY(evals_read(r, run));
     GB_TRY(report_ledger_read(r, run));
+    GB_TRY(report_resumed_read(r, run));
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
     GB_TRY(stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, r->err));
     return report_sensors_read_run(r->data, run, r->db, r->err);
@@ -441,6 +443,7 @@ void report_data_free(report_data *data)
         report_sensors_free(&data->runs[i].sensors);
         free(data->runs[i].timed_ms);
         free(data->runs[i].evals);
+        free(data->runs[i].sessions);
         free(data->runs[i].ops);
         free(data->runs[i].spans);
         free(data->runs[i].kernels);

@@ -93,6 +93,14 @@ typedef struct report_sensors {
     double energy_per_token_j;
 } report_sensors;
 
+/* A process that worked at a run, of which there were several (bench/report_resumed.h). */
+typedef struct report_session {
+    int64_t session; /* from 1 */
+    const char *started_at;
+    int64_t first_step, steps, warmup_steps, timed_steps;
+    double step_avg_ms; /* NAN: it has no timed step */
+} report_session;
+
 typedef struct report_run {
     int64_t run_id, replicate, attempt;
     int config;  /* index into configs */
@@ -117,6 +125,8 @@ typedef struct report_run {
     int64_t n_timed;
     report_eval *evals;
     int64_t n_evals;
+    report_session *sessions; /* none where there was only one */
+    int64_t n_sessions;
     report_op *ops;
     int64_t n_ops;
     report_kernel *kernels;

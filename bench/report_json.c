@@ -4,6 +4,7 @@
 
 #include "bench/json_value.h"
 #include "bench/report.h"
+#include "bench/report_resumed.h"
 #include "bench/report_verdicts.h"
 #include "model/json_text.h"
 
@@ -370,6 +371,7 @@ static json_t *run_json(const report_data *data, const report_run *run)
     set(out, "planned_memory_bytes", json_value_number(run->planned_memory_bytes));
     set(out, "lr_scale", json_value_number(run->lr_scale));
     set(out, "evals", evals_json(run));
+    set(out, "sessions", report_resumed_json(run));
     set(out, "provenance", provenance_json(run));
     return out;
 }
