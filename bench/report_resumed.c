@@ -1,6 +1,7 @@
 #include "bench/report_resumed.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "bench/json_value.h"
 #include "bench/numbers.h"
@@ -66,8 +67,10 @@ gb_status report_write_resumed(document *doc, const report_data *data, gb_error 
         table_add_column(t, headings[i], TABLE_RIGHT);
     }
     for (int i = 0; i < data->n_runs; i++) {
-        for (int64_t k = 0; k < data->runs[i].n_sessions; k++) {
-            add_row(t, data, &data->runs[i], &data->runs[i].sessions[k]);
+        const report_run *run = &data->runs[i];
+        /* Attempts that came to nothing are a part of the one that took up their checkpoint. */
+        for (int64_t k = 0; k < run->n_sessions && strcmp(run->status, "ok") == 0; k++) {
+            add_row(t, data, run, &run->sessions[k]);
         }
     }
     gb_status status = GB_OK;

@@ -134,6 +134,14 @@ is "killed six times: sessions and where they began" \
     "$(query "SELECT DISTINCT (SELECT group_concat(session || '@' || first_step, ' ') FROM session x WHERE x.run_id = r.run_id) FROM run r WHERE status = 'ok'")" \
     "1@0 2@5 3@10 4@20 5@35"
 
+"$gptbench" report --db "$db" -o often >out 2>err
+is "killed six times: the report has the sessions of the four runs side by side" \
+    "$(sed -n '/^## Runs that went on/,/^## /p' often/report.md | awk -F ' *[|] *' '$4 ~ /^[0-9]+$/ { print $4 "@" $6 }' | sort | uniq -c | tr -s ' ')" \
+    $' 4 1@0\n 4 2@5\n 4 3@10\n 4 4@20\n 4 5@35'
+is "killed six times: so does its JSON" \
+    "$(python3 -c 'import json; print(sorted({" ".join("%d@%d" % (s["session"], s["first_step"]) for s in r["sessions"]) for r in json.load(open("often/report.json"))["runs"] if r["status"] == "ok"}))')" \
+    "['1@0 2@5 3@10 4@20 5@35']"
+
 # ---- the program itself ----
 seen="SELECT pid FROM run WHERE status = 'running' AND (SELECT count(*) FROM step WHERE step.run_id = run.run_id) >="
 start() { # FAULT STEP: until that step of the first run is in the database
