@@ -80,6 +80,9 @@ static gb_status facts_print(store *s, int64_t run_id, gb_error *err)
             printf("\n%s\n", name);
         } else if (text) {
             fact_print(name, text);
+        } else if (sqlite3_errcode(store_sqlite(s)) == SQLITE_NOMEM) { /* to make it a text */
+            sqlite3_reset(row);
+            return gb_fail(err, GB_ERR_OOM, "%s: out of memory", store_path(s));
         }
     }
     sqlite3_reset(row);

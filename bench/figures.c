@@ -243,27 +243,31 @@ void figures_remove_others(const char *dir, const char *from)
 }
 
 /* gnuplot does not look whether its writes succeed. */
-static bool picture_is_whole(const char *path, const char *end)
+static gb_status picture_check(const char *path, const char *end, gb_error *err)
 {
     unsigned char tail[END_BYTES];
     FILE *file = fopen(path, "rbe");
     size_t n = 0;
-    if (file && fseek(file, -END_BYTES, SEEK_END) == 0) {
+    if (!file) {
+        return errno == ENOENT ? GB_OK
+                               : gb_fail(err, errno == ENOMEM ? GB_ERR_OOM : GB_ERR_IO,
+                                         "%s: cannot be read: %s", path, strerror(errno));
+    }
+    if (fseek(file, -END_BYTES, SEEK_END) == 0) {
         n = fread(tail, 1, sizeof tail, file);
     }
-    if (file) {
-        fclose(file);
-    }
-    return memmem(tail, n, end, strlen(end)) != NULL;
+    fclose(file);
+    return memmem(tail, n, end, strlen(end))
+               ? GB_OK
+               : gb_fail(err, GB_ERR_IO, "%s: writing failed (is the disk full?)", path);
 }
 
 static gb_status pictures_check(const char *dir, const char *name, gb_error *err)
 {
     for (int kind = 0; kind < N_KINDS; kind++) {
         char path[4096];
-        if (picture_path(path, sizeof path, dir, name, kind) && access(path, F_OK) == 0 &&
-            !picture_is_whole(path, ENDS[kind])) {
-            return gb_fail(err, GB_ERR_IO, "%s: writing failed (is the disk full?)", path);
+        if (picture_path(path, sizeof path, dir, name, kind)) {
+            GB_TRY(picture_check(path, ENDS[kind], err));
         }
     }
     return GB_OK;

@@ -1,6 +1,8 @@
 /* report.json: what the report says, for programs. Field by field in docs/REPORT_JSON.md. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 #include "bench/json_value.h"
 #include "bench/report.h"
@@ -417,7 +419,9 @@ gb_status report_write_json(const report_data *data, FILE *out, gb_error *err)
     GB_TRY(report_claims_json(&claims, data, err));
     json_t *root = report_json(data, claims);
     bool whole = !json_memory_lacked();
+    errno = 0;
     int failed = whole ? json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : 0;
+    const int why = errno;
     json_decref(root);
     if (!whole) {
         return gb_fail(err, GB_ERR_OOM, "no memory for report.json");
@@ -425,5 +429,6 @@ gb_status report_write_json(const report_data *data, FILE *out, gb_error *err)
     fputc('\n', out);
     return !failed                ? GB_OK
            : json_memory_lacked() ? gb_fail(err, GB_ERR_OOM, "no memory for report.json")
-                                  : gb_fail(err, GB_ERR_IO, "report.json: writing failed");
+                                  : gb_fail(err, GB_ERR_IO, "report.json: writing failed: %s",
+                                            why ? strerror(why) : "is the disk full?");
 }

@@ -49,6 +49,9 @@ static gb_status compile_pattern(bpe *encoder, gb_error *err)
     encoder->pattern = pcre2_compile((PCRE2_SPTR)PRETOKEN_PATTERN, PCRE2_ZERO_TERMINATED,
                                      PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &code, &offset, NULL);
     if (!encoder->pattern) {
+        if (code == PCRE2_ERROR_HEAP_FAILED) {
+            return gb_fail(err, GB_ERR_OOM, "no memory for GPT-2's pattern");
+        }
         return gb_fail(err, GB_ERR_ENV, "PCRE2 refuses GPT-2's pattern (error %d at %zu)", code,
                        (size_t)offset);
     }
