@@ -102,6 +102,7 @@ static gb_status options_check(const run_command *c, gb_error *err)
 typedef struct run_counts {
     int to_do, kept_ok, kept_not_ok;
     int elsewhere; /* in the hands of other runners */
+    int refused;   /* cannot fit: not begun */
 } run_counts;
 
 static run_counts runs_count(const runplan *plan)
@@ -110,7 +111,9 @@ static run_counts runs_count(const runplan *plan)
     run_counts counts = {0};
     const runplan_run *runs = runplan_runs(plan, &n);
     for (int i = 0; i < n; i++) {
-        if (runs[i].selected) {
+        if (runs[i].selected && runs[i].refused) {
+            counts.refused++;
+        } else if (runs[i].selected) {
             bool ok = strcmp(runs[i].planned.status, "ok") == 0;
             bool running = strcmp(runs[i].planned.status, "running") == 0;
             counts.to_do += runs[i].planned.to_do;
@@ -122,7 +125,8 @@ static run_counts runs_count(const runplan *plan)
     return counts;
 }
 
-static gb_status dry_run_print(const runplan *plan, const suite *asked, gb_error *err)
+static gb_status dry_run_print(const run_command *c, const runplan *plan, const suite *asked,
+                               gb_error *err)
 {
     int n;
     const runplan_run *runs = runplan_runs(plan, &n);
@@ -144,15 +148,39 @@ static gb_status dry_run_print(const runplan *plan, const suite *asked, gb_error
             table_add_cell(t, "be oom: %s", words);
             continue;
         }
+        bool out = !runs[i].selected || (c->speed_only && planned->to_do);
         table_add_cell(t, "%s%s",
-                       !runs[i].selected ? "be left out, now "
-                       : planned->to_do  ? "run"
-                                         : "be kept: ",
-                       runs[i].selected && planned->to_do ? "" : planned->status);
+                       out              ? "be left out, now "
+                       : planned->to_do ? "run"
+                                        : "be kept: ",
+                       !out && planned->to_do ? "" : planned->status);
     }
     gb_status status = table_write(t, stdout, TABLE_TEXT, err);
     table_free(t);
     return status;
+}
+
+static gb_status dry_run(const run_command *c, runplan *plan, store *s, const suite *asked,
+                         gb_error *err)
+{
+    timing_session session;
+    bool timed = false;
+    run_counts counts = runs_count(plan);
+    GB_TRY(dry_run_print(c, plan, asked, err));
+    if (!c->loss_only) {
+        GB_TRY(runplan_timing(plan, s, &session, &timed, err));
+    }
+    printf("\n");
+    if (timed) {
+        printf("first, %d configs would be timed in turn, the baseline twice\n",
+               session.n_arms - 1);
+    }
+    if (counts.refused > 0) {
+        printf("%d cannot fit and would be oom\n", counts.refused);
+    }
+    printf("%d to run, %d kept, %d of them not ok\n", c->speed_only ? 0 : counts.to_do,
+           counts.kept_ok + counts.kept_not_ok, counts.kept_not_ok);
+    return GB_OK;
 }
 
 /* ---- the end ---- */
@@ -353,10 +381,7 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     GB_TRY(plan_store(c, plan, s, runner->display, err));
     run_counts counts = runs_count(plan);
     if (c->dry_run) {
-        GB_TRY(dry_run_print(plan, asked, err));
-        printf("\n%d to run, %d kept, %d of them not ok\n", counts.to_do,
-               counts.kept_ok + counts.kept_not_ok, counts.kept_not_ok);
-        return GB_OK;
+        return dry_run(c, plan, s, asked, err);
     }
     progress_note(runner->display, "suite %s: %d runs to do, %d done before, into %s", asked->name,
                   counts.to_do, counts.kept_ok + counts.kept_not_ok, store_path(s));

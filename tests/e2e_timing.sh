@@ -49,10 +49,18 @@ run() { # ARGUMENTS...
 # ---- a whole session ----
 suite 'blocks = 6' 'burst_steps = 4' 'process_blocks = 3' 'seed = 9'
 db=whole.db
+run --dry-run
+is "a dry run tells of the timing, then of the runs" "$(tail -n 2 out)" \
+    $'first, 3 configs would be timed in turn, the baseline twice\n3 to run, 0 kept, 0 of them not ok'
+run --dry-run --speed-only
+is "a dry run with --speed-only: only the timing" "$(grep -c ' run$' out) $(tail -n 1 out)" '0 0 to run, 0 kept, 0 of them not ok'
 run
 is "a suite with interleaved timing exits 0" $rc 0
 grep -q 'interleaved, 6 blocks. Noise floor: ' out && grep -qE '^wide .* UNCLEAR [+−]' out
 check "the table at the end has verdicts and the noise floor" $?
+run --dry-run --speed-only
+grep -q 'would be timed' out
+is "a dry run afterwards: nothing to time" $? 1
 is "one session, whole" "$(query 'SELECT status, blocks_done, seed, timed_steps, min_blocks, max_blocks FROM timing')" 'ok|6|9|4|6|6'
 is "arms: the cells, and the baseline again as control" \
     "$(query 'SELECT config, is_baseline, is_control, status, blocks, timed_steps, processes FROM timing_summary ORDER BY arm')" \
