@@ -46,14 +46,15 @@ static json_t *gemms_json(const ledger *l, const ledger_row *row, bool of_base)
 }
 
 /* base_floor_ms, base_roofline, base_bound, base_imbalance; null where not known. */
-static void roof_add(json_t *out, const ledger *l, const ledger_row *row, bool of_base)
+static gb_status roof_add(json_t *out, const ledger *l, const ledger_row *row, bool of_base)
 {
     static const char *const keys[2][4] = {
         {"new_floor_ms", "new_roofline", "new_bound", "new_imbalance"},
         {"base_floor_ms", "base_roofline", "base_bound", "base_imbalance"}};
     op_row op = {.op = ""};
     const op_roof roof = op_roof_of_entry(of_base ? l->base : l->new_entry);
-    bool known = ledger_row_op(l, row, of_base, &op);
+    bool known;
+    GB_TRY(ledger_row_op(l, row, of_base, &op, &known));
     double floor_ms = known ? op_floor_ms(&op.floor, roof.rates) : NAN;
     op_bound bound = known ? op_row_bound(&op, &roof) : OP_BOUND_UNKNOWN;
     json_object_set_new(out, keys[of_base][0],
@@ -64,8 +65,10 @@ static void roof_add(json_t *out, const ledger *l, const ledger_row *row, bool o
                         bound ? json_string(op_bound_name(bound)) : json_null());
     json_object_set_new(out, keys[of_base][3],
                         json_value_number(known ? op_row_imbalance(&op) : NAN));
+    return GB_OK;
 }
 
+/* NULL without memory. */
 static json_t *row_json(const ledger *l, const ledger_row *row)
 {
     int noise = ledger_within_noise(row->change_ms);
@@ -103,8 +106,10 @@ static json_t *row_json(const ledger *l, const ledger_row *row)
     json_object_set_new(out, "base_least_bytes",
                         base_bytes > 0 ? json_real(base_bytes) : json_null());
     json_object_set_new(out, "new_least_bytes", bytes > 0 ? json_real(bytes) : json_null());
-    roof_add(out, l, row, true);
-    roof_add(out, l, row, false);
+    if (roof_add(out, l, row, true) != GB_OK || roof_add(out, l, row, false) != GB_OK) {
+        json_decref(out);
+        return NULL;
+    }
     json_object_set_new(out, "base_gemms", gemms_json(l, row, true));
     json_object_set_new(out, "new_gemms", gemms_json(l, row, false));
     return out;
@@ -125,7 +130,12 @@ static gb_status print_json(const ledger *l, const ledger_sentences *reading,
     json_memory_watch();
     json_t *rows = json_array();
     for (int i = 0; i < l->n_rows; i++) {
-        json_array_append_new(rows, row_json(l, &l->rows[i]));
+        json_t *row = row_json(l, &l->rows[i]);
+        if (!row) {
+            json_decref(rows);
+            return gb_fail(err, GB_ERR_OOM, "no memory for the JSON");
+        }
+        json_array_append_new(rows, row);
     }
     json_t *root = json_pack(
         "{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "database",

@@ -284,12 +284,15 @@ static void bytes_text(const ledger *l, const ledger_row *row, char *out, size_t
 }
 
 /* " Of the roofline: 41.2 % (compute) -> 38.0 % (memory)."; nothing where that is not known. */
-static void roof_text(const ledger *l, const ledger_row *row, char *out, size_t size)
+static gb_status roof_text(const ledger *l, const ledger_row *row, char *out, size_t size)
 {
     op_row base, new_row;
+    bool known, new_known;
     out[0] = '\0';
-    if (!ledger_row_op(l, row, true, &base) || !ledger_row_op(l, row, false, &new_row)) {
-        return;
+    GB_TRY(ledger_row_op(l, row, true, &base, &known));
+    GB_TRY(ledger_row_op(l, row, false, &new_row, &new_known));
+    if (!known || !new_known) {
+        return GB_OK;
     }
     const op_roof base_roof = op_roof_of_entry(l->base), roof = op_roof_of_entry(l->new_entry);
     double from = op_row_share(&base, &base_roof), to = op_row_share(&new_row, &roof);
@@ -298,6 +301,7 @@ static void roof_text(const ledger *l, const ledger_row *row, char *out, size_t 
                  number_percent(from).text, op_bound_name(op_row_bound(&base, &base_roof)),
                  number_percent(to).text, op_bound_name(op_row_bound(&new_row, &roof)));
     }
+    return GB_OK;
 }
 
 static const char *row_meaning(const ledger_row *row)
@@ -328,7 +332,7 @@ static gb_status say_row(ledger_sentences *s, const ledger *l, const ledger_row 
                    row->base_ms == 0 ? l->new_entry->label : l->base->label, row_meaning(row));
     }
     double time = row->new_ms / row->base_ms - 1;
-    roof_text(l, row, roof, sizeof roof);
+    GB_TRY(roof_text(l, row, roof, sizeof roof));
     if (!(row->base_flops > 0) || !(row->new_flops > 0)) {
         bytes_text(l, row, bytes, sizeof bytes);
         return say(s, "%s: %s ms, %s%s.%s%s%s", name.text, change.text,

@@ -35,8 +35,9 @@ int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
 /* Bytes per step that a row must move at least; 0 where that is not known, and for layers. */
 double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base);
 
-/* A row as an op against the roof, with the row's time; false for rows that are no op of one phase,
- * and where the entry has none. */
-bool ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out);
+/* A row as an op against the roof, with the row's time; *known is false for rows that are no op of
+ * one phase, and where the entry has none. GB_ERR_OOM. */
+gb_status ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out,
+                        bool *known);
 
 #endif

@@ -35,20 +35,22 @@ double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base)
     return bytes;
 }
 
-bool ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out)
+gb_status ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out,
+                        bool *known)
 {
     op_row *rows = NULL;
     int n = 0;
-    bool found = false;
     const report_entry *e = of_base ? l->base : l->new_entry;
-    if (!*row->phase || op_rows_of_entry(&rows, &n, l->data, e, NULL) != GB_OK) {
-        return false;
+    *known = false;
+    if (!*row->phase) {
+        return GB_OK;
     }
-    for (int i = 0; i < n && !found; i++) {
-        found = strcmp(rows[i].op, row->op) == 0 && strcmp(rows[i].phase, row->phase) == 0;
+    GB_TRY(op_rows_of_entry(&rows, &n, l->data, e, NULL));
+    for (int i = 0; i < n && !*known; i++) {
+        *known = strcmp(rows[i].op, row->op) == 0 && strcmp(rows[i].phase, row->phase) == 0;
         *out = rows[i];
     }
     free(rows);
     out->time_ms = of_base ? row->base_ms : row->new_ms; /* over the replicates of the ledger */
-    return found;
+    return GB_OK;
 }

@@ -24,19 +24,24 @@ static bool note_is_new(const ledger_sentences *said, const char *text)
     return true;
 }
 
-static void notes_write(document *doc, const ledger_sentences *notes, ledger_sentences *said)
+static gb_status notes_write(document *doc, const ledger_sentences *notes, ledger_sentences *said,
+                             gb_error *err)
 {
     for (int i = 0; i < notes->n; i++) {
-        char *copy = note_is_new(said, notes->texts[i]) ? strdup(notes->texts[i]) : NULL;
+        if (!note_is_new(said, notes->texts[i])) {
+            continue;
+        }
+        char *copy = strdup(notes->texts[i]);
         char **texts = copy ? realloc(said->texts, ((size_t)said->n + 1) * sizeof *texts) : NULL;
         if (!texts) {
             free(copy);
-            continue;
+            return gb_fail(err, GB_ERR_OOM, "no memory for notes");
         }
         said->texts = texts;
         said->texts[said->n++] = copy;
         document_paragraph(doc, "%s", copy);
     }
+    return GB_OK;
 }
 
 static gb_status write_comparison(document *doc, const report_data *data, const report_entry *e,
@@ -54,7 +59,7 @@ static gb_status write_comparison(document *doc, const report_data *data, const 
             document_list_item(doc, "%s", reading.texts[i]);
         }
         document_list_end(doc);
-        notes_write(doc, &notes, said);
+        status = notes_write(doc, &notes, said, err);
     }
     ledger_sentences_free(&reading);
     ledger_sentences_free(&notes);
