@@ -17,7 +17,7 @@ gb_status store_run_start(store *s, int64_t run_id, int64_t pid, gb_error *err)
 
 static gb_status start_write(store *s, int64_t run_id, const train_start *e, gb_error *err)
 {
-    int64_t planned = e->process_memory_bytes + e->overhead_bytes;
+    int64_t planned = gb_plus(e->process_memory_bytes, e->overhead_bytes);
     for (int g = 0; g < GB_MEM_GROUPS; g++) {
         planned = gb_plus(planned, e->memory_plan_bytes[g]);
     }

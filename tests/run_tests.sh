@@ -34,8 +34,8 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # Thousands of short parallel regions: threads that spin between them fight over busy cores.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
-# As many at once as there are processors: most of them wait for something most of the time.
-jobs=${GPTBENCH_TEST_JOBS:-$(nproc)}
+# Half as many again at once as there are processors: most of them wait for something much of the time.
+jobs=${GPTBENCH_TEST_JOBS:-$(($(nproc) * 3 / 2))}
 results=$(mktemp -d) # a file per program: what it printed, what is said of it, what it counts
 n_programs=0
 # What the program remembers about this machine is not for tests to read or write.
