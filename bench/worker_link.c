@@ -8,15 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/checked.h"
 #include "kernels/process_memory.h"
 #include "kernels/sensors/sensors.h"
 
 #define POLL_MS     100
 #define END_WAIT_MS 10000 /* for a worker to exit after closing its event pipe */
-#define LAST_WORDS_MS                                                                              \
-    2000 /* from SIGTERM to SIGKILL for one that hangs or takes too much memory                    \
-          */
-#define MEMORY_LOOK_S 0.25
+/* From SIGTERM to SIGKILL for one that hangs or takes too much memory. */
+#define LAST_WORDS_MS          2000
+#define MEMORY_LOOK_S          0.25
+#define SLOW_DISK_BYTES_PER_MS 50000
+#define SAVING_MOST_MS         (30 * 60 * 1000)
 
 static int64_t now_ms(void)
 {
@@ -81,6 +83,16 @@ static bool out_of_order(const worker_link *link, const train_event *event)
              step->ended_s < link->started_s || step->ended_s > gb_monotonic_s()));
 }
 
+/* How long a checkpoint of the model may take to be written, on a slow disk. */
+static int64_t saving_ms(const train_start *start)
+{
+    const int64_t *plan = start->memory_plan_bytes;
+    int64_t bytes =
+        gb_plus(gb_plus(plan[GB_MEM_WEIGHTS], plan[GB_MEM_MASTER]), plan[GB_MEM_OPTIMIZER]);
+    int64_t ms = bytes / SLOW_DISK_BYTES_PER_MS;
+    return ms < SAVING_MOST_MS ? ms : SAVING_MOST_MS;
+}
+
 static void event_note(worker_link *link, const train_event *event)
 {
     if (out_of_order(link, event)) {
@@ -89,6 +101,8 @@ static void event_note(worker_link *link, const train_event *event)
     } else if (event->type == TRAIN_EVENT_STEP) {
         link->steps_done++;
         link->last_ended_s = event->u.step.ended_s;
+    } else if (event->type == TRAIN_EVENT_START) {
+        link->saving_ms = saving_ms(&event->u.start);
     } else if (event->type == TRAIN_EVENT_RESUME) {
         link->steps_done = event->u.checkpoint.step;
     } else if (event->type == TRAIN_EVENT_END) {
@@ -139,7 +153,9 @@ static void watchdog_obey(worker_link *link, const worker_options *options)
     link->condemned = watchdog_look(&link->watch, now_s, resident_bytes, link->condemned_why,
                                     sizeof link->condemned_why);
     if (link->condemned) {
-        int grace_ms = link->condemned == WATCHDOG_OVERTIME ? options->grace_ms : LAST_WORDS_MS;
+        int64_t grace_ms = link->condemned == WATCHDOG_OVERTIME
+                               ? options->grace_ms + link->saving_ms
+                               : LAST_WORDS_MS;
         child_signal(&link->process, SIGTERM);
         link->kill_at_ms = now_ms() + grace_ms;
     }
@@ -152,7 +168,8 @@ static bool stop_obey(worker_link *link, const worker_options *options)
     if (first) {
         child_signal(&link->process, SIGTERM);
         link->stops_obeyed = 1;
-        link->kill_at_ms = link->condemned ? link->kill_at_ms : now_ms() + options->grace_ms;
+        link->kill_at_ms =
+            link->condemned ? link->kill_at_ms : now_ms() + options->grace_ms + link->saving_ms;
     }
     if (link->stops_obeyed == 1 && (wanted >= 2 || now_ms() >= link->kill_at_ms)) {
         child_signal(&link->process, SIGKILL);

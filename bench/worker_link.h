@@ -13,7 +13,8 @@
 typedef struct worker_options {
     char *const *argv; /* of the worker process; [0] is its path; NULL-terminated */
     /* How often the user asked to stop; may be NULL. From 1 on the worker in hand gets SIGTERM and,
-     * after grace_ms, SIGKILL; from 2 on SIGKILL at once. */
+     * after grace_ms and the time that a checkpoint of its model takes at 50 MB/s, SIGKILL; from 2
+     * on SIGKILL at once. */
     const volatile sig_atomic_t *stops;
     int grace_ms;
     /* What a worker may take (bench/watchdog.h); one that takes more is ended. max_time is for
@@ -32,6 +33,7 @@ typedef struct worker_link {
     gb_error broken_error;
     int stops_obeyed; /* 1: SIGTERM sent, 2: SIGKILL sent */
     int64_t kill_at_ms;
+    int64_t saving_ms; /* beyond grace_ms, once it has said START */
     long long oom_kills_before;
     double started_s; /* on the monotonic clock */
     watchdog watch;
