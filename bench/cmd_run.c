@@ -163,7 +163,7 @@ static gb_status dry_run_print(const run_command *c, const runplan *plan, const 
 static gb_status dry_run(const run_command *c, runplan *plan, store *s, const suite *asked,
                          gb_error *err)
 {
-    timing_session session;
+    timing_session session = {.n_arms = 0};
     bool timed = false;
     run_counts counts = runs_count(plan);
     GB_TRY(dry_run_print(c, plan, asked, err));
