@@ -163,7 +163,7 @@ mkfifo shell
 sqlite3 "$db" <shell >/dev/null 2>&1 &
 pids[9]=$!
 exec 9>shell
-echo 'BEGIN EXCLUSIVE;' >&9
+printf '.timeout 10000\nBEGIN EXCLUSIVE;\n' >&9
 for _ in $(seq 200); do
     grep -q 'another program has the database locked' err.1 && break
     sleep 0.05
@@ -187,7 +187,7 @@ mkfifo shell2
 sqlite3 "$db" <shell2 >/dev/null 2>&1 &
 pids[9]=$!
 exec 9>shell2
-echo 'BEGIN EXCLUSIVE;' >&9
+printf '.timeout 10000\nBEGIN EXCLUSIVE;\n' >&9
 end_of 1
 is "locked for longer than --db-wait: exit code" $rc 3
 grep -q "forever.db: locked by another program for 3 s" err
