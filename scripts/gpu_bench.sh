@@ -14,7 +14,8 @@
 #                          worth keeping goes to results/gpu/
 #   GPU_BENCH_CASES        glob of the cases
 #   GPU_BENCH_BATCH        sequences of the cases at T = 1024 (64; halved until it fits)
-#   GPU_BENCH_ROUNDS, GPU_BENCH_STEPS   of each case (3), timed in each round (60)
+#   GPU_BENCH_ROUNDS, GPU_BENCH_STEPS   of each case (3), timed in each round (60; 11 more where
+#                          step times settle at once, up to 29 fewer where they do not)
 #   PYTHON                 a Python that has PyTorch (python3); without one the ratio is left out
 #   GPU_BENCH_TINY=1, GPU_BENCH_BACKEND=cpu, GPU_BENCH_PEER="..."   to try the script out: a small
 #                          model, another backend, more arguments for the peer

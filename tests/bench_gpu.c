@@ -16,6 +16,7 @@
 #include "bench/stats.h"
 #include "model/op_floor.h"
 #include "model/trainer.h"
+#include "model/warmup.h"
 #include "version.h"
 
 typedef struct bench_options {
@@ -116,8 +117,9 @@ static gb_status result_of(const bench_run *run, bench_result *out, gb_error *er
 {
     if (run->n_timed == 0) {
         return gb_fail(err, GB_ERR_USAGE,
-                       "no step was timed: the first 10 warm up and the last ones are profiled; "
-                       "--set num_iterations=60 or more");
+                       "no step was timed: until step times settle, at most %d steps, they warm "
+                       "up, and the last ones are profiled; --set num_iterations=60 or more",
+                       WARMUP_MAX_STEPS);
     }
     out->step_ms = stats_mean_interval(run->step_ms, run->n_timed, 0.95);
     GB_TRY(stats_median(run->step_ms, run->n_timed, &out->median_ms, err));
