@@ -59,7 +59,9 @@ is "each run has samples, from before its first step to after its last" \
 is "what could not be sampled is said" \
     "$(query $db 'SELECT count(*) FROM run WHERE sensors_missing IS NULL')" 0
 is "the database is whole" "$(query $db 'PRAGMA integrity_check; PRAGMA foreign_key_check')" ok
-grep -qE '^step:35/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:([0-9.]+|nan)ms$' err
+# At step 35 a busy machine may still be warming up, which is over after 50: nothing to average yet.
+grep -qE '^step:35/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:([0-9.]+ms|-)$' err &&
+    grep -qE '^step:70/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:[0-9.]+ms$' err
 check "progress comes in the familiar form where there is no terminal" $?
 grep -q '^b .*ok 2' out && grep -q "^database: $db" out
 check "the table and the database's place are printed" $?
