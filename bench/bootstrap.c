@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/parallel.h"
+#include "bench/resample.h"
+
 struct bootstrap {
     bootstrap_location location;
     size_t n, resamples;
@@ -59,67 +62,6 @@ double bootstrap_yuen_error_sorted(const double *x, size_t n, bootstrap_location
 
 /* ---- resampling ---- */
 
-typedef struct indexed_value {
-    double value;
-    uint32_t index;
-} indexed_value;
-
-static int compare_indexed(const void *a, const void *b)
-{
-    double x = ((const indexed_value *)a)->value, y = ((const indexed_value *)b)->value;
-    return (x > y) - (x < y);
-}
-
-/* What resampling needs beside the result. */
-typedef struct workspace {
-    double *sorted;   /* the sample, ascending */
-    double *resample; /* one resample, ascending */
-    uint32_t *rank;   /* rank[i]: place of x[i] in sorted */
-    uint32_t *times;  /* how often each place was drawn */
-    indexed_value *order;
-} workspace;
-
-static void workspace_free(workspace *w)
-{
-    free(w->sorted);
-    free(w->resample);
-    free(w->rank);
-    free(w->times);
-    free(w->order);
-}
-
-static gb_status workspace_create(workspace *w, const double *x, size_t n, gb_error *err)
-{
-    *w = (workspace){malloc(n * sizeof(double)), malloc(n * sizeof(double)),
-                     malloc(n * sizeof(uint32_t)), calloc(n, sizeof(uint32_t)),
-                     malloc(n * sizeof(indexed_value))};
-    if (!w->sorted || !w->resample || !w->rank || !w->times || !w->order) {
-        workspace_free(w);
-        return gb_fail(err, GB_ERR_OOM, "no memory for a bootstrap of %zu values", n);
-    }
-    for (size_t i = 0; i < n; i++) {
-        w->order[i] = (indexed_value){x[i], (uint32_t)i};
-    }
-    qsort(w->order, n, sizeof *w->order, compare_indexed);
-    for (size_t place = 0; place < n; place++) {
-        w->sorted[place] = w->order[place].value;
-        w->rank[w->order[place].index] = (uint32_t)place;
-    }
-    return GB_OK;
-}
-
-/* w->times to the resample in ascending order: counting takes the place of sorting. */
-static void resample_expand(workspace *w, size_t n)
-{
-    size_t filled = 0;
-    for (size_t place = 0; place < n; place++) {
-        for (uint32_t k = w->times[place]; k > 0; k--) {
-            w->resample[filled++] = w->sorted[place];
-        }
-        w->times[place] = 0;
-    }
-}
-
 /* How far off a resample is, in its own standard errors. */
 static double pivot_of(const bootstrap *b, double value, double error)
 {
@@ -129,34 +71,86 @@ static double pivot_of(const bootstrap *b, double value, double error)
     return error > 0 ? shift / error : shift > 0 ? 1e100 : 0;
 }
 
-/* Row r of the draws: given ones, or made from the seed. */
-typedef struct draws {
-    const uint32_t *indices;
-    uint64_t seed;
-} draws;
+/* A sample and where its draws come from. */
+typedef struct drawn_sample {
+    const resampler *sample; /* NULL: there is no second one */
+    size_t n;
+    resample_draws from;
+} drawn_sample;
 
-/* Resample r of n values into w->resample. */
-static gb_status resample_one(workspace *w, size_t n, draws from, size_t r, gb_error *err)
+/* All resamples, cut into shares. */
+typedef struct resampling {
+    bootstrap *b;
+    drawn_sample x, y; /* with y the location is the difference */
+    int shares;
+    resample_space **spaces; /* (shares) */
+} resampling;
+
+static void resample_share(void *user, int share)
 {
-    for (size_t i = 0; i < n; i++) {
-        size_t at = r * n + i;
-        size_t index = from.indices ? from.indices[at] : stats_random_below(from.seed, at, n);
-        if (index >= n) {
-            return gb_fail(err, GB_ERR_INTERNAL, "bootstrap: index %zu of %zu values", index, n);
+    const resampling *w = user;
+    bootstrap *b = w->b;
+    resample_space *space = w->spaces[share];
+    const size_t end = parallel_first(b->resamples, share + 1, w->shares);
+    for (size_t r = parallel_first(b->resamples, share, w->shares); r < end; r++) {
+        resample_location at = resampler_draw(w->x.sample, space, w->x.from, r);
+        if (w->y.sample) {
+            resample_location of_y = resampler_draw(w->y.sample, space, w->y.from, r);
+            at.value -= of_y.value;
+            at.error = hypot(resampler_yuen(w->x.sample, at.error),
+                             resampler_yuen(w->y.sample, of_y.error));
         }
-        w->times[w->rank[index]]++;
+        b->values[r] = at.value;
+        b->pivots[r] = b->studentised ? pivot_of(b, at.value, at.error) : 0;
     }
-    resample_expand(w, n);
-    return GB_OK;
 }
 
-static gb_status resample_all(bootstrap *b, workspace *w, draws from, gb_error *err)
+static void sort_share(void *user, int share)
 {
-    for (size_t r = 0; r < b->resamples; r++) {
-        GB_TRY(resample_one(w, b->n, from, r, err));
-        b->values[r] = bootstrap_location_sorted(w->resample, b->n, b->location);
-        double error = bootstrap_standard_error_sorted(w->resample, b->n, b->location);
-        b->pivots[r] = b->studentised ? pivot_of(b, b->values[r], error) : 0;
+    bootstrap *b = user;
+    stats_sort(share == 0 ? b->values : b->pivots, b->resamples);
+}
+
+static void sort_resamples(bootstrap *b)
+{
+    enum { WORTH = 10000 }; /* a thread takes some 20 us to make, they some 200 us to sort */
+    const int shares = parallel_shares(2 * b->resamples, WORTH);
+    if (shares > 1) {
+        parallel_run(2, sort_share, b);
+    } else {
+        sort_share(b, 0);
+        sort_share(b, 1);
+    }
+}
+
+static gb_status resample_all(bootstrap *b, drawn_sample x, drawn_sample y, gb_error *err)
+{
+    enum { DRAWS_WORTH = 200000 }; /* some ms */
+    const size_t largest = x.n > y.n ? x.n : y.n;
+    resampling w = {b, x, y, parallel_shares(b->resamples * (x.n + y.n), DRAWS_WORTH), NULL};
+    bool enough = (w.spaces = calloc((size_t)w.shares, sizeof(resample_space *))) != NULL;
+    for (int i = 0; enough && i < w.shares; i++) {
+        enough = (w.spaces[i] = resample_space_create(largest)) != NULL;
+    }
+    if (enough) {
+        parallel_run(w.shares, resample_share, &w);
+    }
+    for (int i = 0; w.spaces && i < w.shares; i++) {
+        resample_space_free(w.spaces[i]);
+    }
+    free(w.spaces);
+    return enough ? GB_OK
+                  : gb_fail(err, GB_ERR_OOM, "no memory for a bootstrap of %zu values", largest);
+}
+
+/* Given draws are looked at before they are used. */
+static gb_status indices_check(const uint32_t *indices, size_t resamples, size_t n, gb_error *err)
+{
+    for (size_t i = 0; indices && i < resamples * n; i++) {
+        if (indices[i] >= n) {
+            return gb_fail(err, GB_ERR_INTERNAL, "bootstrap: index %zu of %zu values",
+                           (size_t)indices[i], n);
+        }
     }
     return GB_OK;
 }
@@ -221,35 +215,33 @@ static gb_status bootstrap_allocate(bootstrap **out, size_t n, bootstrap_locatio
     return GB_OK;
 }
 
-static gb_status bootstrap_fill(bootstrap *b, const double *x, draws from, gb_error *err)
+static gb_status bootstrap_fill(bootstrap *b, const resampler *sample, resample_draws from,
+                                gb_error *err)
 {
-    workspace w;
-    GB_TRY(workspace_create(&w, x, b->n, err));
-    b->value = bootstrap_location_sorted(w.sorted, b->n, b->location);
-    b->standard_error = bootstrap_standard_error_sorted(w.sorted, b->n, b->location);
+    b->value = resampler_value(sample);
+    b->standard_error = resampler_error(sample);
     b->studentised = isfinite(b->standard_error);
-    gb_status status = resample_all(b, &w, from, err);
-    double *left_out = status == GB_OK ? malloc(b->n * sizeof *left_out) : NULL;
-    if (status == GB_OK && !left_out) {
-        status = gb_fail(err, GB_ERR_OOM, "no memory for a jackknife of %zu values", b->n);
+    double *scratch = malloc(2 * b->n * sizeof *scratch);
+    if (!scratch) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for a jackknife of %zu values", b->n);
     }
+    gb_status status = resample_all(b, (drawn_sample){sample, b->n, from}, (drawn_sample){0}, err);
     if (status == GB_OK) {
         b->bias = bias_of(b);
-        b->acceleration = b->n > 1 ? acceleration_of(b, w.sorted, w.resample, left_out) : 0;
+        b->acceleration =
+            b->n > 1 ? acceleration_of(b, resampler_sorted(sample), scratch, scratch + b->n) : 0;
         if (b->location == BOOTSTRAP_MEDIAN) {
             b->standard_error = stats_sd(b->values, b->resamples);
         }
-        stats_sort(b->values, b->resamples);
-        stats_sort(b->pivots, b->resamples);
+        sort_resamples(b);
     }
-    free(left_out);
-    workspace_free(&w);
+    free(scratch);
     return status;
 }
 
 static gb_status sample_check(const double *x, size_t n, size_t resamples, gb_error *err)
 {
-    if (n == 0 || n > UINT32_MAX || resamples == 0) {
+    if (n == 0 || n > INT32_MAX || resamples == 0) {
         return gb_fail(err, GB_ERR_INTERNAL, "a bootstrap of %zu values with %zu resamples", n,
                        resamples);
     }
@@ -262,12 +254,16 @@ static gb_status sample_check(const double *x, size_t n, size_t resamples, gb_er
 }
 
 static gb_status create(bootstrap **out, const double *x, size_t n, bootstrap_location location,
-                        size_t resamples, draws from, gb_error *err)
+                        size_t resamples, resample_draws from, gb_error *err)
 {
     GB_TRY(sample_check(x, n, resamples, err));
+    GB_TRY(indices_check(from.indices, resamples, n, err));
+    resampler *sample = NULL;
+    GB_TRY(resampler_create(&sample, x, n, location, err));
     bootstrap *b = NULL;
-    GB_TRY(bootstrap_allocate(&b, n, location, resamples, err));
-    gb_status status = bootstrap_fill(b, x, from, err);
+    gb_status status = bootstrap_allocate(&b, n, location, resamples, err);
+    status = status == GB_OK ? bootstrap_fill(b, sample, from, err) : status;
+    resampler_free(sample);
     if (status != GB_OK) {
         bootstrap_free(b);
         return status;
@@ -279,76 +275,67 @@ static gb_status create(bootstrap **out, const double *x, size_t n, bootstrap_lo
 gb_status bootstrap_create(bootstrap **out, const double *x, size_t n, bootstrap_location location,
                            size_t resamples, uint64_t seed, gb_error *err)
 {
-    return create(out, x, n, location, resamples, (draws){NULL, seed}, err);
+    return create(out, x, n, location, resamples, (resample_draws){NULL, seed}, err);
 }
 
 gb_status bootstrap_create_from(bootstrap **out, const double *x, size_t n,
                                 bootstrap_location location, const uint32_t *indices,
                                 size_t resamples, gb_error *err)
 {
-    return create(out, x, n, location, resamples, (draws){indices, 0}, err);
+    return create(out, x, n, location, resamples, (resample_draws){indices, 0}, err);
 }
 
 /* ---- two samples ---- */
 
-static gb_status resample_two(bootstrap *b, workspace *x, size_t n_x, draws from_x, workspace *y,
-                              size_t n_y, draws from_y, gb_error *err)
+static gb_status fill_two(bootstrap *b, drawn_sample x, drawn_sample y, gb_error *err)
 {
-    for (size_t r = 0; r < b->resamples; r++) {
-        GB_TRY(resample_one(x, n_x, from_x, r, err));
-        GB_TRY(resample_one(y, n_y, from_y, r, err));
-        b->values[r] = bootstrap_location_sorted(x->resample, n_x, b->location) -
-                       bootstrap_location_sorted(y->resample, n_y, b->location);
-        double error = hypot(bootstrap_yuen_error_sorted(x->resample, n_x, b->location),
-                             bootstrap_yuen_error_sorted(y->resample, n_y, b->location));
-        b->pivots[r] = b->studentised ? pivot_of(b, b->values[r], error) : 0;
-    }
-    stats_sort(b->values, b->resamples);
-    stats_sort(b->pivots, b->resamples);
+    b->of_two = true;
+    b->value = resampler_value(x.sample) - resampler_value(y.sample);
+    b->standard_error = hypot(resampler_yuen_error(x.sample), resampler_yuen_error(y.sample));
+    b->studentised = isfinite(b->standard_error);
+    GB_TRY(resample_all(b, x, y, err));
+    sort_resamples(b);
     return GB_OK;
 }
 
-static gb_status create_two(bootstrap **out, const bootstrap_sample *x, draws from_x,
-                            const bootstrap_sample *y, draws from_y, bootstrap_location location,
-                            size_t resamples, gb_error *err)
+static gb_status two_samples_check(const bootstrap_sample *x, const bootstrap_sample *y,
+                                   size_t resamples, gb_error *err)
 {
     GB_TRY(sample_check(x->values, x->n, resamples, err));
     GB_TRY(sample_check(y->values, y->n, resamples, err));
-    workspace w_x, w_y;
-    GB_TRY(workspace_create(&w_x, x->values, x->n, err));
-    gb_status status = workspace_create(&w_y, y->values, y->n, err);
-    if (status != GB_OK) {
-        workspace_free(&w_x);
-        return status;
-    }
-    bootstrap *b = NULL;
-    status = bootstrap_allocate(&b, x->n + y->n, location, resamples, err);
-    if (status == GB_OK) {
-        b->of_two = true;
-        b->value = bootstrap_location_sorted(w_x.sorted, x->n, location) -
-                   bootstrap_location_sorted(w_y.sorted, y->n, location);
-        b->standard_error = hypot(bootstrap_yuen_error_sorted(w_x.sorted, x->n, location),
-                                  bootstrap_yuen_error_sorted(w_y.sorted, y->n, location));
-        b->studentised = isfinite(b->standard_error);
-        status = resample_two(b, &w_x, x->n, from_x, &w_y, y->n, from_y, err);
-    }
-    workspace_free(&w_x);
-    workspace_free(&w_y);
-    if (status != GB_OK) {
-        bootstrap_free(b);
-        return status;
-    }
-    *out = b;
-    return GB_OK;
+    GB_TRY(indices_check(x->draws, resamples, x->n, err));
+    return indices_check(y->draws, resamples, y->n, err);
 }
 
 gb_status bootstrap_create_two(bootstrap **out, const bootstrap_sample *x,
                                const bootstrap_sample *y, bootstrap_location location,
                                size_t resamples, uint64_t seed, gb_error *err)
 {
-    draws from_x = {x->draws, stats_random_u64(seed, 0)};
-    draws from_y = {y->draws, stats_random_u64(seed, 1)};
-    return create_two(out, x, from_x, y, from_y, location, resamples, err);
+    GB_TRY(two_samples_check(x, y, resamples, err));
+    drawn_sample of_x = {NULL, x->n, {x->draws, stats_random_u64(seed, 0)}};
+    drawn_sample of_y = {NULL, y->n, {y->draws, stats_random_u64(seed, 1)}};
+    resampler *sample_x = NULL, *sample_y = NULL;
+    bootstrap *b = NULL;
+    gb_status status = resampler_create(&sample_x, x->values, x->n, location, err);
+    if (status == GB_OK) {
+        status = resampler_create(&sample_y, y->values, y->n, location, err);
+    }
+    if (status == GB_OK) {
+        status = bootstrap_allocate(&b, x->n + y->n, location, resamples, err);
+    }
+    if (status == GB_OK) {
+        of_x.sample = sample_x;
+        of_y.sample = sample_y;
+        status = fill_two(b, of_x, of_y, err);
+    }
+    resampler_free(sample_x);
+    resampler_free(sample_y);
+    if (status != GB_OK) {
+        bootstrap_free(b);
+        return status;
+    }
+    *out = b;
+    return GB_OK;
 }
 
 void bootstrap_shift(bootstrap *b, double by)

@@ -98,7 +98,7 @@ static void bin_write(const bin *b, double at_s, FILE *out, clocks_range *range)
     fprintf(out, "\n");
 }
 
-/* A block per run, so that no line joins two runs; but runs of one point are joined, as a point
+/* A blank line after each run, so that no line joins two runs; but runs of one point are joined, as a point
  * alone is no line. */
 static void write_run(const clocks_run *run, double bin_s, FILE *out, clocks_range *range)
 {
@@ -116,7 +116,7 @@ static void write_run(const clocks_run *run, double bin_s, FILE *out, clocks_ran
         bin_write(&b, run->offset_s + (first + last) / 2, out, range);
     }
     if (run->length_s > bin_s) {
-        fprintf(out, "\n\n");
+        fprintf(out, "\n");
     }
 }
 
@@ -150,12 +150,19 @@ static void write_stretches(const clocks_run *runs, int n, double bin_s, double 
     }
 }
 
-static void write_strip(const clocks_run *runs, int n, FILE *out)
+/* Runs that share a pixel are drawn as the longest of them. */
+static void write_strip(const clocks_run *runs, int n, double bin_s, FILE *out)
 {
     fprintf(out, "# from_s\tto_s\tcolor\trun\n");
-    for (int i = 0; i < n; i++) {
-        fprintf(out, "%.6g\t%.6g\t%d\t%lld\n", runs[i].offset_s,
-                runs[i].offset_s + runs[i].length_s, runs[i].color, (long long)runs[i].run->run_id);
+    for (int i = 0; i < n;) {
+        const clocks_run *longest = &runs[i];
+        double from_s = runs[i].offset_s, to_s = from_s;
+        for (; i < n && (to_s == from_s || to_s + runs[i].length_s <= from_s + bin_s); i++) {
+            longest = runs[i].length_s > longest->length_s ? &runs[i] : longest;
+            to_s += runs[i].length_s;
+        }
+        fprintf(out, "%.6g\t%.6g\t%d\t%lld\n", from_s, to_s, longest->color,
+                (long long)longest->run->run_id);
     }
 }
 
@@ -169,7 +176,7 @@ static void write_settings(const clocks_run *runs, int n, double total_s, clocks
         cpu |= !runs[i].run->sensors.of_gpu;
     }
     total_s = total_s > 0 ? total_s : 1;
-    fprintf(settings, "clocks_runs = %d\nclocks_max = %.10g\nclocks_of = '%s'\n", n, total_s,
+    fprintf(settings, "clocks_max = %.10g\nclocks_of = '%s'\n", total_s,
             gpu && cpu ? "GPU or CPU"
             : gpu      ? "GPU"
                        : "CPU");
@@ -206,7 +213,7 @@ static gb_status write_file(const char *dir, const char *name, const clocks_run 
         return GB_ERR_IO;
     }
     if (strstr(name, "clocks_runs")) {
-        write_strip(runs, n, out);
+        write_strip(runs, n, bin_s, out);
     } else if (strstr(name, "clocks_marks")) {
         write_stretches(runs, n, bin_s, least_s, out);
     } else if (strstr(name, "clocks_legend")) {
@@ -214,7 +221,7 @@ static gb_status write_file(const char *dir, const char *name, const clocks_run 
     } else {
         fprintf(out,
                 "# at_s, then mean, low, high of clock_mhz, power_w, temperature_c, busy_percent,"
-                " steal_percent; a block per run\n");
+                " steal_percent; a blank line between runs\n");
         for (int i = 0; i < n; i++) {
             write_run(&runs[i], bin_s, out, range);
         }

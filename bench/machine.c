@@ -1,6 +1,5 @@
 #include "bench/machine.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/identity.h"
+#include "bench/parallel.h"
 
 /* The "model name" of /proc/cpuinfo; other architectures have other words for it. */
 static void cpu_name_read(char *out, size_t size)
@@ -31,16 +31,6 @@ static void cpu_name_read(char *out, size_t size)
     }
 }
 
-static int64_t cpu_count_usable(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        return CPU_COUNT(&set);
-    }
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? online : 1;
-}
-
 static void fingerprint_make(store_machine *m)
 {
     char text[1024];
@@ -62,7 +52,7 @@ void machine_describe(store_machine *out, const gb_description *device)
         snprintf(out->os, sizeof out->os, "unknown");
     }
     cpu_name_read(out->cpu, sizeof out->cpu);
-    out->cpu_count = cpu_count_usable();
+    out->cpu_count = parallel_processors();
     long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
     out->memory_bytes = pages > 0 && page_bytes > 0 ? (int64_t)pages * page_bytes : 0;
     snprintf(out->device, sizeof out->device, "%s", device->device);

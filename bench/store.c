@@ -237,6 +237,8 @@ void store_transaction_drop(store *s)
 
 static gb_status connection_open(store *s, int flags, gb_error *err)
 {
+    /* One thread alone speaks to it, so its locks against others only cost time. */
+    flags |= SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK) {
         gb_status status = s->db ? store_sqlite_fail(s, err, "cannot be opened")
                                  : gb_fail(err, GB_ERR_OOM, "%s: out of memory", s->path);

@@ -20,6 +20,9 @@ array ticks[4] = [clocks_clock_ticks, clocks_power_ticks, clocks_temperature_tic
 array names[4] = [clocks_of.' clock (MHz)', clocks_of.' power (W)', 'temperature (°C)', 'CPU time (%)']
 array colors[4] = [0x0072b2, 0x009e73, 0xd55e00, 0x303030]
 
+# Where a run ends; not of runs so short that their edges would be all that is seen.
+edge(from, to) = to - from > clocks_max / 200 ? to : NaN
+
 do for [kind in "svg png"] {
     eval terminal(kind, 'clocks', W, H)
     set multiplot
@@ -31,7 +34,8 @@ do for [kind in "svg png"] {
     set tmargin at screen (H - 12.0) / H
     unset border; unset tics; unset grid
     set yrange [0:1]
-    plot 'data/clocks_runs.tsv' using 1:(0):1:2:(0):(1):3 with boxxyerror fillstyle solid 1.0 border linecolor rgb '#ffffff' fillcolor rgb variable
+    plot 'data/clocks_runs.tsv' using 1:(0):1:2:(0):(1):3 with boxxyerror fillstyle solid 1.0 noborder linecolor rgb variable, \
+         '' using (edge($1, $2)):(0):(0):(1) with vectors nohead linewidth 1 linecolor rgb '#ffffff'
     set xtics; set ytics
     load 'plots/style.gp'
     drawn = 0
@@ -48,10 +52,10 @@ do for [kind in "svg png"] {
             set yrange [low[p]:high[p]]
             mean = 3 * p - 1
             plot 'data/clocks_marks.tsv' using 1:(low[p]):1:2:(low[p]):(high[p]):3 with boxxyerror fillstyle transparent solid 0.25 noborder linecolor rgb variable, \
-                 'data/clocks_runs.tsv' using 2:(low[p]):(0):(high[p] - low[p]) with vectors nohead linewidth 0.6 linecolor rgb '#c0c0c0', \
-                 for [k=1:clocks_runs] 'data/clocks.tsv' index k-1 using 1:mean+1:mean+2 with filledcurves fillstyle transparent solid 0.3 noborder linecolor rgb colors[p], \
-                 for [k=1:clocks_runs] '' index k-1 using 1:mean with lines linewidth 1.3 linecolor rgb colors[p], \
-                 for [k=1:clocks_runs] '' index k-1 using 1:(p == 4 ? column(14) : NaN) with lines linewidth 1.3 linecolor rgb 0x0072b2
+                 'data/clocks_runs.tsv' using (edge($1, $2)):(low[p]):(0):(high[p] - low[p]) with vectors nohead linewidth 0.6 linecolor rgb '#c0c0c0', \
+                 'data/clocks.tsv' using 1:mean+1:mean+2 with filledcurves fillstyle transparent solid 0.3 noborder linecolor rgb colors[p], \
+                 '' using 1:mean with lines linewidth 1.3 linecolor rgb colors[p], \
+                 '' using 1:(p == 4 ? column(14) : NaN) with lines linewidth 1.3 linecolor rgb 0x0072b2
         }
     }
     # The legend.
