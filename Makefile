@@ -145,7 +145,7 @@ $(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c $(BUILD)/gen/flags
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 # Used where the CPU has them too.
-$(BUILD)/obj/kernels/cpu/isa/attention_bf16.avx512.o: ISA_avx512 += -mavx512bf16
+$(BUILD)/obj/kernels/cpu/isa/attention_bf16.avx512.o $(BUILD)/obj/kernels/cpu/isa/bf16_rate.avx512.o: ISA_avx512 += -mavx512bf16
 
 ifneq ($(SIMT),)
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags

@@ -85,7 +85,7 @@ static bool can_run(const cf_subject *subject)
 
 static int find_subjects(cf_subject *subjects)
 {
-    static const char *const isas[] = {"generic", "avx2", "avx512"};
+    static const char *const isas[] = {"generic", "avx2", "avx512", "avx512_bf16"};
     static const char *const attentions[] = {NULL, "hopper"};
     const char *only = getenv("GPTBENCH_CONFORMANCE");
     int n = 0;
@@ -94,14 +94,15 @@ static int find_subjects(cf_subject *subjects)
     }
     for (const gb_backend *const *b = gb_backends(); *b; b++) {
         bool cpu = strcmp((*b)->name, "cpu") == 0, cuda = strcmp((*b)->name, "cuda") == 0;
-        for (int i = 0; i < 2 * (cpu ? 3 : cuda ? 2 : 1); i++) {
+        for (int i = 0; i < 2 * (cpu ? 4 : cuda ? 2 : 1); i++) {
             cf_subject subject = {.backend = *b,
                                   .precision = i % 2 ? GB_BF16 : GB_FP32,
                                   .threads = THREADS,
                                   .isa = cpu    ? isas[i / 2]
                                          : cuda ? attentions[i / 2]
                                                 : NULL};
-            if (cuda && subject.isa && subject.precision == GB_FP32) {
+            bool of_bf16 = (cuda && subject.isa) || (cpu && i / 2 == 3);
+            if (of_bf16 && subject.precision == GB_FP32) {
                 continue;
             }
             set_isa(&subject);

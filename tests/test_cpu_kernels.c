@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/cpu/cpu_env.h"
 
 typedef struct fixture {
@@ -500,8 +501,8 @@ static void check_all(bool bf16, int threads)
 static void test_ops_on_every_isa(void **state)
 {
     (void)state;
-    const char *const names[] = {"generic", "avx2", "avx512"};
-    for (int i = 0; i < 3; i++) {
+    const char *const names[] = {"generic", "avx2", "avx512", "avx512_bf16"};
+    for (int i = 0; i < 4; i++) {
         setenv("GPTBENCH_ISA", names[i], 1);
         gb_device *dev = NULL;
         gb_options options = {
@@ -543,6 +544,42 @@ static void test_emulated_bf16_is_said(void **state)
     cpu->describe(f.dev, &d);
     assert_non_null(strstr(d.precision_note, "fp32"));
     assert_string_equal(d.isa, "generic");
+    cpu->close(f.dev);
+    unsetenv("GPTBENCH_ISA");
+}
+
+/* Without being asked the backend takes the faster one of bfloat16 dot products and float ones:
+ * the clock of this CPU decides, so either may be right, but both the path and the words go
+ * together. Asked for, the dot products are taken. */
+static void test_bf16_path_is_said(void **state)
+{
+    (void)state;
+    unsetenv("GPTBENCH_ISA");
+    fixture f;
+    gb_description d;
+    open_device(&f, true, 1);
+    cpu->describe(f.dev, &d);
+    assert_int_equal(strcmp(d.isa, "avx512_bf16") == 0, d.precision_note[0] == '\0');
+    cpu->close(f.dev);
+    if (!cpu_isa_exists(CPU_ISA_AVX512_BF16)) {
+        print_message("skip: this CPU has no avx512_bf16\n");
+        return;
+    }
+    setenv("GPTBENCH_ISA", "avx512", 1);
+    open_device(&f, true, 1);
+    cpu->describe(f.dev, &d);
+    assert_string_equal(d.isa, "avx512");
+    assert_non_null(strstr(d.precision_note, "more multiply-adds in fp32"));
+    cpu->close(f.dev);
+    setenv("GPTBENCH_ISA", "avx512_bf16", 1);
+    open_device(&f, true, 1);
+    cpu->describe(f.dev, &d);
+    assert_string_equal(d.isa, "avx512_bf16");
+    assert_string_equal(d.precision_note, "");
+    cpu->close(f.dev);
+    open_device(&f, false, 1);
+    cpu->describe(f.dev, &d);
+    assert_string_equal(d.isa, "avx512"); /* in fp32 there is no difference */
     cpu->close(f.dev);
     unsetenv("GPTBENCH_ISA");
 }
@@ -630,6 +667,7 @@ int main(void)
         cmocka_unit_test(test_ops_on_every_isa),
         cmocka_unit_test(test_classifier_in_lots),
         cmocka_unit_test(test_emulated_bf16_is_said),
+        cmocka_unit_test(test_bf16_path_is_said),
         cmocka_unit_test(test_unknown_isa_is_refused),
         cmocka_unit_test(test_out_of_memory_names_group_and_size),
         cmocka_unit_test(test_ledger_counts),

@@ -95,12 +95,14 @@ static void backend_describe(gb_device *dev, gb_description *out)
     }
     cpu_model_name(out->device, sizeof out->device);
     cpu_gemm_libraries(dev, out->libraries, sizeof out->libraries);
-    bool native = dev->bf16 && !dev->bf16_emulated;
-    snprintf(out->isa, sizeof out->isa, "%s%s", cpu_isa_name(dev->isa), native ? "_bf16" : "");
+    const bool in_float = !dev->bf16 && dev->isa > CPU_ISA_AVX512;
+    snprintf(out->isa, sizeof out->isa, "%s", cpu_isa_name(in_float ? CPU_ISA_AVX512 : dev->isa));
     if (dev->bf16_emulated) {
         snprintf(out->precision_note, sizeof out->precision_note,
-                 "bf16 storage, products in fp32: this CPU has no bf16 dot product "
-                 "(avx512_bf16), so expect fp32 speed at best");
+                 "bf16 storage, products in fp32: this CPU %s, so expect fp32 speed at best",
+                 cpu_isa_exists(CPU_ISA_AVX512_BF16)
+                     ? "does more multiply-adds in fp32 than in bf16 dot products (avx512_bf16)"
+                     : "has no bf16 dot product (avx512_bf16)");
     }
 }
 

@@ -10,7 +10,13 @@
 #include "kernels/ledger.h"
 #include "kernels/results_queue.h"
 
-typedef enum cpu_isa { CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_COUNT } cpu_isa;
+typedef enum cpu_isa {
+    CPU_ISA_GENERIC,
+    CPU_ISA_AVX2,
+    CPU_ISA_AVX512,
+    CPU_ISA_AVX512_BF16, /* the same, and products of bfloat16 matrices run natively */
+    CPU_ISA_COUNT
+} cpu_isa;
 
 /* Parts of the workspace; each is a slice of the arena, or memory of its own once a call needs
  * more than the shape given at open. */
@@ -62,14 +68,15 @@ struct gb_device {
 
 /* ---- cpu_isa.c ---- */
 
-/* The best instruction set that this CPU has, or the one that GPTBENCH_ISA names. GB_ERR_USAGE for
- * an unknown name, GB_ERR_ENV for one that the CPU lacks. */
+/* The fastest instruction set that this CPU has, or the one that GPTBENCH_ISA names. GB_ERR_USAGE
+ * for an unknown name, GB_ERR_ENV for one that the CPU lacks. CPU_ISA_AVX512_BF16 is the fastest
+ * where the CPU has tiles for bfloat16 (AMX), which oneDNN then uses, or where its dot products of
+ * bfloat16 pairs were measured to do more multiply-adds than its float ones; once per process. */
 gb_status cpu_isa_select(cpu_isa *out, gb_error *err);
 const char *cpu_isa_name(cpu_isa isa);
 void cpu_isa_fill(cpu_isa isa, cpu_kernels *table);
-/* True where products of bfloat16 matrices run natively: the CPU has avx512_bf16, and no lesser
- * instruction set was forced by GPTBENCH_ISA. */
-bool cpu_isa_has_bf16(cpu_isa isa);
+/* Whether this CPU has it at all. */
+bool cpu_isa_exists(cpu_isa isa);
 /* "model name" of /proc/cpuinfo. */
 void cpu_model_name(char *out, size_t size);
 /* CPUs that the process may run on, at least 1. */

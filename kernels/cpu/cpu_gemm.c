@@ -195,12 +195,12 @@ gb_status cpu_gemm_open(gb_device *dev, gb_error *err)
             dnnl_success) {
         return gb_fail(err, GB_ERR_ENV, "oneDNN cannot make a CPU engine");
     }
-    dev->bf16_emulated = dev->bf16 && !cpu_isa_has_bf16(dev->isa);
+    dev->bf16_emulated = dev->bf16 && dev->isa != CPU_ISA_AVX512_BF16;
     const cpu_gemm trial = {.M = PACK_MIN_M, .N = CPU_PACK_N, .K = PACK_MIN_K, .b_packed = true};
     dev->packs =
         dev->bf16 && !dev->bf16_emulated && matmul_find(dev->gemm, &trial, dnnl_bf16) != NULL;
     /* Measured on AVX-512 machines: oneDNN's float product beats OpenBLAS's by a fifth. */
-    dev->float_by_onednn = dev->isa == CPU_ISA_AVX512;
+    dev->float_by_onednn = dev->isa >= CPU_ISA_AVX512;
     return GB_OK;
 }
 

@@ -82,7 +82,7 @@ int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
         bytes[CPU_SLOT_DH] =
             columns < s->vocab_size ? rows * s->n_embd * (int64_t)sizeof(float) : 0;
         bytes[CPU_SLOT_HIDDEN] = 2 * cpu_packed_elements(rows, s->n_embd);
-        gemm_slots_plan(s, rows, columns, cpu_isa_has_bf16(isa), bytes);
+        gemm_slots_plan(s, rows, columns, isa == CPU_ISA_AVX512_BF16, bytes);
     }
     int64_t total = 0;
     for (int i = 0; i < CPU_SLOT_COUNT; i++) {
@@ -136,10 +136,10 @@ static int64_t library_bytes(const gb_options *options, int threads, cpu_isa isa
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length, wide = widest(s);
-    if (options->precision == GB_BF16 && cpu_isa_has_bf16(isa)) {
+    if (options->precision == GB_BF16 && isa == CPU_ISA_AVX512_BF16) {
         return BF16_CODE + (int64_t)PER_THREAD * threads;
     }
-    if (options->precision == GB_FP32 && isa == CPU_ISA_AVX512) {
+    if (isa >= CPU_ISA_AVX512) {
         int64_t block = 4 * min64(wide, PACK_WIDE) * min64(s->n_embd, PACK_INNER);
         return SGEMM_CODE + (int64_t)PER_THREAD * threads + 3 * block + 3 * block * threads / 16;
     }
