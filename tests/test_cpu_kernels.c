@@ -659,6 +659,11 @@ static void test_coretype(void **state)
     assert_false(cpu_env_is_lesser_coretype("haswell", 1, 0));
     assert_false(cpu_env_is_lesser_coretype("Cooperlake", 1, 1));
     assert_false(cpu_env_is_lesser_coretype("Prescott", 0, 0));
+    assert_string_equal(cpu_env_better_core("Prescott", 1, 1), "SkylakeX");
+    assert_string_equal(cpu_env_better_core("Nehalem", 1, 0), "Haswell");
+    assert_null(cpu_env_better_core("Prescott", 0, 0));
+    assert_null(cpu_env_better_core("Zen", 1, 1));
+    assert_null(cpu_env_better_core("a core of the future", 1, 1));
 }
 
 int main(void)
