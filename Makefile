@@ -287,7 +287,7 @@ test-asan: ## the unit and end-to-end tests under address and undefined-behaviou
 # What reads files of others, tests that fork left out: memcheck is slow.
 VALGRIND_TESTS := test_table test_plain_text test_checked test_cli test_suite test_suite_errors test_safetensors test_shard test_report_json
 # What has threads, and what starts and hears processes.
-TSAN_TESTS := test_cpu_kernels test_backends test_trainer test_runner test_timing_pool test_loader
+TSAN_TESTS := test_cpu_kernels test_backends test_trainer test_runner test_timing_pool test_loader test_parallel
 TSAN_BUILD := CC=clang NVCC= SANITIZE=thread BUILD=$(BUILD)-tsan OPT="-O1 -g"
 .PHONY: valgrind tsan tsan-tests
 valgrind: ## the readers' tests under valgrind's memcheck

@@ -104,40 +104,52 @@ run_one() {
     ) &
 }
 
-if [ -n "$build" ]; then
-    for source in tests/test_*.c; do
-        name=$(basename "$source" .c)
-        [[ $name == $only ]] && run_one "$name" count_cmocka "$build/tests/$name"
-    done
-    for script in tests/e2e_*.sh; do
-        name=$(basename "$script" .sh)
-        [[ $name == $only ]] && run_one "$name" count_script bash "$script" "$build/gptbench"
-    done
-fi
-if [ -n "$sanitized" ]; then
-    for source in tests/test_*.c; do
-        name=$(basename "$source" .c)
-        [[ $name == $only ]] && run_one "$name (sanitized)" count_cmocka "$sanitized/tests/$name"
-    done
-    for script in tests/e2e_*.sh; do
-        name=$(basename "$script" .sh)
-        [[ $name == $only ]] &&
-            run_one "$name (sanitized)" count_script bash "$script" "$sanitized/gptbench"
-    done
-fi
+# What takes a minute or more begins first, so that nothing long is left to run alone.
+long=" test_conformance test_parity test_checkpoint e2e_gpu_check e2e_inject e2e_limits e2e_timing e2e_kill_many "
 
-if [ -n "$simt" ]; then
-    for name in test_simt test_simt_hopper test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer test_checkpoint; do
-        [[ $name == test_simt* ]] || [ -x "$simt/tests/$name" ] || continue
-        [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda run_one "$name (emulated GPU)" \
-            count_cmocka "$simt/tests/$name"
-    done
-    for script in tests/simt/e2e_*.sh; do
-        name=$(basename "$script" .sh)
-        [[ $name == $only ]] &&
-            run_one "$name (emulated GPU)" count_script bash "$script" "$simt/gptbench"
-    done
-fi
+# offer LABEL COUNTER COMMAND...: runs it in the pass that it belongs to.
+offer() {
+    local length=short
+    [[ $long == *" ${1%% *} "* ]] && length=long
+    [ $length = "$pass" ] && run_one "$@"
+}
+
+offer_all() {
+    if [ -n "$build" ]; then
+        for source in tests/test_*.c; do
+            name=$(basename "$source" .c)
+            [[ $name == $only ]] && offer "$name" count_cmocka "$build/tests/$name"
+        done
+        for script in tests/e2e_*.sh; do
+            name=$(basename "$script" .sh)
+            [[ $name == $only ]] && offer "$name" count_script bash "$script" "$build/gptbench"
+        done
+    fi
+    if [ -n "$sanitized" ]; then
+        for source in tests/test_*.c; do
+            name=$(basename "$source" .c)
+            [[ $name == $only ]] && offer "$name (sanitized)" count_cmocka "$sanitized/tests/$name"
+        done
+        for script in tests/e2e_*.sh; do
+            name=$(basename "$script" .sh)
+            [[ $name == $only ]] &&
+                offer "$name (sanitized)" count_script bash "$script" "$sanitized/gptbench"
+        done
+    fi
+
+    if [ -n "$simt" ]; then
+        for name in test_simt test_simt_hopper test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer test_checkpoint; do
+            [[ $name == test_simt* ]] || [ -x "$simt/tests/$name" ] || continue
+            [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda offer "$name (emulated GPU)" \
+                count_cmocka "$simt/tests/$name"
+        done
+        for script in tests/simt/e2e_*.sh; do
+            name=$(basename "$script" .sh)
+            [[ $name == $only ]] &&
+                offer "$name (emulated GPU)" count_script bash "$script" "$simt/gptbench"
+        done
+    fi
+}
 
 check_format() {
     if ! command -v clang-format >/dev/null; then
@@ -150,6 +162,9 @@ check_format() {
     fi
 }
 export -f check_format
+for pass in long short; do
+    offer_all
+done
 [ -n "$build" ] && [[ format == $only ]] && run_one "format-check" count_script bash -c check_format
 
 wait
