@@ -98,8 +98,8 @@ static void bin_write(const bin *b, double at_s, FILE *out, clocks_range *range)
     fprintf(out, "\n");
 }
 
-/* A blank line after each run, so that no line joins two runs; but runs of one point are joined, as a point
- * alone is no line. */
+/* A blank line after each run, so that no line joins two runs; but runs of one point are joined, as
+ * a point alone is no line. */
 static void write_run(const clocks_run *run, double bin_s, FILE *out, clocks_range *range)
 {
     const report_sensors *s = &run->run->sensors;
