@@ -10,10 +10,10 @@ enum { SHARES_MAX = 64 };
 
 typedef struct helper {
     pthread_t thread;
-    bool runs;
     void (*work)(void *user, int share);
     void *user;
     int share;
+    bool runs;
 } helper;
 
 int parallel_processors(void)

@@ -46,7 +46,7 @@ void resampler_free(resampler *s)
 
 resample_space *resample_space_create(size_t n)
 {
-    resample_space *space = calloc(1, sizeof *space);
+    resample_space *space = n > 0 ? calloc(1, sizeof *space) : NULL;
     if (space) {
         space->times = calloc(n, sizeof *space->times);
         space->kept = malloc(n * sizeof *space->kept);

@@ -24,7 +24,7 @@ const double *resampler_sorted(const resampler *s);
 
 /* What drawing needs beside the sample; one for each thread. */
 typedef struct resample_space resample_space;
-/* Room for samples of up to n values. NULL: no memory. */
+/* Room for samples of up to n values, n >= 1. NULL: no memory. */
 resample_space *resample_space_create(size_t n);
 void resample_space_free(resample_space *space); /* NULL is fine */
 

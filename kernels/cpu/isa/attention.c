@@ -204,30 +204,23 @@ static void tile_scores(float *out, const float *rows, const float *panels,
     }
 }
 
-/* Scores of query i to probabilities, in place; zero where the query sees nothing. Returns the
- * log-sum-exp. */
-static float softmax_scores(float *row, int64_t i, int64_t window, key_span span)
+/* Scores of query i to exponentials, in place; zero where the query sees nothing. *inv_sum is one
+ * over their sum. Returns the log-sum-exp. */
+static float softmax_scores(float *row, int64_t i, int64_t window, key_span span, float *inv_sum)
 {
-    int64_t first = first_key(i, window);
-    float top = isa_max(row + first, i + 1 - first);
+    const int64_t first = first_key(i, window), n = span.end - span.first;
+    float *x = row + span.first;
+    unseen_fill(row, span, first, i, UNSEEN);
+    const float top = isa_max(x, n);
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t j = first; j <= i; j++) {
-        float e = isa_exp(row[j] - top);
-        row[j] = e;
+    for (int64_t j = 0; j < n; j++) {
+        float e = isa_exp(x[j] - top);
+        x[j] = e;
         sum += e;
     }
-    float inv = 1.0f / sum;
-#pragma omp simd
-    for (int64_t j = first; j <= i; j++) {
-        row[j] *= inv;
-    }
-    for (int64_t j = span.first; j < first; j++) {
-        row[j] = 0;
-    }
-    for (int64_t j = i + 1; j < span.end; j++) {
-        row[j] = 0;
-    }
+    unseen_fill(row, span, first, i, 0);
+    *inv_sum = 1.0f / sum;
     return top + logf(sum);
 }
 
@@ -236,14 +229,19 @@ static void forward_tile(const cpu_attention_args *a, const head_buffers *s, int
     tile_scores(s->scores, s->q, s->key_panels, a, s, i0);
     for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
         key_span span = span_of(i0 + r, MR, a->window, a->T);
-        for (int64_t m = r; m < r + MR; m++) {
-            float *row = s->scores + m * s->Tp;
-            if (i0 + m < a->T) {
-                lse[i0 + m] = softmax_scores(row, i0 + m, a->window, span);
-            }
+        float inv_sums[MR] = {0};
+        for (int64_t m = 0; m < MR && i0 + r + m < a->T; m++) {
+            lse[i0 + r + m] = softmax_scores(s->scores + (r + m) * s->Tp, i0 + r + m, a->window,
+                                             span, &inv_sums[m]);
         }
         row_block(span.end - span.first, s->scores + r * s->Tp + span.first, s->Tp, 1,
                   s->values + span.first * s->Dp, s->Dp, s->o + r * s->Dp, s->Dp, s->Dp, false);
+        for (int64_t m = 0; m < MR; m++) {
+            float *o = s->o + (r + m) * s->Dp;
+            for (int64_t d = 0; d < s->Dp; d++) {
+                o[d] *= inv_sums[m];
+            }
+        }
     }
 }
 
@@ -294,21 +292,15 @@ static void softmax_grad(const head_buffers *s, int64_t r, int64_t i, int64_t wi
                          float lse, float delta)
 {
     float *p = s->scores + r * s->Tp, *dp = s->dscores + r * s->Tp;
-    int64_t first = first_key(i, window);
-    for (int64_t j = span.first; j < first; j++) {
-        p[j] = 0;
-        dp[j] = 0;
-    }
+    const int64_t first = first_key(i, window);
 #pragma omp simd
-    for (int64_t j = first; j <= i; j++) {
+    for (int64_t j = span.first; j < span.end; j++) {
         float probability = isa_exp(p[j] - lse);
         p[j] = probability;
         dp[j] = probability * (dp[j] - delta);
     }
-    for (int64_t j = i + 1; j < span.end; j++) {
-        p[j] = 0;
-        dp[j] = 0;
-    }
+    unseen_fill(p, span, first, i, 0);
+    unseen_fill(dp, span, first, i, 0);
 }
 
 /* dkeys and dvalues of all keys that the tile sees, from its probabilities and their gradients. */

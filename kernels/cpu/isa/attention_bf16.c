@@ -213,23 +213,19 @@ static void tile_scores(float *out, const uint32_t *rows, const uint32_t *panels
 
 /* exp(scale * (score - top)) of query i as bfloat16, zero where it sees nothing; *inv_sum is one
  * over their sum. Returns the log-sum-exp. */
-static float softmax_scores(uint16_t *out, const float *row, int64_t i, int64_t window,
-                            key_span span, float scale, float *inv_sum)
+static float softmax_scores(uint16_t *out, float *row, int64_t i, int64_t window, key_span span,
+                            float scale, float *inv_sum)
 {
     const int64_t first = first_key(i, window);
-    const float top = isa_max(row + first, i + 1 - first);
+    unseen_fill(row, span, first, i, UNSEEN);
+    const float top = isa_max(row + span.first, span.end - span.first);
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t j = first; j <= i; j++) {
-        float e = isa_exp((row[j] - top) * scale);
+    for (int64_t j = span.first; j < span.end; j++) {
+        /* To zero what is unseen: its exponential here is only nearly that. */
+        float e = row[j] == UNSEEN ? 0 : isa_exp((row[j] - top) * scale);
         out[j] = isa_round_bf16(e);
         sum += e;
-    }
-    for (int64_t j = span.first; j < first; j++) {
-        out[j] = 0;
-    }
-    for (int64_t j = i + 1; j < span.end; j++) {
-        out[j] = 0;
     }
     *inv_sum = 1.0f / sum;
     return top * scale + logf(sum);
@@ -302,18 +298,14 @@ static void softmax_grad(const dots_buffers *s, int64_t r, int64_t i, int64_t wi
 {
     float *p = s->scores + r * s->Tp, *dp = s->dscores + r * s->Tp;
     const int64_t first = first_key(i, window);
-    for (int64_t j = span.first; j < first; j++) {
-        p[j] = dp[j] = 0;
-    }
 #pragma omp simd
-    for (int64_t j = first; j <= i; j++) {
+    for (int64_t j = span.first; j < span.end; j++) {
         float probability = isa_exp(p[j] * scale - lse);
         p[j] = probability;
         dp[j] = probability * (dp[j] - delta);
     }
-    for (int64_t j = i + 1; j < span.end; j++) {
-        p[j] = dp[j] = 0;
-    }
+    unseen_fill(p, span, first, i, 0);
+    unseen_fill(dp, span, first, i, 0);
 }
 
 /* Two rows of probabilities and of gradients, rounded: as pairs, and the gradients as rows too. */

@@ -125,27 +125,41 @@ ISA_INLINE float isa_exp(float x)
     return p * isa_from_bits((isa_to_bits(shifted) + 127u) << 23);
 }
 
+/* The largest of lanes [0, width) into lane 0, by halves. */
+ISA_INLINE void isa_max_fold(float *lanes, const int width)
+{
+    ISA_UNROLL
+    for (int half = width / 2; half > 0; half /= 2) {
+        for (int l = 0; l < half; l++) {
+            lanes[l] = lanes[l + half] > lanes[l] ? lanes[l + half] : lanes[l];
+        }
+    }
+}
+
 /* The largest of x (n), n >= 1; a NaN may get lost. Lanes are written out because not every
  * compiler vectorizes a maximum without being told that there are no NaNs. */
 ISA_INLINE float isa_max(const float *x, int64_t n)
 {
-    float lanes[4 * ISA_LANES];
-    const int64_t width = 4 * ISA_LANES;
-    for (int64_t l = 0; l < width; l++) {
+    enum { WIDTH = 4 * ISA_LANES };
+    float lanes[WIDTH];
+    for (int l = 0; l < WIDTH; l++) {
         lanes[l] = x[0];
     }
     int64_t i = 0;
-    for (; i + width <= n; i += width) {
-        for (int64_t l = 0; l < width; l++) {
+    for (; i + WIDTH <= n; i += WIDTH) {
+        for (int l = 0; l < WIDTH; l++) {
             lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
         }
     }
-    float top = x[0];
+    for (; i + ISA_LANES <= n; i += ISA_LANES) {
+        for (int l = 0; l < ISA_LANES; l++) {
+            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+        }
+    }
+    isa_max_fold(lanes, WIDTH);
+    float top = lanes[0];
     for (; i < n; i++) {
         top = x[i] > top ? x[i] : top;
-    }
-    for (int64_t l = 0; l < width; l++) {
-        top = lanes[l] > top ? lanes[l] : top;
     }
     return top;
 }
