@@ -3,6 +3,8 @@
 #ifndef GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
 #define GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
 
+#include <float.h>
+
 #include "kernels/cpu/isa/isa.h"
 
 #define ROWS CPU_ATTENTION_ROWS
@@ -51,7 +53,7 @@ ISA_INLINE key_span span_of(int64_t i, int64_t count, int64_t window, int64_t T)
 
 /* A score that no query sees: it is the largest of no row, and its exponential adds nothing to a
  * sum that has a one in it. */
-#define UNSEEN (-1e30f)
+#define UNSEEN (-FLT_MAX)
 
 /* What lies outside of keys [first, last] in the panel that begins at `at`. A loop of known length:
  * no rest that is done one by one. */
