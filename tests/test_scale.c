@@ -358,6 +358,16 @@ static void test_figures_bounded(void **state)
     assert_int_equal(lines_of("data/entries.tsv"), 1 + FIGURE_ENTRIES_MAX);
     assert_true(lines_of("data/speed_loss.tsv") <= 1 + FIGURE_ENTRIES_MAX);
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 40); /* the machine's: every run */
+    /* One run of 1000 s and 39 of 0.1 s. The figure's 1200 places of 0.837 s hold eight of these
+     * each, the last one seven: five strips beside the long run's. */
+    for (int i = 0; i < data->n_runs; i++) {
+        report_sensors *sensors = &data->runs[i].sensors;
+        sensors->n_samples = 1;
+        sensors->samples[0].at_s = 0;
+        sensors->end_s = i == 0 ? 1000 : 0.1;
+    }
+    OK(figure_data_write(&choice, dir, err));
+    assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 1 + 5);
     figure_choice_free(&choice);
     report_data_free(data);
 }
