@@ -22,7 +22,7 @@ fi
 build=${1:+$(realpath "$1")}
 sanitized=${2:+$(realpath "$2")}
 only=${GPTBENCH_TEST_ONLY:-*}
-limit_s=600
+limit_s=1200 # of a program, on a slow and busy machine
 
 if [ -z "${GPTBENCH_TEST_DATA:-}" ] && [ -d ../shared/data ]; then
     GPTBENCH_TEST_DATA=$(realpath ../shared/data)
