@@ -30,7 +30,8 @@ typedef enum cpu_slot {
     CPU_SLOT_ROPE,      /* float (T, D) cosines and sines */
     CPU_SLOT_PARTIALS,  /* double (CPU_SUM_MAX_BLOCKS) */
     CPU_SLOT_GEMM_PAD,  /* oneDNN scratchpad */
-    CPU_SLOT_GEMM_A,    /* transposed or packed copies; float ones where bf16 is emulated */
+    CPU_SLOT_PRODUCT,   /* what kernels.product needs */
+    CPU_SLOT_GEMM_A,    /* transposed or packed copies; widened ones before OpenBLAS */
     CPU_SLOT_GEMM_B,
     CPU_SLOT_GEMM_C,
     CPU_SLOT_COUNT
@@ -42,9 +43,9 @@ typedef struct cpu_block cpu_block;
 struct gb_device {
     gb_options options;
     bool bf16;
-    bool bf16_emulated;   /* products of bf16 matrices run in float */
-    bool float_by_onednn; /* dnnl_sgemm, else OpenBLAS */
-    bool packs;           /* products of bf16 matrices read packed ones */
+    bool bf16_emulated; /* products of bf16 matrices run in float */
+    bool own_product;   /* kernels.product in float, else OpenBLAS */
+    bool packs;         /* products of bf16 matrices read packed ones */
     int threads;
     cpu_isa isa;
     cpu_kernels kernels;

@@ -1,9 +1,9 @@
-/* Matrix products: float through dnnl_sgemm, oneDNN matmul primitives or OpenBLAS, whichever the
- * instruction set and orientation favour; bfloat16 through matmul primitives, whose right-hand
- * sides are packed and left-hand sides made row-major by our own copies first: oneDNN's own, inside
- * its products, cost up to a fifth of them. Primitives are made once per shape and kept. Where the
- * CPU has no bfloat16 dot product, or oneDNN refuses a shape, bfloat16 operands are widened and
- * multiplied in float. */
+/* Matrix products. In float, and of bfloat16 matrices that are multiplied in float: our own product
+ * (isa/product.c) where there is AVX-512, else OpenBLAS, on widened copies. Of bfloat16 matrices
+ * where the CPU has fast products of them: oneDNN matmul primitives, whose right-hand sides are
+ * packed and left-hand sides made row-major by our own copies first: oneDNN's own, inside its
+ * products, cost up to a fifth of them. Primitives are made once per shape and kept; where oneDNN
+ * refuses a shape, it is multiplied in float. */
 /* First: cblas.h brings in complex.h, whose macro I would break the prototypes. */
 #include "kernels/cpu/cpu_device.h"
 
@@ -199,8 +199,9 @@ gb_status cpu_gemm_open(gb_device *dev, gb_error *err)
     const cpu_gemm trial = {.M = PACK_MIN_M, .N = CPU_PACK_N, .K = PACK_MIN_K, .b_packed = true};
     dev->packs =
         dev->bf16 && !dev->bf16_emulated && matmul_find(dev->gemm, &trial, dnnl_bf16) != NULL;
-    /* Measured on AVX-512 machines: oneDNN's float product beats OpenBLAS's by a fifth. */
-    dev->float_by_onednn = dev->isa >= CPU_ISA_AVX512;
+    /* Measured on AVX-512 machines: as good as oneDNN's float product where nothing else runs,
+     * better where threads get unequal shares of the processors, and it needs no widened copies. */
+    dev->own_product = dev->isa >= CPU_ISA_AVX512;
     return GB_OK;
 }
 
@@ -228,38 +229,49 @@ static gb_status matmul_run(gb_device *dev, const cached_matmul *m, const cpu_ge
                                             "oneDNN matmul failed (status %d)", (int)status);
 }
 
-static gb_status float_product(gb_device *dev, const cpu_gemm *g)
+/* In float, of operands of either type; by our own kernel. */
+static gb_status own_product(gb_device *dev, const cpu_gemm *g)
 {
-    const int64_t lda = a_stride_of(g), ldb = b_stride_of(g);
-    const float beta = g->accumulate ? 1.0f : 0.0f;
-    if (dev->float_by_onednn) {
-        /* dnnl_sgemm loses up to a third on long rows of a transposed b, where the matmul
-         * primitive does not; elsewhere it is as good or better. */
-        if (g->b_transposed && !g->accumulate && g->K >= g->N) {
-            cached_matmul *m = matmul_find(dev->gemm, g, dnnl_f32);
-            if (m != NULL) {
-                return matmul_run(dev, m, g);
-            }
-        }
-        dnnl_status_t status =
-            dnnl_sgemm(g->a_transposed ? 'T' : 'N', g->b_transposed ? 'T' : 'N', g->M, g->N, g->K,
-                       1.0f, g->a, lda, g->b, ldb, beta, g->c, g->N);
-        if (status == dnnl_success) {
-            return GB_OK;
-        }
+    cpu_product_args args = {.a = g->a,
+                             .b = g->b,
+                             .c = g->c,
+                             .M = g->M,
+                             .N = g->N,
+                             .K = g->K,
+                             .lda = a_stride_of(g),
+                             .ldb = b_stride_of(g),
+                             .a_transposed = g->a_transposed,
+                             .b_transposed = g->b_transposed,
+                             .bf16 = dev->bf16,
+                             .c_bf16 = dev->bf16 && !g->c_float,
+                             .accumulate = g->accumulate};
+    args.workspace = cpu_slot_get(dev, CPU_SLOT_PRODUCT,
+                                  cpu_product_workspace_bytes(g->M, omp_get_max_threads()));
+    if (args.c_bf16 && g->K > CPU_PRODUCT_DEPTH) {
+        args.sums = cpu_slot_get(dev, CPU_SLOT_GEMM_C, g->M * g->N * (int64_t)sizeof *args.sums);
     }
+    if (args.workspace == NULL || (args.c_bf16 && g->K > CPU_PRODUCT_DEPTH && args.sums == NULL)) {
+        return GB_ERR_OOM;
+    }
+    dev->kernels.product(&args);
+    return GB_OK;
+}
+
+static gb_status blas_product(gb_device *dev, const cpu_gemm *g)
+{
     if (g->M > INT_MAX || g->N > INT_MAX || g->K > INT_MAX) {
         return gb_fail(&dev->error, GB_ERR_USAGE, "matrix product %lld x %lld x %lld: too large",
                        (long long)g->M, (long long)g->N, (long long)g->K);
     }
     cblas_sgemm(CblasRowMajor, g->a_transposed ? CblasTrans : CblasNoTrans,
                 g->b_transposed ? CblasTrans : CblasNoTrans, (int)g->M, (int)g->N, (int)g->K, 1.0f,
-                g->a, (int)lda, g->b, (int)ldb, beta, g->c, (int)g->N);
+                g->a, (int)a_stride_of(g), g->b, (int)b_stride_of(g), g->accumulate ? 1.0f : 0.0f,
+                g->c, (int)g->N);
     return GB_OK;
 }
 
 /* bfloat16 operands widened, product in float, result rounded where it is act. */
-static gb_status emulated_product(gb_device *dev, const cpu_gemm *g)
+static gb_status widened_product(gb_device *dev, const cpu_gemm *g)
 {
     float *a = cpu_slot_get(dev, CPU_SLOT_GEMM_A, g->M * g->K * (int64_t)sizeof *a);
     float *b = cpu_slot_get(dev, CPU_SLOT_GEMM_B, g->K * g->N * (int64_t)sizeof *b);
@@ -276,11 +288,19 @@ static gb_status emulated_product(gb_device *dev, const cpu_gemm *g)
     wide.a = a;
     wide.b = b;
     wide.c = c;
-    GB_TRY(float_product(dev, &wide));
+    GB_TRY(blas_product(dev, &wide));
     if (!g->c_float) {
         dev->kernels.to_bf16(g->c, c, g->M * g->N);
     }
     return GB_OK;
+}
+
+static gb_status product_in_float(gb_device *dev, const cpu_gemm *g)
+{
+    if (dev->own_product) {
+        return own_product(dev, g);
+    }
+    return dev->bf16 ? widened_product(dev, g) : blas_product(dev, g);
 }
 
 bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K)
@@ -329,11 +349,8 @@ static gb_status packed_product(gb_device *dev, const cpu_gemm *g, bool *done)
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *g)
 {
     bool done = false;
-    if (!dev->bf16) {
-        return float_product(dev, g);
-    }
-    if (dev->bf16_emulated) {
-        return emulated_product(dev, g);
+    if (!dev->bf16 || dev->bf16_emulated) {
+        return product_in_float(dev, g);
     }
     if (g->b_packed || cpu_gemm_packs(dev, g->M, g->N, g->K)) {
         GB_TRY(packed_product(dev, g, &done));
@@ -347,7 +364,7 @@ gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *g)
         return GB_OK;
     }
     cached_matmul *m = matmul_find(dev->gemm, g, dnnl_bf16);
-    return m != NULL ? matmul_run(dev, m, g) : emulated_product(dev, g);
+    return m != NULL ? matmul_run(dev, m, g) : product_in_float(dev, g);
 }
 
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size)
@@ -359,7 +376,9 @@ void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size)
     if (sscanf(config, "OpenBLAS %63s", version) != 1) {
         version[0] = '\0';
     }
-    snprintf(out, size, "oneDNN %d.%d.%d%s, OpenBLAS %s (%s)%s", dnnl->major, dnnl->minor,
-             dnnl->patch, dev->bf16 || dev->float_by_onednn ? "" : " (unused)", version,
-             openblas_get_corename(), dev->float_by_onednn ? " (unused)" : "");
+    const bool native = dev->bf16 && !dev->bf16_emulated;
+    snprintf(out, size, "%soneDNN %d.%d.%d%s, OpenBLAS %s (%s)%s",
+             dev->own_product && !native ? "own products, " : "", dnnl->major, dnnl->minor,
+             dnnl->patch, native ? "" : " (unused)", version, openblas_get_corename(),
+             dev->own_product ? " (unused)" : "");
 }

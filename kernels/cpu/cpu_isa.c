@@ -99,6 +99,7 @@ void cpu_isa_fill(cpu_isa isa, cpu_kernels *table)
         cpu_fill_attention_bf16_##suffix(table);                                                   \
         cpu_fill_loss_##suffix(table);                                                             \
         cpu_fill_pack_##suffix(table);                                                             \
+        cpu_fill_product_##suffix(table);                                                          \
     } while (0)
     if (isa >= CPU_ISA_AVX512) {
         FILL(avx512);

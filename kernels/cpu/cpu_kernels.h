@@ -108,6 +108,33 @@ typedef struct cpu_transpose_args {
     int64_t rows, columns, stride;
 } cpu_transpose_args;
 
+/* A product's panels are so many columns of b and so many of its rows, at most: what a core's
+ * second cache holds beside other things. */
+#define CPU_PRODUCT_COLUMNS 768
+#define CPU_PRODUCT_DEPTH   256
+/* Those, and a tile's rows of a. */
+#define CPU_PRODUCT_SCRATCH_FLOATS ((CPU_PRODUCT_COLUMNS + 24) * CPU_PRODUCT_DEPTH)
+/* What threads tell each other: a cache line each, and a word per tile of the result. */
+#define CPU_PRODUCT_SHARED_BYTES 64
+#define CPU_PRODUCT_TILE_MIN     4
+
+/* c (M, N) [+]= a (M, K) . b (K, N) in float. Operands of bfloat16 are widened, a result of it is
+ * rounded once. Sums depend on the shape alone, not on the team. */
+typedef struct cpu_product_args {
+    const void *a; /* (M, K), or (K, M) with a_transposed; rows `lda` elements apart */
+    const void *b; /* (K, N), or (N, K) with b_transposed; rows `ldb` elements apart */
+    void *c;       /* dense */
+    float *sums;   /* (M, N), where c is bfloat16 and K > CPU_PRODUCT_DEPTH; else unused */
+    int64_t M, N, K, lda, ldb;
+    bool a_transposed, b_transposed;
+    bool bf16;       /* a and b */
+    bool c_bf16;     /* c; not with accumulate */
+    bool accumulate; /* [+] */
+    void *workspace; /* cpu_product_workspace_bytes for the team, 64-byte aligned */
+} cpu_product_args;
+
+int64_t cpu_product_workspace_bytes(int64_t M, int64_t threads);
+
 typedef struct cpu_kernels {
     void (*embed_forward)(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
                           bool bf16, double *ends);
@@ -142,6 +169,7 @@ typedef struct cpu_kernels {
     void (*to_float)(float *out, const uint16_t *in, int64_t n);
     void (*pack)(const cpu_pack_args *args);
     void (*transpose)(const cpu_transpose_args *args);
+    void (*product)(const cpu_product_args *args);
 } cpu_kernels;
 
 /* Scratch per thread that the attention kernels need, forward and backward, on any ISA. */
@@ -156,7 +184,8 @@ int64_t cpu_attention_scratch_floats(int64_t T, int64_t D);
     void cpu_fill_attention_##isa(cpu_kernels *table);                                             \
     void cpu_fill_attention_bf16_##isa(cpu_kernels *table);                                        \
     void cpu_fill_loss_##isa(cpu_kernels *table);                                                  \
-    void cpu_fill_pack_##isa(cpu_kernels *table);
+    void cpu_fill_pack_##isa(cpu_kernels *table);                                                  \
+    void cpu_fill_product_##isa(cpu_kernels *table);
 CPU_DECLARE_ISA(generic)
 CPU_DECLARE_ISA(avx2)
 CPU_DECLARE_ISA(avx512)

@@ -27,6 +27,14 @@ int64_t cpu_packed_elements(int64_t K, int64_t N)
     return gb_round_up(K, CPU_PACK_K) * gb_round_up(N, CPU_PACK_N);
 }
 
+int64_t cpu_product_workspace_bytes(int64_t M, int64_t threads)
+{
+    const int64_t tiles = M / CPU_PRODUCT_TILE_MIN + 1;
+    return threads *
+           (CPU_PRODUCT_SHARED_BYTES + gb_round_up(tiles * (int64_t)sizeof(int32_t), LINE) +
+            CPU_PRODUCT_SCRATCH_FLOATS * (int64_t)sizeof(float));
+}
+
 static int64_t max64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -39,24 +47,28 @@ static int64_t widest(const gb_shape *s)
     return max64(s->mlp_hidden * (s->swiglu ? 2 : 1), max64(qkv, s->n_embd));
 }
 
-/* Copies of the operands of the largest products: in bfloat16, or in float where it is emulated. */
-static void gemm_slots_plan(const gb_shape *s, int64_t rows, int64_t columns, bool native,
-                            int64_t bytes[CPU_SLOT_COUNT])
+/* Copies of the operands of the largest products of bfloat16 matrices, packed for oneDNN. */
+static void packed_slots_plan(const gb_shape *s, int64_t rows, int64_t columns,
+                              int64_t bytes[CPU_SLOT_COUNT])
 {
-    const int64_t N = s->batch_size * s->sequence_length, C = s->n_embd;
-    const int64_t wide = widest(s);
-    const int64_t weights = max64(wide, columns) * C;
-    if (native) {
-        bytes[CPU_SLOT_GEMM_A] = 2 * max64(N * wide, rows * columns);
-        bytes[CPU_SLOT_GEMM_B] =
-            2 * max64(cpu_packed_elements(C, max64(wide, columns)),
-                      max64(cpu_packed_elements(max64(wide, columns), C),
-                            max64(cpu_packed_elements(N, wide), cpu_packed_elements(rows, C))));
-        return;
-    }
-    bytes[CPU_SLOT_GEMM_A] = max64(N * wide, rows * columns) * (int64_t)sizeof(float);
-    bytes[CPU_SLOT_GEMM_B] = max64(weights, N * wide) * (int64_t)sizeof(float);
+    const int64_t N = s->batch_size * s->sequence_length, C = s->n_embd, wide = widest(s);
+    bytes[CPU_SLOT_GEMM_A] = 2 * max64(N * wide, rows * columns);
+    bytes[CPU_SLOT_GEMM_B] =
+        2 * max64(cpu_packed_elements(C, max64(wide, columns)),
+                  max64(cpu_packed_elements(max64(wide, columns), C),
+                        max64(cpu_packed_elements(N, wide), cpu_packed_elements(rows, C))));
+}
+
+/* For products of bfloat16 matrices in float: sums, and widened operands for OpenBLAS. */
+static void float_slots_plan(const gb_shape *s, int64_t rows, int64_t columns, bool own,
+                             int64_t bytes[CPU_SLOT_COUNT])
+{
+    const int64_t N = s->batch_size * s->sequence_length, C = s->n_embd, wide = widest(s);
     bytes[CPU_SLOT_GEMM_C] = max64(N * wide, rows * C) * (int64_t)sizeof(float);
+    if (!own) {
+        bytes[CPU_SLOT_GEMM_A] = max64(N * wide, rows * columns) * (int64_t)sizeof(float);
+        bytes[CPU_SLOT_GEMM_B] = max64(max64(wide, columns) * C, N * wide) * (int64_t)sizeof(float);
+    }
 }
 
 int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
@@ -74,15 +86,24 @@ int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
     bytes[CPU_SLOT_LOSSES] = rows * (int64_t)sizeof(cpu_softmax_row);
     bytes[CPU_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
     bytes[CPU_SLOT_PARTIALS] = CPU_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
-    /* Packed blocks of both operands per thread, and partial sums: more than oneDNN was seen to
-     * ask for on any shape of the presets. */
-    bytes[CPU_SLOT_GEMM_PAD] = (int64_t)(threads + 4) << 20;
+    const bool native = bf16 && isa == CPU_ISA_AVX512_BF16, own = isa >= CPU_ISA_AVX512;
+    if (native) {
+        /* Packed blocks of both operands per thread, and partial sums: more than oneDNN was seen to
+         * ask for on any shape of the presets. */
+        bytes[CPU_SLOT_GEMM_PAD] = (int64_t)(threads + 4) << 20;
+        packed_slots_plan(s, rows, columns, bytes);
+    } else if (bf16) {
+        float_slots_plan(s, rows, columns, own, bytes);
+    }
+    if (own && !native) {
+        bytes[CPU_SLOT_PRODUCT] =
+            cpu_product_workspace_bytes(max64(N, max64(widest(s), columns)), threads);
+    }
     if (bf16) {
         bytes[CPU_SLOT_DLOGITS] = rows * columns * 2;
         bytes[CPU_SLOT_DH] =
             columns < s->vocab_size ? rows * s->n_embd * (int64_t)sizeof(float) : 0;
         bytes[CPU_SLOT_HIDDEN] = 2 * cpu_packed_elements(rows, s->n_embd);
-        gemm_slots_plan(s, rows, columns, isa == CPU_ISA_AVX512_BF16, bytes);
     }
     int64_t total = 0;
     for (int i = 0; i < CPU_SLOT_COUNT; i++) {
@@ -120,33 +141,32 @@ static int64_t min64(int64_t a, int64_t b)
 /* Code and tables that the libraries bring in with the first product, as measured on x86-64 with
  * oneDNN 2.6 and OpenBLAS 0.3.21; and for each thread. */
 enum {
-    SGEMM_CODE = 8700 << 10, /* dnnl_sgemm: kernels made at run time among them */
-    BF16_CODE = 3300 << 10,
+    DNNL_CODE = 3300 << 10,
+    OWN_CODE = 1300 << 10,
     BLAS_CODE = 1300 << 10,
     PER_THREAD = 96 << 10
 };
-/* Blocks that the libraries pack operands into: at most so long along the inner dimension, and so
- * wide. */
-enum { PACK_INNER = 384, PACK_WIDE = 9984 };
+/* OpenBLAS packs blocks that are at most so long along the inner dimension. */
+enum { PACK_INNER = 384 };
 
-/* What the libraries take beyond the scratchpad that we give them. The blocks' sizes are those of
- * the libraries' sources; how many of them stay in malloc's hands between calls is measured
+/* What the libraries take beyond the scratchpad that we give them. The blocks' size is that of
+ * OpenBLAS's source; how many of them stay in malloc's hands between calls is measured
  * (docs/MEASURING.md), and good to some MiB. */
 static int64_t library_bytes(const gb_options *options, int threads, cpu_isa isa)
 {
     const gb_shape *s = &options->shape;
-    const int64_t N = s->batch_size * s->sequence_length, wide = widest(s);
+    const int64_t N = s->batch_size * s->sequence_length;
+    const int64_t stacks = (int64_t)PER_THREAD * threads;
     if (options->precision == GB_BF16 && isa == CPU_ISA_AVX512_BF16) {
-        return BF16_CODE + (int64_t)PER_THREAD * threads;
+        return DNNL_CODE + stacks;
     }
     if (isa >= CPU_ISA_AVX512) {
-        int64_t block = 4 * min64(wide, PACK_WIDE) * min64(s->n_embd, PACK_INNER);
-        return SGEMM_CODE + (int64_t)PER_THREAD * threads + 3 * block + 3 * block * threads / 16;
+        return OWN_CODE + stacks;
     }
     /* OpenBLAS: each thread packs its share of the gradient's rows, which are tokens long inside.
      */
-    int64_t rows = threads > 1 ? max64(wide, s->vocab_size) : wide;
-    return BLAS_CODE + (int64_t)PER_THREAD * threads + 4 * rows * min64(N, PACK_INNER);
+    int64_t rows = threads > 1 ? max64(widest(s), s->vocab_size) : widest(s);
+    return BLAS_CODE + stacks + 4 * rows * min64(N, PACK_INNER);
 }
 
 int64_t cpu_backend_overhead_bytes(const gb_options *options, const int64_t groups[GB_MEM_GROUPS])

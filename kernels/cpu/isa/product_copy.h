@@ -1,0 +1,147 @@
+/* product_copy.h: the operands of a product in the order in which tiles read them: the right-hand
+ * side in panels, rows of the left-hand side where they cannot be read in place. Operands of
+ * bfloat16 are widened on the way. */
+#ifndef GPTBENCH_KERNELS_CPU_PRODUCT_COPY_H
+#define GPTBENCH_KERNELS_CPU_PRODUCT_COPY_H
+
+#include "kernels/cpu/isa/product_tile.h"
+
+enum {
+    AHEAD = 8,        /* rows between a prefetch and its use */
+    ROW_PAD = 16,     /* floats between copied rows, so that they do not share sets */
+    CACHE_WAY = 4096, /* bytes after which addresses meet in the first cache */
+};
+
+/* Things [begin, begin + count). */
+typedef struct range {
+    int64_t begin, count;
+} range;
+
+/* Part i of n things in `parts` nearly equal ones. */
+static range part_of(int64_t n, int64_t parts, int64_t i)
+{
+    const int64_t begin = n * i / parts;
+    return (range){begin, n * (i + 1) / parts - begin};
+}
+
+ISA_INLINE isa_vec load_vector(const void *in, int64_t i, bool bf16)
+{
+    float lanes[VW];
+#pragma omp simd
+    for (int l = 0; l < VW; l++) {
+        lanes[l] = isa_load(in, i + l, bf16);
+    }
+    isa_vec v;
+    memcpy(&v, lanes, sizeof v);
+    return v;
+}
+
+/* Rows k and columns n of b (K, N) to panels, zero beyond. */
+ISA_INLINE void panels_plain(float *out, const cpu_product_args *g, range k, range n, bool bf16)
+{
+    for (int64_t i = 0; i < k.count; i++, out += PANEL) {
+        const int64_t from = (k.begin + i) * g->ldb + n.begin;
+        float *to = out;
+        int64_t j = 0;
+        for (; j + PANEL <= n.count; j += PANEL, to += PANEL * k.count) {
+            __builtin_prefetch(isa_at(g->b, from + g->ldb + j, bf16));
+            __builtin_prefetch(isa_at(g->b, from + g->ldb + j + VW, bf16));
+            *(isa_vec *)to = load_vector(g->b, from + j, bf16);
+            *(isa_vec *)(to + VW) = load_vector(g->b, from + j + VW, bf16);
+        }
+        for (int64_t c = 0; j < n.count && c < PANEL; c++) {
+            to[c] = j + c < n.count ? isa_load(g->b, from + j + c, bf16) : 0.0f;
+        }
+    }
+}
+
+/* A panel of b stored (N, K): rows k and columns [n, n + width), zero beyond. */
+ISA_INLINE void panel_transposed(float *out, const cpu_product_args *g, range k, int64_t n,
+                                 int64_t width, bool bf16)
+{
+    for (int64_t j = 0; j < PANEL; j += VW) {
+        for (int64_t i = 0; i < k.count; i += VW) {
+            const int64_t from = (n + j) * g->ldb + k.begin + i;
+            if (j + VW <= width && i + VW <= k.count) {
+                isa_vec rows[VW];
+                ISA_UNROLL
+                for (int64_t r = 0; r < VW; r++) {
+                    rows[r] = load_vector(g->b, from + r * g->ldb, bf16);
+                    __builtin_prefetch(isa_at(g->b, from + r * g->ldb + 4 * VW, bf16));
+                }
+                isa_transpose(rows);
+                ISA_UNROLL
+                for (int64_t r = 0; r < VW; r++) {
+                    *(isa_vec *)(out + (i + r) * PANEL + j) = rows[r];
+                }
+                continue;
+            }
+            for (int64_t r = 0; r < VW && i + r < k.count; r++) {
+                for (int64_t l = 0; l < VW; l++) {
+                    out[(i + r) * PANEL + j + l] =
+                        j + l < width ? isa_load(g->b, from + l * g->ldb + r, bf16) : 0.0f;
+                }
+            }
+        }
+    }
+}
+
+/* Rows k and columns n of b as panels, one after the other. */
+static void panels_fill(float *out, const cpu_product_args *g, range k, range n)
+{
+    if (!g->b_transposed) {
+        g->bf16 ? panels_plain(out, g, k, n, true) : panels_plain(out, g, k, n, false);
+        return;
+    }
+    for (int64_t j = 0; j < n.count; j += PANEL, out += PANEL * k.count) {
+        const int64_t width = min64(n.count - j, PANEL);
+        g->bf16 ? panel_transposed(out, g, k, n.begin + j, width, true)
+                : panel_transposed(out, g, k, n.begin + j, width, false);
+    }
+}
+
+/* Columns k of rows m of a, (m.count, k.count + ROW_PAD). */
+ISA_INLINE void copy_rows(float *out, const cpu_product_args *g, range m, range k, bool bf16)
+{
+    for (int64_t i = 0; i < m.count; i++, out += k.count + ROW_PAD) {
+        const void *row = isa_at(g->a, (m.begin + i) * g->lda + k.begin, bf16);
+#pragma omp simd
+        for (int64_t j = 0; j < k.count; j++) {
+            out[j] = isa_load(row, j, bf16);
+        }
+    }
+}
+
+/* Rows k of columns m of a stored (K, M), (k.count, VW): whole vectors, where a has them. */
+ISA_INLINE void copy_columns(float *out, const cpu_product_args *g, range m, range k, bool bf16)
+{
+    const bool whole = m.begin + VW <= g->M;
+    for (int64_t j = 0; j < k.count; j++, out += VW) {
+        const int64_t from = (k.begin + j) * g->lda + m.begin;
+        __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda, bf16));
+        __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda + VW - 1, bf16));
+        if (whole) {
+            *(isa_vec *)out = load_vector(g->a, from, bf16);
+            continue;
+        }
+        for (int64_t r = 0; r < m.count; r++) {
+            out[r] = isa_load(g->a, from + r, bf16);
+        }
+    }
+}
+
+/* Where the tile of rows m reads a's columns k: in place if it can. */
+static lhs lhs_prepare(const cpu_product_args *g, float *copy, range m, range k)
+{
+    if (g->a_transposed) {
+        g->bf16 ? copy_columns(copy, g, m, k, true) : copy_columns(copy, g, m, k, false);
+        return (lhs){.at = copy, .packed = true};
+    }
+    if (!g->bf16 && g->lda * (int64_t)sizeof(float) % CACHE_WAY != 0) {
+        return (lhs){.at = (const float *)g->a + m.begin * g->lda + k.begin, .stride = g->lda};
+    }
+    g->bf16 ? copy_rows(copy, g, m, k, true) : copy_rows(copy, g, m, k, false);
+    return (lhs){.at = copy, .stride = k.count + ROW_PAD};
+}
+
+#endif

@@ -1,0 +1,221 @@
+/* product_tile.h: the inner part of a product: a tile of the result, up to TILE rows by one panel
+ * of columns, whose sums stay in registers. It runs on panels and rows that lie in caches, and asks
+ * on the side for what comes next: the lines of the result that it will add to, and what it is
+ * told. */
+#ifndef GPTBENCH_KERNELS_CPU_PRODUCT_TILE_H
+#define GPTBENCH_KERNELS_CPU_PRODUCT_TILE_H
+
+#include "kernels/cpu/isa/isa.h"
+
+#define VW ISA_LANES
+/* Columns of a panel. */
+#define PANEL (2 * VW)
+
+#if defined(GB_ISA_avx512)
+#define TILE 14 /* rows: 28 of 32 registers hold sums */
+#elif defined(GB_ISA_avx2)
+#define TILE 6 /* 12 of 16 */
+#else
+#define TILE 4 /* 8 of 16 */
+#endif
+_Static_assert(TILE <= VW, "a packed step of a tile's rows is one vector");
+
+enum {
+    LINE = 64,        /* bytes of a cache line */
+    PANEL_AHEAD = 24, /* rows of a panel between a prefetch and its use */
+    SEGMENT = 16,     /* steps of a tile between two times of asking ahead */
+};
+
+static int64_t parts_of(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How a tile reads the left-hand side: rows `stride` floats apart, or packed (depth, VW). */
+typedef struct lhs {
+    const float *at;
+    int64_t stride;
+    bool packed;
+} lhs;
+
+/* What a tile asks for on the side, as it will be needed soon: `lines` cache lines of each of
+ * `rows` rows, these `stride` bytes apart, every SEGMENT steps. Any address may be asked for. */
+typedef struct ahead {
+    const char *at;
+    int64_t stride;
+    int32_t rows, lines;
+} ahead;
+
+/* acc (rows, 2 vectors) = a . b (depth, PANEL). */
+ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth, const lhs a,
+                          const float *b, ahead next[2], ahead result, const bool packed)
+{
+    const int64_t stride = a.stride * (int64_t)sizeof(float);
+    const char *base[(TILE + 2) / 3];
+    ISA_UNROLL
+    for (int i = 0; i < (TILE + 2) / 3; i++) {
+        base[i] = (const char *)a.at + (packed ? 0 : 3 * i * stride);
+    }
+    ISA_UNROLL
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = acc[r][1] = (isa_vec){0};
+    }
+    for (int64_t k = 0; k < depth; k += SEGMENT) {
+        const int64_t end = k + SEGMENT < depth ? k + SEGMENT : depth;
+        for (int which = 0; which < 2; which++) {
+            ahead *n = &next[which];
+            for (int32_t i = 0; i < n->rows; i++, n->at += n->stride) {
+                for (int32_t line = 0; line < n->lines; line++) {
+                    __builtin_prefetch(n->at + line * LINE, 0, 2);
+                }
+            }
+        }
+        for (int32_t i = 0; i < result.rows; i++, result.at += result.stride) {
+            for (int32_t at = 0; at < result.lines; at += LINE) {
+                __builtin_prefetch(result.at + at, 1);
+            }
+            __builtin_prefetch(result.at + result.lines - 1, 1);
+        }
+        /* The first cache gets what is multiplied next. */
+        ISA_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const char *at = packed ? base[0] + (SEGMENT * VW * 4 + r * LINE)
+                                    : base[r / 3] + r % 3 * stride + SEGMENT * 4;
+            __builtin_prefetch(at);
+        }
+        for (int64_t l = k; l < end; l++) {
+            const isa_vec b0 = *(const isa_vec *)b, b1 = *(const isa_vec *)(b + VW);
+            __builtin_prefetch(b + PANEL_AHEAD * PANEL);
+            __builtin_prefetch(b + PANEL_AHEAD * PANEL + VW);
+            b += PANEL;
+            ISA_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const char *at = packed ? base[0] + 4 * r : base[r / 3] + r % 3 * stride;
+                const float x = *(const float *)(const void *)at;
+                acc[r][0] += x * b0;
+                acc[r][1] += x * b1;
+            }
+            ISA_UNROLL
+            for (int i = 0; i < (TILE + 2) / 3; i++) {
+                if (i < (packed ? 1 : (rows + 2) / 3)) {
+                    base[i] += packed ? 4 * VW : 4;
+                    /* Few bases and scaled offsets, rather than a pointer for each row. */
+                    __asm__("" : "+r"(base[i]));
+                }
+            }
+        }
+    }
+}
+
+/* Where a tile's sums go. */
+typedef struct target {
+    float *sums; /* NULL: there are none before and none are kept */
+    void *c;     /* bfloat16, gets the sums rounded; NULL: they are the result */
+    int64_t row; /* elements between rows of both */
+    bool add;
+} target;
+
+ISA_INLINE void vector_store(isa_vec v, const target to, int64_t at)
+{
+    isa_vec_unaligned *sums = (isa_vec_unaligned *)(to.sums + at);
+    if (to.add) {
+        v += *sums;
+    }
+    if (to.c == NULL) {
+        *sums = v;
+        return;
+    }
+    float lanes[VW];
+    memcpy(lanes, &v, sizeof lanes);
+    uint16_t *out = (uint16_t *)to.c + at;
+#pragma omp simd
+    for (int l = 0; l < VW; l++) {
+        out[l] = isa_round_bf16(lanes[l]);
+    }
+}
+
+/* Fewer columns than a panel has. */
+static void edge_store(const float *sums, int64_t rows, int64_t columns, const target to)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t j = 0; j < columns; j++) {
+            const int64_t at = r * to.row + j;
+            const float sum = sums[r * PANEL + j] + (to.add ? to.sums[at] : 0.0f);
+            if (to.c != NULL) {
+                ((uint16_t *)to.c)[at] = isa_round_bf16(sum);
+            } else {
+                to.sums[at] = sum;
+            }
+        }
+    }
+}
+
+ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs a, const float *b, const target to,
+                        int64_t columns, ahead next[2])
+{
+    isa_vec acc[TILE][2];
+    const int64_t bytes = to.c != NULL ? 2 : 4;
+    const ahead result = {.at = to.c != NULL ? (const char *)to.c : (const char *)to.sums,
+                          .stride = to.row * bytes,
+                          .rows = (int32_t)parts_of(rows, parts_of(depth, SEGMENT)),
+                          .lines = (int32_t)(PANEL * bytes)};
+    if (a.packed) {
+        tile_sums(acc, rows, depth, a, b, next, result, true);
+    } else {
+        tile_sums(acc, rows, depth, a, b, next, result, false);
+    }
+    if (columns < PANEL) {
+        float sums[TILE * PANEL];
+        ISA_UNROLL
+        for (int r = 0; r < rows; r++) {
+            *(isa_vec_unaligned *)(sums + r * PANEL) = acc[r][0];
+            *(isa_vec_unaligned *)(sums + r * PANEL + VW) = acc[r][1];
+        }
+        edge_store(sums, rows, columns, to);
+        return;
+    }
+    ISA_UNROLL
+    for (int r = 0; r < rows; r++) {
+        vector_store(acc[r][0], to, r * to.row);
+        vector_store(acc[r][1], to, r * to.row + VW);
+    }
+}
+
+static void tile(int64_t rows, int64_t depth, const lhs a, const float *b, const target to,
+                 int64_t columns, ahead next[2])
+{
+    switch (rows) {
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        tile_of(n, depth, a, b, to, columns, next);                                                \
+        break;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+#if TILE >= 6
+        CASE(5)
+        CASE(6)
+#endif
+#if TILE >= 14
+        CASE(7)
+        CASE(8)
+        CASE(9)
+        CASE(10)
+        CASE(11)
+        CASE(12)
+        CASE(13)
+        CASE(14)
+#endif
+#undef CASE
+    default:
+        break;
+    }
+}
+
+#endif
