@@ -272,7 +272,7 @@ static void attention_forward(const cpu_attention_args *args)
     const int64_t parts = group_parts(args), count = args->H / args->K / parts;
 #pragma omp parallel
     {
-#pragma omp for schedule(static) nowait
+#pragma omp for schedule(dynamic, 1) nowait
         for (int64_t unit = 0; unit < args->B * args->K * parts; unit++) {
             const int64_t b = unit / parts / args->K, kv = unit / parts % args->K;
             const int64_t first = kv * (args->H / args->K) + unit % parts * count;
@@ -400,7 +400,7 @@ static void attention_backward(const cpu_attention_args *args)
 {
 #pragma omp parallel
     {
-#pragma omp for schedule(static) nowait
+#pragma omp for schedule(dynamic, 1) nowait
         for (int64_t unit = 0; unit < args->B * args->K; unit++) {
             if (args->bf16) {
                 backward_key_head(args, unit / args->K, unit % args->K, true);
