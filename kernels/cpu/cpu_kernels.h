@@ -4,7 +4,7 @@
  *
  * act arrays are float, or bfloat16 (uint16_t) where `bf16` is set; arithmetic is float in both
  * cases and bfloat16 stores round to nearest even. All kernels run on the calling thread's OpenMP
- * team (omp_get_max_threads) with static schedules; results do not depend on the team's size
+ * team (omp_get_max_threads); results depend neither on its size nor on which thread does what,
  * unless a comment says so. Shapes are as in kernels/backend.h.
  *
  * `ends`, where it is not NULL, gets from every thread of the team the moment at which it had done
