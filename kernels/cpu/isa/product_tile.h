@@ -51,9 +51,14 @@ typedef struct ahead {
     int32_t rows, lines;
 } ahead;
 
+/* For the functions that become part of a tile: checks for undefined behaviour in all that is
+ * unrolled there would take clang an hour to compile. Addresses are checked all the same. */
+#define TILE_UNCHECKED __attribute__((no_sanitize("undefined")))
+
 /* acc (rows, 2 vectors) = a . b (depth, PANEL). */
-ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth, const lhs a,
-                          const float *b, ahead next[2], ahead result, const bool packed)
+TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth,
+                                         const lhs a, const float *b, ahead next[2], ahead result,
+                                         const bool packed)
 {
     const int64_t stride = a.stride * (int64_t)sizeof(float);
     const char *base[(TILE + 2) / 3];
@@ -76,10 +81,10 @@ ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth, c
             }
         }
         for (int32_t i = 0; i < result.rows; i++, result.at += result.stride) {
-            for (int32_t at = 0; at < result.lines; at += LINE) {
-                __builtin_prefetch(result.at + at, 1);
+            for (int32_t line = 0; line < result.lines; line++) {
+                __builtin_prefetch(result.at + line * LINE, 1);
             }
-            __builtin_prefetch(result.at + result.lines - 1, 1);
+            __builtin_prefetch(result.at + result.lines * LINE - 1, 1);
         }
         /* The first cache gets what is multiplied next. */
         ISA_UNROLL
@@ -114,20 +119,19 @@ ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth, c
 
 /* Where a tile's sums go. */
 typedef struct target {
-    float *sums; /* NULL: there are none before and none are kept */
-    void *c;     /* bfloat16, gets the sums rounded; NULL: they are the result */
+    float *sums; /* what there was, with add; gets the sums where c is NULL */
+    void *c;     /* bfloat16, gets the sums rounded; or NULL */
     int64_t row; /* elements between rows of both */
     bool add;
 } target;
 
-ISA_INLINE void vector_store(isa_vec v, const target to, int64_t at)
+TILE_UNCHECKED ISA_INLINE void vector_store(isa_vec v, const target to, int64_t at)
 {
-    isa_vec_unaligned *sums = (isa_vec_unaligned *)(to.sums + at);
     if (to.add) {
-        v += *sums;
+        v += *(const isa_vec_unaligned *)(to.sums + at);
     }
     if (to.c == NULL) {
-        *sums = v;
+        *(isa_vec_unaligned *)(to.sums + at) = v;
         return;
     }
     float lanes[VW];
@@ -155,15 +159,15 @@ static void edge_store(const float *sums, int64_t rows, int64_t columns, const t
     }
 }
 
-ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs a, const float *b, const target to,
-                        int64_t columns, ahead next[2])
+TILE_UNCHECKED ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs a, const float *b,
+                                       const target to, int64_t columns, ahead next[2])
 {
     isa_vec acc[TILE][2];
     const int64_t bytes = to.c != NULL ? 2 : 4;
     const ahead result = {.at = to.c != NULL ? (const char *)to.c : (const char *)to.sums,
                           .stride = to.row * bytes,
                           .rows = (int32_t)parts_of(rows, parts_of(depth, SEGMENT)),
-                          .lines = (int32_t)(PANEL * bytes)};
+                          .lines = (int32_t)parts_of(PANEL * bytes, LINE)};
     if (a.packed) {
         tile_sums(acc, rows, depth, a, b, next, result, true);
     } else {
@@ -186,8 +190,8 @@ ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs a, const float 
     }
 }
 
-static void tile(int64_t rows, int64_t depth, const lhs a, const float *b, const target to,
-                 int64_t columns, ahead next[2])
+TILE_UNCHECKED static void tile(int64_t rows, int64_t depth, const lhs a, const float *b,
+                                const target to, int64_t columns, ahead next[2])
 {
     switch (rows) {
 #define CASE(n)                                                                                    \
