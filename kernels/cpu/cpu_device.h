@@ -141,7 +141,7 @@ void cpu_gemm_close(gb_device *dev);
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *gemm);
 /* Whether products of these sizes read a packed right-hand side. */
 bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K);
-/* "OpenBLAS 0.3.21 (Cooperlake), oneDNN 2.6.3" */
+/* What multiplies: "own products, oneDNN 2.6.3 (unused), OpenBLAS 0.3.21 (SkylakeX) (unused)" */
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size);
 
 /* ---- cpu_classifier.c ---- */

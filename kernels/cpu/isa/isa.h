@@ -45,6 +45,12 @@ typedef float isa_vec_unaligned __attribute__((vector_size(4 * ISA_LANES), align
 #define ISA_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* How many parts of `size` hold n, the last of them perhaps in part. */
+ISA_INLINE int64_t isa_parts(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
 /* The calling thread has done its share of a loop. */
 ISA_INLINE void isa_note_end(double *ends)
 {

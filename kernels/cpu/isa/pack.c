@@ -9,11 +9,6 @@ enum { BLOCK_K = CPU_PACK_K, BLOCK_N = CPU_PACK_N, BLOCK = BLOCK_K * BLOCK_N };
 /* Blocks between a prefetch and its use. */
 enum { AHEAD = 4 };
 
-static int64_t blocks_of(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
-
 /* out (LANES, LANES) rows `out_row` apart is in (LANES, LANES) transposed, elements of 32 bits. */
 ISA_INLINE void transpose_words(uint32_t *out, int64_t out_row, const uint32_t *in, int64_t in_row)
 {
@@ -79,7 +74,7 @@ static void pack_plain(uint16_t *out, const cpu_pack_args *a, int64_t k0, int64_
 static void pack_block(const cpu_pack_args *a, int64_t kb, int64_t nb)
 {
     const int64_t k0 = kb * BLOCK_K, n0 = nb * BLOCK_N;
-    uint16_t *out = a->out + (nb * blocks_of(a->K, BLOCK_K) + kb) * BLOCK;
+    uint16_t *out = a->out + (nb * isa_parts(a->K, BLOCK_K) + kb) * BLOCK;
     if (k0 + BLOCK_K > a->K || n0 + BLOCK_N > a->N) {
         pack_edge(out, a, k0, n0);
     } else if (a->transposed) {
@@ -91,7 +86,7 @@ static void pack_block(const cpu_pack_args *a, int64_t kb, int64_t nb)
 
 static void pack(const cpu_pack_args *a)
 {
-    const int64_t k_blocks = blocks_of(a->K, BLOCK_K), n_blocks = blocks_of(a->N, BLOCK_N);
+    const int64_t k_blocks = isa_parts(a->K, BLOCK_K), n_blocks = isa_parts(a->N, BLOCK_N);
     /* The input is walked along its rows. */
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < k_blocks * n_blocks; i++) {
@@ -150,7 +145,7 @@ static void transpose_block(const cpu_transpose_args *a, int64_t r0, int64_t c0)
 
 static void transpose(const cpu_transpose_args *a)
 {
-    const int64_t r_blocks = blocks_of(a->rows, SIDE), c_blocks = blocks_of(a->columns, SIDE);
+    const int64_t r_blocks = isa_parts(a->rows, SIDE), c_blocks = isa_parts(a->columns, SIDE);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < r_blocks * c_blocks; i++) {
         transpose_block(a, i % r_blocks * SIDE, i / r_blocks * SIDE);

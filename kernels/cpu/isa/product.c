@@ -41,8 +41,8 @@ static ahead rows_ahead(const stored *s, int64_t i, int64_t parts, int64_t segme
     return (ahead){.at =
                        s->at + (s->rows.begin + rows.begin) * s->row + s->columns.begin * s->bytes,
                    .stride = s->row,
-                   .rows = (int32_t)parts_of(rows.count, segments),
-                   .lines = (int32_t)parts_of((s->columns.count - 1) * s->bytes + LINE, LINE)};
+                   .rows = (int32_t)isa_parts(rows.count, segments),
+                   .lines = (int32_t)isa_parts((s->columns.count - 1) * s->bytes + LINE, LINE)};
 }
 
 /* Of what rows_ahead asks for, some lines of each row: what part i of `parts` does. */
@@ -65,7 +65,7 @@ typedef struct upcoming {
 static void rows_run(const cpu_product_args *g, float *copy, const float *panels, range m, range n,
                      range k, const upcoming *up)
 {
-    const int64_t count = parts_of(n.count, PANEL), segments = parts_of(k.count, SEGMENT);
+    const int64_t count = isa_parts(n.count, PANEL), segments = isa_parts(k.count, SEGMENT);
     const bool last = k.begin + k.count == g->K, first = k.begin == 0;
     const lhs a = lhs_prepare(g, copy, m, k);
     float *sums = g->c_bf16 ? g->sums : g->c;
@@ -200,7 +200,7 @@ static void tile_run(const team *t, worker *w, int64_t tile, int64_t step)
     /* Rows of a transposed b are too many, and in too many pages. */
     if (!t->g->b_transposed && w->next_k.count > 0) {
         up.b = rhs_stored(t->g, w->next_k, w->next_n);
-        up.parts = parts_of(t->tiles, t->threads);
+        up.parts = isa_parts(t->tiles, t->threads);
         up.i = tile % up.parts;
     }
     tile_wait(t, tile, w->stage - 1);
@@ -231,8 +231,8 @@ static int64_t columns_share(int64_t M, int64_t panels, int64_t threads)
     const int64_t column = 16, row = 64;
     int64_t best = 1, least = INT64_MAX;
     for (int64_t parts = 1; parts <= threads; parts++) {
-        const int64_t columns = parts_of(panels, parts) * PANEL;
-        const int64_t rows = parts_of(M, threads / parts);
+        const int64_t columns = isa_parts(panels, parts) * PANEL;
+        const int64_t rows = isa_parts(M, threads / parts);
         const int64_t cost = rows * columns + row * rows + column * columns;
         if (threads % parts == 0 && cost < least) {
             least = cost;
@@ -245,12 +245,12 @@ static int64_t columns_share(int64_t M, int64_t panels, int64_t threads)
 /* Team i of `teams`. */
 static team team_of(const cpu_product_args *g, int64_t threads, int64_t teams, int64_t i)
 {
-    team t = {.g = g, .panels = part_of(parts_of(g->N, PANEL), teams, i)};
-    t.lots = parts_of(t.panels.count * PANEL, COLUMNS);
-    t.chunks = parts_of(g->K, DEPTH);
+    team t = {.g = g, .panels = part_of(isa_parts(g->N, PANEL), teams, i)};
+    t.lots = isa_parts(t.panels.count * PANEL, COLUMNS);
+    t.chunks = isa_parts(g->K, DEPTH);
     t.stages = t.lots * t.chunks;
-    t.height = parts_of(g->M, parts_of(g->M, TILE));
-    t.tiles = parts_of(g->M, t.height);
+    t.height = isa_parts(g->M, isa_parts(g->M, TILE));
+    t.tiles = isa_parts(g->M, t.height);
     t.threads = threads / teams;
     t.left = (_Atomic uint64_t *)g->workspace + i * t.threads * LEFT_STRIDE;
     t.reached =
@@ -261,7 +261,7 @@ static team team_of(const cpu_product_args *g, int64_t threads, int64_t teams, i
 static void product(const cpu_product_args *g)
 {
     const int64_t threads = omp_get_max_threads();
-    const int64_t teams = columns_share(g->M, parts_of(g->N, PANEL), threads);
+    const int64_t teams = columns_share(g->M, isa_parts(g->N, PANEL), threads);
     const int64_t shared = cpu_product_workspace_bytes(g->M, threads) -
                            threads * (int64_t)sizeof(float) * CPU_PRODUCT_SCRATCH_FLOATS;
     float *scratch = (float *)(void *)((char *)g->workspace + shared);

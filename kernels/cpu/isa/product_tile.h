@@ -26,11 +26,6 @@ enum {
     SEGMENT = 16,     /* steps of a tile between two times of asking ahead */
 };
 
-static int64_t parts_of(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
-
 static int64_t min64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -166,8 +161,8 @@ TILE_UNCHECKED ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs 
     const int64_t bytes = to.c != NULL ? 2 : 4;
     const ahead result = {.at = to.c != NULL ? (const char *)to.c : (const char *)to.sums,
                           .stride = to.row * bytes,
-                          .rows = (int32_t)parts_of(rows, parts_of(depth, SEGMENT)),
-                          .lines = (int32_t)parts_of(PANEL * bytes, LINE)};
+                          .rows = (int32_t)isa_parts(rows, isa_parts(depth, SEGMENT)),
+                          .lines = (int32_t)isa_parts(PANEL * bytes, LINE)};
     if (a.packed) {
         tile_sums(acc, rows, depth, a, b, next, result, true);
     } else {
