@@ -10,6 +10,7 @@
 #include "bench/dbfile.h"
 #include "bench/numbers.h"
 #include "bench/op_table.h"
+#include "bench/rates.h"
 #include "bench/stats.h"
 #include "bench/store.h"
 #include "bench/store_share.h"
@@ -171,6 +172,9 @@ static gb_status rates_print(store *s, int64_t run_id, gb_error *err)
         printf("%-24s%s of a measured GEMM peak of %.0f GFLOP/s, exact FLOPs\n", "MFU",
                number_percent(sqlite3_column_double(row, 1)).text,
                sqlite3_column_double(row, 2) / 1e9);
+        if (sqlite3_column_double(row, 1) > 1) {
+            printf("%-24s%s\n", "", rates_peak_beaten);
+        }
     }
     if (sqlite3_column_type(row, 3) != SQLITE_NULL) {
         printf("%-24s%.1f GB/s, measured on a large copy\n", "memory",

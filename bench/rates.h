@@ -17,4 +17,7 @@ op_rates rates_measure(const gb_backend *backend, gb_device *dev, int64_t copy_b
 /* What starting one call of an op costs on a backend, for op_floor_bound. */
 double rates_start_ms(const char *backend);
 
+/* What stands beside an MFU above 100 %: a sentence. */
+extern const char rates_peak_beaten[];
+
 #endif

@@ -6,6 +6,7 @@
 #include "bench/lr_mark.h"
 #include "bench/numbers.h"
 #include "bench/pareto.h"
+#include "bench/rates.h"
 #include "bench/report.h"
 #include "bench/report_limits.h"
 #include "bench/report_verdicts.h"
@@ -265,7 +266,7 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
         document_paragraph(doc, "No run has finished yet.");
         return GB_OK;
     }
-    bool floor = any_floor(data), single = false, several = false;
+    bool floor = any_floor(data), single = false, several = false, beaten = false;
     bool all, interleaved = some_interleaved(data, &all);
     table *t = result_table(floor, interleaved);
     gb_status status = GB_OK;
@@ -273,6 +274,7 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
         status = add_result_row(t, data, i, floor, err);
         single |= data->entries[i].n_runs == 1;
         several |= data->entries[i].n_runs > 1;
+        beaten |= data->entries[i].pace.mfu > 1;
     }
     if (status == GB_OK) {
         status = document_table(doc, t, err);
@@ -283,6 +285,9 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
         explain_interleaved(doc, all);
     } else {
         explain_runs(doc, single, several);
+    }
+    if (beaten) {
+        document_paragraph(doc, "%s", rates_peak_beaten);
     }
     report_write_halved(doc, data);
     return write_run_table(doc, data, err);

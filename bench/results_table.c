@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/numbers.h"
+#include "bench/rates.h"
 #include "bench/report_speed.h"
 #include "bench/table.h"
 #include "bench/verdict_words.h"
@@ -125,7 +126,8 @@ static void sessions_print(const speed_report *speeds, FILE *out)
 
 /* ---- rows ---- */
 
-static void row_add(table *t, sqlite3_stmt *row, const report_data *data, const char *ends)
+static void row_add(table *t, sqlite3_stmt *row, const report_data *data, const char *ends,
+                    bool *beaten)
 {
     double flops = column_real(row, 2), avg_ms = column_real(row, 3), loss = column_real(row, 6);
     double tokens_per_s = column_real(row, 4), mfu = column_real(row, 5);
@@ -151,6 +153,7 @@ static void row_add(table *t, sqlite3_stmt *row, const report_data *data, const 
     }
     table_add_cell(t, "%s", number_rounded(tokens_per_s).text);
     table_add_cell(t, "%s", number_percent(mfu).text);
+    *beaten |= mfu > 1;
     if (isfinite(loss)) {
         table_add_cell(t, "%.4f", loss);
     } else {
@@ -160,7 +163,7 @@ static void row_add(table *t, sqlite3_stmt *row, const report_data *data, const 
 }
 
 static gb_status row_print(store *s, table *t, sqlite3_stmt *row, const report_data *data,
-                           gb_error *err)
+                           bool *beaten, gb_error *err)
 {
     sqlite3_stmt *ends = NULL;
     bool found;
@@ -168,7 +171,7 @@ static gb_status row_print(store *s, table *t, sqlite3_stmt *row, const report_d
                        store_text(row, 9), store_text(row, 10)));
     GB_TRY(store_step(s, ends, &found, err));
     const char *text = found ? (const char *)sqlite3_column_text(ends, 0) : NULL;
-    row_add(t, row, data, text ? text : "");
+    row_add(t, row, data, text ? text : "", beaten);
     sqlite3_reset(ends);
     return GB_OK;
 }
@@ -176,7 +179,7 @@ static gb_status row_print(store *s, table *t, sqlite3_stmt *row, const report_d
 gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_error *err)
 {
     sqlite3_stmt *row = NULL;
-    bool found = false;
+    bool found = false, beaten = false;
     report_data *data = NULL;
     table *t = NULL;
     GB_TRY(report_data_read_speeds(&data, s, suite_name, err));
@@ -187,7 +190,7 @@ gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_er
         if (status != GB_OK || !found) {
             break;
         }
-        status = row_print(s, t, row, data, err);
+        status = row_print(s, t, row, data, &beaten, err);
     }
     if (status == GB_OK && table_row_count(t) == 0) {
         status = gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s", store_path(s),
@@ -198,6 +201,9 @@ gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_er
     }
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
+    }
+    if (status == GB_OK && beaten) {
+        fprintf(out, "\n%s\n", rates_peak_beaten);
     }
     if (row) {
         sqlite3_reset(row);

@@ -78,8 +78,8 @@ static gb_status data_check(runplan *plan, gb_error *err)
 
 /* ---- backends ---- */
 
-static gb_status environment_probe(const runplan *plan, int64_t precision, bool measure_peak,
-                                   const runner_options *runner, event_probe *out, gb_error *err)
+gb_status runplan_probe(const runplan *plan, int64_t precision, bool measure_peak,
+                        const runner_options *runner, event_probe *out, gb_error *err)
 {
     worker_job job = worker_job_default(WORKER_PROBE);
     job.measure_peak = measure_peak;
@@ -102,7 +102,7 @@ static gb_status backends_check(runplan *plan, const runner_options *runner, gb_
         int64_t precision = plan->suite->cells[i].spec.precision;
         environment *env = &plan->environments[precision];
         if (!env->used) {
-            GB_TRY(environment_probe(plan, precision, false, runner, &env->probe, err));
+            GB_TRY(runplan_probe(plan, precision, false, runner, &env->probe, err));
             machine_describe(&env->machine, &env->probe.device);
             env->used = true;
         }
@@ -346,77 +346,6 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err)
                                 claim->expect, claim->source, err));
     }
     return store_plan_end(s, plan->suite_id, err);
-}
-
-/* ---- peaks ---- */
-
-static bool environment_needed(const runplan *plan, int64_t precision)
-{
-    for (int i = 0; i < plan->n_runs; i++) {
-        const runplan_run *run = &plan->runs[i];
-        if (run->selected && run->planned.to_do &&
-            plan->suite->cells[run->cell].spec.precision == precision) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static gb_status peak_known(const runplan *plan, store *s, int precision, store_peak *peak,
-                            bool *known, gb_error *err)
-{
-    const environment *env = &plan->environments[precision];
-    *known = true;
-    if (!env->used || !environment_needed(plan, precision)) {
-        return GB_OK;
-    }
-    GB_TRY(store_peak_get(s, env->machine_id, env->probe.backend,
-                          gb_precision_name((gb_precision)precision), env->probe.device.threads,
-                          peak, err));
-    *known = peak->flops_per_s > 0 && peak->copy_bytes_per_s > 0;
-    return GB_OK;
-}
-
-gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
-                              gb_error *err)
-{
-    *wanted = false;
-    for (int i = 0; i < PRECISIONS && !*wanted; i++) {
-        store_peak peak;
-        bool known;
-        GB_TRY(peak_known(plan, s, i, &peak, &known, err));
-        *wanted = !known;
-    }
-    return *wanted || !with_timing ? GB_OK : runplan_timing_wanted(plan, s, wanted, err);
-}
-
-gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *runner,
-                                gb_error *err)
-{
-    for (int i = 0; i < PRECISIONS; i++) {
-        const environment *env = &plan->environments[i];
-        const char *precision = gb_precision_name((gb_precision)i);
-        int64_t threads = env->probe.device.threads;
-        store_peak peak;
-        event_probe answer;
-        bool known;
-        GB_TRY(peak_known(plan, s, i, &peak, &known, err));
-        if (known) {
-            continue;
-        }
-        GB_TRY(environment_probe(plan, i, true, runner, &answer, err));
-        if (answer.gemm_flops_per_s > 0) {
-            progress_note(runner->display,
-                          "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
-                          answer.device.device, precision, (long long)threads,
-                          answer.gemm_flops_per_s / 1e9, answer.copy_bytes_per_s / 1e9);
-            peak = (store_peak){answer.gemm_flops_per_s, answer.copy_bytes_per_s};
-            GB_TRY(store_peak_put(s, env->machine_id, env->probe.backend, precision, threads, &peak,
-                                  err));
-            GB_TRY(store_commit(s, err));
-        }
-    }
-    return GB_OK;
 }
 
 /* ---- jobs ---- */

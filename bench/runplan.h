@@ -55,9 +55,10 @@ gb_status runplan_refuse(runplan *plan, store *s, progress *display, gb_error *e
  * NULL without memory. */
 char *runplan_settings_json(const suite_cell *cell);
 
-/* Measures and stores the GEMM peak for each backend, precision and thread count among the runs to
- * be done that the database has none for. A backend that cannot say its peak is no error: MFU then
- * stays NULL. */
+/* Measures and stores the GEMM peak and the copy rate of each backend, precision and thread count
+ * of this plan that wants it: runs are to be done and the database has no peak for them, or has one
+ * that finished runs have beaten (store_rate_reached). A backend that cannot say its peak is no
+ * error: MFU then stays NULL. */
 gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *runner,
                                 gb_error *err);
 
@@ -71,6 +72,9 @@ gb_status runplan_jobs(runplan *plan, const runner_job **jobs, int *n, gb_error 
  * no arm failed). *session lives as long as the plan. */
 gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool *to_do,
                          gb_error *err);
+
+/* Whether runplan_measure_peaks has something to measure. */
+gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool *wanted, gb_error *err);
 
 /* Whether something is to be measured alone, without other runners at work: a peak, or the session
  * of interleaved timing where `with_timing`. */

@@ -48,6 +48,10 @@ gb_status runplan_timing_wanted(runplan *plan, store *s, bool *wanted, gb_error 
 
 gb_status runplan_no_memory(gb_error *err);
 
+/* Asks a worker what computes at one precision, and how fast at most where measure_peak. */
+gb_status runplan_probe(const runplan *plan, int64_t precision, bool measure_peak,
+                        const runner_options *runner, event_probe *out, gb_error *err);
+
 /* What a worker is told about a cell; replicate and profile are still to be set. */
 worker_job runplan_job(const runplan *plan, worker_mode mode, int cell);
 

@@ -167,17 +167,30 @@ gb_status store_plan_end(store *s, int64_t suite_id, gb_error *err);
 
 gb_status store_machine_put(store *s, const store_machine *machine, int64_t *machine_id,
                             gb_error *err);
-/* What a machine can do at most: rates of a large product and of a large copy, 0 where that was
- * never measured. */
+
+/* ---- what a machine can do (store_peak.c) ---- */
+
+/* What computes: a machine's backend at one precision with so many threads. */
+typedef struct store_engine {
+    int64_t machine_id;
+    const char *backend, *precision;
+    int64_t threads;
+} store_engine;
+/* What it can do at most: rates of a large product and of a large copy, 0 where that was never
+ * measured. */
 typedef struct store_peak {
     double flops_per_s, copy_bytes_per_s;
 } store_peak;
-gb_status store_peak_get(store *s, int64_t machine_id, const char *backend, const char *precision,
-                         int64_t threads, store_peak *out, gb_error *err);
-/* Each rate is measured once: one that is there already stays. Without flops_per_s nothing is
- * written. */
-gb_status store_peak_put(store *s, int64_t machine_id, const char *backend, const char *precision,
-                         int64_t threads, const store_peak *peak, gb_error *err);
+gb_status store_peak_get(store *s, const store_engine *engine, store_peak *out, gb_error *err);
+/* Of several measurements the best of each rate stays: whatever else is at work makes it slower,
+ * never faster. Without flops_per_s nothing is written. */
+gb_status store_peak_put(store *s, const store_engine *engine, const store_peak *peak,
+                         gb_error *err);
+/* The highest rate that a run or an arm of a timing session which ended ok has kept up on average,
+ * in exact FLOPs per second; 0: there is none. Above the peak, the peak was not measured at its
+ * best. */
+gb_status store_rate_reached(store *s, const store_engine *engine, double *flops_per_s,
+                             gb_error *err);
 
 /* ---- rows of a run (store_run.c, store_attempt.c) ---- */
 

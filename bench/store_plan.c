@@ -232,35 +232,3 @@ gb_status store_machine_put(store *s, const store_machine *m, int64_t *machine_i
                       m->memory_bytes, m->device, m->driver));
     return store_get_int(s, machine_id, 0, err, find, "t", m->fingerprint);
 }
-
-gb_status store_peak_get(store *s, int64_t machine_id, const char *backend, const char *precision,
-                         int64_t threads, store_peak *out, gb_error *err)
-{
-    sqlite3_stmt *stmt = NULL;
-    bool row;
-    *out = (store_peak){0, 0};
-    GB_TRY(store_query(s, &stmt, err,
-                       "SELECT flops_per_s, coalesce(copy_bytes_per_s, 0) FROM gemm_peak"
-                       " WHERE machine_id = ? AND backend = ? AND precision = ? AND threads = ?",
-                       "itti", machine_id, backend, precision, threads));
-    GB_TRY(store_step(s, stmt, &row, err));
-    if (row) {
-        *out = (store_peak){sqlite3_column_double(stmt, 0), sqlite3_column_double(stmt, 1)};
-    }
-    sqlite3_reset(stmt);
-    return GB_OK;
-}
-
-gb_status store_peak_put(store *s, int64_t machine_id, const char *backend, const char *precision,
-                         int64_t threads, const store_peak *peak, gb_error *err)
-{
-    if (!(peak->flops_per_s > 0)) {
-        return GB_OK;
-    }
-    return store_exec(s, err,
-                      "INSERT INTO gemm_peak VALUES (?, ?, ?, ?, ?, " SQL_NOW ", nullif(?, 0))"
-                      " ON CONFLICT DO UPDATE SET copy_bytes_per_s ="
-                      " coalesce(copy_bytes_per_s, excluded.copy_bytes_per_s)",
-                      "ittidd", machine_id, backend, precision, threads, peak->flops_per_s,
-                      peak->copy_bytes_per_s);
-}

@@ -45,6 +45,7 @@ is "every validation is there" \
     "$(query $db 'SELECT group_concat(step) FROM eval WHERE run_id = 1')" "0,35,70"
 is "the baseline is marked" "$(query $db 'SELECT config FROM config_summary WHERE is_baseline')" a
 is "MFU has its peak" "$(query $db 'SELECT count(*) FROM run_summary WHERE mfu > 0')" 4
+is "and nothing is faster than it" "$(query $db 'SELECT count(*) FROM run_summary WHERE mfu > 1')" 0
 is "step_avg is the mean of timed steps alone" \
     "$(query $db "SELECT count(*) FROM run_summary s WHERE abs(step_avg_ms - (SELECT avg(step_ms) FROM step t WHERE t.run_id = s.run_id AND tag = 'timed')) < 1e-9")" 4
 is "the parts of the profiled steps add up to them" \
@@ -70,6 +71,21 @@ before=$(query $db 'SELECT run_id, started_at FROM run')
 run tiny.ini --no-report
 is "the same command again exits 0" $rc 0
 is "and does nothing" "$(query $db 'SELECT run_id, started_at FROM run')" "$before"
+
+# As if something else had been at work when the peak was measured.
+sqlite3 $db 'UPDATE gemm_peak SET flops_per_s = 1e5'
+bench show 1 && cp out shown
+bench report -o shown.d --db $db
+grep -q "^ *MFU above 100 %: the GEMM peak was measured on a busy machine;" shown &&
+    grep -q 'MFU above 100 %' shown.d/report.md
+check "an MFU above 100 % is explained, by show and by the report" $?
+run tiny.ini --no-report
+is "run measures a beaten peak again, with nothing else to do" \
+    "$rc|$(grep -c 'measured again: training had reached .* beyond the 0 measured before$' err)" "0|1"
+! grep -q 'MFU above 100 %' out
+check "and then there is nothing to explain" $?
+is "no MFU is above 100 % then" \
+    "$(query $db 'SELECT count(*), sum(mfu > 1) FROM run_summary WHERE mfu > 0')" "4|0"
 
 suite 2 >tiny.ini
 run tiny.ini --no-report

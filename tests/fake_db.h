@@ -11,10 +11,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/stats.h"
 #include "bench/store.h"
 #include "kernels/backend.h"
+
+/* A name in /tmp for a database that is not there yet; `path` holds 64 bytes. */
+static __attribute__((unused)) void fake_db_name(char path[64])
+{
+    strcpy(path, "/tmp/gptbench-fake-XXXXXX");
+    int fd = mkstemp(path);
+    if (fd < 0) {
+        exit(99);
+    }
+    close(fd);
+    unlink(path);
+}
+
+/* The database, and what SQLite leaves beside one that was last open for reading. */
+static __attribute__((unused)) void fake_db_remove(const char *path)
+{
+    char beside[80];
+    unlink(path);
+    snprintf(beside, sizeof beside, "%s-wal", path);
+    unlink(beside);
+    snprintf(beside, sizeof beside, "%s-shm", path);
+    unlink(beside);
+}
 
 typedef struct fake_db {
     const char *path;

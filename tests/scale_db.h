@@ -339,9 +339,9 @@ static gb_status scale_fill(scale_maker *m, runplan *plan, gb_error *err)
     }
     if (status == GB_OK) {
         const environment *env = &plan->environments[plan->suite->cells[0].spec.precision];
-        store_peak peak = {1.2e11, 2e10};
-        status = store_peak_put(m->s, env->machine_id, env->probe.backend, "fp32",
-                                env->probe.device.threads, &peak, err);
+        const store_engine engine = {env->machine_id, env->probe.backend, "fp32",
+                                     env->probe.device.threads};
+        status = store_peak_put(m->s, &engine, &(store_peak){1.2e11, 2e10}, err);
     }
     if (status == GB_OK) {
         status = scale_timing(m, plan, err);

@@ -68,11 +68,7 @@ static void hand_made(place *p)
                                     {10, 28, 5, 0.5, 1, 0.25}};
     static const double timed[4] = {34, 38, 39, 43};
     static const int runs[4] = {100, 101, 200, 201};
-    snprintf(p->db, sizeof p->db, "/tmp/gptbench-ledger-XXXXXX");
-    int fd = mkstemp(p->db);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(p->db);
+    fake_db_name(p->db);
     p->data = NULL;
     p->l = NULL;
     fake_db_make(&(fake_db){p->db, NULL, 2, 2, 40, false, false, false, false});
@@ -127,7 +123,7 @@ static void place_close(place *p)
 static void place_remove(place *p)
 {
     place_close(p);
-    unlink(p->db);
+    fake_db_remove(p->db);
 }
 
 static char *table_text(const ledger *l)
@@ -423,7 +419,7 @@ static void test_sums(void **state)
 {
     (void)state;
     place p;
-    snprintf(p.db, sizeof p.db, "/tmp/gptbench-ledger-sums-%d", (int)getpid());
+    fake_db_name(p.db);
     for (int replicates = 1; replicates <= 3; replicates++) {
         fake_db_make(&(fake_db){p.db, NULL, 9, replicates, 40, true, false, true, true});
         p.data = NULL;

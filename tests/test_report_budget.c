@@ -53,13 +53,10 @@ static void time_in_turn(const char *path)
 
 static char *section(int replicates, bool timed, report_data **data)
 {
-    char path[64] = "/tmp/gptbench-budget-XXXXXX", *html = NULL, *text = NULL;
+    char path[64], *html = NULL, *text = NULL;
     size_t html_size = 0, size = 0;
     gb_error err = {0};
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
+    fake_db_name(path);
     hand_made(path, replicates);
     if (timed) {
         time_in_turn(path);
@@ -74,7 +71,7 @@ static char *section(int replicates, bool timed, report_data **data)
     fclose(doc.markdown);
     fclose(doc.html);
     free(html);
-    unlink(path);
+    fake_db_remove(path);
     return text;
 }
 

@@ -39,12 +39,9 @@ static json_t *json_of(const char *path, report_data **data)
 
 static char *path_make(const fake_db *like, int blocks, bool failed_arms)
 {
-    static const char pattern[] = "/tmp/gptbench-json-XXXXXX";
-    char *path = strdup(pattern);
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
+    char *path = malloc(64);
+    assert_non_null(path);
+    fake_db_name(path);
     fake_db fake = *like;
     fake.path = path;
     fake_db_make(&fake);
@@ -56,7 +53,7 @@ static char *path_make(const fake_db *like, int blocks, bool failed_arms)
 
 static void path_remove(char *path)
 {
-    unlink(path);
+    fake_db_remove(path);
     free(path);
 }
 

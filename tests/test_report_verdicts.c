@@ -20,15 +20,6 @@
 #define T_2        4.302652729911275
 #define T_2_OF_TWO 6.205346816570704 /* half of alpha: Holm's first of two */
 
-static void path_make(char *path, size_t size)
-{
-    snprintf(path, size, "/tmp/gptbench-verdicts-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(path);
-}
-
 static void sql(const char *path, const char *text)
 {
     store *s = NULL;
@@ -78,7 +69,7 @@ static void test_losses_by_hand(void **state)
 {
     (void)state;
     char path[64];
-    path_make(path, sizeof path);
+    fake_db_name(path);
     fake_db_make(&(fake_db){path, NULL, 3, 3, 40, false, false, false, false});
     static const double base[3] = {2.0, 2.1, 1.9};
     static const double lower[3] = {-0.0200, -0.0202, -0.0198}, any[3] = {-0.03, 0.04, 0.005};
@@ -141,7 +132,7 @@ static void test_losses_by_hand(void **state)
     /* 1 - e^-0.02 = 1.98 %; sqrt(2) * 5.0 % = 7.1 % */
     check_has(words.text, "cannot tell: 1 replicate; 2.0 % better, and seeds alone make 7.1 %");
     report_data_free(data);
-    unlink(path);
+    fake_db_remove(path);
 }
 
 /* Bursts put there by hand. Ratios to the baseline alternate, so that the interval is narrow and
@@ -160,7 +151,7 @@ static void test_speeds_by_hand(void **state)
 {
     (void)state;
     char path[64];
-    path_make(path, sizeof path);
+    fake_db_name(path);
     const fake_db fake = {path, NULL, 4, 1, 40, false, false, false, true};
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 24, false);
@@ -196,7 +187,7 @@ static void test_speeds_by_hand(void **state)
     assert_int_equal(pace->n_timed, 24 * FAKE_TIMED);
     assert_true(data->entries[0].pace.log_error == 0 && pace->log_error > 0);
     report_data_free(data);
-    unlink(path);
+    fake_db_remove(path);
 }
 
 /* ---- what is written of it ---- */
@@ -241,12 +232,42 @@ static char *table_of_run(const char *path)
     return text;
 }
 
+/* What has gone faster than the peak that was measured: it counts, and MFU says so. */
+static void test_beaten_peak(void **state)
+{
+    (void)state;
+    char path[64];
+    double reached;
+    store *s = NULL;
+    fake_db_name(path);
+    const fake_db fake = {path, NULL, 4, 1, 40, false, false, false, true};
+    fake_db_make(&fake);
+    fake_db_add_timing(&fake, 24, false);
+    char *text = table_of_run(path);
+    assert_null(strstr(text, "MFU above"));
+    free(text);
+    sql(path, "UPDATE gemm_peak SET flops_per_s = 1e6");
+    text = table_of_run(path);
+    check_has(text, "MFU above 100 %: the GEMM peak was measured on a busy machine;");
+    free(text);
+    /* One arm takes 1 ms for its 2048 tokens, the others and all runs some 200. */
+    sql(path, "UPDATE burst SET mean_ms = 1 WHERE arm = 1");
+    report_data *data = read_ok(path);
+    assert_int_equal(store_open(&s, path, STORE_READ, NULL), GB_OK);
+    const store_engine engine = {1, "cpu", "fp32", 2};
+    assert_int_equal(store_rate_reached(s, &engine, &reached, NULL), GB_OK);
+    check_close(reached / (data->configs[1].flops_per_token * 2048e3), 1, 1e-12);
+    store_close(s);
+    report_data_free(data);
+    fake_db_remove(path);
+}
+
 /* The same ratios as above. */
 static void test_words(void **state)
 {
     (void)state;
     char path[64];
-    path_make(path, sizeof path);
+    fake_db_name(path);
     const fake_db fake = {path, NULL, 4, 1, 40, false, false, false, true};
     fake_db_make(&fake);
     char *text = table_of_run(path);
@@ -294,14 +315,14 @@ static void test_words(void **state)
     check_has(text, "interleaved, 24 blocks. Noise floor: 0.0 %; the baseline is\n");
     assert_true(widest_line(text) <= 120);
     free(text);
-    unlink(path);
+    fake_db_remove(path);
 }
 
 static void test_what_cannot_be_judged(void **state)
 {
     (void)state;
     char path[64];
-    path_make(path, sizeof path);
+    fake_db_name(path);
     const fake_db fake = {path, NULL, 5, 1, 40, false, false, false, false};
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 16, true);
@@ -337,14 +358,14 @@ static void test_what_cannot_be_judged(void **state)
     data = read_ok(path);
     assert_null(data->verdicts->rows[1].arm);
     report_data_free(data);
-    unlink(path);
+    fake_db_remove(path);
 }
 
 static void test_sessions_of_two_machines(void **state)
 {
     (void)state;
     char path[64];
-    path_make(path, sizeof path);
+    fake_db_name(path);
     const fake_db fake = {path, NULL, 2, 1, 40, false, false, false, false};
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 10, false);
@@ -360,7 +381,7 @@ static void test_sessions_of_two_machines(void **state)
     assert_int_equal(data->verdicts->rows[1].session->blocks, 10);
     assert_true(data->verdicts->rows[1].speed_judged);
     report_data_free(data);
-    unlink(path);
+    fake_db_remove(path);
 }
 
 /* The baseline alone: nothing to judge, but its session says how noisy the machine is. */
@@ -368,7 +389,7 @@ static void test_baseline_alone(void **state)
 {
     (void)state;
     char path[64];
-    path_make(path, sizeof path);
+    fake_db_name(path);
     const fake_db fake = {path, NULL, 1, 1, 40, false, false, false, false};
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 10, false);
@@ -381,7 +402,7 @@ static void test_baseline_alone(void **state)
     assert_null(strstr(text, "no verdict on speed"));
     free(text);
     report_data_free(data);
-    unlink(path);
+    fake_db_remove(path);
 }
 
 int main(void)
@@ -389,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_losses_by_hand),
         cmocka_unit_test(test_speeds_by_hand),
+        cmocka_unit_test(test_beaten_peak),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_what_cannot_be_judged),
         cmocka_unit_test(test_sessions_of_two_machines),

@@ -214,7 +214,8 @@ static void test_views(void **state)
     run.replicate = 1;
     run.identity = "i1";
     OK(store_plan_run(s, suite_id, &run, false, &b, err));
-    OK(store_peak_put(s, machine_id, "cpu", "fp32", 2, &(store_peak){1e11, 2e10}, err));
+    const store_engine engine = {machine_id, "cpu", "fp32", 2};
+    OK(store_peak_put(s, &engine, &(store_peak){1e11, 2e10}, err));
     OK(store_plan_end(s, suite_id, err));
     OK(store_commit(s, err));
 
@@ -261,6 +262,11 @@ static void test_views(void **state)
     assert_near(RUN("tokens_per_s", 0), 100 / 0.030, 1e-9);
     /* 2e6 FLOPs/token * 100 tokens / 0.03 s / 1e11 FLOP/s = 1/15. */
     assert_near(RUN("mfu", 0), 1.0 / 15, 1e-12);
+    double reached = 0, elsewhere = 1;
+    OK(store_rate_reached(s, &engine, &reached, err)); /* the other run's is 1e11 / 22.5 */
+    assert_near(reached, 1e11 / 15, 1);
+    OK(store_rate_reached(s, &(store_engine){machine_id, "cpu", "fp32", 3}, &elsewhere, err));
+    assert_near(elsewhere, 0, 0);
     assert_near(RUN("is_latest", 0), 1, 0);
     assert_near(RUN("step_median_ms", 1), 45, 1e-12);
     /* A loss that is not finite is NULL. */
@@ -499,17 +505,22 @@ static void test_data_of_an_old_file(void **state)
                              " AND thread_max_ms IS NULL"),
                 1.5, 0);
     store_peak peak;
-    OK(store_peak_get(s, 1, "cpu", "fp32", 2, &peak, err));
+    const store_engine fp32 = {1, "cpu", "fp32", 2}, bf16 = {1, "cpu", "bf16", 2};
+    OK(store_peak_get(s, &fp32, &peak, err));
     assert_near(peak.flops_per_s, 1e11, 0);
     assert_near(peak.copy_bytes_per_s, 0, 0);
     store_close(s);
-    /* What was measured then stays; what was not comes beside it, once. */
+    /* What was not measured then comes beside it; the best of each rate stays. */
     OK(store_open(&s, in_dir("v1.db"), STORE_WRITE, err));
-    OK(store_peak_put(s, 1, "cpu", "fp32", 2, &(store_peak){2e11, 3e10}, err));
-    OK(store_peak_put(s, 1, "cpu", "fp32", 2, &(store_peak){4e11, 5e10}, err));
-    OK(store_peak_put(s, 1, "cpu", "bf16", 2, &(store_peak){0, 5e10}, err));
-    OK(store_peak_get(s, 1, "cpu", "fp32", 2, &peak, err));
+    OK(store_peak_put(s, &fp32, &(store_peak){0.5e11, 3e10}, err));
+    OK(store_peak_get(s, &fp32, &peak, err));
     assert_near(peak.flops_per_s, 1e11, 0);
+    assert_near(peak.copy_bytes_per_s, 3e10, 0);
+    OK(store_peak_put(s, &fp32, &(store_peak){4e11, 2e10}, err));
+    OK(store_peak_put(s, &fp32, &(store_peak){2e11, 0}, err));
+    OK(store_peak_put(s, &bf16, &(store_peak){0, 5e10}, err));
+    OK(store_peak_get(s, &fp32, &peak, err));
+    assert_near(peak.flops_per_s, 4e11, 0);
     assert_near(peak.copy_bytes_per_s, 3e10, 0);
     assert_near(number_of(s, "SELECT count(*) FROM gemm_peak"), 1, 0);
     store_close(s);
