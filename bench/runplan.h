@@ -57,10 +57,10 @@ char *runplan_settings_json(const suite_cell *cell);
 
 /* Measures and stores the GEMM peak and the copy rate of each backend, precision and thread count
  * of this plan that wants it: runs are to be done and the database has no peak for them, or has one
- * that finished runs have beaten (store_rate_reached). A backend that cannot say its peak is no
- * error: MFU then stays NULL. */
-gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *runner,
-                                gb_error *err);
+ * that finished runs have beaten (store_rate_reached), or this plan has measured it and is asked
+ * to do so once_more. A backend that cannot say its peak is no error: MFU then stays NULL. */
+gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
+                                const runner_options *runner, gb_error *err);
 
 /* The selected runs that are to do, in the order of doing. *jobs (n of them) lives as long as the
  * plan. */
@@ -74,7 +74,8 @@ gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool 
                          gb_error *err);
 
 /* Whether runplan_measure_peaks has something to measure. */
-gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool *wanted, gb_error *err);
+gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bool *wanted,
+                               gb_error *err);
 
 /* Whether something is to be measured alone, without other runners at work: a peak, or the session
  * of interleaved timing where `with_timing`. */

@@ -12,6 +12,7 @@ typedef struct environment {
     event_probe probe;
     store_machine machine;
     int64_t machine_id;
+    bool peak_measured; /* by this process */
 } environment;
 
 /* Data as the cells name it. */

@@ -26,8 +26,8 @@ typedef struct peak_look {
     double reached;    /* above before.flops_per_s: that was measured on a busy machine */
 } peak_look;
 
-static gb_status peak_look_at(const runplan *plan, store *s, int precision, peak_look *out,
-                              gb_error *err)
+static gb_status peak_look_at(const runplan *plan, store *s, int precision, bool once_more,
+                              peak_look *out, gb_error *err)
 {
     const environment *env = &plan->environments[precision];
     *out = (peak_look){.wanted = false};
@@ -40,17 +40,18 @@ static gb_status peak_look_at(const runplan *plan, store *s, int precision, peak
         GB_TRY(store_rate_reached(s, &engine, &out->reached, err));
     }
     bool missing = !(out->before.flops_per_s > 0 && out->before.copy_bytes_per_s > 0);
-    out->wanted =
-        out->reached > out->before.flops_per_s || (missing && environment_needed(plan, precision));
+    out->wanted = out->reached > out->before.flops_per_s || (once_more && env->peak_measured) ||
+                  (missing && environment_needed(plan, precision));
     return GB_OK;
 }
 
-gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool *wanted, gb_error *err)
+gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bool *wanted,
+                               gb_error *err)
 {
     *wanted = false;
     for (int i = 0; i < PRECISIONS && !*wanted; i++) {
         peak_look look;
-        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        GB_TRY(peak_look_at(plan, s, i, once_more, &look, err));
         *wanted = look.wanted;
     }
     return GB_OK;
@@ -63,7 +64,7 @@ static void peak_say(const peak_look *look, const event_probe *answer, const cha
     progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
                   answer->device.device, precision, (long long)answer->device.threads, now / 1e9,
                   answer->copy_bytes_per_s / 1e9);
-    if (look->reached > 0) {
+    if (look->reached > look->before.flops_per_s) {
         progress_note(display,
                       "it was measured again: training had reached %.0f GFLOP/s, beyond the %.0f "
                       "measured before%s",
@@ -72,18 +73,19 @@ static void peak_say(const peak_look *look, const event_probe *answer, const cha
     }
 }
 
-gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *runner,
-                                gb_error *err)
+gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
+                                const runner_options *runner, gb_error *err)
 {
     for (int i = 0; i < PRECISIONS; i++) {
-        const environment *env = &plan->environments[i];
+        environment *env = &plan->environments[i];
         peak_look look;
         event_probe answer;
-        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        GB_TRY(peak_look_at(plan, s, i, once_more, &look, err));
         if (!look.wanted) {
             continue;
         }
         GB_TRY(runplan_probe(plan, i, true, runner, &answer, err));
+        env->peak_measured = true;
         if (answer.gemm_flops_per_s > 0) {
             store_engine engine = environment_engine(env, i);
             peak_say(&look, &answer, engine.precision, runner->display);
@@ -98,6 +100,6 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, const runner_options *r
 gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
                               gb_error *err)
 {
-    GB_TRY(runplan_peaks_wanted(plan, s, wanted, err));
+    GB_TRY(runplan_peaks_wanted(plan, s, false, wanted, err));
     return *wanted || !with_timing ? GB_OK : runplan_timing_wanted(plan, s, wanted, err);
 }
