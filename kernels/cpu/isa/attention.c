@@ -204,36 +204,46 @@ static void tile_scores(float *out, const float *rows, const float *panels,
     }
 }
 
-/* Scores of query i to exponentials, in place; zero where the query sees nothing. *inv_sum is one
- * over their sum. Returns the log-sum-exp. */
-static float softmax_scores(float *row, int64_t i, int64_t window, key_span span, float *inv_sum)
+/* Scores of queries [i, i + MR) to exponentials, in place; zero where a query sees nothing. Of the
+ * `count` of them that there are: the log-sum-exp, and one over their sum. Step by step for all the
+ * rows: they are short, and one need not wait for the other's sums. */
+static void softmax_rows(float *scores, int64_t Tp, int64_t i, int64_t count, int64_t window,
+                         key_span span, float *lse, float inv_sums[MR])
 {
-    const int64_t first = first_key(i, window), n = span.end - span.first;
-    float *x = row + span.first;
-    unseen_fill(row, span, first, i, UNSEEN);
-    const float top = isa_max(x, n);
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) {
-        float e = isa_exp(x[j] - top);
-        x[j] = e;
-        sum += e;
+    const int64_t n = span.end - span.first;
+    float tops[MR], sums[MR];
+    for (int64_t m = 0; m < MR; m++) {
+        unseen_fill(scores + m * Tp, span, first_key(i + m, window), i + m);
     }
-    unseen_fill(row, span, first, i, 0);
-    *inv_sum = 1.0f / sum;
-    return top + logf(sum);
+    for (int64_t m = 0; m < MR; m++) {
+        tops[m] = isa_max(scores + m * Tp + span.first, n);
+    }
+    for (int64_t m = 0; m < MR; m++) {
+        float *x = scores + m * Tp + span.first, sum = 0;
+        const float top = tops[m];
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = 0; j < n; j++) {
+            float e = isa_exp(x[j] - top);
+            x[j] = e;
+            sum += e;
+        }
+        sums[m] = sum;
+    }
+    for (int64_t m = 0; m < count; m++) {
+        inv_sums[m] = 1.0f / sums[m];
+        lse[m] = tops[m] + logf(sums[m]);
+    }
 }
 
 static void forward_tile(const cpu_attention_args *a, const head_buffers *s, int64_t i0, float *lse)
 {
     tile_scores(s->scores, s->q, s->key_panels, a, s, i0);
     for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
+        const int64_t left = a->T - i0 - r, count = left < MR ? left : MR;
         key_span span = span_of(i0 + r, MR, a->window, a->T);
         float inv_sums[MR] = {0};
-        for (int64_t m = 0; m < MR && i0 + r + m < a->T; m++) {
-            lse[i0 + r + m] = softmax_scores(s->scores + (r + m) * s->Tp, i0 + r + m, a->window,
-                                             span, &inv_sums[m]);
-        }
+        softmax_rows(s->scores + r * s->Tp, s->Tp, i0 + r, count, a->window, span, lse + i0 + r,
+                     inv_sums);
         row_block(span.end - span.first, s->scores + r * s->Tp + span.first, s->Tp, 1,
                   s->values + span.first * s->Dp, s->Dp, s->o + r * s->Dp, s->Dp, s->Dp, false);
         for (int64_t m = 0; m < MR; m++) {
@@ -292,15 +302,13 @@ static void softmax_grad(const head_buffers *s, int64_t r, int64_t i, int64_t wi
                          float lse, float delta)
 {
     float *p = s->scores + r * s->Tp, *dp = s->dscores + r * s->Tp;
-    const int64_t first = first_key(i, window);
+    unseen_fill(p, span, first_key(i, window), i);
 #pragma omp simd
     for (int64_t j = span.first; j < span.end; j++) {
         float probability = isa_exp(p[j] - lse);
         p[j] = probability;
         dp[j] = probability * (dp[j] - delta);
     }
-    unseen_fill(p, span, first, i, 0);
-    unseen_fill(dp, span, first, i, 0);
 }
 
 /* dkeys and dvalues of all keys that the tile sees, from its probabilities and their gradients. */

@@ -216,14 +216,12 @@ static void tile_scores(float *out, const uint32_t *rows, const uint32_t *panels
 static float softmax_scores(uint16_t *out, float *row, int64_t i, int64_t window, key_span span,
                             float scale, float *inv_sum)
 {
-    const int64_t first = first_key(i, window);
-    unseen_fill(row, span, first, i, UNSEEN);
+    unseen_fill(row, span, first_key(i, window), i);
     const float top = isa_max(row + span.first, span.end - span.first);
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = span.first; j < span.end; j++) {
-        /* To zero what is unseen: its exponential here is only nearly that. */
-        float e = row[j] == UNSEEN ? 0 : isa_exp((row[j] - top) * scale);
+        float e = isa_exp((row[j] - top) * scale);
         out[j] = isa_round_bf16(e);
         sum += e;
     }
@@ -297,15 +295,13 @@ static void softmax_grad(const dots_buffers *s, int64_t r, int64_t i, int64_t wi
                          float scale, float lse, float delta)
 {
     float *p = s->scores + r * s->Tp, *dp = s->dscores + r * s->Tp;
-    const int64_t first = first_key(i, window);
+    unseen_fill(p, span, first_key(i, window), i);
 #pragma omp simd
     for (int64_t j = span.first; j < span.end; j++) {
         float probability = isa_exp(p[j] * scale - lse);
         p[j] = probability;
         dp[j] = probability * (dp[j] - delta);
     }
-    unseen_fill(p, span, first, i, 0);
-    unseen_fill(dp, span, first, i, 0);
 }
 
 /* Two rows of probabilities and of gradients, rounded: as pairs, and the gradients as rows too. */

@@ -51,30 +51,29 @@ ISA_INLINE key_span span_of(int64_t i, int64_t count, int64_t window, int64_t T)
     return (key_span){first_key(i, window) / PANEL * PANEL, round_up(end, PANEL)};
 }
 
-/* A score that no query sees: it is the largest of no row, and its exponential adds nothing to a
- * sum that has a one in it. */
+/* The score of what a query does not see: the largest of no row, and its exponential is zero. */
 #define UNSEEN (-FLT_MAX)
 
 /* What lies outside of keys [first, last] in the panel that begins at `at`. A loop of known length:
  * no rest that is done one by one. */
-ISA_INLINE void panel_fill(float *row, int64_t at, int64_t first, int64_t last, float value)
+ISA_INLINE void panel_fill(float *row, int64_t at, int64_t first, int64_t last)
 {
     const int32_t low = (int32_t)(first - at < 0 ? 0 : first - at);
     const int32_t high = (int32_t)(last - at < PANEL ? last - at : PANEL);
     for (int32_t l = 0; l < PANEL; l++) {
-        row[at + l] = l < low || l > high ? value : row[at + l];
+        row[at + l] = l < low || l > high ? UNSEEN : row[at + l];
     }
 }
 
 /* What of a row's span lies outside of the keys [first, last] that its query sees: rows are worked
  * on in whole panels. */
-ISA_INLINE void unseen_fill(float *row, key_span span, int64_t first, int64_t last, float value)
+ISA_INLINE void unseen_fill(float *row, key_span span, int64_t first, int64_t last)
 {
     for (int64_t j = span.first; j < first; j += PANEL) {
-        panel_fill(row, j, first, last, value);
+        panel_fill(row, j, first, last);
     }
     for (int64_t j = last / PANEL * PANEL; j < span.end; j += PANEL) {
-        panel_fill(row, j, first, last, value);
+        panel_fill(row, j, first, last);
     }
 }
 

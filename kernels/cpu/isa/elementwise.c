@@ -84,8 +84,8 @@ ISA_INLINE void gelu_grad_block(void *din, const void *dout, const void *in, int
 #pragma omp simd
     for (int64_t i = from; i < to; i++) {
         float x = isa_load(in, i, bf16);
-        float cdf = 0.5f + 0.5f * isa_erf(x * 0.70710678f);
-        float density = 0.39894228f * isa_exp(-0.5f * x * x);
+        const float falling = isa_exp(-0.5f * x * x), tail = isa_normal_tail(x, falling);
+        const float cdf = x < 0.0f ? tail : 1.0f - tail, density = 0.39894228f * falling;
         isa_store(din, i, isa_load(dout, i, bf16) * (cdf + x * density), bf16);
     }
 }
@@ -110,7 +110,7 @@ static void gelu_backward(void *din, const void *dout, const void *in, int64_t n
 
 ISA_INLINE float sigmoid(float x)
 {
-    return 1.0f / (1.0f + isa_exp(-x));
+    return 1.0f / (1.0f + isa_exp(x < -88.0f ? 88.0f : -x));
 }
 
 ISA_INLINE void swiglu_row(void *out, const void *gv, int64_t n, int64_t F, bool bf16)

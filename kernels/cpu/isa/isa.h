@@ -3,9 +3,10 @@
  * here is static.
  *
  * Accuracy, in float arithmetic:
- *   isa_exp   relative error below 2e-7 on [-87, 88]; clamped outside
+ *   isa_exp   relative error below 2e-7 on [-87, 88]; 0 below; not for more
  *   isa_erf   absolute error below 2e-7
- * Both are minimax fits of ours (Lawson-weighted least squares in 40-digit arithmetic).
+ *   isa_normal_tail  absolute error below 2e-7
+ * All are minimax fits of ours (Lawson-weighted least squares in 40-digit arithmetic).
  */
 #ifndef GPTBENCH_KERNELS_CPU_ISA_H
 #define GPTBENCH_KERNELS_CPU_ISA_H
@@ -113,8 +114,6 @@ ISA_INLINE void *isa_at(const void *array, int64_t i, bool bf16)
 
 ISA_INLINE float isa_exp(float x)
 {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
     /* n = round(x / ln 2): adding 1.5 * 2^23 leaves the integer in the low mantissa bits. */
     const float magic = 12582912.0f;
     float shifted = x * 1.44269504f + magic;
@@ -128,7 +127,8 @@ ISA_INLINE float isa_exp(float x)
     p = p * r + 4.9999992075e-1f;
     p = p * r + 1.0000000363f;
     p = p * r + 1.0f;
-    return p * isa_from_bits((isa_to_bits(shifted) + 127u) << 23);
+    const float power = isa_from_bits((isa_to_bits(shifted) + 127u) << 23);
+    return x < -87.0f ? 0.0f : p * power;
 }
 
 /* The largest of lanes [0, width) into lane 0, by halves. */
@@ -189,6 +189,26 @@ ISA_INLINE float isa_erf(float x)
     q = q * t + 5.020757246855629e-1f;
     q = q * t + 1.0f;
     return x * p / q;
+}
+
+/* The part of the normal distribution beyond |x|, at most 1/2, from falling = exp(-x^2/2): that
+ * times a polynomial for exp(x^2/2) Phi(-|x|). */
+ISA_INLINE float isa_normal_tail(float x, float falling)
+{
+    float y = x < 0.0f ? -x : x;
+    y = y > 6.0f ? 6.0f : y;
+    float p = 1.63168979e-06f;
+    p = p * y - 3.52077813e-05f;
+    p = p * y + 0.000339738424f;
+    p = p * y - 0.00197462727f;
+    p = p * y + 0.00793939022f;
+    p = p * y - 0.0243139292f;
+    p = p * y + 0.0611548851f;
+    p = p * y - 0.132513797f;
+    p = p * y + 0.249916793f;
+    p = p * y - 0.398936515f;
+    p = p * y + 0.499999934f;
+    return p * falling;
 }
 
 #if ISA_LANES == 16
