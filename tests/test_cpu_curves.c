@@ -102,7 +102,7 @@ static void test_softmax(void **state)
     float top = -INFINITY;
     double sum = 0;
     int zeros = 0;
-    cpu_softmax_row row;
+    cpu_softmax_row row = {.top = 0};
     const int32_t target = 17;
     cpu_kernels k;
     fill(state, &k);
