@@ -62,12 +62,14 @@ ISA_INLINE void panel_transposed(float *out, const cpu_product_args *g, range k,
     for (int64_t j = 0; j < PANEL; j += VW) {
         for (int64_t i = 0; i < k.count; i += VW) {
             const int64_t from = (n + j) * g->ldb + k.begin + i;
+            /* Behind the end of these rows the next ones begin. */
+            const int64_t next = i + 4 * VW, rest = next < k.count ? 0 : VW * g->ldb - k.count;
             if (j + VW <= width && i + VW <= k.count) {
                 isa_vec rows[VW];
                 ISA_UNROLL
                 for (int64_t r = 0; r < VW; r++) {
                     rows[r] = load_vector(g->b, from + r * g->ldb, bf16);
-                    __builtin_prefetch(isa_at(g->b, from + r * g->ldb + 4 * VW, bf16));
+                    __builtin_prefetch(isa_at(g->b, from + r * g->ldb + 4 * VW + rest, bf16));
                 }
                 isa_transpose(rows);
                 ISA_UNROLL
