@@ -242,7 +242,7 @@ static void fake_run(store *s, const fake_db *fake, int run, int config_id, int 
     }
 }
 
-static void fake_db_make(const fake_db *fake)
+static __attribute__((unused)) void fake_db_make(const fake_db *fake)
 {
     store *s = NULL;
     gb_error err = {0};

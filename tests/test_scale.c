@@ -18,6 +18,7 @@
 #include "bench/figure_data.h"
 #include "bench/migrations.h"
 #include "tests/fake_db.h"
+#include "tests/number_of.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -57,18 +58,6 @@ static store *opened(store_mode mode)
 }
 
 /* NAN for NULL and for no row. */
-static double number_of(store *s, const char *sql)
-{
-    sqlite3_stmt *stmt = NULL;
-    double x = NAN;
-    assert_int_equal(sqlite3_prepare_v2(store_sqlite(s), sql, -1, &stmt, NULL), SQLITE_OK);
-    if (sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
-        x = sqlite3_column_double(stmt, 0);
-    }
-    sqlite3_finalize(stmt);
-    return x;
-}
-
 /* ---- plans ---- */
 
 /* A line of the plan that reads a table with rows per step, op or sample from end to end; "" when

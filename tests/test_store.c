@@ -19,6 +19,7 @@
 #include "bench/disturbance.h"
 #include "bench/migrations.h"
 #include "bench/store.h"
+#include "tests/number_of.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -62,18 +63,6 @@ static int remove_dir(void **state)
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return system(command);
-}
-
-static double number_of(store *s, const char *sql)
-{
-    sqlite3_stmt *stmt = NULL;
-    double value = NAN;
-    assert_int_equal(sqlite3_prepare_v2(store_sqlite(s), sql, -1, &stmt, NULL), SQLITE_OK);
-    if (sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
-        value = sqlite3_column_double(stmt, 0);
-    }
-    sqlite3_finalize(stmt);
-    return value;
 }
 
 static void write_file(const char *path, const void *bytes, size_t n)
