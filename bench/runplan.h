@@ -77,8 +77,8 @@ gb_status runplan_timing(runplan *plan, store *s, timing_session *session, bool 
 gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bool *wanted,
                                gb_error *err);
 
-/* Whether something is to be measured alone, without other runners at work: a peak, or the session
- * of interleaved timing where `with_timing`. */
+/* Whether something is to be measured alone before the runs, without other runners at work: a peak
+ * that there is none of, or the session of interleaved timing where `with_timing`. */
 gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
                               gb_error *err);
 

@@ -19,18 +19,18 @@ static store_engine environment_engine(const environment *env, int precision)
                           gb_precision_name((gb_precision)precision), env->probe.device.threads};
 }
 
-/* What is to be measured, and why. */
 typedef struct peak_look {
-    bool wanted;
     store_peak before; /* 0: never measured */
-    double reached;    /* above before.flops_per_s: that was measured on a busy machine */
+    double reached;    /* by finished runs; 0: there are none */
+    bool missing;      /* and runs are to be done */
+    bool beaten;       /* it was measured on a busy machine */
 } peak_look;
 
-static gb_status peak_look_at(const runplan *plan, store *s, int precision, bool once_more,
-                              peak_look *out, gb_error *err)
+static gb_status peak_look_at(const runplan *plan, store *s, int precision, peak_look *out,
+                              gb_error *err)
 {
     const environment *env = &plan->environments[precision];
-    *out = (peak_look){.wanted = false};
+    *out = (peak_look){.missing = false};
     if (!env->used) {
         return GB_OK;
     }
@@ -39,10 +39,16 @@ static gb_status peak_look_at(const runplan *plan, store *s, int precision, bool
     if (out->before.flops_per_s > 0) {
         GB_TRY(store_rate_reached(s, &engine, &out->reached, err));
     }
-    bool missing = !(out->before.flops_per_s > 0 && out->before.copy_bytes_per_s > 0);
-    out->wanted = out->reached > out->before.flops_per_s || (once_more && env->peak_measured) ||
-                  (missing && environment_needed(plan, precision));
+    out->beaten = out->reached > out->before.flops_per_s;
+    out->missing = !(out->before.flops_per_s > 0 && out->before.copy_bytes_per_s > 0) &&
+                   environment_needed(plan, precision);
     return GB_OK;
+}
+
+static bool look_wants(const runplan *plan, const peak_look *look, int precision, bool once_more)
+{
+    return look->missing || look->beaten ||
+           (once_more && plan->environments[precision].peak_measured);
 }
 
 gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bool *wanted,
@@ -51,8 +57,8 @@ gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bo
     *wanted = false;
     for (int i = 0; i < PRECISIONS && !*wanted; i++) {
         peak_look look;
-        GB_TRY(peak_look_at(plan, s, i, once_more, &look, err));
-        *wanted = look.wanted;
+        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        *wanted = look_wants(plan, &look, i, once_more);
     }
     return GB_OK;
 }
@@ -64,7 +70,7 @@ static void peak_say(const peak_look *look, const event_probe *answer, const cha
     progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
                   answer->device.device, precision, (long long)answer->device.threads, now / 1e9,
                   answer->copy_bytes_per_s / 1e9);
-    if (look->reached > look->before.flops_per_s) {
+    if (look->beaten) {
         progress_note(display,
                       "it was measured again: training had reached %.0f GFLOP/s, beyond the %.0f "
                       "measured before%s",
@@ -80,8 +86,8 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
         environment *env = &plan->environments[i];
         peak_look look;
         event_probe answer;
-        GB_TRY(peak_look_at(plan, s, i, once_more, &look, err));
-        if (!look.wanted) {
+        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        if (!look_wants(plan, &look, i, once_more)) {
             continue;
         }
         GB_TRY(runplan_probe(plan, i, true, runner, &answer, err));
@@ -100,6 +106,11 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
 gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
                               gb_error *err)
 {
-    GB_TRY(runplan_peaks_wanted(plan, s, false, wanted, err));
+    *wanted = false;
+    for (int i = 0; i < PRECISIONS && !*wanted; i++) {
+        peak_look look;
+        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        *wanted = look.missing;
+    }
     return *wanted || !with_timing ? GB_OK : runplan_timing_wanted(plan, s, wanted, err);
 }

@@ -46,6 +46,16 @@ gb_status work_gate_empty(store *s, const runner_options *options, gb_error *err
                     options, err);
 }
 
+bool work_gate_try_alone(store *s)
+{
+    if (store_byte_lock(s, STORE_BYTE_GATE, STORE_ALONE) &&
+        store_byte_lock(s, STORE_BYTE_WORK, STORE_ALONE)) {
+        return true;
+    }
+    work_gate_leave(s);
+    return false;
+}
+
 void work_gate_leave(store *s)
 {
     store_byte_lock(s, STORE_BYTE_WORK, STORE_FREE);

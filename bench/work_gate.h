@@ -13,6 +13,8 @@ gb_status work_gate_join(store *s, const runner_options *options, gb_error *err)
 gb_status work_gate_close(store *s, const runner_options *options, gb_error *err);
 /* After work_gate_close: waits until what the others have begun is done. */
 gb_status work_gate_empty(store *s, const runner_options *options, gb_error *err);
+/* Alone at once, or not at all: true when nobody works or waits to. */
+bool work_gate_try_alone(store *s);
 /* Ends any of them; fine when none was begun. */
 void work_gate_leave(store *s);
 

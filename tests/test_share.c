@@ -16,6 +16,7 @@
 
 #include "bench/store.h"
 #include "bench/store_share.h"
+#include "bench/work_gate.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
