@@ -252,6 +252,30 @@ static void test_bytes(void **state)
     store_close(a.s);
 }
 
+/* Alone at once: not beside work, nor beside one who waits to be alone, and then without a trace.
+ */
+static void test_alone_at_once(void **state)
+{
+    (void)state;
+    runner a, b;
+    runner_open(&a);
+    runner_open(&b);
+    assert_true(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
+    assert_false(work_gate_try_alone(b.s));
+    assert_false(store_byte_is_held(a.s, STORE_BYTE_GATE)); /* a can begin more work */
+    store_byte_lock(a.s, STORE_BYTE_WORK, STORE_FREE);
+    assert_true(store_byte_lock(a.s, STORE_BYTE_GATE, STORE_ALONE));
+    assert_false(work_gate_try_alone(b.s));
+    assert_false(store_byte_is_held(a.s, STORE_BYTE_WORK));
+    work_gate_leave(a.s);
+    assert_true(work_gate_try_alone(b.s));
+    assert_false(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
+    work_gate_leave(b.s);
+    assert_true(work_gate_try_alone(a.s));
+    store_close(a.s);
+    store_close(b.s);
+}
+
 /* ---- rows that wait ---- */
 
 static sqlite3 *lock_file(void)
@@ -348,6 +372,7 @@ int main(void)
         TEST(test_runners_come_and_go),
         TEST(test_another_plan_is_refused),
         TEST(test_bytes),
+        TEST(test_alone_at_once),
         TEST(test_rows_wait_for_the_file),
         TEST(test_patience_has_an_end),
         TEST(test_bad_rows_are_no_half_transaction),
