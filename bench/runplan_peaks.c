@@ -76,6 +76,9 @@ static void peak_say(const peak_look *look, const event_probe *answer, const cha
                       "measured before%s",
                       look->reached / 1e9, look->before.flops_per_s / 1e9,
                       look->reached > now ? ", and beyond this too; is the machine busy?" : "");
+    } else if (look->before.flops_per_s > 0) {
+        progress_note(display, "it was measured once more: %.0f GFLOP/s before; the better counts",
+                      look->before.flops_per_s / 1e9);
     }
 }
 
