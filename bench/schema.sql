@@ -41,7 +41,7 @@ CREATE TABLE machine (
 ) STRICT;
 
 -- Measured large-GEMM rate, the denominator of MFU, and rate of a large copy, the other half of the
--- roofline; once per machine, backend, precision, threads.
+-- roofline: the best of those measured on a machine with a backend, precision, threads.
 CREATE TABLE gemm_peak (
   machine_id    INTEGER NOT NULL REFERENCES machine ON DELETE CASCADE,
   backend       TEXT NOT NULL,

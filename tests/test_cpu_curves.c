@@ -147,21 +147,11 @@ static void store(void *array, int64_t i, float value, bool bf16)
     }
 }
 
-/* Forward and backward where key `huge` and its value are 1e30. */
-static heads *attend(const cpu_kernels *k, bool bf16, bool dots, int64_t window, int huge)
+static void attend(const cpu_kernels *k, heads *h, bool bf16, bool dots, int64_t window)
 {
-    heads *h = calloc(1, sizeof *h);
     const int64_t floats = cpu_attention_scratch_floats(T, D);
-    const int threads = omp_get_max_threads();
-    float *scratch = aligned_alloc(64, (size_t)(floats * threads * 4 + 63) / 64 * 64);
-    assert_true(h != NULL && scratch != NULL);
-    for (int i = 0; i < T * WIDTH; i++) {
-        const bool far = i / WIDTH == huge && i % WIDTH >= H * D;
-        store(h->qkv, i, far ? 1e30f : (float)(i * 37 % 64 - 32) / 16, bf16);
-    }
-    for (int i = 0; i < T * H * D; i++) {
-        store(h->dout, i, (float)(i * 29 % 64 - 32) / 32, bf16);
-    }
+    float *scratch = aligned_alloc(64, (size_t)(floats * omp_get_max_threads() * 4 + 63) / 64 * 64);
+    assert_non_null(scratch);
     cpu_attention_args args = {.qkv = h->qkv,
                                .out = h->out,
                                .dout = h->dout,
@@ -179,12 +169,34 @@ static heads *attend(const cpu_kernels *k, bool bf16, bool dots, int64_t window,
     (dots ? k->attention_dots_forward : k->attention_forward)(&args);
     (dots ? k->attention_dots_backward : k->attention_backward)(&args);
     free(scratch);
+}
+
+static heads *heads_make(void)
+{
+    heads *h = calloc(1, sizeof *h);
+    assert_non_null(h);
+    return h;
+}
+
+/* Forward and backward where key `huge` and its value are 1e30. */
+static heads *attend_beside(const cpu_kernels *k, bool bf16, bool dots, int64_t window, int huge)
+{
+    heads *h = heads_make();
+    for (int i = 0; i < T * WIDTH; i++) {
+        const bool far = i / WIDTH == huge && i % WIDTH >= H * D;
+        store(h->qkv, i, far ? 1e30f : (float)(i * 37 % 64 - 32) / 16, bf16);
+    }
+    for (int i = 0; i < T * H * D; i++) {
+        store(h->dout, i, (float)(i * 29 % 64 - 32) / 32, bf16);
+    }
+    attend(k, h, bf16, dots, window);
     return h;
 }
 
 static void check_unseen(const cpu_kernels *k, bool bf16, bool dots, int64_t window, int huge)
 {
-    heads *plain = attend(k, bf16, dots, window, -1), *far = attend(k, bf16, dots, window, huge);
+    heads *plain = attend_beside(k, bf16, dots, window, -1);
+    heads *far = attend_beside(k, bf16, dots, window, huge);
     const size_t bytes = bf16 ? 2 : 4;
     int same = 0;
     for (int t = 0; t < T; t++) {
@@ -221,6 +233,33 @@ static void test_unseen(void **state)
     }
 }
 
+/* A query all of whose scores overflow to minus infinity: its output is not a number, and not made
+ * of what it does not see. */
+static void check_overflow(const cpu_kernels *k, bool bf16, bool dots)
+{
+    heads *h = heads_make();
+    for (int i = 0; i < T * WIDTH; i++) {
+        const bool first = i < (H + K) * D; /* queries and key of token 0 */
+        store(h->qkv, i, !first ? 1 : i < H * D ? 1e30f : -1e30f, bf16);
+    }
+    attend(k, h, bf16, dots, 0);
+    for (int i = 0; i < H * D; i++) {
+        assert_true(bf16 ? (((uint16_t *)(void *)h->out)[i] & 0x7fff) > 0x7f80 : isnan(h->out[i]));
+    }
+    free(h);
+}
+
+static void test_overflow(void **state)
+{
+    cpu_kernels k;
+    fill(state, &k);
+    check_overflow(&k, false, false);
+    check_overflow(&k, true, false);
+    if (k.attention_dots_forward != NULL && cpu_isa_exists(CPU_ISA_AVX512_BF16)) {
+        check_overflow(&k, true, true);
+    }
+}
+
 int main(void)
 {
     static cpu_isa isas[] = {CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512, CPU_ISA_AVX512_BF16};
@@ -228,7 +267,8 @@ int main(void)
     {                                                                                              \
 #name " " #isa, test_##name, NULL, NULL, &isas[isa]                                        \
     }
-#define TESTS(isa) TEST(gelu, isa), TEST(swiglu, isa), TEST(softmax, isa), TEST(unseen, isa)
+#define TESTS(isa)                                                                                 \
+    TEST(gelu, isa), TEST(swiglu, isa), TEST(softmax, isa), TEST(unseen, isa), TEST(overflow, isa)
     const struct CMUnitTest tests[] = {TESTS(CPU_ISA_GENERIC), TESTS(CPU_ISA_AVX2),
                                        TESTS(CPU_ISA_AVX512), TESTS(CPU_ISA_AVX512_BF16)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,8 +230,9 @@ static void softmax_rows(float *scores, int64_t Tp, int64_t i, int64_t count, in
         sums[m] = sum;
     }
     for (int64_t m = 0; m < count; m++) {
-        inv_sums[m] = 1.0f / sums[m];
-        lse[m] = tops[m] + logf(sums[m]);
+        const float sum = row_sum(sums[m], tops[m]);
+        inv_sums[m] = 1.0f / sum;
+        lse[m] = tops[m] + logf(sum);
     }
 }
 

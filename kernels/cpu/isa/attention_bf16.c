@@ -225,6 +225,7 @@ static float softmax_scores(uint16_t *out, float *row, int64_t i, int64_t window
         out[j] = isa_round_bf16(e);
         sum += e;
     }
+    sum = row_sum(sum, top);
     *inv_sum = 1.0f / sum;
     return top * scale + logf(sum);
 }

@@ -4,6 +4,7 @@
 #define GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
 
 #include <float.h>
+#include <math.h>
 
 #include "kernels/cpu/isa/isa.h"
 
@@ -53,6 +54,13 @@ ISA_INLINE key_span span_of(int64_t i, int64_t count, int64_t window, int64_t T)
 
 /* The score of what a query does not see: the largest of no row, and its exponential is zero. */
 #define UNSEEN (-FLT_MAX)
+
+/* The sum of a row's exponentials. Where the largest score is UNSEEN, all that is seen has
+ * overflowed to minus infinity: not a number, rather than what is not seen. */
+ISA_INLINE float row_sum(float sum, float top)
+{
+    return top == UNSEEN ? NAN : sum;
+}
 
 /* What lies outside of keys [first, last] in the panel that begins at `at`. A loop of known length:
  * no rest that is done one by one. */
