@@ -12,8 +12,6 @@
 
 #include "kernels/cpu/isa/product_copy.h"
 
-enum { DEPTH = CPU_PRODUCT_DEPTH, COLUMNS = CPU_PRODUCT_COLUMNS };
-
 /* A matrix as it is stored. */
 typedef struct stored {
     const char *at;
@@ -65,7 +63,8 @@ typedef struct upcoming {
 static void rows_run(const cpu_product_args *g, float *copy, const float *panels, range m, range n,
                      range k, const upcoming *up)
 {
-    const int64_t count = isa_parts(n.count, PANEL), segments = isa_parts(k.count, SEGMENT);
+    const int64_t count = isa_parts(n.count, PANEL);
+    const int64_t segments = isa_parts(m.count, TILE) * isa_parts(k.count, SEGMENT);
     const bool last = k.begin + k.count == g->K, first = k.begin == 0;
     const lhs a = lhs_prepare(g, copy, m, k);
     float *sums = g->c_bf16 ? g->sums : g->c;
@@ -73,16 +72,19 @@ static void rows_run(const cpu_product_args *g, float *copy, const float *panels
     const ahead b_rows =
         up->parts > 0 ? rows_ahead(&up->b, up->i, up->parts, segments) : (ahead){0};
     for (int64_t j = 0; j < count; j++) {
-        const int64_t at = m.begin * g->N + n.begin + j * PANEL;
-        const target to = {.sums = sums != NULL ? sums + at : NULL,
-                           .c = g->c_bf16 && last ? (uint16_t *)g->c + at : NULL,
-                           .row = g->N,
-                           .add = g->accumulate || !first};
         ahead next[2] = {g->a_transposed ? rows_ahead(&up->a, j, count, segments)
                                          : lines_ahead(a_rows, j, count),
                          lines_ahead(b_rows, j, count)};
-        tile(m.count, k.count, a, panels + j * PANEL * k.count, to,
-             min64(n.count - j * PANEL, PANEL), next);
+        lhs rows = a;
+        for (int64_t i = 0; i < m.count; i += TILE, rows.at += a.tile) {
+            const int64_t at = (m.begin + i) * g->N + n.begin + j * PANEL;
+            const target to = {.sums = sums != NULL ? sums + at : NULL,
+                               .c = g->c_bf16 && last ? (uint16_t *)g->c + at : NULL,
+                               .row = g->N,
+                               .add = g->accumulate || !first};
+            tile(min64(m.count - i, TILE), k.count, rows, panels + j * PANEL * k.count, to,
+                 min64(n.count - j * PANEL, PANEL), next);
+        }
     }
 }
 
@@ -93,7 +95,7 @@ static void rows_run(const cpu_product_args *g, float *copy, const float *panels
 typedef struct team {
     const cpu_product_args *g;
     range panels; /* of b */
-    int64_t lots, chunks, stages, tiles, height, threads;
+    int64_t lots, chunks, stages, tiles, rows, height, threads;
     _Atomic int32_t *reached; /* (tiles) the stage that their rows have been through */
     _Atomic uint64_t *left;   /* LEFT_STRIDE * member: what is left of each part */
 } team;
@@ -165,7 +167,9 @@ static range stage_depth(const team *t, int64_t stage)
 
 static range tile_rows(const team *t, int64_t tile)
 {
-    return (range){tile * t->height, min64(t->g->M - tile * t->height, t->height)};
+    const range rows = part_of(t->rows, t->tiles, tile);
+    const int64_t begin = rows.begin * t->height;
+    return (range){begin, min64(t->g->M - begin, rows.count * t->height)};
 }
 
 /* A thread's stage and the one after it, and its panels. */
@@ -249,9 +253,10 @@ static team team_of(const cpu_product_args *g, int64_t threads, int64_t teams, i
     t.lots = isa_parts(t.panels.count * PANEL, COLUMNS);
     t.chunks = isa_parts(g->K, DEPTH);
     t.stages = t.lots * t.chunks;
-    t.height = isa_parts(g->M, isa_parts(g->M, TILE));
-    t.tiles = isa_parts(g->M, t.height);
     t.threads = threads / teams;
+    t.rows = isa_parts(g->M, TILE);
+    t.height = BLOCK == 1 ? isa_parts(g->M, t.rows) : TILE;
+    t.tiles = BLOCK == 1 ? t.rows : min64(t.rows, isa_parts(isa_parts(t.rows, BLOCK), t.threads) * t.threads);
     t.left = (_Atomic uint64_t *)g->workspace + i * t.threads * LEFT_STRIDE;
     t.reached =
         (_Atomic int32_t *)((_Atomic uint64_t *)g->workspace + threads * LEFT_STRIDE) + i * t.tiles;

@@ -8,6 +8,7 @@
 
 enum {
     AHEAD = 8,        /* rows between a prefetch and its use */
+    TILE_PAD = 16,    /* floats between copied tiles, likewise */
     ROW_PAD = 16,     /* floats between copied rows, so that they do not share sets */
     CACHE_WAY = 4096, /* bytes after which addresses meet in the first cache */
 };
@@ -39,18 +40,25 @@ ISA_INLINE isa_vec load_vector(const void *in, int64_t i, bool bf16)
 /* Rows k and columns n of b (K, N) to panels, zero beyond. */
 ISA_INLINE void panels_plain(float *out, const cpu_product_args *g, range k, range n, bool bf16)
 {
-    for (int64_t i = 0; i < k.count; i++, out += PANEL) {
-        const int64_t from = (k.begin + i) * g->ldb + n.begin;
-        float *to = out;
-        int64_t j = 0;
-        for (; j + PANEL <= n.count; j += PANEL, to += PANEL * k.count) {
-            __builtin_prefetch(isa_at(g->b, from + g->ldb + j, bf16));
-            __builtin_prefetch(isa_at(g->b, from + g->ldb + j + VW, bf16));
-            *(isa_vec *)to = load_vector(g->b, from + j, bf16);
-            *(isa_vec *)(to + VW) = load_vector(g->b, from + j + VW, bf16);
-        }
-        for (int64_t c = 0; j < n.count && c < PANEL; c++) {
-            to[c] = j + c < n.count ? isa_load(g->b, from + j + c, bf16) : 0.0f;
+    for (int64_t i0 = 0; i0 < k.count; i0 += AHEAD) {
+        const int64_t i1 = min64(i0 + AHEAD, k.count);
+        for (int64_t j = 0; j < n.count; j += PANEL) {
+            for (int64_t i = i0; i < i1; i++) {
+                const int64_t from = (k.begin + i) * g->ldb + n.begin + j;
+                float *to = out + j * k.count + i * PANEL;
+                for (int64_t line = 0; line < PANEL * 4; line += LINE) {
+                    __builtin_prefetch((char *)(to + PANEL * k.count) + line, 1);
+                    __builtin_prefetch((char *)isa_at(g->b, from + AHEAD * g->ldb, bf16) + line);
+                }
+                if (j + PANEL <= n.count) {
+                    *(isa_vec *)to = load_vector(g->b, from, bf16);
+                    *(isa_vec *)(to + VW) = load_vector(g->b, from + VW, bf16);
+                    continue;
+                }
+                for (int64_t c = 0; c < PANEL; c++) {
+                    to[c] = j + c < n.count ? isa_load(g->b, from + c, bf16) : 0.0f;
+                }
+            }
         }
     }
 }
@@ -114,36 +122,49 @@ ISA_INLINE void copy_rows(float *out, const cpu_product_args *g, range m, range 
     }
 }
 
-/* Rows k of columns m of a stored (K, M), (k.count, VW): whole vectors, where a has them. */
+/* Rows k of columns m of a stored (K, M) as (tiles, k.count, VW), TILE_PAD floats between tiles:
+ * whole vectors, where a has them. */
 ISA_INLINE void copy_columns(float *out, const cpu_product_args *g, range m, range k, bool bf16)
 {
-    const bool whole = m.begin + VW <= g->M;
-    for (int64_t j = 0; j < k.count; j++, out += VW) {
-        const int64_t from = (k.begin + j) * g->lda + m.begin;
-        __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda, bf16));
-        __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda + VW - 1, bf16));
-        if (whole) {
-            *(isa_vec *)out = load_vector(g->a, from, bf16);
-            continue;
-        }
-        for (int64_t r = 0; r < m.count; r++) {
-            out[r] = isa_load(g->a, from + r, bf16);
+    const int64_t tile = VW * k.count + TILE_PAD;
+    for (int64_t j0 = 0; j0 < k.count; j0 += AHEAD) {
+        const int64_t j1 = min64(j0 + AHEAD, k.count);
+        for (int64_t i = 0; i < m.count; i += TILE) {
+            const bool whole = m.begin + i + VW <= g->M;
+            for (int64_t j = j0; j < j1; j++) {
+                const int64_t from = (k.begin + j) * g->lda + m.begin + i;
+                float *to = out + i / TILE * tile + j * VW;
+                __builtin_prefetch(to + tile, 1);
+                __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda, bf16));
+                if (BLOCK == 1) {
+                    __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda + VW - 1, bf16));
+                }
+                if (whole) {
+                    *(isa_vec *)to = load_vector(g->a, from, bf16);
+                    continue;
+                }
+                for (int64_t r = 0; r < TILE && i + r < m.count; r++) {
+                    to[r] = isa_load(g->a, from + r, bf16);
+                }
+            }
         }
     }
 }
 
-/* Where the tile of rows m reads a's columns k: in place if it can. */
+/* Where the block of rows m reads a's columns k: in place if it can. */
 static lhs lhs_prepare(const cpu_product_args *g, float *copy, range m, range k)
 {
     if (g->a_transposed) {
         g->bf16 ? copy_columns(copy, g, m, k, true) : copy_columns(copy, g, m, k, false);
-        return (lhs){.at = copy, .packed = true};
+        return (lhs){.at = copy, .tile = VW * k.count + TILE_PAD, .packed = true};
     }
     if (!g->bf16 && g->lda * (int64_t)sizeof(float) % CACHE_WAY != 0) {
-        return (lhs){.at = (const float *)g->a + m.begin * g->lda + k.begin, .stride = g->lda};
+        return (lhs){.at = (const float *)g->a + m.begin * g->lda + k.begin,
+                     .stride = g->lda,
+                     .tile = TILE * g->lda};
     }
     g->bf16 ? copy_rows(copy, g, m, k, true) : copy_rows(copy, g, m, k, false);
-    return (lhs){.at = copy, .stride = k.count + ROW_PAD};
+    return (lhs){.at = copy, .stride = k.count + ROW_PAD, .tile = TILE * (k.count + ROW_PAD)};
 }
 
 #endif

@@ -11,19 +11,32 @@
 /* Columns of a panel. */
 #define PANEL (2 * VW)
 
+/* Rows of a tile, as many as registers can hold sums of; and how many tiles meet a panel one after
+ * the other. Where tiles are low, the panel stays in the first cache for them; a tall tile's rows
+ * stay there for all the panels. Then, how many columns' panels the second cache takes: of 2 MiB
+ * on most CPUs with AVX-512, of 512 KiB on the smallest others. */
 #if defined(GB_ISA_avx512)
-#define TILE 14 /* rows: 28 of 32 registers hold sums */
+#define TILE    14 /* 28 of 32 registers */
+#define BLOCK   1
+#define COLUMNS 768
+#define SEGMENT 16
 #elif defined(GB_ISA_avx2)
-#define TILE 6 /* 12 of 16 */
+#define TILE    6 /* 12 of 16 */
+#define BLOCK   4
+#define COLUMNS 512
+#define SEGMENT DEPTH
 #else
-#define TILE 4 /* 8 of 16 */
+#define TILE    4 /* 8 of 16 */
+#define BLOCK   8
+#define COLUMNS 384
+#define SEGMENT DEPTH
 #endif
 _Static_assert(TILE <= VW, "a packed step of a tile's rows is one vector");
 
 enum {
+    DEPTH = CPU_PRODUCT_DEPTH,
     LINE = 64,        /* bytes of a cache line */
     PANEL_AHEAD = 24, /* rows of a panel between a prefetch and its use */
-    SEGMENT = 16,     /* steps of a tile between two times of asking ahead */
 };
 
 static int64_t min64(int64_t a, int64_t b)
@@ -35,6 +48,7 @@ static int64_t min64(int64_t a, int64_t b)
 typedef struct lhs {
     const float *at;
     int64_t stride;
+    int64_t tile; /* floats between the rows of one tile and of the next */
     bool packed;
 } lhs;
 
@@ -49,6 +63,25 @@ typedef struct ahead {
 /* For the functions that become part of a tile: checks for undefined behaviour in all that is
  * unrolled there would take clang an hour to compile. Addresses are checked all the same. */
 #define TILE_UNCHECKED __attribute__((no_sanitize("undefined")))
+
+/* Once per SEGMENT. */
+TILE_UNCHECKED ISA_INLINE void ask_ahead(ahead next[2], ahead *result)
+{
+    for (int which = 0; which < 2; which++) {
+        ahead *n = &next[which];
+        for (int32_t i = 0; i < n->rows; i++, n->at += n->stride) {
+            for (int32_t line = 0; line < n->lines; line++) {
+                __builtin_prefetch(n->at + line * LINE, 0, 2);
+            }
+        }
+    }
+    for (int32_t i = 0; i < result->rows; i++, result->at += result->stride) {
+        for (int32_t line = 0; line < result->lines; line++) {
+            __builtin_prefetch(result->at + line * LINE, 1);
+        }
+        __builtin_prefetch(result->at + result->lines * LINE - 1, 1);
+    }
+}
 
 /* acc (rows, 2 vectors) = a . b (depth, PANEL). */
 TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth,
@@ -67,20 +100,7 @@ TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, i
     }
     for (int64_t k = 0; k < depth; k += SEGMENT) {
         const int64_t end = k + SEGMENT < depth ? k + SEGMENT : depth;
-        for (int which = 0; which < 2; which++) {
-            ahead *n = &next[which];
-            for (int32_t i = 0; i < n->rows; i++, n->at += n->stride) {
-                for (int32_t line = 0; line < n->lines; line++) {
-                    __builtin_prefetch(n->at + line * LINE, 0, 2);
-                }
-            }
-        }
-        for (int32_t i = 0; i < result.rows; i++, result.at += result.stride) {
-            for (int32_t line = 0; line < result.lines; line++) {
-                __builtin_prefetch(result.at + line * LINE, 1);
-            }
-            __builtin_prefetch(result.at + result.lines * LINE - 1, 1);
-        }
+        ask_ahead(next, &result);
         /* The first cache gets what is multiplied next. */
         ISA_UNROLL
         for (int r = 0; r < rows; r++) {
@@ -90,8 +110,10 @@ TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, i
         }
         for (int64_t l = k; l < end; l++) {
             const isa_vec b0 = *(const isa_vec *)b, b1 = *(const isa_vec *)(b + VW);
-            __builtin_prefetch(b + PANEL_AHEAD * PANEL);
-            __builtin_prefetch(b + PANEL_AHEAD * PANEL + VW);
+            ISA_UNROLL
+            for (int i = 0; i < PANEL * 4; i += LINE) {
+                __builtin_prefetch((const char *)(b + PANEL_AHEAD * PANEL) + i);
+            }
             b += PANEL;
             ISA_UNROLL
             for (int r = 0; r < rows; r++) {
@@ -111,6 +133,10 @@ TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, i
         }
     }
 }
+
+#if defined(GB_ISA_avx2)
+#include "kernels/cpu/isa/product_tile_avx2.h"
+#endif
 
 /* Where a tile's sums go. */
 typedef struct target {
@@ -159,10 +185,21 @@ TILE_UNCHECKED ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs 
 {
     isa_vec acc[TILE][2];
     const int64_t bytes = to.c != NULL ? 2 : 4;
-    const ahead result = {.at = to.c != NULL ? (const char *)to.c : (const char *)to.sums,
+    ahead result = {.at = to.c != NULL ? (const char *)to.c : (const char *)to.sums,
                           .stride = to.row * bytes,
                           .rows = (int32_t)isa_parts(rows, isa_parts(depth, SEGMENT)),
                           .lines = (int32_t)isa_parts(PANEL * bytes, LINE)};
+#if defined(GB_ISA_avx2)
+    if (rows == TILE) {
+        const bool whole = columns == PANEL && to.c == NULL;
+        ask_ahead(next, &result);
+        tile_sums_avx2(whole ? to.sums : (float *)acc, whole ? to.row : PANEL, whole && to.add,
+                       depth, a, b);
+        if (whole) {
+            return;
+        }
+    } else
+#endif
     if (a.packed) {
         tile_sums(acc, rows, depth, a, b, next, result, true);
     } else {
