@@ -32,24 +32,31 @@ static stored rhs_stored(const cpu_product_args *g, range k, range n)
     return (stored){g->b, g->ldb * bytes, g->b_transposed ? n : k, g->b_transposed ? k : n, bytes};
 }
 
-/* The share of part i of `parts` in asking for it, in `segments` goes: some of the rows. */
-static ahead rows_ahead(const stored *s, int64_t i, int64_t parts, int64_t segments)
+/* Asking for a matrix bit by bit: `once` at each of so many times, and then `step` bytes further. */
+typedef struct errand {
+    ahead once;
+    int64_t step;
+} errand;
+
+/* Some lines of each row each time; a time has `segments` goes, of some of the rows each. */
+static errand lines_errand(const stored *s, range rows, int64_t times, int64_t segments)
 {
-    const range rows = part_of(s->rows.count, parts, i);
-    return (ahead){.at =
-                       s->at + (s->rows.begin + rows.begin) * s->row + s->columns.begin * s->bytes,
-                   .stride = s->row,
-                   .rows = (int32_t)isa_parts(rows.count, segments),
-                   .lines = (int32_t)isa_parts((s->columns.count - 1) * s->bytes + LINE, LINE)};
+    const int64_t lines = isa_parts((s->columns.count - 1) * s->bytes + LINE, LINE);
+    errand e = {.once = {.at = s->at + (s->rows.begin + rows.begin) * s->row +
+                               s->columns.begin * s->bytes,
+                         .stride = s->row,
+                         .rows = (int32_t)isa_parts(rows.count, segments),
+                         .lines = (int32_t)isa_parts(lines, times)}};
+    e.step = e.once.lines * LINE;
+    return e;
 }
 
-/* Of what rows_ahead asks for, some lines of each row: what part i of `parts` does. */
-static ahead lines_ahead(ahead of, int64_t i, int64_t parts)
+/* Some rows each time. */
+static errand rows_errand(const stored *s, int64_t times, int64_t segments)
 {
-    const range lines = part_of(of.lines, parts, i);
-    of.at += lines.begin * LINE;
-    of.lines = (int32_t)lines.count;
-    return of;
+    errand e = lines_errand(s, (range){0, isa_parts(s->rows.count, times)}, 1, segments);
+    e.step = e.once.rows * segments * s->row;
+    return e;
 }
 
 /* What comes after some rows: others of a, and then other panels of b, of which these rows ask for
@@ -68,13 +75,18 @@ static void rows_run(const cpu_product_args *g, float *copy, const float *panels
     const bool last = k.begin + k.count == g->K, first = k.begin == 0;
     const lhs a = lhs_prepare(g, copy, m, k);
     float *sums = g->c_bf16 ? g->sums : g->c;
-    const ahead a_rows = rows_ahead(&up->a, 0, 1, segments);
-    const ahead b_rows =
-        up->parts > 0 ? rows_ahead(&up->b, up->i, up->parts, segments) : (ahead){0};
+    errand next_a = g->a_transposed
+                        ? rows_errand(&up->a, count, segments)
+                        : lines_errand(&up->a, (range){0, up->a.rows.count}, count, segments);
+    errand next_b = {0};
+    if (up->parts > 0) {
+        next_b =
+            lines_errand(&up->b, part_of(up->b.rows.count, up->parts, up->i), count, segments);
+    }
     for (int64_t j = 0; j < count; j++) {
-        ahead next[2] = {g->a_transposed ? rows_ahead(&up->a, j, count, segments)
-                                         : lines_ahead(a_rows, j, count),
-                         lines_ahead(b_rows, j, count)};
+        ahead next[2] = {{0}, {0}}; if (g->a_transposed) next[0] = next_a.once;
+        next_a.once.at += next_a.step;
+        next_b.once.at += next_b.step;
         lhs rows = a;
         for (int64_t i = 0; i < m.count; i += TILE, rows.at += a.tile) {
             const int64_t at = (m.begin + i) * g->N + n.begin + j * PANEL;

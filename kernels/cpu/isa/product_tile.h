@@ -75,11 +75,14 @@ TILE_UNCHECKED ISA_INLINE void ask_ahead(ahead next[2], ahead *result)
             }
         }
     }
+    const bool straddles = (((uintptr_t)result->at | (uintptr_t)result->stride) & (LINE - 1)) != 0;
     for (int32_t i = 0; i < result->rows; i++, result->at += result->stride) {
         for (int32_t line = 0; line < result->lines; line++) {
             __builtin_prefetch(result->at + line * LINE, 1);
         }
-        __builtin_prefetch(result->at + result->lines * LINE - 1, 1);
+        if (straddles) {
+            __builtin_prefetch(result->at + result->lines * LINE - 1, 1);
+        }
     }
 }
 
