@@ -136,19 +136,14 @@ ISA_INLINE void load_tile(isa_vec tile[VW], const void *in, int64_t stride, int6
 {
     const int64_t n = D - d < VW ? D - d : VW;
     for (int64_t r = 0; r < VW; r++) {
+        const void *from = isa_at(in, (j + r) * stride + d, bf16);
+        if (j + r < T && n == VW) {
+            tile[r] = isa_load_vec(from, 0, bf16);
+            continue;
+        }
         float row[VW] = {0};
-        if (j + r < T) {
-            const void *from = isa_at(in, (j + r) * stride + d, bf16);
-            if (n == VW) {
-#pragma omp simd
-                for (int64_t c = 0; c < VW; c++) {
-                    row[c] = isa_load(from, c, bf16);
-                }
-            } else {
-                for (int64_t c = 0; c < n; c++) {
-                    row[c] = isa_load(from, c, bf16);
-                }
-            }
+        for (int64_t c = 0; j + r < T && c < n; c++) {
+            row[c] = isa_load(from, c, bf16);
         }
         tile[r] = *(const isa_vec_unaligned *)row;
     }

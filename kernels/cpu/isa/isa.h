@@ -39,6 +39,8 @@
 #endif
 
 typedef float isa_vec __attribute__((vector_size(4 * ISA_LANES)));
+typedef uint32_t isa_uint_vec __attribute__((vector_size(4 * ISA_LANES)));
+typedef uint16_t isa_half_vec __attribute__((vector_size(2 * ISA_LANES)));
 typedef float isa_vec_unaligned __attribute__((vector_size(4 * ISA_LANES), aligned(4), may_alias));
 
 #if defined(__clang__)
@@ -106,6 +108,32 @@ ISA_INLINE void isa_store(void *array, int64_t i, float value, bool bf16)
 ISA_INLINE float isa_rounded(float value, bool bf16)
 {
     return bf16 ? isa_from_bits((uint32_t)isa_round_bf16(value) << 16) : value;
+}
+
+/* ISA_LANES elements at once, of any alignment; the same as isa_load and isa_store of each. Written
+ * with vectors since compilers take such a loop through memory, in parts. */
+ISA_INLINE isa_vec isa_load_vec(const void *array, int64_t i, bool bf16)
+{
+    if (!bf16) {
+        return *(const isa_vec_unaligned *)((const float *)array + i);
+    }
+    isa_half_vec halves;
+    memcpy(&halves, (const uint16_t *)array + i, sizeof halves);
+    return (isa_vec)(__builtin_convertvector(halves, isa_uint_vec) << 16);
+}
+
+ISA_INLINE void isa_store_vec(void *array, int64_t i, isa_vec v, bool bf16)
+{
+    if (!bf16) {
+        *(isa_vec_unaligned *)((float *)array + i) = v;
+        return;
+    }
+    const isa_uint_vec bits = (isa_uint_vec)v;
+    const isa_uint_vec rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const isa_uint_vec is_nan = (isa_uint_vec)(v != v);
+    const isa_half_vec halves =
+        __builtin_convertvector((rounded & ~is_nan) | (0x7fc0u & is_nan), isa_half_vec);
+    memcpy((uint16_t *)array + i, &halves, sizeof halves);
 }
 
 ISA_INLINE void *isa_at(const void *array, int64_t i, bool bf16)

@@ -25,18 +25,6 @@ static range part_of(int64_t n, int64_t parts, int64_t i)
     return (range){begin, n * (i + 1) / parts - begin};
 }
 
-ISA_INLINE isa_vec load_vector(const void *in, int64_t i, bool bf16)
-{
-    float lanes[VW];
-#pragma omp simd
-    for (int l = 0; l < VW; l++) {
-        lanes[l] = isa_load(in, i + l, bf16);
-    }
-    isa_vec v;
-    memcpy(&v, lanes, sizeof v);
-    return v;
-}
-
 /* Rows k and columns n of b (K, N) to panels, zero beyond. */
 ISA_INLINE void panels_plain(float *out, const cpu_product_args *g, range k, range n, bool bf16)
 {
@@ -51,8 +39,8 @@ ISA_INLINE void panels_plain(float *out, const cpu_product_args *g, range k, ran
                     __builtin_prefetch((char *)isa_at(g->b, from + AHEAD * g->ldb, bf16) + line);
                 }
                 if (j + PANEL <= n.count) {
-                    *(isa_vec *)to = load_vector(g->b, from, bf16);
-                    *(isa_vec *)(to + VW) = load_vector(g->b, from + VW, bf16);
+                    *(isa_vec *)to = isa_load_vec(g->b, from, bf16);
+                    *(isa_vec *)(to + VW) = isa_load_vec(g->b, from + VW, bf16);
                     continue;
                 }
                 for (int64_t c = 0; c < PANEL; c++) {
@@ -76,7 +64,7 @@ ISA_INLINE void panel_transposed(float *out, const cpu_product_args *g, range k,
                 isa_vec rows[VW];
                 ISA_UNROLL
                 for (int64_t r = 0; r < VW; r++) {
-                    rows[r] = load_vector(g->b, from + r * g->ldb, bf16);
+                    rows[r] = isa_load_vec(g->b, from + r * g->ldb, bf16);
                     __builtin_prefetch(isa_at(g->b, from + r * g->ldb + 4 * VW + rest, bf16));
                 }
                 isa_transpose(rows);
@@ -140,7 +128,7 @@ ISA_INLINE void copy_columns(float *out, const cpu_product_args *g, range m, ran
                     __builtin_prefetch(isa_at(g->a, from + AHEAD * g->lda + VW - 1, bf16));
                 }
                 if (whole) {
-                    *(isa_vec *)to = load_vector(g->a, from, bf16);
+                    *(isa_vec *)to = isa_load_vec(g->a, from, bf16);
                     continue;
                 }
                 for (int64_t r = 0; r < TILE && i + r < m.count; r++) {

@@ -154,17 +154,7 @@ TILE_UNCHECKED ISA_INLINE void vector_store(isa_vec v, const target to, int64_t 
     if (to.add) {
         v += *(const isa_vec_unaligned *)(to.sums + at);
     }
-    if (to.c == NULL) {
-        *(isa_vec_unaligned *)(to.sums + at) = v;
-        return;
-    }
-    float lanes[VW];
-    memcpy(lanes, &v, sizeof lanes);
-    uint16_t *out = (uint16_t *)to.c + at;
-#pragma omp simd
-    for (int l = 0; l < VW; l++) {
-        out[l] = isa_round_bf16(lanes[l]);
-    }
+    isa_store_vec(to.c != NULL ? to.c : to.sums, at, v, to.c != NULL);
 }
 
 /* Fewer columns than a panel has. */
