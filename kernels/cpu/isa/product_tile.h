@@ -11,25 +11,27 @@
 /* Columns of a panel. */
 #define PANEL (2 * VW)
 
-/* Rows of a tile, as many as registers can hold sums of; and how many tiles meet a panel one after
- * the other. Where tiles are low, the panel stays in the first cache for them; a tall tile's rows
- * stay there for all the panels. Then, how many columns' panels the second cache takes: of 2 MiB
- * on most CPUs with AVX-512, of 512 KiB on the smallest others. */
+/* Rows of a tile, as many as registers can hold sums of; how many tiles meet a panel one after the
+ * other; and of how many columns a thread holds the panels. Low tiles leave a panel in the first
+ * cache for each other; a high tile's rows stay there for all the panels. The panels are for the
+ * second cache: that is of 1 or 2 MiB on CPUs with AVX-512, on many others of 512 KiB. */
 #if defined(GB_ISA_avx512)
 #define TILE    14 /* 28 of 32 registers */
 #define BLOCK   1
 #define COLUMNS 768
-#define SEGMENT 16
 #elif defined(GB_ISA_avx2)
 #define TILE    6 /* 12 of 16 */
 #define BLOCK   4
 #define COLUMNS 512
-#define SEGMENT DEPTH
 #else
 #define TILE    4 /* 8 of 16 */
-#define BLOCK   8
-#define COLUMNS 384
-#define SEGMENT DEPTH
+#define BLOCK   4
+#define COLUMNS 512
+#endif
+#if defined(GB_ISA_avx512) || defined(GB_ISA_avx2)
+#define TILE_WHOLE 1 /* tile_sums_whole exists */
+#else
+#define TILE_WHOLE 0
 #endif
 _Static_assert(TILE <= VW, "a packed step of a tile's rows is one vector");
 
@@ -53,7 +55,7 @@ typedef struct lhs {
 } lhs;
 
 /* What a tile asks for on the side, as it will be needed soon: `lines` cache lines of each of
- * `rows` rows, these `stride` bytes apart, every SEGMENT steps. Any address may be asked for. */
+ * `rows` rows, these `stride` bytes apart. Any address may be asked for. */
 typedef struct ahead {
     const char *at;
     int64_t stride;
@@ -64,80 +66,29 @@ typedef struct ahead {
  * unrolled there would take clang an hour to compile. Addresses are checked all the same. */
 #define TILE_UNCHECKED __attribute__((no_sanitize("undefined")))
 
-/* Once per SEGMENT. */
-TILE_UNCHECKED ISA_INLINE void ask_ahead(ahead next[2], ahead *result)
-{
-    for (int which = 0; which < 2; which++) {
-        ahead *n = &next[which];
-        for (int32_t i = 0; i < n->rows; i++, n->at += n->stride) {
-            for (int32_t line = 0; line < n->lines; line++) {
-                __builtin_prefetch(n->at + line * LINE, 0, 2);
-            }
-        }
-    }
-    const bool straddles = (((uintptr_t)result->at | (uintptr_t)result->stride) & (LINE - 1)) != 0;
-    for (int32_t i = 0; i < result->rows; i++, result->at += result->stride) {
-        for (int32_t line = 0; line < result->lines; line++) {
-            __builtin_prefetch(result->at + line * LINE, 1);
-        }
-        if (straddles) {
-            __builtin_prefetch(result->at + result->lines * LINE - 1, 1);
-        }
-    }
-}
-
 /* acc (rows, 2 vectors) = a . b (depth, PANEL). */
 TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, int64_t depth,
-                                         const lhs a, const float *b, ahead next[2], ahead result,
-                                         const bool packed)
+                                         const lhs a, const float *b, const bool packed)
 {
-    const int64_t stride = a.stride * (int64_t)sizeof(float);
-    const char *base[(TILE + 2) / 3];
-    ISA_UNROLL
-    for (int i = 0; i < (TILE + 2) / 3; i++) {
-        base[i] = (const char *)a.at + (packed ? 0 : 3 * i * stride);
-    }
+    const float *at = a.at;
     ISA_UNROLL
     for (int r = 0; r < rows; r++) {
         acc[r][0] = acc[r][1] = (isa_vec){0};
     }
-    for (int64_t k = 0; k < depth; k += SEGMENT) {
-        const int64_t end = k + SEGMENT < depth ? k + SEGMENT : depth;
-        ask_ahead(next, &result);
-        /* The first cache gets what is multiplied next. */
+    for (int64_t k = 0; k < depth; k++, b += PANEL, at += packed ? VW : 1) {
+        const isa_vec b0 = *(const isa_vec *)b, b1 = *(const isa_vec *)(b + VW);
         ISA_UNROLL
         for (int r = 0; r < rows; r++) {
-            const char *at = packed ? base[0] + (SEGMENT * VW * 4 + r * LINE)
-                                    : base[r / 3] + r % 3 * stride + SEGMENT * 4;
-            __builtin_prefetch(at);
-        }
-        for (int64_t l = k; l < end; l++) {
-            const isa_vec b0 = *(const isa_vec *)b, b1 = *(const isa_vec *)(b + VW);
-            ISA_UNROLL
-            for (int i = 0; i < PANEL * 4; i += LINE) {
-                __builtin_prefetch((const char *)(b + PANEL_AHEAD * PANEL) + i);
-            }
-            b += PANEL;
-            ISA_UNROLL
-            for (int r = 0; r < rows; r++) {
-                const char *at = packed ? base[0] + 4 * r : base[r / 3] + r % 3 * stride;
-                const float x = *(const float *)(const void *)at;
-                acc[r][0] += x * b0;
-                acc[r][1] += x * b1;
-            }
-            ISA_UNROLL
-            for (int i = 0; i < (TILE + 2) / 3; i++) {
-                if (i < (packed ? 1 : (rows + 2) / 3)) {
-                    base[i] += packed ? 4 * VW : 4;
-                    /* Few bases and scaled offsets, rather than a pointer for each row. */
-                    __asm__("" : "+r"(base[i]));
-                }
-            }
+            const float x = at[packed ? r : r * a.stride];
+            acc[r][0] += x * b0;
+            acc[r][1] += x * b1;
         }
     }
 }
 
-#if defined(GB_ISA_avx2)
+#if defined(GB_ISA_avx512)
+#include "kernels/cpu/isa/product_tile_avx512.h"
+#elif defined(GB_ISA_avx2)
 #include "kernels/cpu/isa/product_tile_avx2.h"
 #endif
 
@@ -174,29 +125,23 @@ static void edge_store(const float *sums, int64_t rows, int64_t columns, const t
 }
 
 TILE_UNCHECKED ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs a, const float *b,
-                                       const target to, int64_t columns, ahead next[2])
+                                       const target to, int64_t columns)
 {
     isa_vec acc[TILE][2];
-    const int64_t bytes = to.c != NULL ? 2 : 4;
-    ahead result = {.at = to.c != NULL ? (const char *)to.c : (const char *)to.sums,
-                          .stride = to.row * bytes,
-                          .rows = (int32_t)isa_parts(rows, isa_parts(depth, SEGMENT)),
-                          .lines = (int32_t)isa_parts(PANEL * bytes, LINE)};
-#if defined(GB_ISA_avx2)
+#if TILE_WHOLE
+    const bool in_place = columns == PANEL && to.c == NULL;
     if (rows == TILE) {
-        const bool whole = columns == PANEL && to.c == NULL;
-        ask_ahead(next, &result);
-        tile_sums_avx2(whole ? to.sums : (float *)acc, whole ? to.row : PANEL, whole && to.add,
-                       depth, a, b);
-        if (whole) {
+        tile_sums_whole(in_place ? to.sums : (float *)acc, in_place ? to.row : PANEL,
+                        in_place && to.add, depth, a, b);
+        if (in_place) {
             return;
         }
     } else
 #endif
-    if (a.packed) {
-        tile_sums(acc, rows, depth, a, b, next, result, true);
+        if (a.packed) {
+        tile_sums(acc, rows, depth, a, b, true);
     } else {
-        tile_sums(acc, rows, depth, a, b, next, result, false);
+        tile_sums(acc, rows, depth, a, b, false);
     }
     if (columns < PANEL) {
         float sums[TILE * PANEL];
@@ -215,13 +160,35 @@ TILE_UNCHECKED ISA_INLINE void tile_of(const int rows, int64_t depth, const lhs 
     }
 }
 
-TILE_UNCHECKED static void tile(int64_t rows, int64_t depth, const lhs a, const float *b,
-                                const target to, int64_t columns, ahead next[2])
+/* Asks for the lines of the result that the tile adds to, and for what comes next. */
+ISA_INLINE void tile_ask(int64_t rows, const target to, ahead next)
 {
+    const int64_t bytes = to.c != NULL ? 2 : 4, stride = to.row * bytes;
+    const char *at = to.c != NULL ? (const char *)to.c : (const char *)to.sums;
+    const bool straddles = (((uintptr_t)at | (uintptr_t)stride) & (LINE - 1)) != 0;
+    for (int64_t r = 0; r < rows; r++, at += stride) {
+        for (int64_t line = 0; line < PANEL * bytes; line += LINE) {
+            __builtin_prefetch(at + line, 1);
+        }
+        if (straddles) {
+            __builtin_prefetch(at + PANEL * bytes - 1, 1);
+        }
+    }
+    for (int32_t r = 0; r < next.rows; r++, next.at += next.stride) {
+        for (int32_t line = 0; line < next.lines; line++) {
+            __builtin_prefetch(next.at + line * LINE, 0, 2);
+        }
+    }
+}
+
+TILE_UNCHECKED static void tile(int64_t rows, int64_t depth, const lhs a, const float *b,
+                                const target to, int64_t columns, ahead next)
+{
+    tile_ask(rows, to, next);
     switch (rows) {
 #define CASE(n)                                                                                    \
     case n:                                                                                        \
-        tile_of(n, depth, a, b, to, columns, next);                                                \
+        tile_of(n, depth, a, b, to, columns);                                                      \
         break;
         CASE(1)
         CASE(2)

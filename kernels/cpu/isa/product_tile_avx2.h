@@ -1,7 +1,7 @@
-/* product_tile_avx2.h: the sums of a full tile, 6 rows by 2 vectors, for AVX2. Written out, because 12 sums,
- * 2 vectors of the panel and 2 elements of the rows take all of the 16 registers, and compilers
- * that schedule such a loop move sums between them: it then reaches 80 to 95 % of what the
- * multipliers can do, as written here 99 %. */
+/* product_tile_avx2.h: the sums of a full tile, 6 rows by 2 vectors, for AVX2. Written out, because
+ * 12 sums, 2 vectors of the panel and 2 elements of the rows take all of the 16 registers, and
+ * compilers that schedule such a loop move sums between them: it then reaches 80 to 95 % of what
+ * the multipliers can do, as written here 99 %. */
 #ifndef GPTBENCH_KERNELS_CPU_PRODUCT_TILE_AVX2_H
 #define GPTBENCH_KERNELS_CPU_PRODUCT_TILE_AVX2_H
 
@@ -31,7 +31,7 @@
     AVX2_ROW("32*" #u "+12(%[a])", 6, 7, 15)                                                       \
     AVX2_ROW("32*" #u "+16(%[a])", 8, 9, 14)                                                       \
     AVX2_ROW("32*" #u "+20(%[a])", 10, 11, 15)
-#define AVX2_ZERO(c)  "vxorps %%xmm" #c ", %%xmm" #c ", %%xmm" #c "\n\t"
+#define AVX2_ZERO(c) "vxorps %%xmm" #c ", %%xmm" #c ", %%xmm" #c "\n\t"
 /* The sums of a row to `to`, on top of what it holds where `add`. */
 #define AVX2_ADD(to, c0, c1)                                                                       \
     "vaddps " to ", %%ymm" #c0 ", %%ymm" #c0 "\n\t"                                                \
@@ -53,40 +53,38 @@
     "test %[rounds], %[rounds]\n\t"                                                                \
     "jz 2f\n\t"                                                                                    \
     ".p2align 5\n"                                                                                 \
-    "1:\n\t" STEP(0) STEP(1) STEP(2) STEP(3) next_round                                            \
-    "add $4*64, %[b]\n\t"                                                                          \
-    "dec %[rounds]\n\t"                                                                            \
-    "jnz 1b\n"                                                                                     \
-    "2:\n\t"                                                                                       \
-    "test %[steps], %[steps]\n\t"                                                                  \
-    "jz 4f\n"                                                                                      \
-    "3:\n\t" STEP(0) next_step                                                                     \
-    "add $64, %[b]\n\t"                                                                            \
-    "dec %[steps]\n\t"                                                                             \
-    "jnz 3b\n"                                                                                     \
-    "4:\n\t"                                                                                       \
-    "test %[add], %[add]\n\t"                                                                      \
-    "jz 5f\n\t" AVX2_ROWS(AVX2_ADD) "5:\n\t" AVX2_ROWS(AVX2_STORE)
+    "1:\n\t" STEP(0) STEP(1) STEP(2) STEP(3) next_round "add $4*64, %[b]\n\t"                      \
+                                                        "dec %[rounds]\n\t"                        \
+                                                        "jnz 1b\n"                                 \
+                                                        "2:\n\t"                                   \
+                                                        "test %[steps], %[steps]\n\t"              \
+                                                        "jz 4f\n"                                  \
+                                                        "3:\n\t" STEP(0) next_step                 \
+        "add $64, %[b]\n\t"                                                                        \
+        "dec %[steps]\n\t"                                                                         \
+        "jnz 3b\n"                                                                                 \
+        "4:\n\t"                                                                                   \
+        "test %[add], %[add]\n\t"                                                                  \
+        "jz 5f\n\t" AVX2_ROWS(AVX2_ADD) "5:\n\t" AVX2_ROWS(AVX2_STORE)
 #define AVX2_CLOBBERED                                                                             \
     "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10",       \
         "ymm11", "ymm12", "ymm13", "ymm14", "ymm15", "cc", "memory"
 
 /* c (TILE, PANEL), its rows c_row floats apart, gets a (TILE, depth) . b (depth, PANEL), with `add`
  * on top of what it holds. */
-static void tile_sums_avx2(float *c, int64_t c_row, bool add, int64_t depth, const lhs a,
-                           const float *b)
+static void tile_sums_whole(float *c, int64_t c_row, bool add, int64_t depth, const lhs a,
+                            const float *b)
 {
     int64_t rounds = depth / 4, steps = depth % 4;
     const char *at = (const char *)a.at;
     float *c3 = c + 3 * c_row;
     const int64_t c_bytes = c_row * (int64_t)sizeof(float);
     if (a.packed) {
-        __asm__ volatile(
-            AVX2_LOOP(AVX2_PACKED, "add $4*32, %[a]\n\t", "add $32, %[a]\n\t")
-            : [a] "+r"(at), [b] "+r"(b), [rounds] "+r"(rounds), [steps] "+r"(steps)
-            : [c] "r"(c), [c3] "r"(c3), [c_row] "r"(c_bytes), [add] "r"((int)add),
-              [ahead] "i"(PANEL_AHEAD)
-            : AVX2_CLOBBERED);
+        __asm__ volatile(AVX2_LOOP(AVX2_PACKED, "add $4*32, %[a]\n\t", "add $32, %[a]\n\t")
+                         : [a] "+r"(at), [b] "+r"(b), [rounds] "+r"(rounds), [steps] "+r"(steps)
+                         : [c] "r"(c), [c3] "r"(c3), [c_row] "r"(c_bytes), [add] "r"((int)add),
+                           [ahead] "i"(PANEL_AHEAD)
+                         : AVX2_CLOBBERED);
         return;
     }
     const int64_t row = a.stride * (int64_t)sizeof(float);
