@@ -46,12 +46,13 @@ static void rows_run(const cpu_product_args *g, float *copy, const float *panels
 {
     const int64_t count = isa_parts(n.count, PANEL);
     const bool last = k.begin + k.count == g->K, first = k.begin == 0;
-    const lhs a = lhs_prepare(g, copy, m, k);
+    int64_t tile_floats;
+    const lhs a = lhs_prepare(g, copy, m, k, &tile_floats);
     float *sums = g->c_bf16 ? g->sums : g->c;
     ahead next = ahead_of(g, soon, count * isa_parts(m.count, TILE));
     for (int64_t j = 0; j < count; j++) {
         lhs rows = a;
-        for (int64_t i = 0; i < m.count; i += TILE, rows.at += a.tile) {
+        for (int64_t i = 0; i < m.count; i += TILE, rows.at += tile_floats) {
             const int64_t at = (m.begin + i) * g->N + n.begin + j * PANEL;
             const target to = {.sums = sums != NULL ? sums + at : NULL,
                                .c = g->c_bf16 && last ? (uint16_t *)g->c + at : NULL,

@@ -139,20 +139,24 @@ ISA_INLINE void copy_columns(float *out, const cpu_product_args *g, range m, ran
     }
 }
 
-/* Where the block of rows m reads a's columns k: in place if it can. */
-static lhs lhs_prepare(const cpu_product_args *g, float *copy, range m, range k)
+/* Where the block of rows m reads a's columns k: in place if it can. *tile_floats is the distance
+ * from one tile's rows to the next one's. */
+static lhs lhs_prepare(const cpu_product_args *g, float *copy, range m, range k,
+                       int64_t *tile_floats)
 {
+    lhs a = {.at = copy, .stride = k.count + ROW_PAD};
     if (g->a_transposed) {
         g->bf16 ? copy_columns(copy, g, m, k, true) : copy_columns(copy, g, m, k, false);
-        return (lhs){.at = copy, .tile = VW * k.count + TILE_PAD, .packed = true};
+        *tile_floats = VW * k.count + TILE_PAD;
+        return (lhs){.at = copy, .stride = VW, .packed = true};
     }
     if (!g->bf16 && g->lda * (int64_t)sizeof(float) % CACHE_WAY != 0) {
-        return (lhs){.at = (const float *)g->a + m.begin * g->lda + k.begin,
-                     .stride = g->lda,
-                     .tile = TILE * g->lda};
+        a = (lhs){.at = (const float *)g->a + m.begin * g->lda + k.begin, .stride = g->lda};
+    } else {
+        g->bf16 ? copy_rows(copy, g, m, k, true) : copy_rows(copy, g, m, k, false);
     }
-    g->bf16 ? copy_rows(copy, g, m, k, true) : copy_rows(copy, g, m, k, false);
-    return (lhs){.at = copy, .stride = k.count + ROW_PAD, .tile = TILE * (k.count + ROW_PAD)};
+    *tile_floats = TILE * a.stride;
+    return a;
 }
 
 #endif
