@@ -19,8 +19,9 @@
 
 #include "kernels/backend.h"
 
-/* Queries per tile of the attention kernels. */
-#define CPU_ATTENTION_ROWS 32
+/* Queries per tile of the attention kernels, and keys per panel: at most. */
+#define CPU_ATTENTION_ROWS      48
+#define CPU_ATTENTION_PANEL_MAX 32
 /* Elements per partial sum of sum_squares are a multiple of this. */
 #define CPU_SUM_BLOCK      65536
 #define CPU_SUM_MAX_BLOCKS 4096

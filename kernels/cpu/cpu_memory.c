@@ -16,10 +16,12 @@ struct cpu_block {
     int64_t bytes;
 };
 
+/* What isa/attention.c carves out; isa/attention_bf16.c needs less. */
 int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
 {
-    const int64_t Tp = gb_round_up(T, 32), Dp = gb_round_up(D, 16), rows = CPU_ATTENTION_ROWS;
-    return 5 * Tp * Dp + 4 * rows * Tp + 3 * rows * Dp;
+    const int64_t panel = CPU_ATTENTION_PANEL_MAX, rows = CPU_ATTENTION_ROWS;
+    const int64_t Tp = gb_round_up(T, panel), Dp = gb_round_up(D, panel);
+    return 5 * Tp * Dp + 2 * panel * Dp + 2 * rows * (Tp + panel) + 5 * rows * Dp;
 }
 
 int64_t cpu_packed_elements(int64_t K, int64_t N)

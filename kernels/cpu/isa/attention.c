@@ -1,8 +1,8 @@
-/* Causal attention by tiles of CPU_ATTENTION_ROWS queries. For one tile the scores against all the
- * keys that it can see are held in a buffer of (rows, T) floats per thread: never T x T, and the
- * softmax needs no rescaling. Keys are packed transposed into panels of ISA_PANEL columns, so that
- * every product runs through one register-blocked micro-kernel. Blocks of ISA_MR queries visit
- * only the panels that the causal mask and the window leave them.
+/* Causal attention by tiles of ROWS queries. For one tile the scores against all the keys that it
+ * can see are held in a buffer of (ROWS, T) floats per thread: never T x T, and the softmax needs
+ * no rescaling. What is multiplied from the right is packed into panels, so that every product runs
+ * through the tile of tile.h; a panel stays in the first cache for all the blocks of TILE queries,
+ * which visit only the panels of keys that the causal mask and the window leave them.
  *
  * Parallel over (sequence, key head), forward over parts of its query heads too: each output
  * element is summed by one thread in a fixed order.
@@ -10,73 +10,30 @@
 #include <math.h>
 #include <omp.h>
 
+#include "kernels/cpu/isa/tile.h"
+
+#define MR TILE
+#if defined(GB_ISA_avx512)
+#define ROWS 42
+#else
+#define ROWS 48
+#endif
 #include "kernels/cpu/isa/attention_span.h"
-#include "kernels/cpu/isa/isa.h"
 
-/* c (MR, nv vectors) [+]= a (MR, depth) . b (depth, nv vectors); a's rows are a_row apart and its
- * columns a_col apart. */
-ISA_INLINE void micro_kernel(int64_t depth, const float *a, int64_t a_row, int64_t a_col,
-                             const float *b, int64_t b_row, float *c, int64_t c_row,
-                             bool accumulate, const int nv)
-{
-    isa_vec acc[MR][2];
-    ISA_UNROLL
-    for (int r = 0; r < MR; r++) {
-        acc[r][0] = (isa_vec){0};
-        acc[r][1] = (isa_vec){0};
-    }
-    for (int64_t k = 0; k < depth; k++) {
-        const float *bk = b + k * b_row, *ak = a + k * a_col;
-        isa_vec b0 = *(const isa_vec_unaligned *)bk;
-        isa_vec b1 = *(const isa_vec_unaligned *)(bk + (nv == 2 ? VW : 0));
-        ISA_UNROLL
-        for (int r = 0; r < MR; r++) {
-            acc[r][0] += ak[r * a_row] * b0;
-            if (nv == 2) {
-                acc[r][1] += ak[r * a_row] * b1;
-            }
-        }
-    }
-    ISA_UNROLL
-    for (int r = 0; r < MR; r++) {
-        float *row = c + r * c_row;
-        if (accumulate) {
-            acc[r][0] += *(const isa_vec_unaligned *)row;
-            if (nv == 2) {
-                acc[r][1] += *(const isa_vec_unaligned *)(row + VW);
-            }
-        }
-        *(isa_vec_unaligned *)row = acc[r][0];
-        if (nv == 2) {
-            *(isa_vec_unaligned *)(row + VW) = acc[r][1];
-        }
-    }
-}
-
-/* c (MR, columns) [+]= a . b with `columns` a multiple of VW. */
-static void row_block(int64_t depth, const float *a, int64_t a_row, int64_t a_col, const float *b,
-                      int64_t b_row, float *c, int64_t c_row, int64_t columns, bool accumulate)
-{
-    int64_t j = 0;
-    for (; j + 2 * VW <= columns; j += 2 * VW) {
-        micro_kernel(depth, a, a_row, a_col, b + j, b_row, c + j, c_row, accumulate, 2);
-    }
-    if (j < columns) {
-        micro_kernel(depth, a, a_row, a_col, b + j, b_row, c + j, c_row, accumulate, 1);
-    }
-}
-
-/* One thread's buffers for one head. */
+/* One thread's buffers for one head. Rows of scores have a panel behind the last key, and where
+ * keys are in blocks of TILE there is a panel of them behind the last, too. */
 typedef struct head_buffers {
-    int64_t Tp, Dp;         /* T and D padded to whole panels and vectors */
+    int64_t Tp, Dp;         /* T and D padded to whole panels */
+    int64_t Sp;             /* floats of a row of scores */
     float *key_panels;      /* (Tp/PANEL, D, PANEL) keys transposed */
     float *value_panels;    /* the same of the values; backward only */
-    float *keys;            /* (Tp, Dp); backward only */
-    float *values;          /* (Tp, Dp); forward only */
-    float *dkeys, *dvalues; /* (Tp, Dp); backward only */
-    float *scores;          /* (ROWS, Tp) scores, then probabilities */
-    float *dscores;         /* (ROWS, Tp); backward only */
+    float *keys;            /* (Dp/PANEL, Tp, PANEL); backward only */
+    float *values;          /* (Dp/PANEL, Tp, PANEL); forward only */
+    float *dkeys, *dvalues; /* (Tp + PANEL, Dp); backward only */
+    float *scores;          /* (ROWS, Sp) scores, then probabilities */
+    float *dscores;         /* (ROWS, Sp); backward only */
     float *q, *o, *d;       /* (ROWS, Dp) */
+    float *qs, *os;         /* q and o as (Dp/PANEL, ROWS, PANEL); backward only */
 } head_buffers;
 
 static float *carve(float **at, int64_t floats)
@@ -89,23 +46,28 @@ static float *carve(float **at, int64_t floats)
 static head_buffers head_buffers_carve(const cpu_attention_args *a, bool backward)
 {
     float *at = a->scratch + (int64_t)omp_get_thread_num() * a->scratch_floats;
-    head_buffers s = {.Tp = round_up(a->T, 32), .Dp = round_up(a->D, VW)};
-    s.key_panels = carve(&at, s.Tp * s.Dp);
-    s.scores = carve(&at, ROWS * s.Tp);
+    head_buffers s = {.Tp = round_up(a->T, PANEL), .Dp = round_up(a->D, PANEL)};
+    s.Sp = s.Tp + PANEL;
+    s.key_panels = carve(&at, s.Tp * a->D);
+    s.scores = carve(&at, ROWS * s.Sp);
     s.q = carve(&at, ROWS * s.Dp);
     s.o = carve(&at, ROWS * s.Dp);
     if (backward) {
-        s.value_panels = carve(&at, s.Tp * s.Dp);
+        s.value_panels = carve(&at, s.Tp * a->D);
         s.keys = carve(&at, s.Tp * s.Dp);
-        s.dkeys = carve(&at, s.Tp * s.Dp);
-        s.dvalues = carve(&at, s.Tp * s.Dp);
-        s.dscores = carve(&at, ROWS * s.Tp);
+        s.dkeys = carve(&at, (s.Tp + PANEL) * s.Dp);
+        s.dvalues = carve(&at, (s.Tp + PANEL) * s.Dp);
+        s.dscores = carve(&at, ROWS * s.Sp);
         s.d = carve(&at, ROWS * s.Dp);
+        s.qs = carve(&at, ROWS * s.Dp);
+        s.os = carve(&at, ROWS * s.Dp);
     } else {
         s.values = carve(&at, s.Tp * s.Dp);
     }
     return s;
 }
+
+/* ---- copies ---- */
 
 /* Rows [0, n) of an act array, `stride` elements apart, times `factor`, into (padded, Dp) floats
  * with zeros around. */
@@ -127,6 +89,28 @@ ISA_INLINE void pack_rows(float *out, const void *in, int64_t stride, int64_t n,
         for (int64_t d = D; d < Dp; d++) {
             row[d] = 0;
         }
+    }
+}
+
+/* The same as (Dp/PANEL, padded, PANEL), and times one. */
+ISA_INLINE void pack_columns(float *out, const void *in, int64_t stride, int64_t n, int64_t padded,
+                             int64_t D, bool bf16)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const void *from = isa_at(in, i * stride, bf16);
+        prefetch_row(in, i + AHEAD, stride, D, false, bf16);
+        int64_t d = 0;
+        for (; d + PANEL <= D; d += PANEL) {
+            isa_vec *to = (isa_vec *)(void *)(out + d * padded + i * PANEL);
+            to[0] = isa_load_vec(from, d, bf16);
+            to[1] = isa_load_vec(from, d + VW, bf16);
+        }
+        for (int64_t c = 0; d < D && c < PANEL; c++) {
+            out[d * padded + i * PANEL + c] = d + c < D ? isa_load(from, d + c, bf16) : 0.0f;
+        }
+    }
+    for (int64_t d = 0; d < D; d += PANEL) {
+        memset(out + d * padded + n * PANEL, 0, (size_t)((padded - n) * PANEL) * sizeof *out);
     }
 }
 
@@ -169,21 +153,25 @@ ISA_INLINE void pack_panels(float *out, const void *in, int64_t stride, int64_t 
     }
 }
 
-ISA_INLINE void store_rows(void *out, int64_t stride, const float *in, int64_t n, int64_t D,
-                           int64_t Dp, bool bf16)
+/* Rows [0, n) of (n, Dp) floats, each times its factor, or all times `factor`, into an act array.
+ */
+ISA_INLINE void store_rows(void *out, int64_t stride, const float *in, const float *factors,
+                           float factor, int64_t n, int64_t D, int64_t Dp, bool bf16)
 {
     for (int64_t i = 0; i < n; i++) {
         void *to = isa_at(out, i * stride, bf16);
+        const float f = factors != NULL ? factors[i] : factor;
         prefetch_row(out, i + AHEAD, stride, D, true, bf16);
 #pragma omp simd
         for (int64_t d = 0; d < D; d++) {
-            isa_store(to, d, in[i * Dp + d], bf16);
+            isa_store(to, d, in[i * Dp + d] * f, bf16);
         }
     }
 }
 
-/* out (ROWS, Tp) = rows (ROWS, Dp) . panels, within the span of each block of MR queries. Panels
- * are walked in the outer loop: each stays in L1 for all the blocks. */
+/* ---- products ---- */
+
+/* out (ROWS, Sp) = rows (ROWS, Dp) . panels, within the span of each block of queries. */
 static void tile_scores(float *out, const float *rows, const float *panels,
                         const cpu_attention_args *a, const head_buffers *s, int64_t i0)
 {
@@ -192,29 +180,45 @@ static void tile_scores(float *out, const float *rows, const float *panels,
         for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
             key_span span = span_of(i0 + r, MR, a->window, a->T);
             if (j >= span.first && j < span.end) {
-                micro_kernel(a->D, rows + r * s->Dp, s->Dp, 1, panels + j * a->D, PANEL,
-                             out + r * s->Tp + j, s->Tp, false, 2);
+                tile_whole(out + r * s->Sp + j, s->Sp, false, a->D,
+                           (lhs){.at = rows + r * s->Dp, .stride = s->Dp}, panels + j * a->D);
             }
         }
     }
 }
 
+/* out (ROWS, Dp) = scores (ROWS, Sp) . columns (Dp/PANEL, Tp, PANEL), likewise. */
+static void tile_outputs(float *out, const float *scores, const float *columns,
+                         const cpu_attention_args *a, const head_buffers *s, int64_t i0)
+{
+    for (int64_t d = 0; d < s->Dp; d += PANEL) {
+        for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
+            key_span span = span_of(i0 + r, MR, a->window, a->T);
+            tile_whole(out + r * s->Dp + d, s->Dp, false, span.end - span.first,
+                       (lhs){.at = scores + r * s->Sp + span.first, .stride = s->Sp},
+                       columns + d * s->Tp + span.first * PANEL);
+        }
+    }
+}
+
+/* ---- forward ---- */
+
 /* Scores of queries [i, i + MR) to exponentials, in place; zero where a query sees nothing. Of the
  * `count` of them that there are: the log-sum-exp, and one over their sum. Step by step for all the
  * rows: they are short, and one need not wait for the other's sums. */
-static void softmax_rows(float *scores, int64_t Tp, int64_t i, int64_t count, int64_t window,
+static void softmax_rows(float *scores, int64_t Sp, int64_t i, int64_t count, int64_t window,
                          key_span span, float *lse, float inv_sums[MR])
 {
     const int64_t n = span.end - span.first;
     float tops[MR], sums[MR];
     for (int64_t m = 0; m < MR; m++) {
-        unseen_fill(scores + m * Tp, span, first_key(i + m, window), i + m);
+        unseen_fill(scores + m * Sp, span, first_key(i + m, window), i + m);
     }
     for (int64_t m = 0; m < MR; m++) {
-        tops[m] = isa_max(scores + m * Tp + span.first, n);
+        tops[m] = isa_max(scores + m * Sp + span.first, n);
     }
     for (int64_t m = 0; m < MR; m++) {
-        float *x = scores + m * Tp + span.first, sum = 0;
+        float *x = scores + m * Sp + span.first, sum = 0;
         const float top = tops[m];
 #pragma omp simd reduction(+ : sum)
         for (int64_t j = 0; j < n; j++) {
@@ -231,24 +235,16 @@ static void softmax_rows(float *scores, int64_t Tp, int64_t i, int64_t count, in
     }
 }
 
-static void forward_tile(const cpu_attention_args *a, const head_buffers *s, int64_t i0, float *lse)
+static void forward_tile(const cpu_attention_args *a, const head_buffers *s, int64_t i0, float *lse,
+                         float inv_sums[ROWS])
 {
     tile_scores(s->scores, s->q, s->key_panels, a, s, i0);
     for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
         const int64_t left = a->T - i0 - r, count = left < MR ? left : MR;
-        key_span span = span_of(i0 + r, MR, a->window, a->T);
-        float inv_sums[MR] = {0};
-        softmax_rows(s->scores + r * s->Tp, s->Tp, i0 + r, count, a->window, span, lse + i0 + r,
-                     inv_sums);
-        row_block(span.end - span.first, s->scores + r * s->Tp + span.first, s->Tp, 1,
-                  s->values + span.first * s->Dp, s->Dp, s->o + r * s->Dp, s->Dp, s->Dp, false);
-        for (int64_t m = 0; m < MR; m++) {
-            float *o = s->o + (r + m) * s->Dp;
-            for (int64_t d = 0; d < s->Dp; d++) {
-                o[d] *= inv_sums[m];
-            }
-        }
+        softmax_rows(s->scores + r * s->Sp, s->Sp, i0 + r, count, a->window,
+                     span_of(i0 + r, MR, a->window, a->T), lse + i0 + r, inv_sums + r);
     }
+    tile_outputs(s->o, s->scores, s->values, a, s, i0);
 }
 
 ISA_INLINE void forward_heads(const cpu_attention_args *a, int64_t b, int64_t kv, int64_t first,
@@ -259,16 +255,17 @@ ISA_INLINE void forward_heads(const cpu_attention_args *a, int64_t b, int64_t kv
     const void *v = isa_at(a->qkv, b * T * width + (H + K + kv) * D, bf16);
     const float scale = (float)(1.0 / sqrt((double)D));
     head_buffers s = head_buffers_carve(a, false);
+    float inv_sums[ROWS];
     pack_panels(s.key_panels, k, width, T, s.Tp, D, bf16);
-    pack_rows(s.values, v, width, T, s.Tp, D, s.Dp, 1.0f, bf16);
+    pack_columns(s.values, v, width, T, s.Tp, D, bf16);
     for (int64_t h = first; h < first + count; h++) {
         const void *q = isa_at(a->qkv, b * T * width + h * D, bf16);
         void *out = isa_at(a->out, b * T * H * D + h * D, bf16);
         for (int64_t i0 = 0; i0 < T; i0 += ROWS) {
             int64_t n = T - i0 < ROWS ? T - i0 : ROWS;
             pack_rows(s.q, isa_at(q, i0 * width, bf16), width, n, ROWS, D, s.Dp, scale, bf16);
-            forward_tile(a, &s, i0, a->lse + (b * H + h) * T);
-            store_rows(isa_at(out, i0 * H * D, bf16), H * D, s.o, n, D, s.Dp, bf16);
+            forward_tile(a, &s, i0, a->lse + (b * H + h) * T, inv_sums);
+            store_rows(isa_at(out, i0 * H * D, bf16), H * D, s.o, inv_sums, 1, n, D, s.Dp, bf16);
         }
     }
 }
@@ -292,12 +289,24 @@ static void attention_forward(const cpu_attention_args *args)
     }
 }
 
+/* ---- backward ---- */
+
+/* A panel of zeros before and behind a row's span, where there are keys: blocks of keys reach
+ * beyond it. */
+static void margins_clear(float *row, key_span span)
+{
+    if (span.first > 0) {
+        memset(row + span.first - PANEL, 0, PANEL * sizeof *row);
+    }
+    memset(row + span.end, 0, PANEL * sizeof *row);
+}
+
 /* Probabilities from scores and lse, and gradients of the scores from those of the
  * probabilities (in s->dscores), both in place and zero where query i sees nothing. */
 static void softmax_grad(const head_buffers *s, int64_t r, int64_t i, int64_t window, key_span span,
                          float lse, float delta)
 {
-    float *p = s->scores + r * s->Tp, *dp = s->dscores + r * s->Tp;
+    float *p = s->scores + r * s->Sp, *dp = s->dscores + r * s->Sp;
     unseen_fill(p, span, first_key(i, window), i);
 #pragma omp simd
     for (int64_t j = span.first; j < span.end; j++) {
@@ -310,14 +319,18 @@ static void softmax_grad(const head_buffers *s, int64_t r, int64_t i, int64_t wi
 /* dkeys and dvalues of all keys that the tile sees, from its probabilities and their gradients. */
 static void backward_keys(const cpu_attention_args *a, const head_buffers *s, int64_t i0)
 {
-    key_span all = span_of(i0, ROWS, a->window, a->T);
-    for (int64_t j = all.first; j < all.end && j < a->T; j += MR) {
+    const int64_t end = i0 + ROWS < a->T ? i0 + ROWS : a->T;
+    for (int64_t j = span_of(i0, ROWS, a->window, a->T).first; j < end; j += MR) {
         const key_span q = queries_of(a, i0, j);
-        const int64_t from = q.first, to = q.end;
-        row_block(to - from, s->scores + from * s->Tp + j, 1, s->Tp, s->o + from * s->Dp, s->Dp,
-                  s->dvalues + j * s->Dp, s->Dp, s->Dp, true);
-        row_block(to - from, s->dscores + from * s->Tp + j, 1, s->Tp, s->q + from * s->Dp, s->Dp,
-                  s->dkeys + j * s->Dp, s->Dp, s->Dp, true);
+        const int64_t from = q.first, depth = q.end - q.first;
+        const lhs p = {.at = s->scores + from * s->Sp + j, .stride = s->Sp, .packed = true};
+        const lhs ds = {.at = s->dscores + from * s->Sp + j, .stride = s->Sp, .packed = true};
+        for (int64_t d = 0; d < s->Dp; d += PANEL) {
+            tile_whole(s->dvalues + j * s->Dp + d, s->Dp, true, depth, p,
+                       s->os + d * ROWS + from * PANEL);
+            tile_whole(s->dkeys + j * s->Dp + d, s->Dp, true, depth, ds,
+                       s->qs + d * ROWS + from * PANEL);
+        }
     }
 }
 
@@ -335,13 +348,14 @@ static void backward_tile(const cpu_attention_args *a, const head_buffers *s, in
                 softmax_grad(s, m, i0 + m, a->window, span, lse[i0 + m], delta[m]);
             } else {
                 size_t bytes = (size_t)(span.end - span.first) * sizeof(float);
-                memset(s->scores + m * s->Tp + span.first, 0, bytes);
-                memset(s->dscores + m * s->Tp + span.first, 0, bytes);
+                memset(s->scores + m * s->Sp + span.first, 0, bytes);
+                memset(s->dscores + m * s->Sp + span.first, 0, bytes);
             }
+            margins_clear(s->scores + m * s->Sp, span);
+            margins_clear(s->dscores + m * s->Sp, span);
         }
-        row_block(span.end - span.first, s->dscores + r * s->Tp + span.first, s->Tp, 1,
-                  s->keys + span.first * s->Dp, s->Dp, s->d + r * s->Dp, s->Dp, s->Dp, false);
     }
+    tile_outputs(s->d, s->dscores, s->keys, a, s, i0);
     backward_keys(a, s, i0);
 }
 
@@ -374,12 +388,11 @@ ISA_INLINE void backward_query_head(const cpu_attention_args *a, const head_buff
         int64_t n = T - i0 < ROWS ? T - i0 : ROWS;
         pack_rows(s->q, isa_at(q, i0 * width, bf16), width, n, ROWS, D, s->Dp, scale, bf16);
         pack_rows(s->o, isa_at(dout, i0 * H * D, bf16), H * D, n, ROWS, D, s->Dp, 1.0f, bf16);
+        pack_columns(s->qs, s->q, s->Dp, ROWS, ROWS, s->Dp, false);
+        pack_columns(s->os, s->o, s->Dp, ROWS, ROWS, s->Dp, false);
         output_dots(delta, s->o, s->Dp, isa_at(out, i0 * H * D, bf16), H * D, n, D, bf16);
         backward_tile(a, s, i0, a->lse + (b * H + h) * T, delta);
-        for (int64_t i = 0; i < n * s->Dp; i++) {
-            s->d[i] *= scale;
-        }
-        store_rows(isa_at(dq, i0 * width, bf16), width, s->d, n, D, s->Dp, bf16);
+        store_rows(isa_at(dq, i0 * width, bf16), width, s->d, NULL, scale, n, D, s->Dp, bf16);
     }
 }
 
@@ -390,14 +403,14 @@ ISA_INLINE void backward_key_head(const cpu_attention_args *a, int64_t b, int64_
     head_buffers s = head_buffers_carve(a, true);
     pack_panels(s.key_panels, isa_at(a->qkv, at_key, bf16), width, T, s.Tp, D, bf16);
     pack_panels(s.value_panels, isa_at(a->qkv, at_value, bf16), width, T, s.Tp, D, bf16);
-    pack_rows(s.keys, isa_at(a->qkv, at_key, bf16), width, T, s.Tp, D, s.Dp, 1.0f, bf16);
-    memset(s.dkeys, 0, (size_t)(s.Tp * s.Dp) * sizeof(float));
-    memset(s.dvalues, 0, (size_t)(s.Tp * s.Dp) * sizeof(float));
+    pack_columns(s.keys, isa_at(a->qkv, at_key, bf16), width, T, s.Tp, D, bf16);
+    memset(s.dkeys, 0, (size_t)((s.Tp + PANEL) * s.Dp) * sizeof(float));
+    memset(s.dvalues, 0, (size_t)((s.Tp + PANEL) * s.Dp) * sizeof(float));
     for (int64_t h = kv * (H / K); h < (kv + 1) * (H / K); h++) {
         backward_query_head(a, &s, b, h, bf16);
     }
-    store_rows(isa_at(a->dqkv, at_key, bf16), width, s.dkeys, T, D, s.Dp, bf16);
-    store_rows(isa_at(a->dqkv, at_value, bf16), width, s.dvalues, T, D, s.Dp, bf16);
+    store_rows(isa_at(a->dqkv, at_key, bf16), width, s.dkeys, NULL, 1, T, D, s.Dp, bf16);
+    store_rows(isa_at(a->dqkv, at_value, bf16), width, s.dvalues, NULL, 1, T, D, s.Dp, bf16);
 }
 
 static void attention_backward(const cpu_attention_args *args)

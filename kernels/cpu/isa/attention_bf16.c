@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #include <math.h>
 
+#define MR   8
+#define ROWS 32
 #include "kernels/cpu/isa/attention_span.h"
 
 /* c (MR, nv vectors) [+]= a (MR, depth words) . b (depth words, nv vectors); a's rows are a_row

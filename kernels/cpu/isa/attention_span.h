@@ -1,5 +1,6 @@
 /* attention_span.h: the tiles of both attention kernels: which keys a block of queries can see and
- * the reverse, who works on what. */
+ * the reverse, who works on what. Before it is included, MR is the number of queries that a block
+ * has, and ROWS, a multiple of it, of those that a tile has. */
 #ifndef GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
 #define GPTBENCH_KERNELS_CPU_ATTENTION_SPAN_H
 
@@ -8,13 +9,10 @@
 
 #include "kernels/cpu/isa/isa.h"
 
-#define ROWS CPU_ATTENTION_ROWS
-#define MR   ISA_MR
-#define VW   ISA_LANES
+_Static_assert(ROWS % MR == 0 && ROWS <= CPU_ATTENTION_ROWS, "tiles are whole blocks, and planned");
+
 /* Rows between a prefetch and its use. */
 #define AHEAD 8
-/* Columns per panel of transposed keys: two vectors. */
-#define PANEL (2 * VW)
 
 ISA_INLINE int64_t round_up(int64_t n, int64_t multiple)
 {
@@ -85,7 +83,7 @@ ISA_INLINE void unseen_fill(float *row, key_span span, int64_t first, int64_t la
     }
 }
 
-/* The queries of a tile, in whole blocks of MR, whose spans hold keys j .. j + MR. */
+/* The queries of a tile, in whole blocks of MR, of which some see some of the keys j .. j + MR. */
 ISA_INLINE key_span queries_of(const cpu_attention_args *a, int64_t i0, int64_t j)
 {
     int64_t from = j > i0 ? (j - i0) / MR * MR : 0;
@@ -93,7 +91,7 @@ ISA_INLINE key_span queries_of(const cpu_attention_args *a, int64_t i0, int64_t 
     while (from < to && j >= span_of(i0 + from, MR, a->window, a->T).end) {
         from += MR;
     }
-    while (to > from && j < span_of(i0 + to - MR, MR, a->window, a->T).first) {
+    while (to > from && j + MR <= span_of(i0 + to - MR, MR, a->window, a->T).first) {
         to -= MR;
     }
     return (key_span){from, to};

@@ -29,14 +29,15 @@
 
 #if defined(GB_ISA_avx512)
 #define ISA_LANES 16
-#define ISA_MR    8
 #elif defined(GB_ISA_avx2)
 #define ISA_LANES 8
-#define ISA_MR    4
 #else
 #define ISA_LANES 4
-#define ISA_MR    4
 #endif
+
+#define VW ISA_LANES
+/* Columns of a panel: what is multiplied from the right is packed into panels. */
+#define PANEL (2 * VW)
 
 typedef float isa_vec __attribute__((vector_size(4 * ISA_LANES)));
 typedef uint32_t isa_uint_vec __attribute__((vector_size(4 * ISA_LANES)));

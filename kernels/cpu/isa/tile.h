@@ -5,10 +5,6 @@
 
 #include "kernels/cpu/isa/isa.h"
 
-#define VW ISA_LANES
-/* Columns of a panel. */
-#define PANEL (2 * VW)
-
 /* Rows of a tile, as many as registers can hold sums of. */
 #if defined(GB_ISA_avx512)
 #define TILE 14 /* 28 of 32 registers */
