@@ -1,7 +1,7 @@
 /* Causal attention by tiles of ROWS queries. For one tile the scores against all the keys that it
  * can see are held in a buffer of (ROWS, T) floats per thread: never T x T, and the softmax needs
  * no rescaling. What is multiplied from the right is packed into panels, so that every product runs
- * through the tile of tile.h; a panel stays in the first cache for all the blocks of TILE queries,
+ * through tiles of tile.h; a panel stays in the first cache for all the blocks of MR queries,
  * which visit only the panels of keys that the causal mask and the window leave them.
  *
  * Parallel over (sequence, key head), forward over parts of its query heads too: each output
@@ -12,16 +12,19 @@
 
 #include "kernels/cpu/isa/tile.h"
 
-#define MR TILE
+/* With AVX-512 whole tiles are too high: of what a block is multiplied with, its first and last
+ * queries see too little. */
 #if defined(GB_ISA_avx512)
-#define ROWS 42
+#define MR   8
+#define ROWS 32
 #else
+#define MR   TILE
 #define ROWS 48
 #endif
 #include "kernels/cpu/isa/attention_span.h"
 
 /* One thread's buffers for one head. Rows of scores have a panel behind the last key, and where
- * keys are in blocks of TILE there is a panel of them behind the last, too. */
+ * keys are in blocks of MR there is a panel of them behind the last, too. */
 typedef struct head_buffers {
     int64_t Tp, Dp;         /* T and D padded to whole panels */
     int64_t Sp;             /* floats of a row of scores */
@@ -171,6 +174,17 @@ ISA_INLINE void store_rows(void *out, int64_t stride, const float *in, const flo
 
 /* ---- products ---- */
 
+/* c (MR, PANEL) = or, with `add`, += a . b. */
+static void block_product(float *c, int64_t c_row, bool add, int64_t depth, const lhs a,
+                          const float *b)
+{
+    if (MR == TILE) {
+        tile_whole(c, c_row, add, depth, a, b);
+    } else {
+        tile_some(MR, c, c_row, add, depth, a, b);
+    }
+}
+
 /* out (ROWS, Sp) = rows (ROWS, Dp) . panels, within the span of each block of queries. */
 static void tile_scores(float *out, const float *rows, const float *panels,
                         const cpu_attention_args *a, const head_buffers *s, int64_t i0)
@@ -180,23 +194,24 @@ static void tile_scores(float *out, const float *rows, const float *panels,
         for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
             key_span span = span_of(i0 + r, MR, a->window, a->T);
             if (j >= span.first && j < span.end) {
-                tile_whole(out + r * s->Sp + j, s->Sp, false, a->D,
-                           (lhs){.at = rows + r * s->Dp, .stride = s->Dp}, panels + j * a->D);
+                block_product(out + r * s->Sp + j, s->Sp, false, a->D,
+                              (lhs){.at = rows + r * s->Dp, .stride = s->Dp}, panels + j * a->D);
             }
         }
     }
 }
 
-/* out (ROWS, Dp) = scores (ROWS, Sp) . columns (Dp/PANEL, Tp, PANEL), likewise. */
+/* out (ROWS, Dp) = scores (ROWS, Sp) . columns (Dp/PANEL, Tp, PANEL), over the keys that a block's
+ * queries see. */
 static void tile_outputs(float *out, const float *scores, const float *columns,
                          const cpu_attention_args *a, const head_buffers *s, int64_t i0)
 {
     for (int64_t d = 0; d < s->Dp; d += PANEL) {
         for (int64_t r = 0; r < ROWS && i0 + r < a->T; r += MR) {
-            key_span span = span_of(i0 + r, MR, a->window, a->T);
-            tile_whole(out + r * s->Dp + d, s->Dp, false, span.end - span.first,
-                       (lhs){.at = scores + r * s->Sp + span.first, .stride = s->Sp},
-                       columns + d * s->Tp + span.first * PANEL);
+            const int64_t first = first_key(i0 + r, a->window), end = i0 + r + MR;
+            block_product(out + r * s->Dp + d, s->Dp, false, (end < a->T ? end : a->T) - first,
+                          (lhs){.at = scores + r * s->Sp + first, .stride = s->Sp},
+                          columns + d * s->Tp + first * PANEL);
         }
     }
 }
@@ -326,10 +341,10 @@ static void backward_keys(const cpu_attention_args *a, const head_buffers *s, in
         const lhs p = {.at = s->scores + from * s->Sp + j, .stride = s->Sp, .packed = true};
         const lhs ds = {.at = s->dscores + from * s->Sp + j, .stride = s->Sp, .packed = true};
         for (int64_t d = 0; d < s->Dp; d += PANEL) {
-            tile_whole(s->dvalues + j * s->Dp + d, s->Dp, true, depth, p,
-                       s->os + d * ROWS + from * PANEL);
-            tile_whole(s->dkeys + j * s->Dp + d, s->Dp, true, depth, ds,
-                       s->qs + d * ROWS + from * PANEL);
+            block_product(s->dvalues + j * s->Dp + d, s->Dp, true, depth, p,
+                          s->os + d * ROWS + from * PANEL);
+            block_product(s->dkeys + j * s->Dp + d, s->Dp, true, depth, ds,
+                          s->qs + d * ROWS + from * PANEL);
         }
     }
 }

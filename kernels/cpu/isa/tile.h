@@ -50,24 +50,19 @@ TILE_UNCHECKED ISA_INLINE void tile_sums(isa_vec acc[TILE][2], const int rows, i
     }
 }
 
-/* tile_whole: c (TILE, PANEL), its rows c_row floats apart, gets a (TILE, depth) . b (depth,
- * PANEL), with `add` on top of what it holds. b is aligned to vectors. */
-#if defined(GB_ISA_avx512)
-#include "kernels/cpu/isa/tile_avx512.h"
-#elif defined(GB_ISA_avx2)
-#include "kernels/cpu/isa/tile_avx2.h"
-#else
-TILE_UNCHECKED static void tile_whole(float *c, int64_t c_row, bool add, int64_t depth, const lhs a,
-                                      const float *b)
+/* c (rows, PANEL), its rows c_row floats apart, gets a (rows, depth) . b (depth, PANEL), with `add`
+ * on top of what it holds. b is aligned to vectors. */
+TILE_UNCHECKED ISA_INLINE void tile_some(const int rows, float *c, int64_t c_row, bool add,
+                                         int64_t depth, const lhs a, const float *b)
 {
     isa_vec acc[TILE][2];
     if (a.packed) {
-        tile_sums(acc, TILE, depth, a, b, true);
+        tile_sums(acc, rows, depth, a, b, true);
     } else {
-        tile_sums(acc, TILE, depth, a, b, false);
+        tile_sums(acc, rows, depth, a, b, false);
     }
     ISA_UNROLL
-    for (int r = 0; r < TILE; r++) {
+    for (int r = 0; r < rows; r++) {
         for (int v = 0; v < 2; v++) {
             isa_vec_unaligned *to = (isa_vec_unaligned *)(c + r * c_row + v * VW);
             if (add) {
@@ -76,6 +71,18 @@ TILE_UNCHECKED static void tile_whole(float *c, int64_t c_row, bool add, int64_t
             *to = acc[r][v];
         }
     }
+}
+
+/* tile_whole: the same of TILE rows. */
+#if defined(GB_ISA_avx512)
+#include "kernels/cpu/isa/tile_avx512.h"
+#elif defined(GB_ISA_avx2)
+#include "kernels/cpu/isa/tile_avx2.h"
+#else
+static void tile_whole(float *c, int64_t c_row, bool add, int64_t depth, const lhs a,
+                       const float *b)
+{
+    tile_some(TILE, c, c_row, add, depth, a, b);
 }
 #endif
 
