@@ -3,7 +3,20 @@
 
 #include "kernels/cpu/isa/isa.h"
 
-enum { BLOCK = 4096 }; /* elements per unit of parallel work */
+enum {
+    BLOCK = 4096, /* elements per unit of parallel work */
+    LOT = 256,    /* elements between two times of asking ahead */
+};
+
+/* Asks for the lot after the one at i, which is read and written in place: a processor that has
+ * read a line may have to ask once more before it can write it. */
+ISA_INLINE void ask_to_write(void *array, int64_t i, bool bf16)
+{
+    const char *at = isa_at(array, i + LOT, bf16);
+    for (int64_t byte = 0; byte < LOT * (bf16 ? 2 : 4); byte += 64) {
+        __builtin_prefetch(at + byte, 1);
+    }
+}
 
 static void embed_forward(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
                           bool bf16, double *ends)
@@ -78,9 +91,10 @@ static void gelu_forward(void *out, const void *in, int64_t n, bool bf16, double
 }
 
 /* gelu'(x) = Phi(x) + x * phi(x), phi the normal density. */
-ISA_INLINE void gelu_grad_block(void *din, const void *dout, const void *in, int64_t from,
-                                int64_t to, bool bf16)
+ISA_INLINE void gelu_grad_lot(void *din, const void *dout, const void *in, int64_t from, int64_t to,
+                              bool bf16)
 {
+    ask_to_write(din, from, bf16);
 #pragma omp simd
     for (int64_t i = from; i < to; i++) {
         float x = isa_load(in, i, bf16);
@@ -97,11 +111,14 @@ static void gelu_backward(void *din, const void *dout, const void *in, int64_t n
     {
 #pragma omp for schedule(static) nowait
         for (int64_t i = 0; i < n; i += BLOCK) {
-            int64_t to = n - i < BLOCK ? n : i + BLOCK;
-            if (bf16) {
-                gelu_grad_block(din, dout, in, i, to, true);
-            } else {
-                gelu_grad_block(din, dout, in, i, to, false);
+            const int64_t end = n - i < BLOCK ? n : i + BLOCK;
+            for (int64_t k = i; k < end; k += LOT) {
+                const int64_t to = end - k < LOT ? end : k + LOT;
+                if (bf16) {
+                    gelu_grad_lot(din, dout, in, k, to, true);
+                } else {
+                    gelu_grad_lot(din, dout, in, k, to, false);
+                }
             }
         }
         isa_note_end(ends);
@@ -146,12 +163,17 @@ ISA_INLINE void swiglu_grad_row(void *dgv, const void *dout, const void *gv, int
     const void *gate = isa_at(gv, n * 2 * F, bf16), *value = isa_at(gv, n * 2 * F + F, bf16);
     void *dgate = isa_at(dgv, n * 2 * F, bf16), *dvalue = isa_at(dgv, n * 2 * F + F, bf16);
     const void *drow = isa_at(dout, n * F, bf16);
+    for (int64_t k = 0; k < F; k += LOT) {
+        const int64_t to = F - k < LOT ? F : k + LOT;
+        ask_to_write(dgate, k, bf16);
+        ask_to_write(dvalue, k, bf16);
 #pragma omp simd
-    for (int64_t i = 0; i < F; i++) {
-        float g = isa_load(gate, i, bf16), v = isa_load(value, i, bf16);
-        float d = isa_load(drow, i, bf16), s = sigmoid(g);
-        isa_store(dvalue, i, d * g * s, bf16);
-        isa_store(dgate, i, d * v * s * (1.0f + g * (1.0f - s)), bf16);
+        for (int64_t i = k; i < to; i++) {
+            float g = isa_load(gate, i, bf16), v = isa_load(value, i, bf16);
+            float d = isa_load(drow, i, bf16), s = sigmoid(g);
+            isa_store(dvalue, i, d * g * s, bf16);
+            isa_store(dgate, i, d * v * s * (1.0f + g * (1.0f - s)), bf16);
+        }
     }
 }
 
