@@ -22,7 +22,7 @@ endif
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
 CFLAGS   += -std=c17 $(WARN) $(OPT) -fopenmp -fno-math-errno -fno-trapping-math
 LDFLAGS  += -fopenmp
-LDLIBS   += -linih -lsqlite3 -lopenblas -ldnnl -ljansson -lpcre2-8 -lxxhash -ldl -lm
+LDLIBS   += -linih -lsqlite3 -ldnnl -ljansson -lpcre2-8 -lxxhash -ldl -lm
 ifneq ($(SANITIZE),)
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SANITIZE)

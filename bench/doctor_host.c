@@ -254,13 +254,6 @@ static void check_governor(doctor_report *report)
 
 static void check_environment(doctor_report *report)
 {
-    const char *core_type = getenv("OPENBLAS_CORETYPE");
-    if (core_type && core_type[0]) {
-        doctor_finding *f =
-            doctor_add(report, DOCTOR_WARN, "environment",
-                       "OPENBLAS_CORETYPE=%s overrides what OpenBLAS would choose", core_type);
-        doctor_advise(f, "unset it unless you mean it: an older core type can halve the GEMM rate");
-    }
     const char *threads = getenv("OMP_NUM_THREADS");
     if (threads && threads[0]) {
         doctor_finding *f =

@@ -53,8 +53,8 @@ done
 [[ $bf16 =~ ^(probe|autocast|master)$ ]] || fail "BF16 is probe, autocast or master, not '$bf16'"
 [[ $spin =~ ^(probe|default|[0-9]+)$ ]] || fail "SPIN is probe, default or a number, not '$spin'"
 
-# Nothing of the environment may slow one of them down and not the others: this one halves
-# OpenBLAS's products where it names an old core, and these make idle programs spin.
+# Nothing of the environment may slow one of them down and not the others: a PyTorch that multiplies
+# with OpenBLAS may be half as fast where the first names an old core, and others make idle programs spin.
 unset OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS OMP_WAIT_POLICY GOMP_SPINCOUNT OMP_NUM_THREADS
 unset OMP_PROC_BIND OMP_PLACES GOMP_CPU_AFFINITY MKL_NUM_THREADS
 

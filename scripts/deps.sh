@@ -5,7 +5,7 @@
 set -euo pipefail
 
 declare -A packages=(
-    [build]="libinih-dev libsqlite3-dev libopenblas-openmp-dev libdnnl-dev libjansson-dev libpcre2-dev libxxhash-dev"
+    [build]="libinih-dev libsqlite3-dev libdnnl-dev libjansson-dev libpcre2-dev libxxhash-dev"
     [test]="libcmocka-dev sqlite3 jq"
     [lint]="clang-tidy cppcheck"
     [valgrind]="valgrind"
@@ -43,7 +43,6 @@ if ! command -v dpkg-query >/dev/null; then
     trap 'rm -rf "$probe"' EXIT
     cat >"$probe/probe.c" <<'PROBE'
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <cblas.h>
 #include <ini.h>
 #include <jansson.h>
 #include <oneapi/dnnl/dnnl.h>
@@ -55,7 +54,7 @@ int main(void)
     return 0;
 }
 PROBE
-    if ! "${CC:-gcc}" -o "$probe/probe" "$probe/probe.c" -linih -lsqlite3 -lopenblas -ldnnl \
+    if ! "${CC:-gcc}" -o "$probe/probe" "$probe/probe.c" -linih -lsqlite3 -ldnnl \
         -ljansson -lpcre2-8 -lxxhash >"$probe/log" 2>&1; then
         cat "$probe/log" >&2
         echo "deps.sh: not a Debian system, and a program with the libraries above does not build." >&2

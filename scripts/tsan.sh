@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Tests built by clang with ThreadSanitizer: scripts/tsan.sh BUILD_DIR TEST...
 # Archer tells TSan of OpenMP's forks, joins, barriers and locks: without it every parallel loop would
-# look like a race. OpenBLAS, oneDNN and their libgomp are not instrumented, and what happens inside
-# of them is not seen. Before that a program with a race must be found out.
+# look like a race. oneDNN and its libgomp are not instrumented, and what happens inside of them is not
+# seen. Before that a program with a race must be found out.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: tsan.sh BUILD_DIR TEST...}

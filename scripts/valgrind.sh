@@ -8,9 +8,8 @@ build=${1:?usage: valgrind.sh BUILD_DIR TEST...}
 shift
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# One thread: valgrind runs one at a time. OpenBLAS picks kernels by what the processor says it has,
-# valgrind knows fewer instructions than that.
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell GPTBENCH_KEEP_CORETYPE=1
+# One thread: valgrind runs one at a time.
+export OMP_NUM_THREADS=1
 memcheck=(valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite)
 failed=0
 

@@ -226,7 +226,7 @@ static void fake_run(store *s, const fake_db *fake, int run, int config_id, int 
               "planned_memory_bytes, warmup_steps, pid, created_at, started_at, "
               "ended_at)"
               " VALUES (%d,%d,%d,1,'id%d',1,%Q,%Q,'cpu','fp32',2,'avx512',"
-              "NULL,'OpenBLAS 0.3.21, oneDNN 2.6.0',1,'0.1.0','abc123','gcc 12',1337,8,256,1,2048,"
+              "NULL,'own products, oneDNN 2.6.3',1,'0.1.0','abc123','gcc 12',1337,8,256,1,2048,"
               "%d,%d,0.0018,'books_*.bin','val.bin','%016x','%016x',%s,%d,%d,10,4242,"
               "'2026-01-01T00:00:00Z','2026-01-01T00:00:01Z','2026-01-01T00:10:00Z')",
               run, config_id, replicate, run, status, ok ? "" : "the loss is not finite at step 17",

@@ -214,8 +214,8 @@ static bool fails(int error)
 
 static int exempt_find(struct dl_phdr_info *info, size_t size, void *user)
 {
-    static const char *const names[] = {"openblas", "dnnl", "gomp",  "ld-linux", "stdc++", "tbb",
-                                        "gfortran", "asan", "ubsan", "quadmath", "libgcc"};
+    static const char *const names[] = {"dnnl", "gomp", "ld-linux", "stdc++",
+                                        "tbb",  "asan", "ubsan",    "libgcc"};
     (void)size;
     (void)user;
     if (!state.program) { /* the first one is the program itself */

@@ -28,7 +28,7 @@ if [ -z "${GPTBENCH_TEST_DATA:-}" ] && [ -d ../shared/data ]; then
     GPTBENCH_TEST_DATA=$(realpath ../shared/data)
     export GPTBENCH_TEST_DATA
 fi
-# OpenBLAS and libgomp keep their thread pools to the end of the process: not our leaks.
+# libgomp keeps its thread pool to the end of the process: not our leak.
 export LSAN_OPTIONS="suppressions=$PWD/scripts/lsan.supp:print_suppressions=0"
 export UBSAN_OPTIONS=print_stacktrace=1
 # Thousands of short parallel regions: threads that spin between them fight over busy cores.

@@ -17,7 +17,6 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_device.h"
-#include "kernels/cpu/cpu_env.h"
 
 typedef struct fixture {
     gb_device *dev;
@@ -650,22 +649,6 @@ static void test_nan_reaches_the_loss(void **state)
     cpu->close(f.dev);
 }
 
-static void test_coretype(void **state)
-{
-    (void)state;
-    assert_true(cpu_env_is_lesser_coretype("Haswell", 1, 1));
-    assert_true(cpu_env_is_lesser_coretype("Prescott", 1, 0));
-    assert_true(cpu_env_is_lesser_coretype("nonsense", 1, 1));
-    assert_false(cpu_env_is_lesser_coretype("haswell", 1, 0));
-    assert_false(cpu_env_is_lesser_coretype("Cooperlake", 1, 1));
-    assert_false(cpu_env_is_lesser_coretype("Prescott", 0, 0));
-    assert_string_equal(cpu_env_better_core("Prescott", 1, 1), "SkylakeX");
-    assert_string_equal(cpu_env_better_core("Nehalem", 1, 0), "Haswell");
-    assert_null(cpu_env_better_core("Prescott", 0, 0));
-    assert_null(cpu_env_better_core("Zen", 1, 1));
-    assert_null(cpu_env_better_core("a core of the future", 1, 1));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,7 +660,6 @@ int main(void)
         cmocka_unit_test(test_out_of_memory_names_group_and_size),
         cmocka_unit_test(test_ledger_counts),
         cmocka_unit_test(test_nan_reaches_the_loss),
-        cmocka_unit_test(test_coretype),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ typedef enum cpu_slot {
     CPU_SLOT_PARTIALS,  /* double (CPU_SUM_MAX_BLOCKS) */
     CPU_SLOT_GEMM_PAD,  /* oneDNN scratchpad */
     CPU_SLOT_PRODUCT,   /* what kernels.product needs */
-    CPU_SLOT_GEMM_A,    /* transposed or packed copies; widened ones before OpenBLAS */
+    CPU_SLOT_GEMM_A,    /* transposed or packed copies for oneDNN */
     CPU_SLOT_GEMM_B,
     CPU_SLOT_GEMM_C,
     CPU_SLOT_COUNT
@@ -44,7 +44,6 @@ struct gb_device {
     gb_options options;
     bool bf16;
     bool bf16_emulated; /* products of bf16 matrices run in float */
-    bool own_product;   /* kernels.product in float, else OpenBLAS */
     bool packs;         /* products of bf16 matrices read packed ones */
     int threads;
     cpu_isa isa;
@@ -141,7 +140,7 @@ void cpu_gemm_close(gb_device *dev);
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *gemm);
 /* Whether products of these sizes read a packed right-hand side. */
 bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K);
-/* What multiplies: "own products, oneDNN 2.6.3 (unused), OpenBLAS 0.3.21 (SkylakeX) (unused)" */
+/* What multiplies: "own products, oneDNN 2.6.3 (unused)" */
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size);
 
 /* ---- cpu_classifier.c ---- */

@@ -1,19 +1,15 @@
-/* Matrix products. In float, and of bfloat16 matrices that are multiplied in float: our own product
- * (isa/product.c) where there is AVX-512, else OpenBLAS, on widened copies. Of bfloat16 matrices
- * where the CPU has fast products of them: oneDNN matmul primitives, whose right-hand sides are
- * packed and left-hand sides made row-major by our own copies first: oneDNN's own, inside its
- * products, cost up to a fifth of them. Primitives are made once per shape and kept; where oneDNN
- * refuses a shape, it is multiplied in float. */
-/* First: cblas.h brings in complex.h, whose macro I would break the prototypes. */
-#include "kernels/cpu/cpu_device.h"
-
-#include <cblas.h>
+/* Matrix products. In float, of float or bfloat16 matrices: our own product (isa/product.c). Of
+ * bfloat16 matrices where the CPU has fast products of them: oneDNN matmul primitives, whose
+ * right-hand sides are packed and left-hand sides made row-major by our own copies first: oneDNN's
+ * own, inside its products, cost up to a fifth of them. Primitives are made once per shape and
+ * kept; where oneDNN refuses a shape, it is multiplied in float. */
 #include <dnnl.h>
-#include <limits.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "kernels/cpu/cpu_device.h"
 
 /* Below these sizes a copy costs more than it saves. */
 enum { PACK_MIN_M = 128, PACK_MIN_K = 64 };
@@ -185,23 +181,22 @@ static cached_matmul *matmul_find(cpu_gemm_cache *cache, const cpu_gemm *g, dnnl
 
 gb_status cpu_gemm_open(gb_device *dev, gb_error *err)
 {
+    omp_set_num_threads(dev->threads);
+    dev->bf16_emulated = dev->bf16 && dev->isa != CPU_ISA_AVX512_BF16;
+    if (!dev->bf16 || dev->bf16_emulated) {
+        return GB_OK;
+    }
     dev->gemm = calloc(1, sizeof *dev->gemm);
     if (dev->gemm == NULL) {
         return gb_fail(err, GB_ERR_OOM, "out of memory");
     }
-    omp_set_num_threads(dev->threads);
     if (dnnl_engine_create(&dev->gemm->engine, dnnl_cpu, 0) != dnnl_success ||
         dnnl_stream_create(&dev->gemm->stream, dev->gemm->engine, dnnl_stream_default_flags) !=
             dnnl_success) {
         return gb_fail(err, GB_ERR_ENV, "oneDNN cannot make a CPU engine");
     }
-    dev->bf16_emulated = dev->bf16 && dev->isa != CPU_ISA_AVX512_BF16;
     const cpu_gemm trial = {.M = PACK_MIN_M, .N = CPU_PACK_N, .K = PACK_MIN_K, .b_packed = true};
-    dev->packs =
-        dev->bf16 && !dev->bf16_emulated && matmul_find(dev->gemm, &trial, dnnl_bf16) != NULL;
-    /* Measured on AVX-512 machines: as good as oneDNN's float product where nothing else runs,
-     * better where threads get unequal shares of the processors, and it needs no widened copies. */
-    dev->own_product = dev->isa >= CPU_ISA_AVX512;
+    dev->packs = matmul_find(dev->gemm, &trial, dnnl_bf16) != NULL;
     return GB_OK;
 }
 
@@ -229,8 +224,8 @@ static gb_status matmul_run(gb_device *dev, const cached_matmul *m, const cpu_ge
                                             "oneDNN matmul failed (status %d)", (int)status);
 }
 
-/* In float, of operands of either type; by our own kernel. */
-static gb_status own_product(gb_device *dev, const cpu_gemm *g)
+/* Of operands of either type. */
+static gb_status product_in_float(gb_device *dev, const cpu_gemm *g)
 {
     cpu_product_args args = {.a = g->a,
                              .b = g->b,
@@ -255,52 +250,6 @@ static gb_status own_product(gb_device *dev, const cpu_gemm *g)
     }
     dev->kernels.product(&args);
     return GB_OK;
-}
-
-static gb_status blas_product(gb_device *dev, const cpu_gemm *g)
-{
-    if (g->M > INT_MAX || g->N > INT_MAX || g->K > INT_MAX) {
-        return gb_fail(&dev->error, GB_ERR_USAGE, "matrix product %lld x %lld x %lld: too large",
-                       (long long)g->M, (long long)g->N, (long long)g->K);
-    }
-    cblas_sgemm(CblasRowMajor, g->a_transposed ? CblasTrans : CblasNoTrans,
-                g->b_transposed ? CblasTrans : CblasNoTrans, (int)g->M, (int)g->N, (int)g->K, 1.0f,
-                g->a, (int)a_stride_of(g), g->b, (int)b_stride_of(g), g->accumulate ? 1.0f : 0.0f,
-                g->c, (int)g->N);
-    return GB_OK;
-}
-
-/* bfloat16 operands widened, product in float, result rounded where it is act. */
-static gb_status widened_product(gb_device *dev, const cpu_gemm *g)
-{
-    float *a = cpu_slot_get(dev, CPU_SLOT_GEMM_A, g->M * g->K * (int64_t)sizeof *a);
-    float *b = cpu_slot_get(dev, CPU_SLOT_GEMM_B, g->K * g->N * (int64_t)sizeof *b);
-    float *c = g->c;
-    if (!g->c_float) {
-        c = cpu_slot_get(dev, CPU_SLOT_GEMM_C, g->M * g->N * (int64_t)sizeof *c);
-    }
-    if (a == NULL || b == NULL || c == NULL) {
-        return GB_ERR_OOM;
-    }
-    dev->kernels.to_float(a, g->a, g->M * g->K);
-    dev->kernels.to_float(b, g->b, g->K * g->N);
-    cpu_gemm wide = *g;
-    wide.a = a;
-    wide.b = b;
-    wide.c = c;
-    GB_TRY(blas_product(dev, &wide));
-    if (!g->c_float) {
-        dev->kernels.to_bf16(g->c, c, g->M * g->N);
-    }
-    return GB_OK;
-}
-
-static gb_status product_in_float(gb_device *dev, const cpu_gemm *g)
-{
-    if (dev->own_product) {
-        return own_product(dev, g);
-    }
-    return dev->bf16 ? widened_product(dev, g) : blas_product(dev, g);
 }
 
 bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K)
@@ -370,15 +319,7 @@ gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *g)
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size)
 {
     const dnnl_version_t *dnnl = dnnl_version();
-    char version[64] = "";
-    /* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..." */
-    const char *config = openblas_get_config();
-    if (sscanf(config, "OpenBLAS %63s", version) != 1) {
-        version[0] = '\0';
-    }
     const bool native = dev->bf16 && !dev->bf16_emulated;
-    snprintf(out, size, "%soneDNN %d.%d.%d%s, OpenBLAS %s (%s)%s",
-             dev->own_product && !native ? "own products, " : "", dnnl->major, dnnl->minor,
-             dnnl->patch, native ? "" : " (unused)", version, openblas_get_corename(),
-             dev->own_product ? " (unused)" : "");
+    snprintf(out, size, "%soneDNN %d.%d.%d%s", native ? "" : "own products, ", dnnl->major,
+             dnnl->minor, dnnl->patch, native ? "" : " (unused)");
 }

@@ -15,7 +15,7 @@ static double now_ms(void)
 cpu_op cpu_op_begin(gb_device *dev, gb_op op)
 {
     const gb_scope scope = gb_ledger_scope_of(dev->ledger, op);
-    /* The team is a property of the calling thread; OpenMP, OpenBLAS and oneDNN all follow it. */
+    /* The team is a property of the calling thread; OpenMP and oneDNN follow it. */
     omp_set_num_threads(dev->threads);
     gb_nvtx_op_begin(dev->options.nvtx, scope.op);
     return (cpu_op){scope, dev->timing ? now_ms() : 0};

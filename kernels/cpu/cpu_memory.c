@@ -61,18 +61,6 @@ static void packed_slots_plan(const gb_shape *s, int64_t rows, int64_t columns,
                         max64(cpu_packed_elements(N, wide), cpu_packed_elements(rows, C))));
 }
 
-/* For products of bfloat16 matrices in float: sums, and widened operands for OpenBLAS. */
-static void float_slots_plan(const gb_shape *s, int64_t rows, int64_t columns, bool own,
-                             int64_t bytes[CPU_SLOT_COUNT])
-{
-    const int64_t N = s->batch_size * s->sequence_length, C = s->n_embd, wide = widest(s);
-    bytes[CPU_SLOT_GEMM_C] = max64(N * wide, rows * C) * (int64_t)sizeof(float);
-    if (!own) {
-        bytes[CPU_SLOT_GEMM_A] = max64(N * wide, rows * columns) * (int64_t)sizeof(float);
-        bytes[CPU_SLOT_GEMM_B] = max64(max64(wide, columns) * C, N * wide) * (int64_t)sizeof(float);
-    }
-}
-
 int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
                        int64_t bytes[CPU_SLOT_COUNT])
 {
@@ -88,18 +76,18 @@ int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
     bytes[CPU_SLOT_LOSSES] = rows * (int64_t)sizeof(cpu_softmax_row);
     bytes[CPU_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
     bytes[CPU_SLOT_PARTIALS] = CPU_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
-    const bool native = bf16 && isa == CPU_ISA_AVX512_BF16, own = isa >= CPU_ISA_AVX512;
-    if (native) {
+    if (bf16 && isa == CPU_ISA_AVX512_BF16) {
         /* Packed blocks of both operands per thread, and partial sums: more than oneDNN was seen to
          * ask for on any shape of the presets. */
         bytes[CPU_SLOT_GEMM_PAD] = (int64_t)(threads + 4) << 20;
         packed_slots_plan(s, rows, columns, bytes);
-    } else if (bf16) {
-        float_slots_plan(s, rows, columns, own, bytes);
-    }
-    if (own && !native) {
+    } else {
+        const int64_t wide = widest(s);
         bytes[CPU_SLOT_PRODUCT] =
-            cpu_product_workspace_bytes(max64(N, max64(widest(s), columns)), threads);
+            cpu_product_workspace_bytes(max64(N, max64(wide, columns)), threads);
+        if (bf16) {
+            bytes[CPU_SLOT_GEMM_C] = max64(N * wide, rows * s->n_embd) * (int64_t)sizeof(float);
+        }
     }
     if (bf16) {
         bytes[CPU_SLOT_DLOGITS] = rows * columns * 2;
@@ -135,47 +123,23 @@ static int64_t taken_bytes(int64_t bytes)
     return bytes >= 2 * (int64_t)HUGE_PAGE ? gb_round_up(bytes, HUGE_PAGE) : bytes;
 }
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+/* Code and tables that a step brings in, and what each thread takes. Measured on x86-64 with gcc 12
+ * and oneDNN 2.6: the largest resident size of runs with 1, 2 and 4 threads, less what the process
+ * had before and what the groups take, where the workspace is touched as a whole. generic, avx2 and
+ * avx512 differ by less than 0.4 MiB. */
+enum { DNNL_CODE = 3300 << 10, OWN_CODE = 1300 << 10, PER_THREAD = 96 << 10 };
 
-/* Code and tables that the libraries bring in with the first product, as measured on x86-64 with
- * oneDNN 2.6 and OpenBLAS 0.3.21; and for each thread. */
-enum {
-    DNNL_CODE = 3300 << 10,
-    OWN_CODE = 1300 << 10,
-    BLAS_CODE = 1300 << 10,
-    PER_THREAD = 96 << 10
-};
-/* OpenBLAS packs blocks that are at most so long along the inner dimension. */
-enum { PACK_INNER = 384 };
-
-/* What the libraries take beyond the scratchpad that we give them. The blocks' size is that of
- * OpenBLAS's source; how many of them stay in malloc's hands between calls is measured
- * (docs/MEASURING.md), and good to some MiB. */
-static int64_t library_bytes(const gb_options *options, int threads, cpu_isa isa)
+static int64_t code_bytes(const gb_options *options, int threads, cpu_isa isa)
 {
-    const gb_shape *s = &options->shape;
-    const int64_t N = s->batch_size * s->sequence_length;
-    const int64_t stacks = (int64_t)PER_THREAD * threads;
-    if (options->precision == GB_BF16 && isa == CPU_ISA_AVX512_BF16) {
-        return DNNL_CODE + stacks;
-    }
-    if (isa >= CPU_ISA_AVX512) {
-        return OWN_CODE + stacks;
-    }
-    /* OpenBLAS: each thread packs its share of the gradient's rows, which are tokens long inside.
-     */
-    int64_t rows = threads > 1 ? max64(widest(s), s->vocab_size) : widest(s);
-    return BLAS_CODE + stacks + 4 * rows * min64(N, PACK_INNER);
+    const bool native = options->precision == GB_BF16 && isa == CPU_ISA_AVX512_BF16;
+    return (native ? DNNL_CODE : OWN_CODE) + (int64_t)PER_THREAD * threads;
 }
 
 int64_t cpu_backend_overhead_bytes(const gb_options *options, const int64_t groups[GB_MEM_GROUPS])
 {
     cpu_isa isa = CPU_ISA_GENERIC;
     (void)cpu_isa_select(&isa, NULL);
-    int64_t total = library_bytes(options, team_size(options), isa);
+    int64_t total = code_bytes(options, team_size(options), isa);
     for (int g = 0; g < GB_MEM_GROUPS; g++) {
         total += groups[g] > 0 ? taken_bytes(groups[g]) - groups[g] : 0;
     }
