@@ -372,7 +372,7 @@ cuda-all: ## compile the CUDA sources for every supported GPU, warnings as error
 	@$(SUBMAKE) SANITIZE= SIMT= CUDA_ARCHS=all BUILD=$(BUILD)-cuda cuda-objects
 
 # ---- speed ----
-.PHONY: bench bench-db bench-peers bench-switches
+.PHONY: bench bench-db bench-peers bench-switches bench-load
 bench: ## time a training step on the CPU: ms, tokens/s, share of the GEMM peak, per-op table; and what bench-db does
 	@scripts/deps.sh build test
 	@$(SUBMAKE) all $(BUILD)/tests/bench_step $(BUILD)/tests/bench_db
@@ -402,6 +402,12 @@ bench-switches: ## what GQA, window, SwiGLU, ... gain in time against what they 
 	@rm -f $(SWITCHES_DB) $(SWITCHES_DB)-wal $(SWITCHES_DB)-shm
 	@$(PROGRAM) run suites/switches.ini --speed-only --backend cpu --no-report --db $(SWITCHES_DB)
 	@$(BUILD)/tests/switch_table $(SWITCHES_DB)
+
+LOAD_SETTINGS = $(foreach v,ROUNDS STEPS ISAS PRECISION,$(if $($(v)),$(v)='$($(v))'))
+bench-load: ## a step beside as many busy loops as threads against a quiet one, per instruction set: ROUNDS=, STEPS=, ISAS=
+	@scripts/deps.sh build
+	@$(SUBMAKE) $(BUILD)/tests/bench_step
+	@$(LOAD_SETTINGS) scripts/bench_load.sh $(BUILD)
 
 .PHONY: timing-check
 timing-check: ## do verdicts on speed hold on this machine: 20 suites of equals, 20 with one 3 % slower
