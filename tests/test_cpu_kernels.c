@@ -478,6 +478,11 @@ static void check_all(bool bf16, int threads)
     check_attention(&f, 3, 97, 2, 2, 32, 40);
     check_attention(&f, 1, 65, 2, 1, 80, 1);
     check_attention(&f, 1, 64, 2, 2, 16, 500);
+    /* Windows and lengths where blocks of keys reach beyond what queries see. */
+    check_attention(&f, 1, 150, 2, 1, 34, 17);
+    check_attention(&f, 2, 101, 2, 2, 6, 5);
+    check_attention(&f, 1, 96, 1, 1, 16, 47);
+    check_attention(&f, 1, 49, 2, 1, 8, 0);
     check_norm(&f, 5, 1, false);
     check_norm(&f, 9, 100, false);
     check_norm(&f, 9, 100, true);
