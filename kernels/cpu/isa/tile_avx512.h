@@ -57,16 +57,15 @@
         AVX512_PACKED(3, "%[a],%[row3]")
 #define AVX512_STRIDED_ROUND AVX512_STRIDED(0) AVX512_STRIDED(1) AVX512_STRIDED(2) AVX512_STRIDED(3)
 #define AVX512_ZERO(c)       "vpxorq %%zmm" #c ", %%zmm" #c ", %%zmm" #c "\n\t"
-#define AVX512_EACH(DO)                                                                            \
-    DO(0)                                                                                          \
-    DO(1)                                                                                          \
-    DO(2)                                                                                          \
-    DO(3)                                                                                          \
-    DO(4)                                                                                          \
-    DO(5)                                                                                          \
-    DO(6)                                                                                          \
-    DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16) DO(17) DO(18) DO(19) DO(20) \
-        DO(21) DO(22) DO(23) DO(24) DO(25) DO(26) DO(27)
+/* clang-format would move the ends of these lines to and fro. */
+/* clang-format off */
+#define AVX512_EACH(DO) \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) \
+    DO(14) DO(15) DO(16) DO(17) DO(18) DO(19) DO(20) DO(21) DO(22) DO(23) DO(24) DO(25) DO(26) DO(27)
+#define AVX512_ROWS(DO) \
+    DO(0, 1) DO(2, 3) DO(4, 5) DO(6, 7) DO(8, 9) DO(10, 11) DO(12, 13) DO(14, 15) \
+    DO(16, 17) DO(18, 19) DO(20, 21) DO(22, 23) DO(24, 25) DO(26, 27)
+/* clang-format on */
 /* Rows c0/2 and c1/2 of the sums to `c`, which goes on to the next row, on top of what it holds
  * where `add`. */
 #define AVX512_ADD(c0, c1)                                                                         \
@@ -76,14 +75,6 @@
     "vmovups %%zmm" #c0 ", (%[c])\n\t"                                                             \
     "vmovups %%zmm" #c1 ", 64(%[c])\n\t"                                                           \
     "add %[c_row], %[c]\n\t"
-#define AVX512_ROWS(DO)                                                                            \
-    DO(0, 1)                                                                                       \
-    DO(2, 3)                                                                                       \
-    DO(4, 5)                                                                                       \
-    DO(6, 7)                                                                                       \
-    DO(8, 9)                                                                                       \
-    DO(10, 11)                                                                                     \
-    DO(12, 13) DO(14, 15) DO(16, 17) DO(18, 19) DO(20, 21) DO(22, 23) DO(24, 25) DO(26, 27)
 /* Rounds of four steps, then what is left. */
 #define AVX512_LOOP(round, step)                                                                   \
     AVX512_EACH(AVX512_ZERO)                                                                       \
