@@ -19,10 +19,13 @@ OPT      ?= -O3 -g
 ifneq ($(findstring clang,$(shell $(CC) --version 2>/dev/null)),)
 WARN     += -Wno-pass-failed
 endif
+# What CC makes code for. Kernels for its vectors, and oneDNN for its products of bfloat16, are in on
+# x86-64; elsewhere the CPU backend has the generic kernels alone.
+X86_64   := $(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null))
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE
 CFLAGS   += -std=c17 $(WARN) $(OPT) -fopenmp -fno-math-errno -fno-trapping-math
 LDFLAGS  += -fopenmp
-LDLIBS   += -linih -lsqlite3 -ldnnl -ljansson -lpcre2-8 -lxxhash -ldl -lm
+LDLIBS   += -linih -lsqlite3 $(if $(X86_64),-ldnnl) -ljansson -lpcre2-8 -lxxhash -ldl -lm
 ifneq ($(SANITIZE),)
 CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SANITIZE)
@@ -51,8 +54,8 @@ OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa k
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
-ISAS        := generic avx2 avx512
-ISA_generic := -march=x86-64-v2
+ISAS        := generic $(if $(X86_64),avx2 avx512)
+ISA_generic := $(if $(X86_64),-march=x86-64-v2,-ffp-contract=off)
 ISA_avx2    := -march=x86-64-v3 -ffp-contract=fast
 ISA_avx512  := -march=x86-64-v4 -ffp-contract=fast -mprefer-vector-width=512
 isa_obj = $(foreach isa,$(ISAS),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(ISA_SRC)))
@@ -144,6 +147,9 @@ $(BUILD)/obj/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c $(BUILD)/gen/flags
 	$$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DGB_ISA=$(1) -DGB_ISA_$(1)=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
+# Fused multiply-adds, where a machine has them in its generic code, for the product alone: in attention
+# they leave 1e-8 where a gradient is zero, of which AdamW makes a whole step.
+$(if $(X86_64),,$(BUILD)/obj/kernels/cpu/isa/product.generic.o: ISA_generic := -ffp-contract=fast)
 # Used where the CPU has them too.
 $(BUILD)/obj/kernels/cpu/isa/attention_bf16.avx512.o $(BUILD)/obj/kernels/cpu/isa/bf16_rate.avx512.o: ISA_avx512 += -mavx512bf16
 

@@ -106,8 +106,8 @@ static gb_status circumstances_check(claim_result *r, const pair_side *base,
         const char *what = found[i].what;
         if (strcmp(what, "precision") != 0 && strcmp(what, "tokens per step") != 0) {
             snprintf(r->reason, sizeof r->reason,
-                     "the two were measured under other circumstances: %s %.100s and %.100s", what,
-                     found[i].base, found[i].config);
+                     "the two were measured under other circumstances: %.24s %.100s and %.100s",
+                     what, found[i].base, found[i].config);
             return GB_OK;
         }
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,6 +96,8 @@ static double meminfo_bytes(const char *key)
 
 /* ---- checks ---- */
 
+#if defined(__x86_64__)
+
 static void check_cpu(doctor_report *report)
 {
     static const char *const wanted[] = {"avx2",        "avx512f",  "avx512_bf16",
@@ -114,9 +117,24 @@ static void check_cpu(doctor_report *report)
     doctor_finding *f = doctor_add(report, plain ? DOCTOR_WARN : DOCTOR_OK, "cpu", "%s;%s", model,
                                    has[0] ? has : " no vector extension that would help");
     if (plain) {
-        doctor_advise(f, "the program runs on its generic path, several times slower");
+        doctor_advise(f, "the program has code for avx2 and avx512; here it runs on its generic "
+                         "path, several times slower");
     }
 }
+
+#else
+
+static void check_cpu(doctor_report *report)
+{
+    struct utsname system = {0};
+    (void)uname(&system);
+    doctor_finding *f =
+        doctor_add(report, DOCTOR_WARN, "cpu", "%s, code path generic", system.machine);
+    doctor_advise(f, "only for x86-64 is there code for a CPU's own vectors (avx2, avx512); here "
+                     "the compiler's are used, which was tried in an emulator and on no hardware");
+}
+
+#endif
 
 /* CPUs that the container may use at a time, or NAN without a limit. */
 static double cgroup_cpu_limit(void)

@@ -5,12 +5,18 @@
 set -euo pipefail
 
 declare -A packages=(
-    [build]="libinih-dev libsqlite3-dev libdnnl-dev libjansson-dev libpcre2-dev libxxhash-dev"
+    [build]="libinih-dev libsqlite3-dev libjansson-dev libpcre2-dev libxxhash-dev"
     [test]="libcmocka-dev sqlite3 jq"
     [lint]="clang-tidy cppcheck"
     [valgrind]="valgrind"
     [tsan]="clang libomp-dev"
 )
+# Products of bfloat16 on the CPU's own instructions for them.
+onednn=()
+if [ "$(uname -m)" = x86_64 ]; then
+    onednn=(-include oneapi/dnnl/dnnl.h -ldnnl)
+    packages[build]+=" libdnnl-dev"
+fi
 # Commands that several packages can bring: command=package.
 declare -A commands=(
     [build]="${CC:-gcc}=gcc make=make gnuplot=gnuplot-nox"
@@ -45,7 +51,6 @@ if ! command -v dpkg-query >/dev/null; then
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <ini.h>
 #include <jansson.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <pcre2.h>
 #include <sqlite3.h>
 #include <xxhash.h>
@@ -54,8 +59,8 @@ int main(void)
     return 0;
 }
 PROBE
-    if ! "${CC:-gcc}" -o "$probe/probe" "$probe/probe.c" -linih -lsqlite3 -ldnnl \
-        -ljansson -lpcre2-8 -lxxhash >"$probe/log" 2>&1; then
+    if ! "${CC:-gcc}" -o "$probe/probe" "$probe/probe.c" -linih -lsqlite3 -ljansson \
+        -lpcre2-8 -lxxhash "${onednn[@]}" >"$probe/log" 2>&1; then
         cat "$probe/log" >&2
         echo "deps.sh: not a Debian system, and a program with the libraries above does not build." >&2
         echo "Wanted, by their Debian names: ${packages[build]} gnuplot-nox gcc make" >&2

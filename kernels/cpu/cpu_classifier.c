@@ -143,7 +143,7 @@ static gb_status packing_choose(gb_device *dev, classifier_chunk *k)
 {
     const int64_t rest = k->V % k->columns == 0 ? k->columns : k->V % k->columns;
     k->h_packed = NULL;
-    if (k->dh == NULL || !cpu_gemm_packs(dev, rest, k->C, k->n)) {
+    if (k->dh == NULL || !cpu_onednn_packs(dev, rest, k->C, k->n)) {
         return GB_OK;
     }
     k->h_packed = cpu_slot_get(dev, CPU_SLOT_HIDDEN, 2 * cpu_packed_elements(k->n, k->C));

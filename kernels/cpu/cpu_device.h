@@ -37,7 +37,7 @@ typedef enum cpu_slot {
     CPU_SLOT_COUNT
 } cpu_slot;
 
-typedef struct cpu_gemm_cache cpu_gemm_cache;
+typedef struct cpu_onednn cpu_onednn;
 typedef struct cpu_block cpu_block;
 
 struct gb_device {
@@ -48,7 +48,7 @@ struct gb_device {
     int threads;
     cpu_isa isa;
     cpu_kernels kernels;
-    cpu_gemm_cache *gemm;
+    cpu_onednn *onednn; /* NULL where it is not used */
     gb_ledger *ledger;
     bool timing;  /* of each op */
     double *ends; /* (threads * CPU_ENDS_STRIDE) when each had done its share; 0: not noted */
@@ -77,7 +77,7 @@ const char *cpu_isa_name(cpu_isa isa);
 void cpu_isa_fill(cpu_isa isa, cpu_kernels *table);
 /* Whether this CPU has it at all. */
 bool cpu_isa_exists(cpu_isa isa);
-/* "model name" of /proc/cpuinfo. */
+/* "model name" of /proc/cpuinfo; "unknown CPU, aarch64" where that has none. */
 void cpu_model_name(char *out, size_t size);
 /* CPUs that the process may run on, at least 1. */
 int cpu_count_usable(void);
@@ -129,19 +129,40 @@ double cpu_backend_timers_zero_s(gb_device *dev);
 typedef struct cpu_gemm {
     int64_t M, N, K;
     bool a_transposed, b_transposed;
-    bool b_packed;            /* b is as kernels.pack leaves it; only where cpu_gemm_packs */
+    bool b_packed;            /* b is as kernels.pack leaves it; only where cpu_onednn_packs */
     bool c_float, accumulate; /* accumulate only with c_float */
     const void *a, *b;
     void *c;
 } cpu_gemm;
 
+/* Row strides as stored. */
+static inline int64_t cpu_gemm_a_stride(const cpu_gemm *g)
+{
+    return g->a_transposed ? g->M : g->K;
+}
+
+static inline int64_t cpu_gemm_b_stride(const cpu_gemm *g)
+{
+    return g->b_transposed ? g->K : g->N;
+}
+
 gb_status cpu_gemm_open(gb_device *dev, gb_error *err);
 void cpu_gemm_close(gb_device *dev);
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *gemm);
-/* Whether products of these sizes read a packed right-hand side. */
-bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K);
 /* What multiplies: "own products, oneDNN 2.6.3 (unused)" */
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size);
+
+/* ---- cpu_onednn.c: products of bfloat16 matrices that the CPU has instructions for ---- */
+
+gb_status cpu_onednn_open(gb_device *dev, gb_error *err);
+/* Also where it was not opened. */
+void cpu_onednn_close(gb_device *dev);
+/* Whether products of these sizes read a packed right-hand side. */
+bool cpu_onednn_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K);
+/* *done is false, and c as it was, where oneDNN has nothing for such a product. */
+gb_status cpu_onednn_run(gb_device *dev, const cpu_gemm *gemm, bool *done);
+/* "oneDNN 2.6.3"; empty where the program is built without it. */
+void cpu_onednn_describe(char *out, size_t size);
 
 /* ---- cpu_classifier.c ---- */
 

@@ -1,227 +1,26 @@
 /* Matrix products. In float, of float or bfloat16 matrices: our own product (isa/product.c). Of
- * bfloat16 matrices where the CPU has fast products of them: oneDNN matmul primitives, whose
- * right-hand sides are packed and left-hand sides made row-major by our own copies first: oneDNN's
- * own, inside its products, cost up to a fifth of them. Primitives are made once per shape and
- * kept; where oneDNN refuses a shape, it is multiplied in float. */
-#include <dnnl.h>
+ * bfloat16 matrices where the CPU has fast products of them: oneDNN's (cpu_onednn.c); where that
+ * has none for a shape, it is multiplied in float. */
 #include <omp.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "kernels/cpu/cpu_device.h"
 
-/* Below these sizes a copy costs more than it saves. */
-enum { PACK_MIN_M = 128, PACK_MIN_K = 64 };
-
-typedef struct cached_matmul {
-    dnnl_data_type_t type;      /* of a and b */
-    cpu_gemm shape;             /* without the matrices */
-    dnnl_primitive_t primitive; /* NULL: oneDNN refused */
-    dnnl_memory_t a, b, c, scratchpad;
-    int64_t scratchpad_bytes;
-} cached_matmul;
-
-struct cpu_gemm_cache {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    cached_matmul *entries;
-    int count, capacity;
-};
-
-static void matmul_destroy(cached_matmul *m)
+static bool is_native(const gb_device *dev)
 {
-    dnnl_memory_destroy(m->a);
-    dnnl_memory_destroy(m->b);
-    dnnl_memory_destroy(m->c);
-    dnnl_memory_destroy(m->scratchpad);
-    dnnl_primitive_destroy(m->primitive);
-}
-
-void cpu_gemm_close(gb_device *dev)
-{
-    cpu_gemm_cache *cache = dev->gemm;
-    if (cache == NULL) {
-        return;
-    }
-    for (int i = 0; i < cache->count; i++) {
-        matmul_destroy(&cache->entries[i]);
-    }
-    free(cache->entries);
-    dnnl_stream_destroy(cache->stream);
-    dnnl_engine_destroy(cache->engine);
-    free(cache);
-}
-
-/* Row strides as stored. */
-static int64_t a_stride_of(const cpu_gemm *g)
-{
-    return g->a_transposed ? g->M : g->K;
-}
-
-static int64_t b_stride_of(const cpu_gemm *g)
-{
-    return g->b_transposed ? g->K : g->N;
-}
-
-static dnnl_status_t matrix_describe(dnnl_memory_desc_t *out, int64_t rows, int64_t columns,
-                                     dnnl_data_type_t type, int64_t stride, bool transposed)
-{
-    dnnl_dims_t dims = {rows, columns};
-    dnnl_dims_t strides = {transposed ? 1 : stride, transposed ? stride : 1};
-    return dnnl_memory_desc_init_by_strides(out, 2, dims, type, strides);
-}
-
-static dnnl_status_t matmul_describe(const cpu_gemm *g, dnnl_data_type_t type,
-                                     dnnl_memory_desc_t *a, dnnl_memory_desc_t *b,
-                                     dnnl_memory_desc_t *c)
-{
-    dnnl_dims_t b_dims = {g->K, g->N};
-    dnnl_status_t status = matrix_describe(a, g->M, g->K, type, a_stride_of(g), g->a_transposed);
-    if (status == dnnl_success) {
-        status = g->b_packed
-                     ? dnnl_memory_desc_init_by_tag(b, 2, b_dims, type, dnnl_BA16a64b2a)
-                     : matrix_describe(b, g->K, g->N, type, b_stride_of(g), g->b_transposed);
-    }
-    if (status == dnnl_success) {
-        status = matrix_describe(c, g->M, g->N, g->c_float ? dnnl_f32 : type, g->N, false);
-    }
-    return status;
-}
-
-static dnnl_status_t matmul_attributes(dnnl_primitive_attr_t *attr, bool accumulate)
-{
-    dnnl_status_t status = dnnl_primitive_attr_create(attr);
-    if (status == dnnl_success) {
-        status = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
-    }
-    if (status != dnnl_success || !accumulate) {
-        return status;
-    }
-    dnnl_post_ops_t sum;
-    status = dnnl_post_ops_create(&sum);
-    if (status == dnnl_success) {
-        status = dnnl_post_ops_append_sum(sum, 1.0f);
-        if (status == dnnl_success) {
-            status = dnnl_primitive_attr_set_post_ops(*attr, sum);
-        }
-        dnnl_post_ops_destroy(sum);
-    }
-    return status;
-}
-
-/* oneDNN does everything, some of it a thousand times slower than it could be done. */
-static bool is_reference(const_dnnl_primitive_desc_t desc)
-{
-    const char *name = NULL;
-    return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) != dnnl_success ||
-           name == NULL || strncmp(name, "ref", 3) == 0;
-}
-
-/* Fills *m for the product's shape; m->primitive stays NULL when oneDNN cannot do it. */
-static void matmul_create(dnnl_engine_t engine, cached_matmul *m, const cpu_gemm *g,
-                          dnnl_data_type_t type)
-{
-    dnnl_memory_desc_t a, b, c;
-    dnnl_matmul_desc_t op;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t desc = NULL;
-    *m = (cached_matmul){.type = type, .shape = *g};
-    m->shape.a = m->shape.b = m->shape.c = NULL;
-    if (matmul_describe(g, type, &a, &b, &c) != dnnl_success ||
-        dnnl_matmul_desc_init(&op, &a, &b, NULL, &c) != dnnl_success ||
-        matmul_attributes(&attr, g->accumulate) != dnnl_success ||
-        dnnl_primitive_desc_create(&desc, &op, attr, engine, NULL) != dnnl_success ||
-        is_reference(desc)) {
-        goto done;
-    }
-    const dnnl_memory_desc_t *pad = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-    m->scratchpad_bytes = (int64_t)dnnl_memory_desc_get_size(pad);
-    if (dnnl_memory_create(&m->a, &a, engine, DNNL_MEMORY_NONE) != dnnl_success ||
-        dnnl_memory_create(&m->b, &b, engine, DNNL_MEMORY_NONE) != dnnl_success ||
-        dnnl_memory_create(&m->c, &c, engine, DNNL_MEMORY_NONE) != dnnl_success ||
-        dnnl_memory_create(&m->scratchpad, pad, engine, DNNL_MEMORY_NONE) != dnnl_success ||
-        dnnl_primitive_create(&m->primitive, desc) != dnnl_success) {
-        m->primitive = NULL;
-    }
-done:
-    dnnl_primitive_desc_destroy(desc);
-    dnnl_primitive_attr_destroy(attr);
-}
-
-static bool shapes_equal(const cpu_gemm *x, const cpu_gemm *y)
-{
-    return x->M == y->M && x->N == y->N && x->K == y->K && x->a_transposed == y->a_transposed &&
-           x->b_transposed == y->b_transposed && x->b_packed == y->b_packed &&
-           x->c_float == y->c_float && x->accumulate == y->accumulate;
-}
-
-/* The primitive of this shape, made at first use. NULL when oneDNN refused or memory is short. */
-static cached_matmul *matmul_find(cpu_gemm_cache *cache, const cpu_gemm *g, dnnl_data_type_t type)
-{
-    for (int i = 0; i < cache->count; i++) {
-        cached_matmul *m = &cache->entries[i];
-        if (m->type == type && shapes_equal(&m->shape, g)) {
-            return m->primitive != NULL ? m : NULL;
-        }
-    }
-    if (cache->count == cache->capacity) {
-        int capacity = cache->capacity > 0 ? 2 * cache->capacity : 32;
-        cached_matmul *grown = realloc(cache->entries, (size_t)capacity * sizeof *grown);
-        if (grown == NULL) {
-            return NULL;
-        }
-        cache->entries = grown;
-        cache->capacity = capacity;
-    }
-    cached_matmul *m = &cache->entries[cache->count++];
-    matmul_create(cache->engine, m, g, type);
-    return m->primitive != NULL ? m : NULL;
+    return dev->bf16 && !dev->bf16_emulated;
 }
 
 gb_status cpu_gemm_open(gb_device *dev, gb_error *err)
 {
     omp_set_num_threads(dev->threads);
     dev->bf16_emulated = dev->bf16 && dev->isa != CPU_ISA_AVX512_BF16;
-    if (!dev->bf16 || dev->bf16_emulated) {
-        return GB_OK;
-    }
-    dev->gemm = calloc(1, sizeof *dev->gemm);
-    if (dev->gemm == NULL) {
-        return gb_fail(err, GB_ERR_OOM, "out of memory");
-    }
-    if (dnnl_engine_create(&dev->gemm->engine, dnnl_cpu, 0) != dnnl_success ||
-        dnnl_stream_create(&dev->gemm->stream, dev->gemm->engine, dnnl_stream_default_flags) !=
-            dnnl_success) {
-        return gb_fail(err, GB_ERR_ENV, "oneDNN cannot make a CPU engine");
-    }
-    const cpu_gemm trial = {.M = PACK_MIN_M, .N = CPU_PACK_N, .K = PACK_MIN_K, .b_packed = true};
-    dev->packs = matmul_find(dev->gemm, &trial, dnnl_bf16) != NULL;
-    return GB_OK;
+    return is_native(dev) ? cpu_onednn_open(dev, err) : GB_OK;
 }
 
-static gb_status matmul_run(gb_device *dev, const cached_matmul *m, const cpu_gemm *g)
+void cpu_gemm_close(gb_device *dev)
 {
-    void *scratchpad = cpu_slot_get(dev, CPU_SLOT_GEMM_PAD, m->scratchpad_bytes);
-    if (scratchpad == NULL) {
-        return GB_ERR_OOM;
-    }
-    /* oneDNN's interface is not const-correct; sources are only read. */
-    dnnl_memory_set_data_handle(m->a, (void *)(uintptr_t)g->a);
-    dnnl_memory_set_data_handle(m->b, (void *)(uintptr_t)g->b);
-    dnnl_memory_set_data_handle(m->c, g->c);
-    dnnl_memory_set_data_handle(m->scratchpad, scratchpad);
-    const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, m->a},
-                                    {DNNL_ARG_WEIGHTS, m->b},
-                                    {DNNL_ARG_DST, m->c},
-                                    {DNNL_ARG_SCRATCHPAD, m->scratchpad}};
-    dnnl_status_t status = dnnl_primitive_execute(m->primitive, dev->gemm->stream, 4, args);
-    if (status == dnnl_success) {
-        status = dnnl_stream_wait(dev->gemm->stream);
-    }
-    return status == dnnl_success ? GB_OK
-                                  : gb_fail(&dev->error, GB_ERR_INTERNAL,
-                                            "oneDNN matmul failed (status %d)", (int)status);
+    cpu_onednn_close(dev);
 }
 
 /* Of operands of either type. */
@@ -233,8 +32,8 @@ static gb_status product_in_float(gb_device *dev, const cpu_gemm *g)
                              .M = g->M,
                              .N = g->N,
                              .K = g->K,
-                             .lda = a_stride_of(g),
-                             .ldb = b_stride_of(g),
+                             .lda = cpu_gemm_a_stride(g),
+                             .ldb = cpu_gemm_b_stride(g),
                              .a_transposed = g->a_transposed,
                              .b_transposed = g->b_transposed,
                              .bf16 = dev->bf16,
@@ -252,74 +51,24 @@ static gb_status product_in_float(gb_device *dev, const cpu_gemm *g)
     return GB_OK;
 }
 
-bool cpu_gemm_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K)
-{
-    return dev->packs && M >= PACK_MIN_M && N >= CPU_PACK_N && K >= PACK_MIN_K;
-}
-
-/* The product with its operands copied into the order in which it reads them. *done is false when
- * oneDNN has no primitive for it. */
-static gb_status packed_product(gb_device *dev, const cpu_gemm *g, bool *done)
-{
-    const int64_t element = (int64_t)sizeof(uint16_t);
-    cpu_gemm p = *g;
-    p.a_transposed = p.b_transposed = false;
-    p.b_packed = true;
-    const cached_matmul *m = matmul_find(dev->gemm, &p, dnnl_bf16);
-    *done = m != NULL;
-    if (m == NULL) {
-        return GB_OK;
-    }
-    if (g->a_transposed) {
-        uint16_t *a = cpu_slot_get(dev, CPU_SLOT_GEMM_A, g->M * g->K * element);
-        if (a == NULL) {
-            return GB_ERR_OOM;
-        }
-        dev->kernels.transpose(&(cpu_transpose_args){
-            .out = a, .in = g->a, .rows = g->K, .columns = g->M, .stride = a_stride_of(g)});
-        p.a = a;
-    }
-    if (!g->b_packed) {
-        uint16_t *b = cpu_slot_get(dev, CPU_SLOT_GEMM_B, cpu_packed_elements(g->K, g->N) * element);
-        if (b == NULL) {
-            return GB_ERR_OOM;
-        }
-        dev->kernels.pack(&(cpu_pack_args){.out = b,
-                                           .in = g->b,
-                                           .K = g->K,
-                                           .N = g->N,
-                                           .stride = b_stride_of(g),
-                                           .transposed = g->b_transposed});
-        p.b = b;
-    }
-    return matmul_run(dev, m, &p);
-}
-
 gb_status cpu_gemm_run(gb_device *dev, const cpu_gemm *g)
 {
     bool done = false;
-    if (!dev->bf16 || dev->bf16_emulated) {
-        return product_in_float(dev, g);
+    if (is_native(dev)) {
+        GB_TRY(cpu_onednn_run(dev, g, &done));
     }
-    if (g->b_packed || cpu_gemm_packs(dev, g->M, g->N, g->K)) {
-        GB_TRY(packed_product(dev, g, &done));
-        if (!done && g->b_packed) {
-            return gb_fail(&dev->error, GB_ERR_INTERNAL,
-                           "oneDNN has no product %lld x %lld x %lld of packed matrices",
-                           (long long)g->M, (long long)g->N, (long long)g->K);
-        }
-    }
-    if (done) {
-        return GB_OK;
-    }
-    cached_matmul *m = matmul_find(dev->gemm, g, dnnl_bf16);
-    return m != NULL ? matmul_run(dev, m, g) : product_in_float(dev, g);
+    return done ? GB_OK : product_in_float(dev, g);
 }
 
 void cpu_gemm_libraries(const gb_device *dev, char *out, size_t size)
 {
-    const dnnl_version_t *dnnl = dnnl_version();
-    const bool native = dev->bf16 && !dev->bf16_emulated;
-    snprintf(out, size, "%soneDNN %d.%d.%d%s", native ? "" : "own products, ", dnnl->major,
-             dnnl->minor, dnnl->patch, native ? "" : " (unused)");
+    char onednn[64];
+    cpu_onednn_describe(onednn, sizeof onednn);
+    if (is_native(dev)) {
+        snprintf(out, size, "%s", onednn);
+    } else if (onednn[0] != '\0') {
+        snprintf(out, size, "own products, %s (unused)", onednn);
+    } else {
+        snprintf(out, size, "own products");
+    }
 }

@@ -1,4 +1,6 @@
-/* Which instruction set the kernels run on, and facts about the CPU. */
+/* Which instruction set the kernels run on, and facts about the CPU. Those that are named after
+ * x86-64's vectors are built there alone; elsewhere there is `generic`, in vectors of the compiler.
+ */
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -7,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "kernels/cpu/cpu_device.h"
 
@@ -16,6 +19,8 @@ const char *cpu_isa_name(cpu_isa isa)
 {
     return isa_names[isa];
 }
+
+#if defined(__x86_64__)
 
 bool cpu_isa_exists(cpu_isa isa)
 {
@@ -37,12 +42,8 @@ bool cpu_isa_exists(cpu_isa isa)
 /* Tiles for bfloat16; a virtual machine may hide them. CPUID leaf 7, EDX bits 22 and 24. */
 static bool has_bf16_tiles(void)
 {
-#if defined(__x86_64__)
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 22 & 1) != 0 && (d >> 24 & 1) != 0;
-#else
-    return false;
-#endif
 }
 
 static bool bf16_is_faster; /* once looked at */
@@ -61,6 +62,20 @@ static bool is_worth(cpu_isa isa)
     }
     return cpu_isa_exists(isa);
 }
+
+#else
+
+bool cpu_isa_exists(cpu_isa isa)
+{
+    return isa == CPU_ISA_GENERIC;
+}
+
+static bool is_worth(cpu_isa isa)
+{
+    return cpu_isa_exists(isa);
+}
+
+#endif
 
 gb_status cpu_isa_select(cpu_isa *out, gb_error *err)
 {
@@ -101,19 +116,26 @@ void cpu_isa_fill(cpu_isa isa, cpu_kernels *table)
         cpu_fill_pack_##suffix(table);                                                             \
         cpu_fill_product_##suffix(table);                                                          \
     } while (0)
+#if defined(__x86_64__)
     if (isa >= CPU_ISA_AVX512) {
         FILL(avx512);
-    } else if (isa == CPU_ISA_AVX2) {
-        FILL(avx2);
-    } else {
-        FILL(generic);
+        return;
     }
+    if (isa == CPU_ISA_AVX2) {
+        FILL(avx2);
+        return;
+    }
+#endif
+    (void)isa;
+    FILL(generic);
 #undef FILL
 }
 
 void cpu_model_name(char *out, size_t size)
 {
-    snprintf(out, size, "unknown CPU");
+    struct utsname system = {0};
+    (void)uname(&system);
+    snprintf(out, size, "unknown CPU, %s", system.machine);
     FILE *file = fopen("/proc/cpuinfo", "r");
     if (file == NULL) {
         return;
