@@ -131,7 +131,7 @@ ISA_INLINE void isa_store_vec(void *array, int64_t i, isa_vec v, bool bf16)
     }
     const isa_uint_vec bits = (isa_uint_vec)v;
     const isa_uint_vec rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const isa_uint_vec is_nan = (isa_uint_vec)(v != v);
+    const isa_uint_vec is_nan = (isa_uint_vec)(v != v); /* NOLINT(misc-redundant-expression) */
     const isa_half_vec halves =
         __builtin_convertvector((rounded & ~is_nan) | (0x7fc0u & is_nan), isa_half_vec);
     memcpy((uint16_t *)array + i, &halves, sizeof halves);
