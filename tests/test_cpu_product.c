@@ -229,6 +229,35 @@ static void test_not_finite(void **state)
     problem_free(&p);
 }
 
+/* More blocks of rows than a thread can have at once, on each instruction set; in either order. */
+static void test_many_rows(void **state)
+{
+    enum { BLOCK_ROWS_MOST = 24 };
+    const int64_t M = BLOCK_ROWS_MOST * ((int64_t)1 << 20) + 2 * BLOCK_ROWS_MOST + 1;
+    cpu_kernels k;
+    fill(*(cpu_isa *)*state, &k);
+    const int64_t workspace = cpu_product_workspace_bytes(M, 1);
+    float *a = aligned(M * 4), *c = aligned(M * 4), b = 3;
+    cpu_product_args g = {.a = a, .b = &b, .c = c, .M = M, .N = 1, .K = 1, .ldb = 1};
+    g.workspace = aligned(workspace);
+    for (int64_t i = 0; i < M; i++) {
+        a[i] = (float)(i % 1021);
+    }
+    omp_set_num_threads(1);
+    for (int transposed = 0; transposed < 2; transposed++) {
+        g.a_transposed = transposed == 1;
+        g.lda = transposed ? M : 1;
+        memset(c, 0xff, (size_t)M * 4);
+        k.product(&g);
+        int64_t wrong = 0;
+        for (int64_t i = 0; i < M; i++) {
+            wrong += c[i] != 3 * a[i];
+        }
+        assert_int_equal(wrong, 0);
+    }
+    free(a), free(c), free(g.workspace);
+}
+
 int main(void)
 {
     static cpu_isa isas[] = {CPU_ISA_GENERIC, CPU_ISA_AVX2, CPU_ISA_AVX512};
@@ -236,7 +265,9 @@ int main(void)
     {                                                                                              \
 #name " " #isa, test_##name, NULL, NULL, &isas[isa]                                        \
     }
-#define TESTS(isa) TEST(shapes, isa), TEST(stages, isa), TEST(teams, isa), TEST(not_finite, isa)
+#define TESTS(isa)                                                                                 \
+    TEST(shapes, isa), TEST(stages, isa), TEST(teams, isa), TEST(not_finite, isa),                 \
+        TEST(many_rows, isa)
     const struct CMUnitTest tests[] = {TESTS(CPU_ISA_GENERIC), TESTS(CPU_ISA_AVX2),
                                        TESTS(CPU_ISA_AVX512)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,7 @@ typedef struct cpu_product_args {
     const void *b; /* (K, N), or (N, K) with b_transposed; rows `ldb` elements apart */
     void *c;       /* dense */
     float *sums;   /* (M, N), where c is bfloat16 and K > CPU_PRODUCT_DEPTH; else unused */
-    int64_t M, N, K, lda, ldb;
+    int64_t M, N, K, lda, ldb; /* M, N, K at least 1 */
     bool a_transposed, b_transposed;
     bool bf16;       /* a and b */
     bool c_bf16;     /* c; not with accumulate */

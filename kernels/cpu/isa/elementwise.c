@@ -8,9 +8,10 @@ enum {
     LOT = 256,    /* elements between two times of asking ahead */
 };
 
-/* Asks for the lot after the one at i, which is read and written in place: a processor that has
- * read a line may have to ask once more before it can write it. */
-ISA_INLINE void ask_to_write(void *array, int64_t i, bool bf16)
+/* Asks for the lot after the one at i, which is read and written in place: out of the caches such a
+ * loop was measured to take half of the time with this. Whether it becomes a request to write or a
+ * plain one is for the instruction set to say. */
+ISA_INLINE void ask_for_lot(void *array, int64_t i, bool bf16)
 {
     const char *at = isa_at(array, i + LOT, bf16);
     for (int64_t byte = 0; byte < LOT * (bf16 ? 2 : 4); byte += 64) {
@@ -94,7 +95,7 @@ static void gelu_forward(void *out, const void *in, int64_t n, bool bf16, double
 ISA_INLINE void gelu_grad_lot(void *din, const void *dout, const void *in, int64_t from, int64_t to,
                               bool bf16)
 {
-    ask_to_write(din, from, bf16);
+    ask_for_lot(din, from, bf16);
 #pragma omp simd
     for (int64_t i = from; i < to; i++) {
         float x = isa_load(in, i, bf16);
@@ -165,8 +166,8 @@ ISA_INLINE void swiglu_grad_row(void *dgv, const void *dout, const void *gv, int
     const void *drow = isa_at(dout, n * F, bf16);
     for (int64_t k = 0; k < F; k += LOT) {
         const int64_t to = F - k < LOT ? F : k + LOT;
-        ask_to_write(dgate, k, bf16);
-        ask_to_write(dvalue, k, bf16);
+        ask_for_lot(dgate, k, bf16);
+        ask_for_lot(dvalue, k, bf16);
 #pragma omp simd
         for (int64_t i = k; i < to; i++) {
             float g = isa_load(gate, i, bf16), v = isa_load(value, i, bf16);

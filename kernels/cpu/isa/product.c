@@ -240,7 +240,7 @@ static team team_of(const cpu_product_args *g, int64_t threads, int64_t teams, i
     return t;
 }
 
-static void product(const cpu_product_args *g)
+static void rows_product(const cpu_product_args *g)
 {
     const int64_t threads = omp_get_max_threads();
     const int64_t teams = columns_share(g->M, isa_parts(g->N, PANEL), threads);
@@ -256,6 +256,22 @@ static void product(const cpu_product_args *g)
             team_work(&t, i % t.threads,
                       scratch + omp_get_thread_num() * CPU_PRODUCT_SCRATCH_FLOATS);
         }
+    }
+}
+
+/* Rows at once: no more blocks than `left` has room for. */
+enum { ROWS_MOST = 1 << LEFT_BITS };
+
+static void product(const cpu_product_args *g)
+{
+    const int64_t a_bytes = g->bf16 ? 2 : 4, c_bytes = g->c_bf16 ? 2 : 4;
+    for (int64_t m = 0; m < g->M; m += ROWS_MOST) {
+        cpu_product_args part = *g;
+        part.M = min64(g->M - m, ROWS_MOST);
+        part.a = (const char *)g->a + m * (g->a_transposed ? 1 : g->lda) * a_bytes;
+        part.c = (char *)g->c + m * g->N * c_bytes;
+        part.sums = g->sums != NULL ? g->sums + m * g->N : NULL;
+        rows_product(&part);
     }
 }
 

@@ -88,20 +88,20 @@ static void tile_whole(float *c, int64_t c_row, bool add, int64_t depth, const l
     const char *at = (const char *)a.at, *at3 = at + 3 * row;
     float *c3 = c + 3 * c_row;
     if (a.packed) {
-        __asm__ volatile(
-            AVX2_LOOP(AVX2_PACKED_ROUND
-                      "lea (%[a],%[row],4), %[a]\n\tlea (%[a3],%[row],4), %[a3]\n\t",
-                      AVX2_PACKED_0 "add %[row], %[a]\n\t")
-            : [a] "+r"(at), [a3] "+r"(at3), [b] "+r"(b), [rounds] "+r"(rounds), [steps] "+r"(steps)
-            : [row] "r"(row), [c] "r"(c), [c3] "r"(c3), [c_row] "r"(c_bytes), [add] "r"((int)add),
-              [ahead] "i"(PANEL_AHEAD)
-            : AVX2_CLOBBERED);
+        __asm__ volatile(AVX2_LOOP(AVX2_PACKED_ROUND
+                                   "lea (%[a],%[row],4), %[a]\n\tlea (%[a3],%[row],4), %[a3]\n\t",
+                                   AVX2_PACKED_0 "add %[row], %[a]\n\t")
+                         : [a] "+&r"(at), [a3] "+&r"(at3), [b] "+&r"(b), [rounds] "+&r"(rounds),
+                           [steps] "+&r"(steps)
+                         : [row] "r"(row), [c] "r"(c), [c3] "r"(c3), [c_row] "r"(c_bytes),
+                           [add] "r"((int)add), [ahead] "i"(PANEL_AHEAD)
+                         : AVX2_CLOBBERED);
         return;
     }
     __asm__ volatile(
         AVX2_LOOP(AVX2_STRIDED_ROUND "add $4*4, %[a]\n\tadd $4*4, %[a3]\n\t",
                   AVX2_STRIDED(0) "add $4, %[a]\n\tadd $4, %[a3]\n\t")
-        : [a] "+r"(at), [a3] "+r"(at3), [b] "+r"(b), [rounds] "+r"(rounds), [steps] "+r"(steps)
+        : [a] "+&r"(at), [a3] "+&r"(at3), [b] "+&r"(b), [rounds] "+&r"(rounds), [steps] "+&r"(steps)
         : [row] "r"(row), [c] "r"(c), [c3] "r"(c3), [c_row] "r"(c_bytes), [add] "r"((int)add),
           [ahead] "i"(PANEL_AHEAD)
         : AVX2_CLOBBERED);

@@ -109,13 +109,13 @@ static void tile_whole(float *c, int64_t c_row, bool add, int64_t depth, const l
     const char *at = (const char *)a.at;
     const int32_t add_to = add;
     if (a.packed) {
-        __asm__ volatile(
-            AVX512_LOOP(AVX512_PACKED_ROUND "lea (%[a],%[row],4), %[a]\n\t",
-                        AVX512_PACKED_0 "add %[row], %[a]\n\t")
-            : [a] "+r"(at), [b] "+r"(b), [c] "+r"(c), [rounds] "+r"(rounds), [steps] "+r"(steps)
-            : [row] "r"(row), [row3] "r"(row3), [c_row] "m"(c_bytes), [add] "m"(add_to),
-              [ahead] "i"(PANEL_AHEAD)
-            : AVX512_CLOBBERED);
+        __asm__ volatile(AVX512_LOOP(AVX512_PACKED_ROUND "lea (%[a],%[row],4), %[a]\n\t",
+                                     AVX512_PACKED_0 "add %[row], %[a]\n\t")
+                         : [a] "+&r"(at), [b] "+&r"(b), [c] "+&r"(c), [rounds] "+&r"(rounds),
+                           [steps] "+&r"(steps)
+                         : [row] "r"(row), [row3] "r"(row3), [c_row] "m"(c_bytes),
+                           [add] "m"(add_to), [ahead] "i"(PANEL_AHEAD)
+                         : AVX512_CLOBBERED);
         return;
     }
     const char *at5 = at + 5 * row, *at10 = at + 10 * row;
@@ -123,8 +123,8 @@ static void tile_whole(float *c, int64_t c_row, bool add, int64_t depth, const l
         AVX512_LOOP(AVX512_STRIDED_ROUND
                     "add $4*4, %[a]\n\tadd $4*4, %[a5]\n\tadd $4*4, %[a10]\n\t",
                     AVX512_STRIDED(0) "add $4, %[a]\n\tadd $4, %[a5]\n\tadd $4, %[a10]\n\t")
-        : [a] "+r"(at), [a5] "+r"(at5), [a10] "+r"(at10), [b] "+r"(b), [c] "+r"(c),
-          [rounds] "+r"(rounds), [steps] "+r"(steps)
+        : [a] "+&r"(at), [a5] "+&r"(at5), [a10] "+&r"(at10), [b] "+&r"(b), [c] "+&r"(c),
+          [rounds] "+&r"(rounds), [steps] "+&r"(steps)
         : [row] "r"(row), [row3] "r"(row3), [c_row] "m"(c_bytes), [add] "m"(add_to),
           [ahead] "i"(PANEL_AHEAD)
         : AVX512_CLOBBERED);
