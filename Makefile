@@ -42,7 +42,7 @@ endif
 KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c kernels/sensors/*.c) kernels/cuda/gemm_cache.c kernels/cuda/activity_cupti.c
 ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
 MODEL_SRC  := $(wildcard model/*.c)
-BENCH_SRC  := $(filter-out bench/main.c,$(wildcard bench/*.c))
+BENCH_SRC  := $(sort $(shell find bench -name '*.c' ! -name main.c))
 REF_SRC    := $(wildcard tests/ref/*.c)
 TEST_SRC   := $(wildcard tests/test_*.c)
 CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
@@ -50,7 +50,7 @@ CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
 ifeq ($(and $(wildcard kernels/cuda/cuda_backend.cu),$(wildcard kernels/cuda/attention_dispatch.cu)),)
 CUDA_SRC   :=
 endif
-OWN_FILES  := $(wildcard $(foreach d,bench kernels kernels/cpu kernels/cpu/isa kernels/cuda kernels/sensors model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
+OWN_FILES  := $(shell find bench -name '*.[ch]') $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda kernels/sensors model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
@@ -184,16 +184,16 @@ $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 	$(Q)$(NVCC) $(CPPFLAGS) $(NVFLAGS) -MMD -MP -c -o $@ $<
 endif
 
-# The schema travels inside the program; the text of bench/schema.sql is the only copy.
-$(BUILD)/obj/bench/migrations.o: $(BUILD)/gen/schema_sql.h
-$(BUILD)/gen/schema_sql.h: bench/schema.sql
+# The schema travels inside the program; the text of bench/store/schema.sql is the only copy.
+$(BUILD)/obj/bench/store/migrations.o: $(BUILD)/gen/schema_sql.h
+$(BUILD)/gen/schema_sql.h: bench/store/schema.sql
 	@mkdir -p $(@D)
 	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \
 	  echo '0};'; } > $@
 
 # So do the gnuplot scripts of the report.
 PLOTS := $(sort $(wildcard plots/*.gp))
-$(BUILD)/obj/bench/figures.o: $(BUILD)/gen/plots_gp.h
+$(BUILD)/obj/bench/report/figures/figures.o: $(BUILD)/gen/plots_gp.h
 $(BUILD)/gen/plots_gp.h: $(PLOTS) Makefile
 	@mkdir -p $(@D)
 	@{ for f in $(PLOTS); do echo "static const unsigned char plot_$$(basename $$f .gp)[] = {"; \

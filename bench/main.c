@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/commands.h"
-#include "bench/table.h"
+#include "bench/base/table.h"
+#include "bench/commands/commands.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_env.h"
 #include "model/config.h"

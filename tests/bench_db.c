@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/cli.h"
-#include "bench/table.h"
+#include "bench/base/cli.h"
+#include "bench/base/table.h"
 #include "tests/scale_db.h"
 
 enum { STUB_STEPS = 800, STUB_STEP_US = 5000, EMIT_EVENTS = 200000 };

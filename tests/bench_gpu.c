@@ -1,8 +1,8 @@
 /* `make gpu-bench`, one measurement: trains a preset for some steps through the trainer, as a suite
  * does, and says tokens/s, step_avg with its interval, MFU, peak memory and, per op, how its time
  * compares with its floor (model/op_floor.h). The two rates that the floors and MFU need are
- * measured just before: a large product, and a large copy, as for the reports (bench/rates.h). Runs
- * on any backend; scripts/gpu_bench.sh is who calls it.
+ * measured just before: a large product, and a large copy, as for the reports (bench/run/rates.h).
+ * Runs on any backend; scripts/gpu_bench.sh is who calls it.
  */
 #include <jansson.h>
 #include <math.h>
@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/cli.h"
-#include "bench/rates.h"
-#include "bench/settings.h"
-#include "bench/stats.h"
+#include "bench/base/cli.h"
+#include "bench/commands/settings.h"
+#include "bench/run/rates.h"
+#include "bench/stats/stats.h"
 #include "model/op_floor.h"
 #include "model/trainer.h"
 #include "model/warmup.h"

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#include "bench/cli.h"
+#include "bench/base/cli.h"
 #include "kernels/cpu/cpu_env.h"
 #include "tests/bench_case.h"
 #include "version.h"

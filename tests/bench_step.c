@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/cli.h"
+#include "bench/base/cli.h"
 #include "kernels/cpu/cpu_env.h"
 #include "kernels/nvtx.h"
 #include "tests/bench_case.h"

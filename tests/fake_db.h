@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/stats.h"
-#include "bench/store.h"
+#include "bench/stats/stats.h"
+#include "bench/store/store.h"
 #include "kernels/backend.h"
 
 /* A name in /tmp for a database that is not there yet; `path` holds 64 bytes. */

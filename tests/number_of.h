@@ -5,7 +5,7 @@
 #include <math.h>
 #include <sqlite3.h>
 
-#include "bench/store.h"
+#include "bench/store/store.h"
 
 /* The first column of the first row; NAN where that is NULL or there is none. */
 static double number_of(store *s, const char *sql)

@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/cli.h"
-#include "bench/stats.h"
-#include "bench/table.h"
+#include "bench/base/cli.h"
+#include "bench/base/table.h"
+#include "bench/stats/stats.h"
 
 enum { MAX_PROGRAMS = 64, MAX_ROUNDS = 1000, MAX_STEPS = 1000 };
 static const char own_name[] = "gptbench";

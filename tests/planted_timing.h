@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-#include "bench/stats.h"
+#include "bench/stats/stats.h"
 #include "tests/fake_db.h"
 
 typedef struct planted {

@@ -1,9 +1,9 @@
 /* scale_db.h: a large suite and the database that a complete run of it would leave, made through
- * the calls that the runner uses: planned by bench/runplan.h, so that `gptbench run` on the same
- * suite finds nothing left to do, and written event by event by bench/store.h. The numbers are made
- * up but behave: noisy step times with a heavy tail, falling losses, a ledger per layer, samples
- * four times a second, runs that ended badly, and a session of interleaved timing. The same ones
- * each time. */
+ * the calls that the runner uses: planned by bench/plan/runplan.h, so that `gptbench run` on the
+ * same suite finds nothing left to do, and written event by event by bench/store/store.h. The
+ * numbers are made up but behave: noisy step times with a heavy tail, falling losses, a ledger per
+ * layer, samples four times a second, runs that ended badly, and a session of interleaved timing.
+ * The same ones each time. */
 #ifndef GPTBENCH_TESTS_SCALE_DB_H
 #define GPTBENCH_TESTS_SCALE_DB_H
 
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "bench/disturbance.h"
-#include "bench/runplan.h"
-#include "bench/runplan_internal.h"
-#include "bench/store_timing.h"
+#include "bench/plan/runplan.h"
+#include "bench/plan/runplan_internal.h"
+#include "bench/stats/disturbance.h"
+#include "bench/store/store_timing.h"
 #include "model/flops.h"
 
 typedef struct scale_size {

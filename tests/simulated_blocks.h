@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/stats.h"
+#include "bench/stats/stats.h"
 
 typedef struct noise_model {
     const char *name;

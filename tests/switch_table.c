@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/cli.h"
-#include "bench/report_data.h"
-#include "bench/report_speed.h"
-#include "bench/table.h"
+#include "bench/analysis/report_speed.h"
+#include "bench/base/cli.h"
+#include "bench/base/table.h"
+#include "bench/read/report_data.h"
 
 /* The most that time may change, as a ratio minus 1, when the FLOPs change by so much. */
 static double time_allowed(double flops_change)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bench/axis_explain.h"
+#include "bench/plan/axis_explain.h"
 
 #define OK                                                                                         \
     "[suite]\nname = t\nbaseline = d12\n[data]\ntrain = a.bin\nval = b.bin\n[matrix]\nmodel = "    \

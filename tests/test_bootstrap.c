@@ -9,9 +9,9 @@
 
 #include <cmocka.h>
 
-#include "bench/block_count.h"
-#include "bench/drift.h"
-#include "bench/noise.h"
+#include "bench/stats/block_count.h"
+#include "bench/stats/drift.h"
+#include "bench/stats/noise.h"
 #include "tests/stats_fixtures.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

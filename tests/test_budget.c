@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "bench/budget.h"
-#include "bench/pareto.h"
+#include "bench/stats/budget.h"
+#include "bench/stats/pareto.h"
 #include "tests/budget_fixtures.h"
 
 static void check_close(double got, double want, double tolerance)

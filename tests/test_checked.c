@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bench/job.h"
+#include "bench/worker/job.h"
 #include "kernels/checked.h"
 #include "model/trainer.h"
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "bench/claims.h"
+#include "bench/analysis/claims.h"
 #include "tests/planted_timing.h"
 
 static void check_close(double got, double want, double relative)

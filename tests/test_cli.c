@@ -1,5 +1,5 @@
 /* Option parsing. The expected values are what the table in `fixture` and the contract in
- * bench/cli.h say. */
+ * bench/base/cli.h say. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "bench/cli.h"
+#include "bench/base/cli.h"
 
 enum { POSITIONAL_MAX = 2, ARGS_MAX = 160 };
 

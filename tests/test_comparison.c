@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "bench/compare_condition.h"
+#include "bench/commands/compare_condition.h"
 #include "tests/planted_timing.h"
 
 static void check_close(double got, double want, double relative)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bench/disturbance.h"
+#include "bench/stats/disturbance.h"
 
 enum { SAMPLES = 9, STEPS = 8 };
 

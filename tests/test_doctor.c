@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "bench/doctor.h"
+#include "bench/doctor/doctor.h"
 #include "kernels/nvtx.h"
 
 static char root[64];

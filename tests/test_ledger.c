@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "bench/entry_pair.h"
-#include "bench/ledger_text.h"
+#include "bench/analysis/entry_pair.h"
+#include "bench/words/ledger_text.h"
 #include "tests/fake_db.h"
 
 #define T1    12.706204736432095

@@ -9,11 +9,11 @@
 
 #include <cmocka.h>
 
-#include "bench/limits.h"
-#include "bench/lr_mark.h"
-#include "bench/retry.h"
-#include "bench/suite.h"
-#include "bench/watchdog.h"
+#include "bench/run/lr_mark.h"
+#include "bench/run/retry.h"
+#include "bench/suite/limits.h"
+#include "bench/suite/suite.h"
+#include "bench/worker/watchdog.h"
 
 /* ---- keys ---- */
 

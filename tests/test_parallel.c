@@ -1,5 +1,5 @@
 /* A loop in shares: what is cut, what is called, and that nothing hangs on how many threads there
- * are. No expected number is a measured one: all follow from what bench/parallel.h says. */
+ * are. No expected number is a measured one: all follow from what bench/base/parallel.h says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "bench/bootstrap.h"
-#include "bench/parallel.h"
+#include "bench/base/parallel.h"
+#include "bench/stats/bootstrap.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1

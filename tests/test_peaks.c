@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/event_pipe.h"
-#include "bench/job.h"
-#include "bench/runplan_internal.h"
+#include "bench/plan/runplan_internal.h"
+#include "bench/worker/event_pipe.h"
+#include "bench/worker/job.h"
 #include "tests/fake_db.h"
 #include "tests/number_of.h"
 

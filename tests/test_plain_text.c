@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "bench/plain_text.h"
-#include "bench/table.h"
+#include "bench/base/plain_text.h"
+#include "bench/base/table.h"
 
 static void test_plain(void **state)
 {

@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "bench/comparison.h"
-#include "bench/figure_layout.h"
-#include "bench/gnuplot.h"
-#include "bench/report.h"
+#include "bench/analysis/comparison.h"
+#include "bench/report/figures/figure_layout.h"
+#include "bench/report/figures/gnuplot.h"
+#include "bench/report/report.h"
 #include "tests/fake_db.h"
 
 /* ---- files ---- */

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "bench/report.h"
+#include "bench/report/report.h"
 #include "tests/fake_db.h"
 
 #define MINUS "\xe2\x88\x92"

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "bench/report.h"
-#include "bench/report_verdicts.h"
+#include "bench/analysis/report_verdicts.h"
+#include "bench/report/report.h"
 #include "tests/fake_db.h"
 
 static json_t *json_of(const char *path, report_data **data)

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "bench/report.h"
-#include "bench/report_verdicts.h"
-#include "bench/results_table.h"
+#include "bench/analysis/report_verdicts.h"
+#include "bench/report/report.h"
+#include "bench/words/results_table.h"
 #include "tests/fake_db.h"
 
 #define T_2        4.302652729911275

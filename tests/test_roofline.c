@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "bench/entry_floor.h"
-#include "bench/figures.h"
-#include "bench/op_table.h"
-#include "bench/report.h"
+#include "bench/analysis/entry_floor.h"
+#include "bench/report/figures/figures.h"
+#include "bench/report/report.h"
+#include "bench/words/op_table.h"
 #include "tests/fake_db.h"
 
 typedef struct place {

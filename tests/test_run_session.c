@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "bench/run_session.h"
-#include "bench/store_session.h"
+#include "bench/run/run_session.h"
+#include "bench/store/store_session.h"
 #include "model/checkpoint_dir.h"
 
 #define OK(call)                                                                                   \

@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "bench/identity.h"
-#include "bench/job.h"
-#include "bench/runner.h"
-#include "bench/schedule.h"
+#include "bench/run/identity.h"
+#include "bench/run/runner.h"
+#include "bench/run/schedule.h"
+#include "bench/worker/job.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "bench/disturbance.h"
-#include "bench/figure_data.h"
-#include "bench/migrations.h"
+#include "bench/report/figures/figure_data.h"
+#include "bench/stats/disturbance.h"
+#include "bench/store/migrations.h"
 #include "tests/fake_db.h"
 #include "tests/number_of.h"
 

@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include "bench/store.h"
-#include "bench/store_share.h"
-#include "bench/work_gate.h"
+#include "bench/run/work_gate.h"
+#include "bench/store/store.h"
+#include "bench/store/store_share.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \

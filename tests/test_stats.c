@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "bench/stats.h"
+#include "bench/stats/stats.h"
 #include "tests/stats_fixtures.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

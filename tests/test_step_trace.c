@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "bench/suite_internal.h"
+#include "bench/suite/suite_internal.h"
 #include "model/flops.h"
 #include "model/gpt.h"
 #include "model/step_trace.h"

@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "bench/disturbance.h"
-#include "bench/migrations.h"
-#include "bench/store.h"
+#include "bench/stats/disturbance.h"
+#include "bench/store/migrations.h"
+#include "bench/store/store.h"
 #include "tests/number_of.h"
 
 #define OK(call)                                                                                   \

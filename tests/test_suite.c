@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bench/suite.h"
+#include "bench/suite/suite.h"
 #include "model/flops.h"
 
 #define OK "[suite]\nname = t\n[data]\ntrain = a.bin\nval = b.bin\n"

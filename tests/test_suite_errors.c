@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bench/suite.h"
+#include "bench/suite/suite.h"
 
 #define OK  "[suite]\nname = t\n[data]\ntrain = a.bin\nval = b.bin\n"
 #define CFG "[config a]\nmodel = d12\n" /* a valid cell */

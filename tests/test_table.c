@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "bench/numbers.h"
-#include "bench/table.h"
+#include "bench/base/numbers.h"
+#include "bench/base/table.h"
 
 static char *table_text(const table *t, table_format format)
 {

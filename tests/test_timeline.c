@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "bench/figures.h"
-#include "bench/report.h"
+#include "bench/report/figures/figures.h"
+#include "bench/report/report.h"
 #include "tests/fake_db.h"
 
 typedef struct place {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "bench/timing.h"
+#include "bench/run/timing.h"
 
 enum { MAX_CALLS = 4096 };
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "bench/timing_pool.h"
+#include "bench/run/timing_pool.h"
 #include "kernels/sensors/sensors.h"
 
 #define OK(call)                                                                                   \

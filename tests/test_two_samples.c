@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bench/estimate.h"
+#include "bench/stats/estimate.h"
 #include "tests/simulated_blocks.h"
 #include "tests/two_sample_fixtures.h"
 

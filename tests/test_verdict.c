@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bench/verdict_words.h"
+#include "bench/words/verdict_words.h"
 #include "tests/stats_fixtures.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

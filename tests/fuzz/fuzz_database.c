@@ -16,9 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bench/commands.h"
-#include "bench/gnuplot.h"
-#include "bench/report.h"
+#include "bench/commands/commands.h"
+#include "bench/report/figures/gnuplot.h"
+#include "bench/report/report.h"
 #include "tests/fake_db.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "bench/event_pipe.h"
-#include "bench/store.h"
+#include "bench/store/store.h"
+#include "bench/worker/event_pipe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/job.h"
+#include "bench/worker/job.h"
 #include "model/flops.h"
 #include "model/trainer.h"
 

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/cli.h"
-#include "bench/compare_condition.h"
-#include "bench/settings.h"
-#include "bench/suite.h"
+#include "bench/base/cli.h"
+#include "bench/commands/compare_condition.h"
+#include "bench/commands/settings.h"
+#include "bench/suite/suite.h"
 #include "model/synth.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

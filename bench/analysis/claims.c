@@ -1,0 +1,238 @@
+#include "bench/analysis/claims.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/base/numbers.h"
+#include "bench/base/plain_text.h"
+#include "bench/store/store.h"
+
+/* ---- what arithmetic alone gives ---- */
+
+static double tokens_per_step(const pair_side *side)
+{
+    if (side->arm) {
+        return (double)side->arm->tokens_per_step;
+    }
+    for (int i = 0; i < side->data->n_runs; i++) { /* planned ones know it too */
+        if (side->data->runs[i].config == side->config) {
+            return (double)side->data->runs[i].tokens_per_step;
+        }
+    }
+    return NAN;
+}
+
+static plan_quantities quantities(const pair_side *side)
+{
+    const report_config *c = &side->data->configs[side->config];
+    return (plan_quantities){.n_params = (double)c->n_params,
+                             .flops_per_token = c->flops_per_token,
+                             .tokens_per_step = tokens_per_step(side),
+                             .memory_bytes = NAN};
+}
+
+/* Where the claim lies beside what FLOPs give, in log(config / baseline) of the metric. */
+static void prediction_compare(claim_result *r, double log_ratio)
+{
+    claim_region region = claim_region_of(&r->claim->expectation);
+    bool rate = r->claim->expectation.metric == SUITE_METRIC_TOKENS_PER_S;
+    bool above = region.low > log_ratio, below = region.high < log_ratio;
+    if (above || below) {
+        bool faster = rate ? above : below;
+        snprintf(r->prediction_note, sizeof r->prediction_note,
+                 faster ? "promises more than FLOPs allow: at equal FLOP/s it would be %s; the "
+                          "rest must come from a better rate"
+                        : "expects less than FLOPs give: at equal FLOP/s it would be %s; the rest "
+                          "must be lost to a worse rate",
+                 number_percent_signed(r->predicted_percent / 100).text);
+    }
+}
+
+static void prediction_make(claim_result *r, const pair_side *base, const pair_side *config)
+{
+    const suite_expect *expect = &r->claim->expectation;
+    plan_quantities q_base = quantities(base), q = quantities(config);
+    r->prediction = plan_claim_predict(&q, &q_base, expect, &r->predicted_percent);
+    if (r->prediction == PLAN_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
+        double work = q.flops_per_token / q_base.flops_per_token;
+        bool rate = expect->metric == SUITE_METRIC_TOKENS_PER_S;
+        prediction_compare(r, rate ? -log(work)
+                                   : log(work * q.tokens_per_step / q_base.tokens_per_step));
+    }
+}
+
+/* ---- the pair ---- */
+
+static int config_find(const report_data *data, const char *name)
+{
+    int i = 0;
+    while (i < data->n_configs && strcmp(data->configs[i].name, name) != 0) {
+        i++;
+    }
+    return i < data->n_configs ? i : -1;
+}
+
+/* What became of a config without a finished run. */
+static void reason_of_runs(claim_result *r, const pair_side *side)
+{
+    const char *name = pair_side_name(side);
+    const report_run *last = NULL;
+    for (int i = 0; i < side->data->n_runs; i++) {
+        const report_run *run = &side->data->runs[i];
+        if (run->config == side->config && strcmp(run->status, "planned") != 0) {
+            last = run;
+        }
+    }
+    if (last) {
+        snprintf(r->reason, sizeof r->reason,
+                 "no run of `%.100s` has finished; run %lld ended as %s%s%.160s", name,
+                 (long long)last->run_id, last->status, last->message[0] ? ": " : "",
+                 last->message);
+    } else {
+        snprintf(r->reason, sizeof r->reason, "`%.100s` has not been measured yet", name);
+    }
+}
+
+/* What may differ because an axis of the suite says so is no obstacle. */
+static gb_status circumstances_check(claim_result *r, const pair_side *base,
+                                     const pair_side *config, metric_id metric, gb_error *err)
+{
+    pair_mismatch found[PAIR_MAX_MISMATCHES];
+    int n;
+    GB_TRY(pair_mismatches(found, &n, base, config, metric, err));
+    for (int i = 0; i < n; i++) {
+        const char *what = found[i].what;
+        if (strcmp(what, "precision") != 0 && strcmp(what, "tokens per step") != 0) {
+            snprintf(r->reason, sizeof r->reason,
+                     "the two were measured under other circumstances: %.24s %.100s and %.100s",
+                     what, found[i].base, found[i].config);
+            return GB_OK;
+        }
+    }
+    return GB_OK;
+}
+
+static gb_status pair_test(claim_result *r, const pair_side *base, const pair_side *config,
+                           gb_error *err)
+{
+    metric_id metric = metric_find(suite_metric_name(r->claim->expectation.metric));
+    pair_estimate p;
+    GB_TRY(circumstances_check(r, base, config, metric, err));
+    if (r->reason[0]) {
+        return GB_OK;
+    }
+    GB_TRY(pair_estimate_make(&p, base, config, metric, err));
+    r->basis = p.basis;
+    r->test = claim_test_judge(&r->claim->expectation, &p.ratio);
+    if (p.basis != PAIR_NOTHING) {
+        snprintf(r->method, sizeof r->method, "%s", p.method);
+    } else if ((!base->entry || !config->entry) &&
+               !(metric_is_time(metric) && pair_is_timed(base, config))) {
+        reason_of_runs(r, base->entry ? config : base);
+    } else {
+        snprintf(r->reason, sizeof r->reason, "%s", p.method);
+    }
+    pair_estimate_free(&p);
+    return GB_OK;
+}
+
+static gb_status claim_judge(claim_result *r, const report_data *data, gb_error *err)
+{
+    const suite_claim *claim = r->claim;
+    estimate nothing = estimate_exact(NAN);
+    r->basis = PAIR_NOTHING;
+    r->test = claim_test_judge(&claim->expectation, &nothing);
+    r->predicted_percent = NAN;
+    r->prediction = PLAN_CLAIM_UNKNOWN;
+    int base_index = config_find(data, claim->baseline), index = config_find(data, claim->config);
+    if (base_index < 0 || index < 0) {
+        snprintf(r->reason, sizeof r->reason, "the database has no config `%s`",
+                 base_index < 0 ? claim->baseline : claim->config);
+        return GB_OK;
+    }
+    pair_side base = pair_side_of(data, base_index), config = pair_side_of(data, index);
+    pair_align(&base, &config, claim->baseline);
+    prediction_make(r, &base, &config);
+    return pair_test(r, &base, &config, err);
+}
+
+gb_status claims_test(claim_result *out, const report_data *data, const suite_claim *claims, int n,
+                      gb_error *err)
+{
+    for (int i = 0; i < n; i++) {
+        out[i] = (claim_result){.claim = &claims[i]};
+        GB_TRY(claim_judge(&out[i], data, err));
+    }
+    return GB_OK;
+}
+
+verdict_text claim_result_words(const claim_result *result)
+{
+    bool of_blocks = result->basis == PAIR_BLOCKS || result->basis == PAIR_SESSIONS;
+    return verdict_claim_words(&result->test, &result->claim->expectation,
+                               of_blocks ? VERDICT_OF_SPEED : VERDICT_OF_LOSS);
+}
+
+/* ---- as stored ---- */
+
+static void column_copy(char *out, size_t size, sqlite3_stmt *stmt, int column)
+{
+    const unsigned char *text = sqlite3_column_text(stmt, column);
+    snprintf(out, size, "%s", text ? (const char *)text : "");
+    plain_text_make(out);
+}
+
+static gb_status claim_add(suite_claim **claims, int *n, sqlite3_stmt *stmt,
+                           const report_data *data, gb_error *err)
+{
+    gb_error why = {GB_OK, ""};
+    suite_claim *more = realloc(*claims, ((size_t)*n + 1) * sizeof *more);
+    if (!more) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d claims", *n + 1);
+    }
+    *claims = more;
+    suite_claim *claim = &more[(*n)++];
+    *claim = (suite_claim){.line = 0};
+    column_copy(claim->name, sizeof claim->name, stmt, 0);
+    column_copy(claim->config, sizeof claim->config, stmt, 1);
+    column_copy(claim->baseline, sizeof claim->baseline, stmt, 2);
+    column_copy(claim->expect, sizeof claim->expect, stmt, 3);
+    column_copy(claim->source, sizeof claim->source, stmt, 4);
+    if (suite_expect_parse(&claim->expectation, claim->expect, &why) != GB_OK) {
+        return gb_fail(err, GB_ERR_FORMAT, "%s: claim `%s`: %.300s", data->db_path, claim->name,
+                       why.message);
+    }
+    return GB_OK;
+}
+
+gb_status claims_read(suite_claim **out, int *n, const report_data *data, gb_error *err)
+{
+    store *s = NULL;
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    *out = NULL;
+    *n = 0;
+    GB_TRY(store_open(&s, data->db_path, STORE_READ, err));
+    gb_status status = store_query(s, &stmt, err,
+                                   "SELECT name, config, baseline, expect, source FROM claim"
+                                   " WHERE suite_id = ? AND in_plan = 1 ORDER BY name",
+                                   "i", data->suite_id);
+    if (status == GB_OK) {
+        status = store_step(s, stmt, &row, err);
+    }
+    while (status == GB_OK && row) {
+        status = claim_add(out, n, stmt, data, err);
+        if (status == GB_OK) {
+            status = store_step(s, stmt, &row, err);
+        }
+    }
+    store_close(s);
+    if (status != GB_OK) {
+        free(*out);
+        *out = NULL;
+        *n = 0;
+    }
+    return status;
+}

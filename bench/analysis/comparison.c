@@ -1,0 +1,112 @@
+#include "bench/analysis/comparison.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The timed steps of an entry in one array, *n of them: of the replicates that `other` has too, or
+ * of all when they share none. NULL without memory. */
+static double *pooled_steps(const report_entry *entry, const report_entry *other, size_t *n)
+{
+    double *all = malloc(((size_t)entry->n_timed + 1) * sizeof *all);
+    *n = 0;
+    bool shared = false;
+    for (int i = 0; i < entry->n_runs; i++) {
+        shared |= report_entry_find_run(other, entry->runs[i]->replicate) != NULL;
+    }
+    for (int i = 0; all && i < entry->n_runs; i++) {
+        const report_run *run = entry->runs[i];
+        bool counts = !shared || report_entry_find_run(other, run->replicate);
+        if (counts && run->n_timed > 0) {
+            memcpy(all + *n, run->timed_ms, (size_t)run->n_timed * sizeof *all);
+            *n += (size_t)run->n_timed;
+        }
+    }
+    return all;
+}
+
+/* tokens/s go as one over the time: an interval of time ratios is turned round. */
+static stats_interval ratio_to_change(stats_interval ratio, bool inverse)
+{
+    if (inverse) {
+        return (stats_interval){1 / ratio.value - 1, 1 / ratio.high - 1, 1 / ratio.low - 1};
+    }
+    return (stats_interval){ratio.value - 1, ratio.low - 1, ratio.high - 1};
+}
+
+static gb_status change_over_steps(comparison *out, const report_entry *base,
+                                   const report_entry *new_entry, double tokens_ratio,
+                                   gb_error *err)
+{
+    size_t n_new, n_base;
+    double *x = pooled_steps(new_entry, base, &n_new);
+    double *y = pooled_steps(base, new_entry, &n_base);
+    gb_status status = x && y ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for the steps");
+    stats_interval ratio = {NAN, NAN, NAN};
+    const char *method = "Welch t";
+    if (status == GB_OK && out->metric == METRIC_STEP_MEDIAN) {
+        /* About 2e7 draws at most: a second, whatever the length of the runs. */
+        double fit = 2e7 / (double)(n_new + n_base + 1);
+        int resamples = fit > 4000 ? 4000 : fit < 200 ? 200 : (int)fit;
+        status = stats_bootstrap_ratio(x, n_new, y, n_base, stats_statistic_median, resamples, 1,
+                                       0.95, &ratio, err);
+        method = "bootstrap of the medians";
+    } else if (status == GB_OK) {
+        ratio = stats_ratio_interval(x, n_new, y, n_base, 0.95);
+    }
+    free(x);
+    free(y);
+    bool rate = out->metric == METRIC_TOKENS_PER_S;
+    if (rate) { /* time per token */
+        ratio.value /= tokens_ratio;
+        ratio.low /= tokens_ratio;
+        ratio.high /= tokens_ratio;
+    }
+    out->change = ratio_to_change(ratio, rate);
+    if (n_new >= 2 && n_base >= 2) {
+        snprintf(out->method, sizeof out->method,
+                 "%s over %zu and %zu timed steps; the steps of a run depend on each "
+                 "other, so it is too narrow",
+                 method, n_base, n_new);
+    } else {
+        snprintf(out->method, sizeof out->method, "no interval: too few timed steps");
+    }
+    return status;
+}
+
+gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_side *new_side,
+                             metric_id metric, gb_error *err)
+{
+    bool timed = pair_is_timed(base, new_side);
+    *out = (comparison){.metric = metric,
+                        .base = pair_side_value(base, metric, timed),
+                        .new_value = pair_side_value(new_side, metric, timed),
+                        .exact = metric_is_exact(metric)};
+    pair_estimate p;
+    GB_TRY(pair_estimate_make(&p, base, new_side, metric, err));
+    snprintf(out->method, sizeof out->method, "%s", p.method);
+    bool settled = estimate_has_interval(&p.ratio), exists = p.ratio.kind != ESTIMATE_NONE;
+    out->change = estimate_change(&p.ratio, 0.95);
+    if (out->exact) { /* to the last bit */
+        double change = out->new_value / out->base - 1;
+        out->change = (stats_interval){change, change, change};
+    } else if (!exists && !timed) {
+        out->change.value = out->new_value / out->base - 1;
+    }
+    pair_estimate_free(&p);
+    if (!settled && !timed && metric_is_time(metric) && base->entry && new_side->entry) {
+        double tokens = (double)new_side->entry->runs[0]->tokens_per_step /
+                        (double)base->entry->runs[0]->tokens_per_step;
+        return change_over_steps(out, base->entry, new_side->entry, tokens, err);
+    }
+    return GB_OK;
+}
+
+gb_status comparison_make(comparison *out, const report_data *data, const report_entry *base,
+                          const report_entry *new_entry, metric_id metric, gb_error *err)
+{
+    pair_side base_side = {.data = data, .config = base->config, .entry = base};
+    pair_side new_side = {.data = data, .config = new_entry->config, .entry = new_entry};
+    return comparison_of_pair(out, &base_side, &new_side, metric, err);
+}

@@ -1,0 +1,29 @@
+/* comparison.h: the difference between two configs in one metric, with an interval and the name of
+ * the method that gave it. */
+#ifndef GPTBENCH_BENCH_COMPARISON_H
+#define GPTBENCH_BENCH_COMPARISON_H
+
+#include "bench/analysis/pair.h"
+#include "bench/suite/metric.h"
+
+typedef struct comparison {
+    metric_id metric;
+    double base, new_value; /* as in the report's tables */
+    /* new / base - 1 with a 95 % interval; low and high are NAN where there is none. */
+    stats_interval change;
+    bool exact; /* a property of the model: the interval is the value itself */
+    char method[256];
+} comparison;
+
+/* By pair_estimate_make. Where that has no interval for a time because there are too few
+ * replicates, over the timed steps of the runs (Welch for the mean, bootstrap for the median),
+ * which `method` calls too narrow. Else no interval, and `method` says why. `base` and `new_value`
+ * are over all that each side has: the steps of its session, or its runs. GB_ERR_OOM. */
+gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_side *new_side,
+                             metric_id metric, gb_error *err);
+
+/* The same of the runs of two entries of one suite, without interleaved timing. */
+gb_status comparison_make(comparison *out, const report_data *data, const report_entry *base,
+                          const report_entry *new_entry, metric_id metric, gb_error *err);
+
+#endif

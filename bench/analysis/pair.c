@@ -1,0 +1,361 @@
+#include "bench/analysis/pair.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/analysis/entry_pair.h"
+
+/* ---- finding ---- */
+
+const char *pair_side_name(const pair_side *side)
+{
+    return side->entry ? side->entry->label : side->data->configs[side->config].name;
+}
+
+static bool arm_fits(const pair_side *side, const speed_session *session, const speed_arm *arm)
+{
+    const report_entry *e = side->entry;
+    return !e || (session->machine == e->machine && strcmp(arm->backend, e->backend) == 0 &&
+                  strcmp(arm->precision, e->precision) == 0);
+}
+
+static pair_side side_make(const report_data *data, int config, const report_entry *entry)
+{
+    pair_side side = {.data = data, .config = config, .entry = entry};
+    const speed_session *session = NULL;
+    const speed_arm *arm = speed_report_find(data->speeds, config, &session);
+    if (arm && arm_fits(&side, session, arm)) {
+        side.session = session;
+        side.arm = arm;
+    }
+    return side;
+}
+
+pair_side pair_side_of(const report_data *data, int config)
+{
+    for (int i = 0; i < data->n_entries; i++) {
+        if (data->entries[i].config == config) {
+            return side_make(data, config, &data->entries[i]);
+        }
+    }
+    return side_make(data, config, NULL);
+}
+
+gb_status pair_side_find(pair_side *out, const report_data *data, const char *name, gb_error *err)
+{
+    int entry = report_data_find_entry(data, name);
+    if (entry >= 0) {
+        *out = side_make(data, data->entries[entry].config, &data->entries[entry]);
+        return GB_OK;
+    }
+    for (int i = 0; i < data->n_configs; i++) {
+        if (strcmp(data->configs[i].name, name) == 0) {
+            *out = side_make(data, i, NULL);
+            if (out->arm) {
+                return GB_OK;
+            }
+        }
+    }
+    return entry_name_unknown(data, name, err);
+}
+
+void pair_align(pair_side *base, pair_side *config, const char *base_by_name)
+{
+    const speed_session *session;
+    const speed_arm *base_arm, *arm;
+    if (base->data != config->data) {
+        return;
+    }
+    if (base->entry && config->entry && strcmp(base->entry->label, base_by_name) != 0) {
+        *base = side_make(base->data, base->config,
+                          entry_beside(base->data, base->entry, config->entry));
+    }
+    if (speed_report_pair(base->data->speeds, base->config, config->config, &session, &base_arm,
+                          &arm) &&
+        arm_fits(base, session, base_arm) && arm_fits(config, session, arm)) {
+        base->session = config->session = session;
+        base->arm = base_arm;
+        config->arm = arm;
+    }
+}
+
+/* ---- values ---- */
+
+bool pair_is_timed(const pair_side *base, const pair_side *config)
+{
+    return base->arm && config->arm;
+}
+
+static double timed_value(const speed_arm *arm, metric_id metric)
+{
+    double ms = metric == METRIC_STEP_MEDIAN ? arm->step_median_ms : arm->step_avg_ms;
+    return metric == METRIC_TOKENS_PER_S ? (double)arm->tokens_per_step * 1000 / ms : ms;
+}
+
+double pair_side_value(const pair_side *side, metric_id metric, bool timed)
+{
+    const report_config *config = &side->data->configs[side->config];
+    const report_entry *e = side->entry;
+    if (metric_is_exact(metric)) {
+        return metric == METRIC_FLOPS ? config->flops_per_token : (double)config->n_params;
+    }
+    if (timed && metric_is_time(metric)) {
+        return timed_value(side->arm, metric);
+    }
+    if (!e) {
+        return NAN;
+    }
+    switch (metric) {
+    case METRIC_STEP_AVG:
+        return e->step_avg_ms.value;
+    case METRIC_STEP_MEDIAN:
+        return e->step_median_ms;
+    case METRIC_TOKENS_PER_S:
+        return e->tokens_per_s.value;
+    case METRIC_VAL_LOSS:
+        return e->val_loss.value;
+    case METRIC_BEST_VAL_LOSS:
+        return e->best_val_loss;
+    case METRIC_PEAK_MEMORY:
+        return e->peak_memory_bytes;
+    default:
+        return NAN;
+    }
+}
+
+/* ---- estimates from sessions ---- */
+
+const char *pair_basis_name(pair_basis basis)
+{
+    static const char *const names[] = {
+        [PAIR_EXACT] = "exact",           [PAIR_BLOCKS] = "blocks", [PAIR_SESSIONS] = "sessions",
+        [PAIR_REPLICATES] = "replicates", [PAIR_RUNS] = "runs",     [PAIR_NOTHING] = "nothing"};
+    return names[basis];
+}
+
+static bool arm_failed(pair_estimate *out, const pair_side *side)
+{
+    const speed_arm *arm = side->arm;
+    if (strcmp(arm->status, "ok") == 0) {
+        return false;
+    }
+    out->basis = PAIR_NOTHING;
+    snprintf(out->method, sizeof out->method,
+             "no value: `%.64s` did not get through the timing: %s%s%.120s", pair_side_name(side),
+             arm->status, arm->message[0] ? ": " : "", arm->message);
+    return true;
+}
+
+/* Logarithms of the medians of an arm's bursts in the order in which they ran; returns how many. */
+static size_t burst_logs(const pair_side *side, double *out)
+{
+    size_t n = 0;
+    for (int64_t b = 0; b < side->session->blocks; b++) {
+        if (side->arm->median_ms[b] > 0) {
+            out[n++] = log(side->arm->median_ms[b]);
+        }
+    }
+    return n;
+}
+
+/* log(config / base) of the burst times of two sessions. */
+static gb_status sessions_estimate(pair_estimate *out, const pair_side *base,
+                                   const pair_side *config, gb_error *err)
+{
+    double *x = malloc((size_t)(config->session->blocks + 1) * sizeof *x);
+    double *y = malloc((size_t)(base->session->blocks + 1) * sizeof *y);
+    gb_status status = x && y ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for two sessions");
+    size_t n_x = 0, n_y = 0;
+    if (status == GB_OK) {
+        n_x = burst_logs(config, x);
+        n_y = burst_logs(base, y);
+        status = estimate_bootstrap_two(&out->ratio, x, n_x, y, n_y, verdict_resamples(1),
+                                        (uint64_t)config->session->seed, err);
+    }
+    free(x);
+    free(y);
+    out->basis = PAIR_SESSIONS;
+    snprintf(out->method, sizeof out->method,
+             "bootstrap of the typical bursts of two sessions (%zu and %zu blocks), not paired: "
+             "what changed on the machine between them is in it%s",
+             n_y, n_x, estimate_has_interval(&out->ratio) ? "" : "; too few blocks");
+    return status;
+}
+
+/* Times as log(config / base). Tokens/s are times the other way round, and the tokens. */
+static gb_status timed_estimate(pair_estimate *out, const pair_side *base, const pair_side *config,
+                                metric_id metric, gb_error *err)
+{
+    if (arm_failed(out, base) || arm_failed(out, config)) {
+        return GB_OK;
+    }
+    bool rate = metric == METRIC_TOKENS_PER_S;
+    const pair_side *above = rate ? base : config, *below = rate ? config : base;
+    if (base->session == config->session) {
+        GB_TRY(speed_pair_estimate(&out->ratio, base->session, below->arm, above->arm, false, err));
+        out->basis = PAIR_BLOCKS;
+        snprintf(out->method, sizeof out->method,
+                 "bootstrap of paired ratios of burst medians in %zu blocks of interleaved "
+                 "timing%s",
+                 out->ratio.n,
+                 estimate_has_interval(&out->ratio) ? "" : "; too few for an interval");
+    } else {
+        GB_TRY(sessions_estimate(out, below, above, err));
+    }
+    if (rate) {
+        estimate_shift(&out->ratio, log((double)config->arm->tokens_per_step /
+                                        (double)base->arm->tokens_per_step));
+    }
+    return GB_OK;
+}
+
+/* ---- estimates from runs ---- */
+
+static double run_metric(const report_run *run, metric_id metric)
+{
+    switch (metric) {
+    case METRIC_STEP_AVG:
+        return run->step_avg_ms;
+    case METRIC_STEP_MEDIAN:
+        return run->step_median_ms;
+    case METRIC_TOKENS_PER_S:
+        return (double)run->tokens_per_step * 1000 / run->step_avg_ms;
+    case METRIC_VAL_LOSS:
+        return run->final_val_loss;
+    case METRIC_BEST_VAL_LOSS:
+        return run->best_val_loss;
+    case METRIC_PEAK_MEMORY:
+        return run->peak_memory_bytes;
+    default:
+        return NAN;
+    }
+}
+
+/* Whether two runs of one replicate saw the same: then their difference is that of the configs. */
+static bool runs_belong_together(const report_run *a, const report_run *b)
+{
+    return a->seed == b->seed && strcmp(a->train_data_hash, b->train_data_hash) == 0 &&
+           strcmp(a->val_data_hash, b->val_data_hash) == 0;
+}
+
+static bool entries_are_paired(const pair_side *base, const pair_side *config, metric_id metric)
+{
+    if (metric_is_time(metric) || metric == METRIC_PEAK_MEMORY) {
+        return base->data == config->data; /* of another day they are no pair; data do not matter */
+    }
+    for (int i = 0; i < config->entry->n_runs; i++) {
+        const report_run *run = config->entry->runs[i];
+        const report_run *other = report_entry_find_run(base->entry, run->replicate);
+        if (other && !runs_belong_together(run, other)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Logarithms of new/base over the replicates that both finished; returns how many. In logarithms a
+ * slower and an equally much faster replicate weigh the same, and no interval reaches -100 %. */
+static size_t paired_logs(const report_entry *base, const report_entry *config, metric_id metric,
+                          double *out)
+{
+    size_t n = 0;
+    for (int i = 0; i < config->n_runs; i++) {
+        const report_run *run = config->runs[i];
+        const report_run *other = report_entry_find_run(base, run->replicate);
+        double ratio = other ? run_metric(run, metric) / run_metric(other, metric) : NAN;
+        if (isfinite(ratio) && ratio > 0) {
+            out[n++] = log(ratio);
+        }
+    }
+    return n;
+}
+
+static size_t run_logs(const report_entry *entry, metric_id metric, double *out)
+{
+    size_t n = 0;
+    for (int i = 0; i < entry->n_runs; i++) {
+        double value = run_metric(entry->runs[i], metric);
+        if (isfinite(value) && value > 0) {
+            out[n++] = log(value);
+        }
+    }
+    return n;
+}
+
+static void runs_method(pair_estimate *out, size_t n_base, size_t n_config, metric_id metric)
+{
+    const char *weaker = metric_is_time(metric)
+                             ? "; run after run, not interleaved: drift of the machine is in it"
+                             : "";
+    if (out->basis == PAIR_REPLICATES && n_config >= 2) {
+        snprintf(out->method, sizeof out->method, "paired t of log ratios over %zu replicates%s",
+                 n_config, weaker);
+    } else if (out->basis == PAIR_REPLICATES) {
+        snprintf(out->method, sizeof out->method,
+                 "no interval: it takes two replicates that both configs finished%s", weaker);
+    } else {
+        snprintf(out->method, sizeof out->method,
+                 "Welch t of logarithms over %zu and %zu runs, not paired%s%s", n_base, n_config,
+                 estimate_has_interval(&out->ratio) ? "" : ": too few for an interval", weaker);
+    }
+}
+
+static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const pair_side *config,
+                               metric_id metric, gb_error *err)
+{
+    const report_entry *b = base->entry, *c = config->entry;
+    if (!b || !c) {
+        snprintf(out->method, sizeof out->method, "no value: `%.128s` has no finished run",
+                 pair_side_name(b ? config : base));
+        return GB_OK;
+    }
+    double *x = malloc(((size_t)c->n_runs + 1) * sizeof *x);
+    double *y = malloc(((size_t)b->n_runs + 1) * sizeof *y);
+    if (!x || !y) {
+        free(x);
+        free(y);
+        return gb_fail(err, GB_ERR_OOM, "no memory for the replicates");
+    }
+    size_t n_x, n_y = 0;
+    if (entries_are_paired(base, config, metric)) {
+        out->basis = PAIR_REPLICATES;
+        n_x = paired_logs(b, c, metric, x);
+        out->ratio = estimate_student(x, n_x);
+    } else {
+        out->basis = PAIR_RUNS;
+        n_x = run_logs(c, metric, x);
+        n_y = run_logs(b, metric, y);
+        out->ratio = estimate_welch(x, n_x, y, n_y);
+    }
+    runs_method(out, n_y, n_x, metric);
+    if (out->ratio.kind == ESTIMATE_NONE) {
+        out->basis = PAIR_NOTHING;
+    }
+    free(x);
+    free(y);
+    return GB_OK;
+}
+
+gb_status pair_estimate_make(pair_estimate *out, const pair_side *base, const pair_side *config,
+                             metric_id metric, gb_error *err)
+{
+    *out = (pair_estimate){.ratio = estimate_exact(NAN), .basis = PAIR_NOTHING};
+    if (metric_is_exact(metric)) {
+        out->basis = PAIR_EXACT;
+        out->ratio = estimate_exact(pair_side_value(config, metric, false) /
+                                    pair_side_value(base, metric, false));
+        snprintf(out->method, sizeof out->method, "exact: a property of the model");
+        return GB_OK;
+    }
+    if (metric_is_time(metric) && pair_is_timed(base, config)) {
+        return timed_estimate(out, base, config, metric, err);
+    }
+    return runs_estimate(out, base, config, metric, err);
+}
+
+void pair_estimate_free(pair_estimate *p)
+{
+    estimate_free(&p->ratio);
+}

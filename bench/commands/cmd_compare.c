@@ -1,0 +1,395 @@
+/* gptbench compare: two configs, of one suite or of two databases. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bench/base/cli.h"
+#include "bench/base/json_value.h"
+#include "bench/base/numbers.h"
+#include "bench/base/table.h"
+#include "bench/commands/commands.h"
+#include "bench/commands/compare_condition.h"
+#include "bench/commands/dbfile.h"
+#include "model/config.h"
+#include "model/json_text.h"
+
+/* What the command line asks for, and what it leads to. */
+typedef struct asked {
+    metric_id only; /* METRIC_COUNT: all */
+    compare_condition conditions[64];
+    int n_conditions;
+    bool force, json;
+
+    pair_side base, config;
+    char names[2][256]; /* of the two, apart even where both have one name */
+    comparison made[METRIC_COUNT];
+    char refusal[METRIC_COUNT][512]; /* what stands against a metric; empty: nothing */
+} asked;
+
+static bool metric_is_shown(const asked *a, int metric)
+{
+    return a->only == METRIC_COUNT || (int)a->only == metric;
+}
+
+static bool metric_is_wanted(const asked *a, int metric)
+{
+    bool wanted = (int)a->only == metric;
+    for (int i = 0; i < a->n_conditions; i++) {
+        wanted = wanted || (int)a->conditions[i].metric == metric;
+    }
+    return wanted;
+}
+
+/* ---- what stands against it ---- */
+
+static gb_status refusal_find(asked *a, metric_id metric, gb_error *err)
+{
+    pair_mismatch found[PAIR_MAX_MISMATCHES];
+    int n;
+    char *text = a->refusal[metric];
+    GB_TRY(pair_mismatches(found, &n, &a->base, &a->config, metric, err));
+    for (int i = 0, used = 0; i < n && used < (int)sizeof a->refusal[metric]; i++) {
+        used += snprintf(text + used, sizeof a->refusal[metric] - (size_t)used,
+                         "%s%s %.100s and %.100s", i ? "; " : "", found[i].what,
+                         found[i].base[0] ? found[i].base : "unknown",
+                         found[i].config[0] ? found[i].config : "unknown");
+    }
+    return GB_OK;
+}
+
+/* Other validation data leave the other metrics alone; all else says that the two were measured
+ * under other circumstances, and is fatal to the whole comparison. */
+static gb_status refusals_find(asked *a, gb_error *err)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        bool wanted = metric_is_wanted(a, m);
+        if (!wanted && !metric_is_shown(a, m)) {
+            continue;
+        }
+        GB_TRY(refusal_find(a, (metric_id)m, err));
+        if (a->refusal[m][0] && !a->force && (wanted || !metric_is_loss((metric_id)m))) {
+            return gb_fail(
+                err, GB_ERR_USAGE,
+                "`%s` and `%s` were measured under other circumstances: %s. So their %s does not "
+                "compare; --force shows it all the same",
+                a->names[0], a->names[1], a->refusal[m], metric_names[m]);
+        }
+    }
+    return GB_OK;
+}
+
+static void comparison_withdraw(comparison *c, const char *refusal)
+{
+    char why[512];
+    snprintf(why, sizeof why, "%s", refusal); /* both may lie in one struct */
+    c->change = (stats_interval){NAN, NAN, NAN};
+    snprintf(c->method, sizeof c->method, "not compared: %.230s", why);
+}
+
+static gb_status comparisons_make(asked *a, gb_error *err)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        if (!metric_is_wanted(a, m) && !metric_is_shown(a, m)) {
+            continue;
+        }
+        comparison *c = &a->made[m];
+        GB_TRY(comparison_of_pair(c, &a->base, &a->config, (metric_id)m, err));
+        if (a->refusal[m][0] && !a->force) {
+            comparison_withdraw(c, a->refusal[m]);
+        }
+    }
+    return GB_OK;
+}
+
+/* ---- text ---- */
+
+static void print_sentence(const asked *a, const comparison *c)
+{
+    static const char *const more[METRIC_COUNT] = {"slower per step",    "slower per step (median)",
+                                                   "faster in tokens/s", "worse in loss",
+                                                   "worse in best loss", "larger in peak memory",
+                                                   "larger in FLOPs",    "larger in parameters"};
+    static const char *const less[METRIC_COUNT] = {
+        "faster per step",  "faster per step (median)", "slower in tokens/s",
+        "better in loss",   "better in best loss",      "smaller in peak memory",
+        "smaller in FLOPs", "smaller in parameters"};
+    double change = c->change.value;
+    if (!isfinite(change)) {
+        printf("%s cannot be compared: one of the two has no such number.\n",
+               metric_names[c->metric]);
+        return;
+    }
+    table_write_escaped(stdout, a->names[1], TABLE_TEXT);
+    printf(" is %s %s than ", number_percent(fabs(change)).text,
+           change >= 0 ? more[c->metric] : less[c->metric]);
+    table_write_escaped(stdout, a->names[0], TABLE_TEXT);
+    if (c->exact) {
+        printf(", exactly.\n");
+    } else if (isfinite(c->change.low)) {
+        bool settled = c->change.low > 0 || c->change.high < 0;
+        printf(" (95 %% interval of the change: %s to %s)%s.\n",
+               number_percent_signed(c->change.low).text,
+               number_percent_signed(c->change.high).text,
+               settled ? "" : "; the interval holds 0, so the direction is not settled");
+    } else {
+        printf("; %s.\n", c->method);
+    }
+}
+
+static gb_status print_table(const asked *a, gb_error *err)
+{
+    table *t = table_create();
+    table_add_column(t, "metric", TABLE_LEFT);
+    table_add_column(t, a->names[0], TABLE_RIGHT);
+    table_add_column(t, a->names[1], TABLE_RIGHT);
+    table_add_column(t, "change", TABLE_RIGHT);
+    table_add_column(t, "95 % interval", TABLE_RIGHT);
+    table_add_column(t, "how", TABLE_LEFT);
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        const comparison *c = &a->made[m];
+        if (!metric_is_shown(a, m)) {
+            continue;
+        }
+        table_begin_row(t);
+        table_add_cell(t, "%s", metric_names[m]);
+        table_add_cell(t, "%s", metric_format((metric_id)m, c->base).text);
+        table_add_cell(t, "%s", metric_format((metric_id)m, c->new_value).text);
+        table_add_cell(t, "%s", number_percent_signed(c->change.value).text);
+        if (c->exact || !isfinite(c->change.low)) {
+            table_add_cell(t, "%s", c->exact ? "exact" : "-");
+        } else {
+            table_add_cell(t, "%s to %s", number_percent_signed(c->change.low).text,
+                           number_percent_signed(c->change.high).text);
+        }
+        table_add_cell(t, "%s", c->method);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    return status;
+}
+
+typedef struct build {
+    const char *version, *commit;
+} build;
+
+static build side_build(const pair_side *side)
+{
+    const report_run *run = side->entry ? side->entry->runs[0] : NULL;
+    return side->session ? (build){side->session->program_version, side->session->program_commit}
+           : run         ? (build){run->program_version, run->program_commit}
+                         : (build){"unknown", "unknown"};
+}
+
+static void print_sides(const asked *a)
+{
+    static const char *const headings[] = {"base: ", "new:  "};
+    const pair_side *sides[] = {&a->base, &a->config};
+    for (int i = 0; i < 2; i++) {
+        build b = side_build(sides[i]);
+        printf("%s", headings[i]);
+        table_write_escaped(stdout, pair_side_name(sides[i]), TABLE_TEXT);
+        printf(" of suite %s in ", sides[i]->data->suite_name);
+        table_write_escaped(stdout, sides[i]->data->db_path, TABLE_TEXT);
+        printf(", by gptbench %s, commit %s\n", b.version, b.commit);
+    }
+    printf("\n");
+}
+
+static gb_status print_text(const asked *a, gb_error *err)
+{
+    if (a->base.data != a->config.data) {
+        print_sides(a);
+    }
+    GB_TRY(print_table(a, err));
+    printf("\n");
+    metric_id headline = a->only == METRIC_COUNT ? METRIC_STEP_AVG : a->only;
+    print_sentence(a, &a->made[headline]);
+    if (a->base.data == a->config.data && a->base.config == a->config.config &&
+        a->base.entry == a->config.entry) {
+        printf("Both sides are the same measurement.\n");
+    }
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        bool said = false;
+        for (int earlier = 0; earlier < m; earlier++) {
+            said = said || strcmp(a->refusal[earlier], a->refusal[m]) == 0;
+        }
+        if (a->force && a->refusal[m][0] && !said) {
+            printf("Forced: the two were measured under other circumstances (%s), and the "
+                   "difference in %s "
+                   "may be that.\n",
+                   a->refusal[m], metric_names[m]);
+        }
+    }
+    for (int i = 0; i < a->n_conditions; i++) {
+        const compare_condition *c = &a->conditions[i];
+        printf("--fail-on %s (%s): %s\n", c->text, metric_names[c->metric],
+               compare_outcome_words(compare_condition_check(c, &a->made[c->metric])));
+    }
+    return GB_OK;
+}
+
+/* ---- JSON ---- */
+
+static json_t *side_json(const pair_side *side)
+{
+    build b = side_build(side);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "config", json_value_text(pair_side_name(side)),
+                     "suite", json_value_text(side->data->suite_name), "database",
+                     json_value_text(side->data->db_path), "program_version",
+                     json_value_text(b.version), "program_commit", json_value_text(b.commit));
+}
+
+static json_t *metric_json(const asked *a, int m)
+{
+    const comparison *c = &a->made[m];
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "metric", metric_names[m],
+                     "base", json_value_number(c->base), "new", json_value_number(c->new_value),
+                     "change", json_value_number(c->change.value), "low",
+                     json_value_number(c->change.low), "high", json_value_number(c->change.high),
+                     "exact", c->exact, "method", json_value_text(c->method), "mismatch",
+                     a->refusal[m][0] ? json_value_text(a->refusal[m]) : json_null());
+}
+
+static gb_status print_json(const asked *a, gb_error *err)
+{
+    json_memory_watch();
+    json_t *metrics = json_array(), *conditions = json_array();
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        if (metric_is_shown(a, m)) {
+            json_array_append_new(metrics, metric_json(a, m));
+        }
+    }
+    for (int i = 0; i < a->n_conditions; i++) {
+        const compare_condition *c = &a->conditions[i];
+        compare_outcome outcome = compare_condition_check(c, &a->made[c->metric]);
+        json_array_append_new(
+            conditions, json_pack("{s:o, s:s, s:b, s:s}", "condition", json_value_text(c->text),
+                                  "metric", metric_names[c->metric], "met", outcome == COMPARE_MET,
+                                  "why", compare_outcome_words(outcome)));
+    }
+    return json_value_print(json_pack("{s:o, s:o, s:b, s:o, s:o}", "base", side_json(&a->base),
+                                      "new", side_json(&a->config), "forced", a->force, "metrics",
+                                      metrics, "fail_on", conditions),
+                            err);
+}
+
+/* ---- the command ---- */
+
+static gb_status compare(asked *a, const report_data *base_data, const report_data *data,
+                         const char *const names[2], gb_error *err)
+{
+    GB_TRY(pair_side_find(&a->base, base_data, names[0], err));
+    GB_TRY(pair_side_find(&a->config, data, names[1], err));
+    pair_align(&a->base, &a->config, names[0]);
+    const char *const labels[] = {pair_side_name(&a->base), pair_side_name(&a->config)};
+    bool apart = base_data == data || strcmp(labels[0], labels[1]) != 0;
+    for (int i = 0; i < 2; i++) {
+        snprintf(a->names[i], sizeof a->names[i], "%.200s%s", labels[i],
+                 apart    ? ""
+                 : i == 0 ? " (base)"
+                          : " (new)");
+    }
+    GB_TRY(refusals_find(a, err));
+    GB_TRY(comparisons_make(a, err));
+    GB_TRY(a->json ? print_json(a, err) : print_text(a, err));
+    for (int i = 0; i < a->n_conditions; i++) {
+        const compare_condition *c = &a->conditions[i];
+        if (compare_condition_check(c, &a->made[c->metric]) == COMPARE_MET) {
+            return gb_fail(err, GB_ERR_FAILED, "compare: a --fail-on condition is met");
+        }
+    }
+    return GB_OK;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+static gb_status databases_compare(asked *a, const char *base_db, const char *db, const char *suite,
+                                   const char *const names[2], gb_error *err)
+{
+    char path[4096];
+    report_data *data = NULL, *base_data = NULL;
+    const char *const wanted[] = {names[0], names[1], NULL};
+    GB_TRY(dbfile_choose(path, sizeof path, db, err));
+    bool two = base_db && !same_file(base_db, path);
+    gb_status status = report_data_read_configs(&data, path, suite, wanted, err);
+    if (status == GB_OK && two) {
+        status = report_data_read_configs(&base_data, base_db, suite, wanted, err);
+    }
+    if (status == GB_OK) {
+        status = compare(a, two ? base_data : data, data, names, err);
+    }
+    report_data_free(base_data);
+    report_data_free(data);
+    return status;
+}
+
+static gb_status metric_parse(metric_id *out, const char *name, gb_error *err)
+{
+    *out = name ? metric_find(name) : METRIC_COUNT;
+    if (name && *out == METRIC_COUNT) {
+        const char *nearest = gb_nearest_name(name, metric_names);
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--metric %s: no such metric%s%s%s There are step_avg, step_median, "
+                       "tokens_per_s, val_loss, best_val_loss, peak_memory, flops and n_params",
+                       name, nearest ? "; did you mean " : "", nearest ? nearest : "",
+                       nearest ? "?" : ".");
+    }
+    return GB_OK;
+}
+
+gb_status cmd_compare(int argc, char **argv, gb_error *err)
+{
+    asked a = {.only = METRIC_COUNT};
+    const char *db = NULL, *base_db = NULL, *suite = NULL, *metric_name = NULL, *names[2];
+    cli_list fail_on = {.count = 0};
+    const cli_option options[] = {
+        {"--db", NULL, CLI_TEXT, &db, "FILE", "database (default: the newest in results/)", 0, 0},
+        {"--base-db", NULL, CLI_TEXT, &base_db, "FILE",
+         "database of BASE, where that is another one: measured before, or by another version", 0,
+         0},
+        {"--suite", NULL, CLI_TEXT, &suite, "NAME", "suite, where a database holds several", 0, 0},
+        {"--metric", NULL, CLI_TEXT, &metric_name, "NAME",
+         "one of step_avg, step_median, tokens_per_s, val_loss, best_val_loss, peak_memory, flops, "
+         "n_params (default: all)",
+         0, 0},
+        {"--fail-on", NULL, CLI_LIST, &fail_on, "'slower>2%'",
+         "exit code 1 when the 95 % interval lies wholly beyond the limit: slower, faster, worse, "
+         "better, larger or smaller (in memory), then >N%; may be given several times",
+         0, 0},
+        {"--json", NULL, CLI_FLAG, &a.json, NULL, "print JSON", 0, 0},
+        {"--force", NULL, CLI_FLAG, &a.force, NULL,
+         "compare what was measured under other circumstances too", 0, 0},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    const cli_command command = {
+        "gptbench compare BASE NEW [options]",
+        "Compares two configs: values, difference, interval. Times come from interleaved timing "
+        "where both were in one\nsession. Other machines, backends, precisions, threads, tokens "
+        "per "
+        "step or clocks are refused.",
+        options,
+        2,
+        2,
+        "BASE NEW  names of configs, as in the report",
+        "gptbench compare d12 d12_mlp3x --fail-on 'slower>2%'\n"
+        "  gptbench compare d12 d12 --base-db results/before.db --db results/after.db --fail-on "
+        "'slower>2%'"};
+    int n = 0;
+    bool help = false;
+    GB_TRY(cli_parse(&command, argc, argv, names, &n, &help, err));
+    if (help) {
+        return GB_OK;
+    }
+    GB_TRY(metric_parse(&a.only, metric_name, err));
+    for (int i = 0; i < fail_on.count; i++) {
+        GB_TRY(compare_condition_parse(&a.conditions[i], fail_on.items[i], a.only, err));
+    }
+    a.n_conditions = fail_on.count;
+    return databases_compare(&a, base_db, db, suite, names, err);
+}

@@ -1,0 +1,394 @@
+/* gptbench plan: what a suite would run, and what that would take. Nothing runs, except a GEMM of
+ * about a second per precision for the estimate of time. */
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/base/cli.h"
+#include "bench/base/numbers.h"
+#include "bench/base/table.h"
+#include "bench/commands/commands.h"
+#include "bench/plan/axis_explain.h"
+#include "bench/plan/plan.h"
+#include "kernels/process_memory.h"
+
+typedef struct plan_command {
+    const char *path, *backend, *only, *train, *val;
+    int64_t gflops, threads; /* 0: measure; all */
+    bool explain;
+    char rates[512]; /* sentences that say where the rates are from */
+} plan_command;
+
+static gb_status options_read(plan_command *c, int argc, char **argv, bool *help, gb_error *err)
+{
+    const cli_option options[] = {
+        {"--backend", NULL, CLI_TEXT, &c->backend, "auto|cuda|cpu",
+         "whose memory and speed to plan for (default: auto, the first that works)", 0, 0},
+        {"--only", NULL, CLI_TEXT, &c->only, "GLOB", "only the cells with such names", 0, 0},
+        {"--train", NULL, CLI_TEXT, &c->train, "GLOB", "training data, instead of the suite's", 0,
+         0},
+        {"--val", NULL, CLI_TEXT, &c->val, "GLOB", "validation data, instead of the suite's", 0, 0},
+        {"--gflops", NULL, CLI_INT, &c->gflops, "N",
+         "large-GEMM rate to assume, GFLOP/s, instead of measuring this machine's", 1, 100000000},
+        {"--threads", NULL, CLI_INT, &c->threads, "N",
+         "threads of the CPU backend (default: every CPU)", 1, 4096},
+        {"--explain", NULL, CLI_FLAG, &c->explain, NULL,
+         "instead: what each axis changes between neighbouring cells", 0, 0},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    const cli_command command = {
+        .usage = "gptbench plan SUITE.ini [options]",
+        .summary = "Shows the cells of a suite with their parameters, exact FLOPs per token, "
+                   "predicted memory and\nestimated time, what its claims would come to by "
+                   "arithmetic alone, and every setting that holds\nfor all cells. Nothing runs.",
+        .options = options,
+        .min_positional = 1,
+        .max_positional = 1,
+        .positional_help = "SUITE.ini  the suite to plan; docs/SUITES.md describes the language",
+        .examples = "  gptbench plan suites/quick.ini\n"
+                    "  gptbench plan suites/mlp_claims.ini --backend cpu --only 'd12*'\n"
+                    "  gptbench plan suites/expansion_x_width.ini --explain\n"};
+    int n;
+    return cli_parse(&command, argc, argv, &c->path, &n, help, err);
+}
+
+/* ---- the backend and its rate ---- */
+
+static gb_status backend_choose(const plan_command *c, const suite *s, const gb_backend **out,
+                                gb_error *err)
+{
+    gb_precision precision = (gb_precision)s->cells[s->baseline].spec.precision;
+    *out = gb_backend_find(c->backend, precision);
+    if (*out) {
+        return GB_OK;
+    }
+    const char *names[16] = {"auto"};
+    int count = 1;
+    for (const gb_backend *const *b = gb_backends(); *b && count < 15; b++) {
+        names[count++] = (*b)->name;
+    }
+    if (strcmp(c->backend, "auto") == 0) {
+        return gb_fail(err, GB_ERR_ENV, "no backend can run %s here; `gptbench doctor` says why",
+                       gb_precision_name(precision));
+    }
+    if (strcmp(c->backend, "cuda") == 0) {
+        return gb_fail(err, GB_ERR_ENV,
+                       "--backend cuda: this program is built without it; `gptbench doctor` says "
+                       "why");
+    }
+    const char *near = gb_nearest_name(c->backend, names);
+    return gb_fail(err, GB_ERR_USAGE, "--backend %s: no such backend%s%s; it is auto, cuda or cpu",
+                   c->backend, near ? ", did you mean " : "", near ? near : "");
+}
+
+static void rates_say(plan_command *c, const char *text)
+{
+    size_t used = strlen(c->rates);
+    snprintf(c->rates + used, sizeof c->rates - used, "%s%s", used ? "; " : "", text);
+}
+
+/* The GEMM rate at one precision: as given, or measured now; 0 with the reason where neither is
+ * to be had. */
+static double rate_find(plan_command *c, const gb_backend *backend, gb_precision precision,
+                        const suite_cell *cell)
+{
+    char text[160];
+    const char *name = gb_precision_name(precision);
+    if (c->gflops > 0) {
+        snprintf(text, sizeof text, "%lld GFLOP/s, as given", (long long)c->gflops);
+        if (!c->rates[0]) {
+            rates_say(c, text);
+        }
+        return 1e9 * (double)c->gflops;
+    }
+    const char *why = backend->unavailable(precision);
+    gb_device *device = NULL;
+    gb_error unused = {.message = ""};
+    gb_options options = {.precision = precision, .threads = (int)c->threads, .device_index = -1};
+    options.shape =
+        gpt_config_shape(&cell->config, cell->spec.batch_size, cell->spec.sequence_length);
+    if (!why && backend->open(&options, &device, &unused) != GB_OK) {
+        why = unused.message;
+    }
+    double rate = why ? 0 : backend->measure_gemm_peak(device);
+    if (rate > 0) {
+        snprintf(text, sizeof text, "%s GFLOP/s, measured now on %s in %s",
+                 number_rounded(rate / 1e9).text, backend->name, name);
+    } else {
+        snprintf(text, sizeof text, "%s in %s: no rate (%.100s)", backend->name, name,
+                 why ? why : "the measurement failed");
+    }
+    rates_say(c, text);
+    backend->close(device);
+    return rate > 0 ? rate : 0;
+}
+
+static void rates_find(plan_command *c, const suite *s, plan_options *options)
+{
+    for (int p = 0; p < 2; p++) {
+        for (int i = 0; i < s->n_cells; i++) {
+            if (s->cells[i].spec.precision == p &&
+                (!c->only || fnmatch(c->only, s->cells[i].name, 0) == 0)) {
+                options->gemm_flops_per_s[p] =
+                    rate_find(c, options->backend, (gb_precision)p, &s->cells[i]);
+                break;
+            }
+        }
+    }
+}
+
+/* ---- printing ---- */
+
+static gb_status cells_print(const plan *p, gb_error *err)
+{
+    char versus[160];
+    const char *baseline = p->baseline.cell->name;
+    snprintf(versus, sizeof versus, "vs %s", baseline);
+    table *t = table_create();
+    table_add_column(t, "cell", TABLE_LEFT);
+    table_add_column(t, "parameters", TABLE_RIGHT);
+    table_add_column(t, "FLOPs/token", TABLE_RIGHT);
+    table_add_column(t, versus, TABLE_RIGHT);
+    table_add_column(t, "memory", TABLE_RIGHT);
+    table_add_column(t, "tokens/run", TABLE_RIGHT);
+    table_add_column(t, "time/run", TABLE_RIGHT);
+    for (int i = 0; i < p->n_rows; i++) {
+        const plan_row *row = &p->rows[i];
+        table_begin_row(t);
+        table_add_cell(t, "%s", row->cell->name);
+        table_add_cell(t, "%s", number_count(row->n_params).text);
+        table_add_cell(t, "%s", number_rounded(row->flops_per_token).text);
+        if (row->cell->is_baseline) {
+            table_add_cell(t, "baseline");
+        } else {
+            table_add_cell(t, "%s", number_percent_signed(row->vs_baseline).text);
+        }
+        table_add_cell(t, "%s%s", number_bytes((double)row->memory_bytes).text,
+                       row->fit.fits ? "" : " (oom)");
+        table_add_cell(t, "%s", number_rounded(row->run_tokens).text);
+        table_add_cell(t, "%s", number_duration_ms(row->run_ms).text);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    return status;
+}
+
+/* "reduction of 18.4 %": the percentage of a claim, whose sign the relation gives. */
+static void claim_add_prediction(table *t, const suite_expect *expect, plan_claim_basis basis,
+                                 double percent)
+{
+    static const char *const basis_names[] = {"exact", "at equal FLOP/s", "memory plan", "-"};
+    if (isnan(percent)) {
+        table_add_cell(t, "-");
+    } else {
+        table_add_cell(t, "%s", number_percent_signed(percent / 100).text);
+    }
+    table_add_cell(t, "%s", basis_names[basis]);
+    table_add_cell(t, "%s",
+                   isnan(percent)                        ? "-"
+                   : suite_expect_holds(expect, percent) ? "yes"
+                                                         : "no");
+}
+
+static gb_status claims_print(const plan *p, const plan_options *options, gb_error *err)
+{
+    const suite *s = p->suite;
+    if (s->n_claims == 0) {
+        return GB_OK;
+    }
+    printf("\nClaims, and what arithmetic alone gives for them:\n\n");
+    table *t = table_create();
+    static const char *const headings[] = {"claim", "config", "baseline", "expect"};
+    for (int i = 0; i < 4; i++) {
+        table_add_column(t, headings[i], TABLE_LEFT);
+    }
+    table_add_column(t, "predicted", TABLE_RIGHT);
+    table_add_column(t, "by", TABLE_LEFT);
+    table_add_column(t, "holds", TABLE_LEFT);
+    for (int i = 0; i < s->n_claims; i++) {
+        const suite_claim *claim = &s->claims[i];
+        plan_row row = plan_row_make(s, suite_cell_find(s, claim->config), options);
+        plan_row base_row = plan_row_make(s, suite_cell_find(s, claim->baseline), options);
+        plan_quantities config = plan_row_quantities(&row);
+        plan_quantities baseline = plan_row_quantities(&base_row);
+        double percent;
+        plan_claim_basis basis =
+            plan_claim_predict(&config, &baseline, &claim->expectation, &percent);
+        table_begin_row(t);
+        table_add_cell(t, "%s", claim->name);
+        table_add_cell(t, "%s", claim->config);
+        table_add_cell(t, "%s", claim->baseline);
+        table_add_cell(t, "%s", claim->expect);
+        claim_add_prediction(t, &claim->expectation, basis, percent);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    return status;
+}
+
+/* A key of the specs: its value where all cells agree, else that it varies. */
+static void setting_add(table *t, const plan *p, const gb_key *key, uint32_t bit)
+{
+    char first[300], other[300];
+    bool varies = false, given = false;
+    gb_key_format(&p->rows[0].cell->spec, key, first, sizeof first);
+    for (int i = 0; i < p->n_rows; i++) {
+        gb_key_format(&p->rows[i].cell->spec, key, other, sizeof other);
+        varies = varies || strcmp(first, other) != 0;
+        given = given || (p->rows[i].cell->spec_given & bit);
+    }
+    table_begin_row(t);
+    table_add_cell(t, "%s", key->name);
+    table_add_cell(t, "%s", varies ? "varies" : first);
+    table_add_cell(t, "%s", given ? "" : "default");
+    table_add_cell(t, "%s", key->help);
+}
+
+static void timing_settings_add(table *t, const suite *s)
+{
+    for (int i = 0; suite_timing_keys()[i].name; i++) {
+        const gb_key *key = &suite_timing_keys()[i];
+        bool given = s->timing_given >> i & 1;
+        char value[64];
+        if (strcmp(key->name, "max_blocks") == 0 && !(s->timing.stop_precision > 0)) {
+            continue;
+        }
+        gb_key_format(&s->timing, key, value, sizeof value);
+        bool automatic = strcmp(key->name, "burst_steps") == 0 && !given;
+        table_begin_row(t);
+        table_add_cell(t, "timing: %s", key->name);
+        table_add_cell(t, "%s", automatic ? "auto" : value);
+        table_add_cell(t, "%s", given ? "" : "default");
+        table_add_cell(t, "%s%s", key->help, automatic ? ": as many as last 250 ms" : "");
+    }
+    table_begin_row(t);
+    table_add_cell(t, "timing: stop");
+    if (s->timing.stop_precision > 0) {
+        table_add_cell(t, "precision %g%%", 100 * s->timing.stop_precision);
+    } else {
+        table_add_cell(t, "after blocks");
+    }
+    table_add_cell(t, "%s", s->timing.stop_precision > 0 ? "" : "default");
+    table_add_cell(t, "when speeds are known well enough");
+}
+
+static void limits_settings_add(table *t, const suite *s)
+{
+    for (int i = 0; limits_keys()[i].name; i++) {
+        char value[64];
+        run_limits_format(&s->limits, limits_keys()[i].name, value, sizeof value);
+        table_begin_row(t);
+        table_add_cell(t, "limits: %s", limits_keys()[i].name);
+        table_add_cell(t, "%s", value);
+        table_add_cell(t, "%s", s->limits_given >> i & 1 ? "" : "default");
+        table_add_cell(t, "%s", limits_keys()[i].help);
+    }
+}
+
+static gb_status settings_print(const plan *p, gb_error *err)
+{
+    const suite *s = p->suite;
+    printf("\nSettings, defaults filled in:\n\n");
+    table *t = table_create();
+    table_add_column(t, "key", TABLE_LEFT);
+    table_add_column(t, "value", TABLE_LEFT);
+    table_add_column(t, "", TABLE_LEFT);
+    table_add_column(t, "meaning", TABLE_LEFT);
+    table_begin_row(t);
+    table_add_cell(t, "replicates");
+    table_add_cell(t, "%lld", (long long)s->replicates);
+    table_add_cell(t, "%s", s->replicates_given ? "" : "default");
+    table_add_cell(t, "runs of every cell, each with its own seed and place in the data");
+    table_begin_row(t);
+    table_add_cell(t, "profile_steps");
+    table_add_cell(t, "%lld", (long long)s->profile_steps);
+    table_add_cell(t, "%s", s->profile_steps_given ? "" : "default");
+    table_add_cell(t, "steps of each run's per-op window");
+    char every[SUITE_CHECKPOINT_TEXT];
+    suite_checkpoint_format(s, every);
+    table_begin_row(t);
+    table_add_cell(t, "checkpoint_every");
+    table_add_cell(t, "%s", every);
+    table_add_cell(t, "%s", s->checkpoint_given ? "" : "default");
+    table_add_cell(t, "how often a run's state is kept, to go on from");
+    timing_settings_add(t, s);
+    limits_settings_add(t, s);
+    for (const gb_key *key = train_spec_data_keys(); key->name; key++) {
+        setting_add(t, p, key, UINT32_MAX);
+    }
+    for (int i = 0; train_spec_keys()[i].name; i++) {
+        setting_add(t, p, &train_spec_keys()[i], (uint32_t)1 << i);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    return status;
+}
+
+static gb_status plan_print(const plan_command *c, const plan *p, const plan_options *options,
+                            gb_error *err)
+{
+    const suite *s = p->suite;
+    printf("suite %s (%s): %d cell%s x %lld replicate%s = %lld run%s, planned for backend %s\n\n",
+           s->name, s->path, p->n_rows, p->n_rows == 1 ? "" : "s", (long long)s->replicates,
+           s->replicates == 1 ? "" : "s", (long long)p->n_runs, p->n_runs == 1 ? "" : "s",
+           options->backend->name);
+    GB_TRY(cells_print(p, err));
+    for (int i = 0; i < p->n_rows; i++) {
+        char words[128];
+        memory_fit_format(&p->rows[i].fit, words, sizeof words);
+        if (!p->rows[i].fit.fits) {
+            printf("oom: %s %s; `run` does not start it\n", p->rows[i].cell->name, words);
+        }
+    }
+    printf("\ntotal: %s tokens, estimated time %s\n", number_rounded(p->total_tokens).text,
+           number_duration_ms(p->total_ms).text);
+    if (p->timing_arms > 0) {
+        printf("before that, speeds in turn: %lld blocks of %d bursts, estimated time %s\n",
+               (long long)s->timing.blocks, p->timing_arms, number_duration_ms(p->timing_ms).text);
+    }
+    printf("Time is an estimate: exact FLOPs at %.0f %% of the large-GEMM rate (%s).\n"
+           "Validation counts, at a third of a training token's FLOPs.\n",
+           100 * PLAN_ASSUMED_EFFICIENCY, c->rates);
+    GB_TRY(claims_print(p, options, err));
+    return settings_print(p, err);
+}
+
+gb_status cmd_plan(int argc, char **argv, gb_error *err)
+{
+    plan_command c = {.backend = "auto"};
+    bool help = false;
+    GB_TRY(options_read(&c, argc, argv, &help, err));
+    if (help) {
+        return GB_OK;
+    }
+    suite *s = NULL;
+    plan *p = NULL;
+    plan_options options = {
+        .only = c.only, .threads = (int)c.threads, .process_bytes = gb_process_resident_bytes(0)};
+    gb_status status = suite_read(&s, c.path, err);
+    if (status == GB_OK) {
+        status = suite_override_data(s, c.train, c.val, err);
+    }
+    if (status == GB_OK && c.explain) {
+        status = axis_explain_write(s, stdout, err);
+        suite_free(s);
+        return status;
+    }
+    if (status == GB_OK) {
+        status = backend_choose(&c, s, &options.backend, err);
+    }
+    if (status == GB_OK) {
+        gb_device_entry device;
+        if (options.backend->list_devices && options.backend->list_devices(&device, 1) > 0) {
+            options.device_bytes = device.memory_bytes;
+        }
+        rates_find(&c, s, &options);
+        status = plan_build(&p, s, &options, err);
+    }
+    if (status == GB_OK) {
+        status = plan_print(&c, p, &options, err);
+    }
+    plan_free(p);
+    suite_free(s);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* compare_condition.h: `compare --fail-on 'slower>2%'`: a change that lies beyond a limit with its
+ * whole 95 % interval. */
+#ifndef GPTBENCH_BENCH_COMPARE_CONDITION_H
+#define GPTBENCH_BENCH_COMPARE_CONDITION_H
+
+#include "bench/analysis/comparison.h"
+
+typedef struct compare_condition {
+    const char *text; /* as given; not copied */
+    metric_id metric;
+    int sign;     /* +1: the change must lie above the limit, -1: below minus the limit */
+    double limit; /* fraction */
+} compare_condition;
+
+/* `WORD>N%`, WORD one of
+ *   slower, faster             step_avg; step_median where `asked` is that
+ *   worse, better              val_loss; best_val_loss where `asked` is that
+ *   larger, smaller            peak_memory; n_params or flops where `asked` is that
+ *   more_memory, less_memory   peak_memory
+ * GB_ERR_USAGE names the nearest word. METRIC_COUNT: nothing special was asked for. */
+gb_status compare_condition_parse(compare_condition *out, const char *text, metric_id asked,
+                                  gb_error *err);
+
+typedef enum compare_outcome {
+    COMPARE_MET,       /* the whole interval lies beyond the limit */
+    COMPARE_NOT_MET,   /* it lies on this side */
+    COMPARE_REACHES,   /* it reaches the limit: not met */
+    COMPARE_UNDECIDED, /* there is no interval: not met */
+    COMPARE_OUTCOME_COUNT
+} compare_outcome;
+
+compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c);
+const char *compare_outcome_words(compare_outcome outcome);
+
+#endif

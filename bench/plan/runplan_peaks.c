@@ -1,0 +1,119 @@
+/* The peaks that MFU and the roofline are made of: which are to be measured, and measuring them. */
+#include "bench/plan/runplan_internal.h"
+
+static bool environment_needed(const runplan *plan, int64_t precision)
+{
+    for (int i = 0; i < plan->n_runs; i++) {
+        const runplan_run *run = &plan->runs[i];
+        if (run->selected && run->planned.to_do &&
+            plan->suite->cells[run->cell].spec.precision == precision) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static store_engine environment_engine(const environment *env, int precision)
+{
+    return (store_engine){env->machine_id, env->probe.backend,
+                          gb_precision_name((gb_precision)precision), env->probe.device.threads};
+}
+
+typedef struct peak_look {
+    store_peak before; /* 0: never measured */
+    double reached;    /* by finished runs; 0: there are none */
+    bool missing;      /* and runs are to be done */
+    bool beaten;       /* it was measured on a busy machine */
+} peak_look;
+
+static gb_status peak_look_at(const runplan *plan, store *s, int precision, peak_look *out,
+                              gb_error *err)
+{
+    const environment *env = &plan->environments[precision];
+    *out = (peak_look){.missing = false};
+    if (!env->used) {
+        return GB_OK;
+    }
+    store_engine engine = environment_engine(env, precision);
+    GB_TRY(store_peak_get(s, &engine, &out->before, err));
+    if (out->before.flops_per_s > 0) {
+        GB_TRY(store_rate_reached(s, &engine, &out->reached, err));
+    }
+    out->beaten = out->reached > out->before.flops_per_s;
+    out->missing = !(out->before.flops_per_s > 0 && out->before.copy_bytes_per_s > 0) &&
+                   environment_needed(plan, precision);
+    return GB_OK;
+}
+
+static bool look_wants(const runplan *plan, const peak_look *look, int precision, bool once_more)
+{
+    return look->missing || look->beaten ||
+           (once_more && plan->environments[precision].peak_measured);
+}
+
+gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bool *wanted,
+                               gb_error *err)
+{
+    *wanted = false;
+    for (int i = 0; i < PRECISIONS && !*wanted; i++) {
+        peak_look look;
+        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        *wanted = look_wants(plan, &look, i, once_more);
+    }
+    return GB_OK;
+}
+
+static void peak_say(const peak_look *look, const event_probe *answer, const char *precision,
+                     progress *display)
+{
+    double now = answer->gemm_flops_per_s;
+    progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
+                  answer->device.device, precision, (long long)answer->device.threads, now / 1e9,
+                  answer->copy_bytes_per_s / 1e9);
+    if (look->beaten) {
+        progress_note(display,
+                      "it was measured again: training had reached %.0f GFLOP/s, beyond the %.0f "
+                      "measured before%s",
+                      look->reached / 1e9, look->before.flops_per_s / 1e9,
+                      look->reached > now ? ", and beyond this too; is the machine busy?" : "");
+    } else if (look->before.flops_per_s > 0) {
+        progress_note(display, "it was measured once more: %.0f GFLOP/s before; the better counts",
+                      look->before.flops_per_s / 1e9);
+    }
+}
+
+gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
+                                const runner_options *runner, gb_error *err)
+{
+    for (int i = 0; i < PRECISIONS; i++) {
+        environment *env = &plan->environments[i];
+        peak_look look;
+        event_probe answer;
+        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        if (!look_wants(plan, &look, i, once_more)) {
+            continue;
+        }
+        GB_TRY(runplan_probe(plan, i, true, runner, &answer, err));
+        env->peak_measured = true;
+        if (answer.gemm_flops_per_s > 0) {
+            store_engine engine = environment_engine(env, i);
+            peak_say(&look, &answer, engine.precision, runner->display);
+            GB_TRY(store_peak_put(
+                s, &engine, &(store_peak){answer.gemm_flops_per_s, answer.copy_bytes_per_s}, err));
+            GB_TRY(store_commit(s, err));
+        }
+    }
+    return GB_OK;
+}
+
+gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *wanted,
+                              gb_error *err)
+{
+    *wanted = false;
+    for (int i = 0; i < PRECISIONS && !*wanted; i++) {
+        peak_look look;
+        GB_TRY(peak_look_at(plan, s, i, &look, err));
+        *wanted = look.missing;
+    }
+    return *wanted || !with_timing ? GB_OK : runplan_timing_wanted(plan, s, wanted, err);
+}

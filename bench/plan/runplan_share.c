@@ -1,0 +1,101 @@
+/* The run plan among other runners of the same suite (bench/store/store_share.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench/plan/runplan_internal.h"
+#include "bench/run/identity.h"
+#include "bench/store/store_share.h"
+
+gb_status runplan_hash(runplan *plan, gb_error *err)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) {
+        return runplan_no_memory(err);
+    }
+    fprintf(out, "%s\n", plan->suite->text);
+    for (int i = 0; i < plan->n_runs; i++) {
+        fprintf(out, "%s\n", plan->runs[i].identity);
+    }
+    if (fclose(out) != 0 || !text) {
+        free(text);
+        return runplan_no_memory(err);
+    }
+    identity_hash_text(text, plan->hash);
+    free(text);
+    return GB_OK;
+}
+
+gb_status runplan_register(runplan *plan, store *s, gb_error *err)
+{
+    return store_runner_begin(s, plan->suite_id, plan->hash, err);
+}
+
+gb_status runplan_again(runplan *plan, store *s, gb_error *err)
+{
+    plan->options.retry_failed = false; /* once was asked for */
+    gb_status status = runplan_store(plan, s, err);
+    if (status != GB_OK) {
+        store_rollback(s);
+        return status;
+    }
+    return store_commit(s, err);
+}
+
+gb_status runplan_look(const runplan *plan, store *s, runplan_state *out, gb_error *err)
+{
+    *out = (runplan_state){0};
+    for (int i = 0; i < plan->n_runs; i++) {
+        const runplan_run *run = &plan->runs[i];
+        store_sight sight;
+        if (!run->selected) {
+            continue;
+        }
+        GB_TRY(store_run_look(s, plan->config_ids[run->cell], run->replicate, run->identity, &sight,
+                              err));
+        bool open = strcmp(sight.status, "planned") == 0 || strcmp(sight.status, "running") == 0 ||
+                    strcmp(sight.status, "interrupted") == 0 || !sight.status[0];
+        out->n++;
+        if (strcmp(sight.status, "ok") == 0) {
+            out->ok++;
+        } else if (sight.other_pid != 0) {
+            out->elsewhere++;
+            out->other_pid = sight.other_pid;
+        } else if (open) {
+            out->open++;
+        } else {
+            out->not_ok++;
+        }
+    }
+    return GB_OK;
+}
+
+gb_status runplan_wait_for_others(const runplan *plan, store *s, const runner_options *runner,
+                                  bool *again, gb_error *err)
+{
+    runplan_state state;
+    bool noted = false;
+    *again = false;
+    while (true) {
+        GB_TRY(runplan_look(plan, s, &state, err));
+        if (state.open > 0 || state.elsewhere == 0) {
+            *again = state.open > 0;
+            return GB_OK;
+        }
+        if (worker_stops_wanted(&runner->worker) > 0) {
+            return gb_fail(err, GB_ERR_INTERRUPTED, "stopped while waiting for another runner");
+        }
+        if (!noted) {
+            progress_note(runner->display,
+                          "waiting for %d run%s in the hands of other runners (process %lld%s);"
+                          " what they leave is done here",
+                          state.elsewhere, state.elsewhere == 1 ? "" : "s",
+                          (long long)state.other_pid, state.elsewhere == 1 ? "" : " and others");
+            noted = true;
+        }
+        nanosleep(&(struct timespec){0, 300 * 1000 * 1000}, NULL);
+    }
+}

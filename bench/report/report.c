@@ -1,0 +1,130 @@
+#include "bench/report/report.h"
+
+#include "bench/analysis/report_limits.h"
+#include "bench/base/staging.h"
+#include "bench/read/report_resumed.h"
+#include "bench/read/report_sensors.h"
+#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figures.h"
+
+static gb_status write_figures(document *doc, const figure_choice *choice, gb_status drawn,
+                               const char *reason, gb_error *err)
+{
+    document_heading(doc, "Figures");
+    if (drawn != GB_OK) {
+        document_paragraph(doc, "No figures: %s", reason);
+        return GB_OK;
+    }
+    document_paragraph(doc,
+                       "Drawn by gnuplot; `plots/` holds the scripts and `data/` their input. "
+                       "`gnuplot plots/speed_loss.gp` in this folder draws one again. A config "
+                       "has the same colour in every figure.");
+    GB_TRY(figures_document(doc, choice, false, err));
+    if (!report_sensors_any(choice->all)) {
+        document_paragraph(doc, "No figure of clocks and power: no sensor was read beside these "
+                                "runs.");
+    }
+    return GB_OK;
+}
+
+static gb_status write_document(document *doc, const figure_choice *choice, gb_status drawn,
+                                const char *reason, gb_error *err)
+{
+    const report_data *data = choice->all;
+    char title[256];
+    snprintf(title, sizeof title, "gptbench: %s", data->suite_name);
+    document_begin(doc, title);
+    GB_TRY(report_write_verdicts(doc, data, err));
+    GB_TRY(report_write_answer(doc, data, err));
+    GB_TRY(report_write_claims(doc, data, err));
+    GB_TRY(report_write_results(doc, data, err));
+    GB_TRY(report_write_budgets(doc, data, err));
+    GB_TRY(report_write_disturbances(doc, data, err));
+    GB_TRY(report_write_unfinished(doc, data, err));
+    GB_TRY(report_write_resumed(doc, data, err));
+    GB_TRY(report_write_diverged(doc, data, err));
+    GB_TRY(report_write_why(doc, data, drawn == GB_OK ? choice : NULL, err));
+    GB_TRY(write_figures(doc, choice, drawn, reason, err));
+    GB_TRY(report_write_method(doc, data, err));
+    document_heading(doc, "The suite");
+    document_paragraph(doc, "As it was run, from %s:", data->suite_path);
+    document_verbatim(doc, data->suite_text);
+    return document_end(doc, err);
+}
+
+/* One that is written whole by one function. */
+typedef gb_status (*data_writer)(const report_data *data, FILE *out, gb_error *err);
+
+static gb_status write_data_file(const report_data *data, const char *dir, const char *name,
+                                 data_writer writer, gb_error *err)
+{
+    FILE *out = figure_file_open(dir, name, err);
+    if (!out) {
+        return GB_ERR_IO;
+    }
+    return figure_file_finish(out, dir, name, writer(data, out, err), err);
+}
+
+static gb_status write_files(const figure_choice *choice, const char *dir, gb_status drawn,
+                             const char *reason, gb_error *err)
+{
+    const report_data *data = choice->all;
+    document doc = {.dir = dir};
+    gb_status status = GB_ERR_IO;
+    if ((doc.markdown = figure_file_open(dir, "report.md", err)) &&
+        (doc.html = figure_file_open(dir, "index.html", err))) {
+        status = write_document(&doc, choice, drawn, reason, err);
+    }
+    if (status == GB_OK) {
+        status = write_data_file(data, dir, "results.tsv", report_write_tsv, err);
+    }
+    if (status == GB_OK) {
+        status = write_data_file(data, dir, "report.json", report_write_json, err);
+    }
+    status = figure_file_finish(doc.markdown, dir, "report.md", status, err);
+    return figure_file_finish(doc.html, dir, "index.html", status, err);
+}
+
+/* All files into the staging directory, then to their places. */
+static gb_status write_all(const figure_choice *choice, staging *st, gb_error *err)
+{
+    gb_error drawing = {0};
+    gb_status drawn = figures_write(choice, st->dir, &drawing);
+    staging_rename_in(st, drawing.message);
+    /* A report without pictures is still a report; anything else ends it. */
+    if (drawn != GB_OK && drawn != GB_ERR_ENV && drawn != GB_ERR_FAILED) {
+        return gb_fail(err, drawn, "%s", drawing.message);
+    }
+    GB_TRY(write_files(choice, st->dir, drawn, drawing.message, err));
+    GB_TRY(staging_check(st, err));
+    figures_remove_others(st->out_dir, st->dir);
+    GB_TRY(staging_publish(st, err));
+    return drawn == GB_OK ? GB_OK
+                          : gb_fail(err, drawn, "%s; the text of the report is in %s",
+                                    drawing.message, st->out_dir);
+}
+
+gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
+                       gb_error *err)
+{
+    report_data *data = NULL;
+    figure_choice choice;
+    staging st;
+    GB_TRY(report_data_read(&data, db_path, suite_name, err));
+    gb_status status = figure_choice_make(&choice, data, err);
+    if (status != GB_OK) {
+        report_data_free(data);
+        return status;
+    }
+    status = staging_begin(&st, out_dir, err);
+    if (status == GB_OK) {
+        status = write_all(&choice, &st, err);
+        if (status != GB_OK && err) {
+            staging_rename_in(&st, err->message);
+        }
+    }
+    staging_drop(&st);
+    figure_choice_free(&choice);
+    report_data_free(data);
+    return status;
+}

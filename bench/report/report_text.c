@@ -1,0 +1,202 @@
+/* The sentences of a report. */
+#include <math.h>
+#include <string.h>
+
+#include "bench/analysis/comparison.h"
+#include "bench/analysis/report_verdicts.h"
+#include "bench/base/numbers.h"
+#include "bench/report/report.h"
+
+enum { ANSWER_LINES = 12 }; /* configs with a line of their own; the table has them all */
+
+/* ---- the answer ---- */
+
+typedef struct best {
+    int fastest, lowest_loss; /* entries, -1: none */
+    int on_front;
+} best;
+
+static best find_best(const report_data *data)
+{
+    best b = {-1, -1, 0};
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *e = &data->entries[i];
+        double rate = e->pace.tokens_per_s.value, loss = e->val_loss.value;
+        if (isfinite(rate) &&
+            (b.fastest < 0 || rate > data->entries[b.fastest].pace.tokens_per_s.value)) {
+            b.fastest = i;
+        }
+        if (isfinite(loss) &&
+            (b.lowest_loss < 0 || loss < data->entries[b.lowest_loss].val_loss.value)) {
+            b.lowest_loss = i;
+        }
+        b.on_front += e->on_front;
+    }
+    return b;
+}
+
+static void front_text(const report_data *data, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < data->n_entries && used < size; i++) {
+        if (data->entries[i].on_front) {
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "",
+                                     data->entries[i].label);
+        }
+    }
+}
+
+static int count_ok(const report_data *data)
+{
+    int ok = 0;
+    for (int i = 0; i < data->n_runs; i++) {
+        ok += strcmp(data->runs[i].status, "ok") == 0;
+    }
+    return ok;
+}
+
+static bool several_platforms(const report_data *data)
+{
+    for (int i = 1; i < data->n_entries; i++) {
+        if (data->entries[i].machine != data->entries[0].machine ||
+            strcmp(data->entries[i].backend, data->entries[0].backend) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_best(document *doc, const report_data *data)
+{
+    best b = find_best(data);
+    if (b.fastest >= 0) {
+        const report_entry *e = &data->entries[b.fastest];
+        document_paragraph(doc, "Most tokens per second: `%s` with %s (step_avg %s).", e->label,
+                           number_rounded(e->pace.tokens_per_s.value).text,
+                           number_duration_ms(e->pace.step_avg_ms.value).text);
+    }
+    if (b.lowest_loss >= 0) {
+        const report_entry *e = &data->entries[b.lowest_loss];
+        document_paragraph(doc, "Lowest final validation loss: `%s` with %.4f nats/token.%s",
+                           e->label, e->val_loss.value,
+                           e->n_runs == 1
+                               ? " It stands on a single replicate: another seed may well "
+                                 "give another order."
+                               : "");
+    }
+}
+
+static void write_front(document *doc, const report_data *data)
+{
+    best b = find_best(data);
+    if (b.on_front > 1) {
+        char front[1024];
+        front_text(data, front, sizeof front);
+        document_paragraph(doc,
+                           "On the Pareto front, where no other config is both faster and lower "
+                           "in loss: %s.",
+                           front);
+    } else if (b.on_front == 1 && data->n_entries > 1) {
+        document_paragraph(doc, "No other config is as fast, and none as low in loss, as `%s`.",
+                           data->entries[b.fastest].label);
+    }
+}
+
+static gb_status write_difference(document *doc, const report_data *data, const report_entry *e,
+                                  gb_error *err)
+{
+    const report_entry *base = &data->entries[e->baseline];
+    comparison time, loss;
+    char interval[96] = "", loss_text[160] = "";
+    GB_TRY(comparison_make(&time, data, base, e, METRIC_STEP_AVG, err));
+    GB_TRY(comparison_make(&loss, data, base, e, METRIC_VAL_LOSS, err));
+    if (isfinite(time.change.low)) {
+        snprintf(interval, sizeof interval, " (95 %% interval %s to %s)",
+                 number_percent_signed(time.change.low).text,
+                 number_percent_signed(time.change.high).text);
+    }
+    if (isfinite(loss.change.value)) {
+        bool known = isfinite(loss.change.low);
+        snprintf(loss_text, sizeof loss_text, " Final validation loss %s%s%s%s%s%s.",
+                 number_percent_signed(loss.change.value).text, known ? " (95 % interval " : "",
+                 known ? number_percent_signed(loss.change.low).text : "", known ? " to " : "",
+                 known ? number_percent_signed(loss.change.high).text : "", known ? ")" : "");
+    }
+    if (isfinite(time.change.value)) {
+        double change = time.change.value;
+        bool unsettled = time.change.low <= 0 && time.change.high >= 0;
+        document_list_item(doc, "`%s`: step_avg %s%s against `%s`, %s; exact FLOPs say %s.%s",
+                           e->label, number_percent_signed(change).text, interval, base->label,
+                           unsettled    ? "which leaves the direction open"
+                           : change > 0 ? "slower"
+                           : change < 0 ? "faster"
+                                        : "the same",
+                           number_percent_signed(e->flops_fraction).text, loss_text);
+    }
+    return GB_OK;
+}
+
+static gb_status write_differences(document *doc, const report_data *data, gb_error *err)
+{
+    int lines = 0, left = 0;
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *e = &data->entries[i];
+        if (e->baseline < 0 || e->baseline == i) {
+            continue;
+        }
+        if (lines == ANSWER_LINES) {
+            left++;
+            continue;
+        }
+        if (lines++ == 0) {
+            document_list_begin(doc);
+        }
+        GB_TRY(write_difference(doc, data, e, err));
+    }
+    if (lines > 0) {
+        document_list_end(doc);
+    }
+    if (left > 0) {
+        document_paragraph(doc, "%d more are in the table.", left);
+    }
+    if (lines > 0) {
+        document_paragraph(
+            doc,
+            "An interval that holds 0 means that the direction itself is not settled; no interval "
+            "here accounts for what drifted on the machine from one run to the next.");
+    }
+    return GB_OK;
+}
+
+void report_write_intro(document *doc, const report_data *data)
+{
+    int ok = count_ok(data);
+    if (data->n_entries == 0) {
+        document_paragraph(doc, "Suite `%s`: %d configs, and none of its %d runs has finished yet.",
+                           data->suite_name, data->n_configs, data->n_runs);
+        return;
+    }
+    const report_entry *first = &data->entries[0];
+    const char *device = first->machine >= 0 ? data->machines[first->machine].device : "";
+    document_paragraph(
+        doc, "Suite `%s`: %d config%s, %d of %d runs finished%s%s%s. Baseline: `%s`.",
+        data->suite_name, data->n_configs, data->n_configs == 1 ? "" : "s", ok, data->n_runs,
+        *device && !several_platforms(data) ? ", on " : "", several_platforms(data) ? "" : device,
+        several_platforms(data) ? ", on several machines or backends: only configs on "
+                                  "the same one are compared"
+                                : "",
+        data->baseline_name);
+}
+
+gb_status report_write_answer(document *doc, const report_data *data, gb_error *err)
+{
+    if (data->n_entries == 0) {
+        return GB_OK;
+    }
+    if (!report_verdicts_any_session(data)) {
+        write_best(doc, data);
+    }
+    write_front(doc, data);
+    return report_verdicts_any_session(data) ? GB_OK : write_differences(doc, data, err);
+}

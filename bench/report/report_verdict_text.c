@@ -1,0 +1,349 @@
+/* What a report begins with: the verdict table, and what it comes to in a few sentences. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/analysis/comparison.h"
+#include "bench/analysis/report_verdicts.h"
+#include "bench/base/numbers.h"
+#include "bench/report/report.h"
+
+/* ---- the table ---- */
+
+/* The change of step_avg from run to run: what there is without a session, and no verdict. */
+static gb_status add_plain_speed(table *t, const report_data *data, const report_verdict *row,
+                                 gb_error *err)
+{
+    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    if (!e || e->baseline < 0) {
+        table_add_cell(t, "-");
+        return GB_OK;
+    }
+    comparison c;
+    GB_TRY(comparison_make(&c, data, &data->entries[e->baseline], e, METRIC_STEP_AVG, err));
+    table_add_cell(t, "no verdict: %s, %s", verdict_change(c.change.value, VERDICT_OF_SPEED).text,
+                   verdict_range(c.change, VERDICT_OF_SPEED).text);
+    return GB_OK;
+}
+
+static gb_status add_row(table *t, const report_data *data, const report_verdict *row,
+                         gb_error *err)
+{
+    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    table_begin_row(t);
+    table_add_cell(t, "%s", row->label);
+    if (row->is_baseline) {
+        table_add_cell(t, "baseline");
+        table_add_cell(t, "baseline");
+    } else {
+        if (report_verdicts_any_session(data)) {
+            table_add_cell(t, "%s: %s", verdict_speed_name(row->speed.kind),
+                           report_verdict_speed_words(data, row).text);
+        } else {
+            GB_TRY(add_plain_speed(t, data, row, err));
+        }
+        table_add_cell(t, "%s: %s", verdict_loss_name(row->loss.kind),
+                       report_verdict_loss_words(row).text);
+    }
+    table_add_cell(t, "%s",
+                   row->is_baseline || !e ? "-" : number_percent_signed(e->flops_fraction).text);
+    double step_ms = e ? e->pace.step_avg_ms.value : row->arm ? row->arm->step_avg_ms : NAN;
+    table_add_cell(t, "%s", number_duration_ms(step_ms).text);
+    if (e && isfinite(e->val_loss.value)) {
+        table_add_cell(t, "%.4f", e->val_loss.value);
+    } else {
+        table_add_cell(t, "-");
+    }
+    return GB_OK;
+}
+
+static gb_status write_table(document *doc, const report_data *data, gb_error *err)
+{
+    table *t = table_create();
+    table_add_column(t, "config", TABLE_LEFT);
+    table_add_column(t, "speed", TABLE_LEFT);
+    table_add_column(t, "loss", TABLE_LEFT);
+    table_add_column(t, "FLOPs vs base", TABLE_RIGHT);
+    table_add_column(t, "step_avg", TABLE_RIGHT);
+    table_add_column(t, "val loss", TABLE_RIGHT);
+    gb_status status = GB_OK;
+    for (int i = 0; i < data->verdicts->n && status == GB_OK; i++) {
+        status = add_row(t, data, &data->verdicts->rows[i], err);
+    }
+    if (status == GB_OK) {
+        status = document_table(doc, t, err);
+    }
+    table_free(t);
+    return status;
+}
+
+/* ---- lists of names ---- */
+
+typedef struct name_list {
+    char text[512];
+    size_t used;
+    int n, shown;
+} name_list;
+
+static void name_add(name_list *list, const char *name)
+{
+    if (list->n++ < 6 && list->used + strlen(name) + 3 < sizeof list->text) {
+        list->used += (size_t)snprintf(list->text + list->used, sizeof list->text - list->used,
+                                       "%s%s", list->shown ? ", " : "", name);
+        list->shown++;
+    }
+}
+
+static void name_list_end(name_list *list)
+{
+    if (list->n > list->shown && list->used < sizeof list->text) {
+        snprintf(list->text + list->used, sizeof list->text - list->used, " and %d more",
+                 list->n - list->shown);
+    }
+}
+
+/* ---- what it comes to ---- */
+
+typedef struct side {
+    verdict_subject subject;
+    const char *superlative, *comparative, *what; /* "fastest", "faster", "speed" */
+} side;
+
+static const side sides[] = {{VERDICT_OF_SPEED, "Fastest", "faster", "speed"},
+                             {VERDICT_OF_LOSS, "Lowest in loss", "better in loss", "loss"}};
+
+static const verdict *verdict_of_side(const report_verdict *row, const side *s)
+{
+    return s->subject == VERDICT_OF_SPEED ? &row->speed : &row->loss;
+}
+
+static bool judged_on_side(const report_verdict *row, const side *s)
+{
+    return s->subject == VERDICT_OF_SPEED ? row->speed_judged : row->loss_judged;
+}
+
+/* The one with the best estimate among those with the verdict LESS; `but` is left out. */
+static const report_verdict *best_of(const report_data *data, const side *s,
+                                     const report_verdict *but)
+{
+    const report_verdict *best = NULL;
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const report_verdict *row = &data->verdicts->rows[i];
+        if (row != but && judged_on_side(row, s) && verdict_of_side(row, s)->kind == VERDICT_LESS &&
+            (!best ||
+             verdict_of_side(row, s)->change.value < verdict_of_side(best, s)->change.value)) {
+            best = row;
+        }
+    }
+    return best;
+}
+
+static int judged_count(const report_data *data, const side *s)
+{
+    int n = 0;
+    for (int i = 0; i < data->verdicts->n; i++) {
+        n += judged_on_side(&data->verdicts->rows[i], s);
+    }
+    return n;
+}
+
+/* Whether the fastest is told apart from the next: their ratio, block by block. */
+static gb_status lead_text(const report_data *data, const report_verdict *first, char *out,
+                           size_t size, gb_error *err)
+{
+    const report_verdict *second = best_of(data, &sides[0], first);
+    out[0] = '\0';
+    if (!second || second->session != first->session) {
+        return GB_OK;
+    }
+    estimate lead;
+    verdict v;
+    verdict_rule rule = verdict_rule_default();
+    rule.floor = first->speed.floor;
+    GB_TRY(speed_pair_estimate(&lead, first->session, second->arm, first->arm, false, err));
+    const estimate *pointer = &lead;
+    gb_status status = verdict_judge(&v, &pointer, 1, &rule, err);
+    if (status == GB_OK) {
+        snprintf(out, size,
+                 v.kind == VERDICT_LESS ? ", and ahead of %s, the next"
+                                        : "; %s, the next, is not told apart from it",
+                 second->label);
+    }
+    estimate_free(&lead);
+    return status;
+}
+
+static gb_status write_best(document *doc, const report_data *data, const side *s, gb_error *err)
+{
+    const report_verdict *best = best_of(data, s, NULL);
+    char lead[256] = "";
+    if (judged_count(data, s) == 0) {
+        return GB_OK;
+    }
+    if (!best) {
+        document_list_item(doc, "No config is shown to be %s than the baseline `%s`.",
+                           s->comparative, data->baseline_name);
+        return GB_OK;
+    }
+    if (s->subject == VERDICT_OF_SPEED) {
+        GB_TRY(lead_text(data, best, lead, sizeof lead, err));
+    }
+    document_list_item(doc, "%s: `%s`, %s than the baseline `%s` (%s)%s.", s->superlative,
+                       best->label,
+                       verdict_change(verdict_of_side(best, s)->change.value, s->subject).text,
+                       data->baseline_name,
+                       verdict_range(verdict_of_side(best, s)->change, s->subject).text, lead);
+    return GB_OK;
+}
+
+/* More blocks or replicates than this are no advice. */
+enum { FURTHER_MANY = 100 };
+
+/* The unclear ones of one side, by what stands in the way. */
+typedef struct unclear {
+    name_list names;
+    int near, far, without_interval, floor;
+    double most; /* blocks or replicates that would settle the `near` ones */
+} unclear;
+
+static void unclear_count(unclear *u, const report_data *data, const side *s)
+{
+    *u = (unclear){.most = 0};
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const report_verdict *row = &data->verdicts->rows[i];
+        const verdict *v = verdict_of_side(row, s);
+        if (!judged_on_side(row, s) || v->kind != VERDICT_UNCLEAR) {
+            continue;
+        }
+        name_add(&u->names, row->label);
+        u->without_interval += v->doubt == VERDICT_NO_INTERVAL;
+        u->floor += v->doubt == VERDICT_FLOOR;
+        if (v->further <= FURTHER_MANY) { /* false for NAN */
+            u->near++;
+            u->most = fmax(u->most, ceil(v->further));
+        } else if (!isnan(v->further)) {
+            u->far++;
+        }
+    }
+    name_list_end(&u->names);
+}
+
+/* Which are unclear, and what would settle them. */
+static void write_unclear(document *doc, const report_data *data, const side *s)
+{
+    unclear u;
+    unclear_count(&u, data, s);
+    if (u.names.n == 0) {
+        return;
+    }
+    bool speed = s->subject == VERDICT_OF_SPEED;
+    const char *unit = speed ? "blocks" : "replicates";
+    char near[96] = "", far[96] = "", floor[96] = "", which[32] = "it";
+    if (u.names.n > 1) {
+        snprintf(which, sizeof which, u.near == u.names.n ? "them" : "%d of them", u.near);
+    }
+    if (u.near > 0) {
+        snprintf(near, sizeof near, " About %.0f more %s would settle %s.", u.most, unit, which);
+    }
+    if (u.far > 0) {
+        snprintf(far, sizeof far, " %d lie%s so near the line that it would take more than %d %s.",
+                 u.far, u.far == 1 ? "s" : "", FURTHER_MANY, unit);
+    }
+    if (u.floor > 0) {
+        snprintf(floor, sizeof floor, " %d %s no larger than what equals differ by.", u.floor,
+                 u.floor == 1 ? "is" : "are");
+    }
+    document_list_item(doc, "Unclear in %s: %s.%s%s%s%s", s->what, u.names.text, near, far, floor,
+                       u.without_interval == 0 ? ""
+                       : speed ? " Below 8 blocks there is no interval: more of them are needed."
+                               : " One replicate tells nothing about chance: two or more are "
+                                 "needed for an interval.");
+}
+
+static void write_floor(document *doc, const report_data *data)
+{
+    for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
+        const speed_session *s = &data->speeds->sessions[i];
+        if (s->control < 0) {
+            document_list_item(doc, "Noise floor: not known, the baseline was not timed twice.");
+        } else {
+            document_list_item(doc,
+                               "Noise floor%s: timed a second time under another name, the "
+                               "baseline is %s. No difference of this size or smaller is called "
+                               "real.",
+                               data->speeds->n_sessions > 1 ? " of a session" : "",
+                               verdict_control_words(&s->aa).text);
+        }
+    }
+}
+
+static void write_disagreements(document *doc, const report_data *data)
+{
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const report_verdict *row = &data->verdicts->rows[i];
+        if (row->means_disagree) {
+            document_list_item(
+                doc,
+                "Warning: `%s` by the medians of its bursts is %s, which the verdict goes by, but "
+                "by their means %s. Some of its steps are much slower than most: step_avg has "
+                "them, the verdict does not.",
+                row->label, verdict_range(row->speed.change, VERDICT_OF_SPEED).text,
+                verdict_range(row->mean_change, VERDICT_OF_SPEED).text);
+        }
+    }
+}
+
+static void write_no_session(document *doc)
+{
+    document_paragraph(
+        doc,
+        "There is no verdict on speed: this database holds no interleaved timing (`blocks = 0`, or "
+        "made before there was any). What stands in its place compares runs that were made one "
+        "after the other, without an A/A control: what drifts on the machine between two runs "
+        "looks like a difference between configs, and no interval here accounts for it.");
+}
+
+static gb_status write_summary(document *doc, const report_data *data, gb_error *err)
+{
+    gb_status status = GB_OK;
+    if (!report_verdicts_any_session(data) && judged_count(data, &sides[1]) == 0) {
+        return GB_OK; /* an empty list */
+    }
+    document_list_begin(doc);
+    for (size_t i = 0; i < 2 && status == GB_OK; i++) {
+        status = write_best(doc, data, &sides[i], err);
+    }
+    if (status == GB_OK) {
+        write_floor(doc, data);
+        write_unclear(doc, data, &sides[0]);
+        write_unclear(doc, data, &sides[1]);
+        write_disagreements(doc, data);
+    }
+    document_list_end(doc);
+    return status;
+}
+
+gb_status report_write_verdicts(document *doc, const report_data *data, gb_error *err)
+{
+    document_heading(doc, "Verdicts");
+    report_write_intro(doc, data);
+    if (data->verdicts->n == 0) {
+        return GB_OK;
+    }
+    GB_TRY(write_table(doc, data, err));
+    GB_TRY(write_summary(doc, data, err));
+    if (!report_verdicts_any_session(data)) {
+        write_no_session(doc);
+    }
+    document_paragraph(
+        doc,
+        "Intervals are 95 %% ones of that config alone; verdicts are corrected for the number of "
+        "configs, so that in at most one suite of twenty any of them is called different without "
+        "being so. Differences below %s count as none.%s",
+        number_percent(verdict_rule_default().band).text,
+        report_verdicts_any_session(data)
+            ? " Speed is judged block by block, with all configs taking turns on the same machine."
+            : "");
+    return GB_OK;
+}

@@ -1,0 +1,55 @@
+/* store_timing.h: rows of interleaved timing sessions (bench/store/schema.sql, from table timing
+ * on). */
+#ifndef GPTBENCH_BENCH_STORE_TIMING_H
+#define GPTBENCH_BENCH_STORE_TIMING_H
+
+#include "bench/run/timing.h"
+#include "bench/store/store.h"
+
+typedef struct store_timing {
+    int64_t suite_id, machine_id;
+    const char *identity;
+    const char *program_version, *program_commit, *compiler;
+    const timing_options *options;
+} store_timing;
+
+typedef struct store_timing_arm {
+    int64_t config_id;
+    bool is_control, is_baseline;
+    const char *backend, *precision, *isa;
+    int64_t threads, tokens_per_step;
+} store_timing_arm;
+
+/* The newest finished session of this identity, 0 when there is none; with `whole`, one in which no
+ * arm failed. */
+gb_status store_timing_find(store *s, int64_t suite_id, const char *identity, bool whole,
+                            int64_t *timing_id, gb_error *err);
+/* A new session, running; commits. Rows that say `running` belong to a process that is dead: they
+ * become `interrupted`. */
+gb_status store_timing_begin(store *s, const store_timing *timing, const store_timing_arm *arms,
+                             int n_arms, int64_t *timing_id, gb_error *err);
+
+/* A step at its position in the session; block -1 is the warm-up of a process. Its ended_s is since
+ * the session's start. */
+gb_status store_timing_step(store *s, int64_t timing_id, int64_t position, int arm, int64_t block,
+                            const train_step *step, gb_error *err);
+
+typedef struct store_burst {
+    int64_t block;
+    int position, arm, process;
+    double median_ms, mean_ms; /* of the timed steps */
+    double began_s, ended_s;   /* since the session's start */
+} store_burst;
+gb_status store_timing_burst(store *s, int64_t timing_id, const store_burst *burst, gb_error *err);
+gb_status store_timing_sample(store *s, int64_t timing_id, const gb_sample *sample, gb_error *err);
+/* DISTURBANCE_* of the steps at positions 0 to n - 1. */
+gb_status store_timing_marks(store *s, int64_t timing_id, const unsigned char *marks, size_t n,
+                             gb_error *err);
+gb_status store_timing_arm_end(store *s, int64_t timing_id, int arm, const char *status,
+                               const char *message, int processes, gb_error *err);
+/* Ends the session and commits. */
+gb_status store_timing_end(store *s, int64_t timing_id, const char *status, const char *message,
+                           const timing_outcome *outcome, const char *sensors_missing,
+                           gb_error *err);
+
+#endif

@@ -1,0 +1,43 @@
+/* limits.h: what a run may take, and what is done when one ends badly: the keys of a suite's
+ * [limits]. They are no part of a run's identity: they decide whether it ends, not what it finds.
+ */
+#ifndef GPTBENCH_BENCH_LIMITS_H
+#define GPTBENCH_BENCH_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/status.h"
+
+enum {
+    LIMITS_MAX_RETRIES = 20,
+    LIMITS_MAX_HALVINGS = 4 /* of the learning rate: 1/16 is the last that is tried */
+};
+
+typedef enum limits_on_nan { LIMITS_NAN_STOP, LIMITS_NAN_HALVE_LR } limits_on_nan;
+
+typedef struct run_limits {
+    int64_t max_memory_bytes;   /* 0: what the machine or the GPU has */
+    double max_time_s;          /* of a run; 0: none */
+    double heartbeat_timeout_s; /* 0: made from what was seen (bench/worker/watchdog.h); below 0:
+                                   off */
+    int64_t max_retries;        /* after passing faults (bench/run/retry.h) */
+    limits_on_nan on_nan;
+} run_limits;
+
+run_limits run_limits_default(void);
+
+/* One key of [limits]; the list ends with name == NULL. */
+typedef struct limits_key {
+    const char *name, *help;
+} limits_key;
+const limits_key *limits_keys(void);
+
+/* Sets a key from text: "8 GiB", "2 h", "90 min", "300 s", "3", "halve_lr". GB_ERR_USAGE: "max_time
+ * = 2: ...", with what would be right. */
+gb_status run_limits_set(run_limits *limits, const char *name, const char *text, gb_error *err);
+/* The value as run_limits_set takes it, or as words ("none", "automatic"). */
+void run_limits_format(const run_limits *limits, const char *name, char *out, size_t size);
+
+#endif

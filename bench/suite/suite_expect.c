@@ -1,0 +1,152 @@
+/* The grammar of [claim] expect, and what it means for two measured values. */
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/suite/suite.h"
+
+static const char *const metric_names[] = {
+#define X(suffix, name) name,
+    SUITE_METRICS(X)
+#undef X
+        NULL};
+
+static const char *const relation_names[] = {"speedup", "increase", "reduction", "within", NULL};
+
+const char *suite_metric_name(suite_metric metric)
+{
+    return metric_names[metric];
+}
+
+/* The next blank-separated word of *text, copied; "" at the end. */
+static void word_next(const char **text, char *word, size_t word_size)
+{
+    const char *start = *text + strspn(*text, " \t\n");
+    size_t length = strcspn(start, " \t\n");
+    snprintf(word, word_size, "%.*s", (int)(length < word_size ? length : word_size - 1), start);
+    *text = start + length;
+}
+
+static int name_index(const char *name, const char *const *names)
+{
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static gb_status word_unknown(const char *what, const char *word, const char *const *names,
+                              gb_error *err)
+{
+    char all[256] = "";
+    for (int i = 0; names[i]; i++) {
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = gb_nearest_name(word, names);
+    return gb_fail(err, GB_ERR_USAGE, "no such %s '%s'%s%s; it is one of %s", what, word,
+                   near ? ", did you mean " : "", near ? near : "", all);
+}
+
+static gb_status comparison_parse(suite_comparison *out, const char *word, gb_error *err)
+{
+    static const char *const names[] = {">=", "<=", ">", "<", NULL};
+    int found = name_index(word, names);
+    if (found < 0) {
+        return gb_fail(err, GB_ERR_USAGE, "'%s' where >=, <=, > or < is expected", word);
+    }
+    *out = (suite_comparison)found;
+    return GB_OK;
+}
+
+static gb_status percent_parse(double *out, const char *word, gb_error *err)
+{
+    size_t digits = strspn(word, "0123456789.");
+    char *end;
+    *out = strtod(word, &end);
+    if (digits == 0 || end != word + digits || strcmp(end, "%") != 0 || !isfinite(*out)) {
+        return gb_fail(err, GB_ERR_USAGE, "'%s' is no percentage: write one as 15%% or 2.5%%",
+                       word);
+    }
+    return GB_OK;
+}
+
+static bool metric_is_speed(suite_metric metric)
+{
+    return metric == SUITE_METRIC_STEP_AVG || metric == SUITE_METRIC_STEP_MEDIAN ||
+           metric == SUITE_METRIC_TOKENS_PER_S;
+}
+
+gb_status suite_expect_parse(suite_expect *out, const char *text, gb_error *err)
+{
+    char word[64];
+    word_next(&text, word, sizeof word);
+    int metric = name_index(word, metric_names);
+    if (metric < 0) {
+        return word_unknown("metric", word, metric_names, err);
+    }
+    *out = (suite_expect){.metric = (suite_metric)metric, .comparison = SUITE_LE};
+    word_next(&text, word, sizeof word);
+    int relation = name_index(word, relation_names);
+    if (relation < 0) {
+        return word_unknown("relation", word, relation_names, err);
+    }
+    out->relation = (suite_relation)relation;
+    if (out->relation == SUITE_SPEEDUP && !metric_is_speed(out->metric)) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "%s has no speedup: use increase, reduction or within, or one of step_avg, "
+                       "step_median, tokens_per_s",
+                       metric_names[metric]);
+    }
+    if (out->relation != SUITE_WITHIN) {
+        word_next(&text, word, sizeof word);
+        GB_TRY(comparison_parse(&out->comparison, word, err));
+    }
+    word_next(&text, word, sizeof word);
+    GB_TRY(percent_parse(&out->percent, word, err));
+    word_next(&text, word, sizeof word);
+    if (word[0]) {
+        return gb_fail(err, GB_ERR_USAGE, "'%s' after the percentage: nothing belongs there", word);
+    }
+    return GB_OK;
+}
+
+double suite_expect_percent(const suite_expect *expect, double config, double baseline)
+{
+    if (!(config > 0) || !(baseline > 0)) {
+        return NAN;
+    }
+    switch (expect->relation) {
+    case SUITE_SPEEDUP:
+        return expect->metric == SUITE_METRIC_TOKENS_PER_S ? 100 * (config / baseline - 1)
+                                                           : 100 * (baseline / config - 1);
+    case SUITE_INCREASE:
+        return 100 * (config / baseline - 1);
+    case SUITE_REDUCTION:
+        return 100 * (1 - config / baseline);
+    case SUITE_WITHIN:
+        return 100 * fabs(config / baseline - 1);
+    case SUITE_RELATION_COUNT:
+        break;
+    }
+    return NAN;
+}
+
+bool suite_expect_holds(const suite_expect *expect, double percent)
+{
+    switch (expect->comparison) {
+    case SUITE_GE:
+        return percent >= expect->percent;
+    case SUITE_LE:
+        return percent <= expect->percent;
+    case SUITE_GT:
+        return percent > expect->percent;
+    case SUITE_LT:
+        return percent < expect->percent;
+    }
+    return false;
+}

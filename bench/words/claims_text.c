@@ -1,0 +1,78 @@
+#include "bench/words/claims_text.h"
+
+#include <math.h>
+
+#include "bench/base/json_value.h"
+#include "bench/base/numbers.h"
+
+static void cell_add_percent(table *t, double percent)
+{
+    table_add_cell(t, "%s", isnan(percent) ? "-" : number_percent_signed(percent / 100).text);
+}
+
+static void cell_add_p(table *t, const claim_test *test)
+{
+    if (test->exact || isnan(test->p)) {
+        table_add_cell(t, "%s", test->exact ? "exact" : "-");
+    } else {
+        table_add_cell(t, test->p < 0.001 ? "< 0.001" : "%.3f", test->p);
+    }
+}
+
+table *claims_table(const claim_result *results, int n)
+{
+    table *t = table_create();
+    static const char *const headings[] = {"claim", "outcome", "config", "baseline", "expect"};
+    for (int i = 0; i < 5; i++) {
+        table_add_column(t, headings[i], TABLE_LEFT);
+    }
+    table_add_column(t, "measured", TABLE_RIGHT);
+    table_add_column(t, "95 % interval", TABLE_RIGHT);
+    table_add_column(t, "p", TABLE_RIGHT);
+    table_add_column(t, "by arithmetic", TABLE_RIGHT);
+    for (int i = 0; i < n; i++) {
+        const claim_result *r = &results[i];
+        stats_interval percent = r->test.percent;
+        table_begin_row(t);
+        table_add_cell(t, "%s", r->claim->name);
+        table_add_cell(t, "%s", claim_outcome_name(r->test.outcome));
+        table_add_cell(t, "%s", r->claim->config);
+        table_add_cell(t, "%s", r->claim->baseline);
+        table_add_cell(t, "%s", r->claim->expect);
+        cell_add_percent(t, percent.value);
+        if (r->test.exact || isnan(percent.low)) {
+            table_add_cell(t, "%s", r->test.exact ? "exact" : "-");
+        } else {
+            table_add_cell(t, "%s to %s", number_percent_signed(percent.low / 100).text,
+                           number_percent_signed(percent.high / 100).text);
+        }
+        cell_add_p(t, &r->test);
+        cell_add_percent(t, r->predicted_percent);
+    }
+    return t;
+}
+
+json_t *claim_result_json(const claim_result *r)
+{
+    static const char *const bases[] = {[PLAN_CLAIM_EXACT] = "exact",
+                                        [PLAN_CLAIM_FLOPS] = "equal FLOP/s",
+                                        [PLAN_CLAIM_MEMORY] = "memory plan",
+                                        [PLAN_CLAIM_UNKNOWN] = ""};
+    const suite_claim *c = r->claim;
+    const claim_test *test = &r->test;
+    bool predicted = isfinite(r->predicted_percent);
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:o, "
+        "s:o}",
+        "name", json_value_text(c->name), "config", json_value_text(c->config), "baseline",
+        json_value_text(c->baseline), "expect", json_value_text(c->expect), "source",
+        json_value_text(c->source), "outcome", claim_outcome_name(test->outcome), "percent",
+        json_value_number(test->percent.value), "low", json_value_number(test->percent.low), "high",
+        json_value_number(test->percent.high), "exact", test->exact, "p",
+        json_value_number(test->p), "further", json_value_number(test->further), "basis",
+        pair_basis_name(r->basis), "method", json_value_text(r->method), "reason",
+        r->reason[0] ? json_value_text(r->reason) : json_null(), "predicted_percent",
+        json_value_number(r->predicted_percent), "predicted_by",
+        predicted ? json_value_text(bases[r->prediction]) : json_null(), "prediction_note",
+        r->prediction_note[0] ? json_value_text(r->prediction_note) : json_null());
+}

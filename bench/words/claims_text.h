@@ -1,0 +1,18 @@
+/* claims_text.h: results of claims as a table and as JSON; `gptbench claims` and the report show
+ * the same. */
+#ifndef GPTBENCH_BENCH_CLAIMS_TEXT_H
+#define GPTBENCH_BENCH_CLAIMS_TEXT_H
+
+#include <jansson.h>
+
+#include "bench/analysis/claims.h"
+#include "bench/base/table.h"
+
+/* A row per claim: outcome, what was measured with its interval, p, what arithmetic gives. To be
+ * freed; as table_create without memory. */
+table *claims_table(const claim_result *results, int n);
+
+/* The fields of docs/REPORT_JSON.md under `claims`. NULL without memory. */
+json_t *claim_result_json(const claim_result *result);
+
+#endif

@@ -1,0 +1,222 @@
+#include "bench/words/verdict_words.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/base/numbers.h"
+
+static void add(verdict_text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(verdict_text *out, const char *format, ...)
+{
+    size_t used = strlen(out->text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(out->text + used, sizeof out->text - used, format, arguments);
+    va_end(arguments);
+}
+
+/* Digits after the point that tell the ends of an interval apart. */
+static int decimals_of(double width_percent)
+{
+    return width_percent < 0.2 ? 2 : 1;
+}
+
+typedef struct words {
+    const char *less, *more, *unit, *units;
+} words;
+
+static const words subject_words[] = {
+    [VERDICT_OF_SPEED] = {"faster", "slower", "block", "blocks"},
+    [VERDICT_OF_LOSS] = {"better", "worse", "replicate", "replicates"},
+};
+
+/* A change that is 0 with the digits shown has no direction. */
+static bool shows_nothing(double change, int decimals)
+{
+    return fabs(change) * 100 < 0.5 * pow(10, -decimals);
+}
+
+static void add_change(verdict_text *out, double change, verdict_subject subject, int decimals)
+{
+    const words *w = &subject_words[subject];
+    if (!isfinite(change)) {
+        add(out, "unknown");
+    } else if (shows_nothing(change, decimals)) {
+        add(out, "no different");
+    } else {
+        add(out, "%.*f %% %s", decimals, fabs(change) * 100, change < 0 ? w->less : w->more);
+    }
+}
+
+verdict_text verdict_change(double change, verdict_subject subject)
+{
+    verdict_text out = {""};
+    add_change(&out, change, subject, 1);
+    return out;
+}
+
+verdict_text verdict_range(stats_interval change, verdict_subject subject)
+{
+    verdict_text out = {""};
+    const words *w = &subject_words[subject];
+    if (!isfinite(change.low) || !isfinite(change.high)) {
+        add(&out, "no interval");
+        return out;
+    }
+    int decimals = decimals_of((change.high - change.low) * 100);
+    double near = fmin(fabs(change.low), fabs(change.high)) * 100;
+    double far = fmax(fabs(change.low), fabs(change.high)) * 100;
+    if ((change.low > 0) == (change.high > 0) && (change.low < 0) == (change.high < 0)) {
+        add(&out, "between %.*f and %.*f %% %s", decimals, near, decimals, far,
+            change.low < 0 ? w->less : w->more);
+    } else {
+        add(&out, "between %.*f %% %s and %.*f %% %s", decimals, fabs(change.low) * 100, w->less,
+            decimals, fabs(change.high) * 100, w->more);
+    }
+    return out;
+}
+
+/* ---- reasons ---- */
+
+static void add_further(verdict_text *out, double further, const words *w)
+{
+    if (isinf(further)) {
+        add(out, "; too near the line for any sensible number of %s to tell", w->units);
+    } else if (!isnan(further)) {
+        add(out, "; about %s more %s would tell", number_rounded(further).text,
+            further < 1.5 ? w->unit : w->units);
+    }
+}
+
+static void add_no_interval(verdict_text *out, const verdict *v, verdict_subject subject,
+                            double seed_noise)
+{
+    const words *w = &subject_words[subject];
+    add(out, "cannot tell: %zu %s", v->n, v->n == 1 ? w->unit : w->units);
+    if (subject == VERDICT_OF_SPEED) {
+        add(out, ", and it takes %d", ESTIMATE_MIN_BLOCKS);
+    }
+    add(out, "; ");
+    add_change(out, v->change.value, subject, 1);
+    if (isfinite(seed_noise)) {
+        add(out, ", and seeds alone make %s", number_percent(fabs(seed_noise)).text);
+    }
+}
+
+static void add_doubt(verdict_text *out, const verdict *v, verdict_subject subject,
+                      double seed_noise)
+{
+    const words *w = &subject_words[subject];
+    switch (v->doubt) {
+    case VERDICT_NO_VALUE:
+        add(out, "cannot tell: one of the two has no number");
+        break;
+    case VERDICT_NO_INTERVAL:
+        add_no_interval(out, v, subject, seed_noise);
+        break;
+    case VERDICT_FLOOR:
+        add(out, "cannot tell: %s, but the baseline differs from itself by %s",
+            verdict_change(v->change.value, subject).text, number_percent(v->floor).text);
+        break;
+    case VERDICT_CORRECTION:
+        add(out, "cannot tell: %s, which would do alone but not among so many configs",
+            verdict_range(v->change, subject).text);
+        add_further(out, v->further, w);
+        break;
+    case VERDICT_WIDE:
+    case VERDICT_NO_DOUBT:
+        add(out, "cannot tell: %s", verdict_range(v->change, subject).text);
+        add_further(out, v->further, w);
+        break;
+    }
+}
+
+verdict_text verdict_reason(const verdict *v, verdict_subject subject, double seed_noise)
+{
+    verdict_text out = {""};
+    switch (v->kind) {
+    case VERDICT_LESS:
+    case VERDICT_MORE:
+        add_change(&out, v->change.value, subject,
+                   decimals_of((v->change.high - v->change.low) * 100));
+        add(&out, ", %s", verdict_range(v->change, subject).text);
+        break;
+    case VERDICT_SAME:
+        add(&out, "%s: less than %s either way", verdict_range(v->change, subject).text,
+            number_percent(v->band).text);
+        break;
+    case VERDICT_UNCLEAR:
+        add_doubt(&out, v, subject, seed_noise);
+        break;
+    }
+    return out;
+}
+
+/* ---- the measurement ---- */
+
+verdict_text verdict_control_words(const noise_control *control)
+{
+    verdict_text out = {""};
+    if (!isfinite(control->change.value)) {
+        add(&out, "the baseline was not measured against itself");
+        return out;
+    }
+    add(&out, "%s than itself, %s", verdict_change(control->change.value, VERDICT_OF_SPEED).text,
+        verdict_range(control->change, VERDICT_OF_SPEED).text);
+    if (control->subsets > 0) {
+        double alarms = control->false_alarm_rate * (double)control->subsets;
+        add(&out, "; %.0f of %zu halves of the blocks would have been called different", alarms,
+            control->subsets);
+    }
+    return out;
+}
+
+verdict_text verdict_drift_words(const drift *d)
+{
+    verdict_text out = {""};
+    if (!isfinite(d->total.value)) {
+        add(&out, "too few blocks for a trend");
+        return out;
+    }
+    add(&out, "%s over %s, %s", verdict_change(d->total.value, VERDICT_OF_SPEED).text,
+        number_duration_ms(d->hours * 3600e3).text, verdict_range(d->total, VERDICT_OF_SPEED).text);
+    return out;
+}
+
+/* ---- claims ---- */
+
+verdict_text verdict_claim_words(const claim_test *test, const suite_expect *expect,
+                                 verdict_subject subject)
+{
+    static const char *const signs[] = {
+        [SUITE_GE] = ">=", [SUITE_LE] = "<=", [SUITE_GT] = ">", [SUITE_LT] = "<"};
+    static const char *const relations[SUITE_RELATION_COUNT] = {
+        [SUITE_SPEEDUP] = "speedup",
+        [SUITE_INCREASE] = "increase",
+        [SUITE_REDUCTION] = "reduction",
+        [SUITE_WITHIN] = "difference",
+    };
+    verdict_text out = {""};
+    stats_interval p = test->percent;
+    if (!isfinite(p.value)) {
+        add(&out, "one of the two has no number");
+        return out;
+    }
+    int decimals = decimals_of(isfinite(p.low) && !test->exact ? p.high - p.low : 1);
+    add(&out, "%s %.*f %%", relations[expect->relation], decimals, p.value);
+    if (test->exact) {
+        add(&out, " exactly");
+    } else if (isfinite(p.low) && isfinite(p.high)) {
+        add(&out, ", between %.*f and %.*f %%", decimals, p.low, decimals, p.high);
+    } else {
+        add(&out, ", no interval");
+    }
+    add(&out, "; claimed: %s %g %%", signs[expect->comparison], expect->percent);
+    if (test->outcome == CLAIM_UNSETTLED) {
+        add_further(&out, test->further, &subject_words[subject]);
+    }
+    return out;
+}
