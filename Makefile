@@ -44,13 +44,13 @@ ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
 MODEL_SRC  := $(wildcard model/*.c)
 BENCH_SRC  := $(sort $(shell find bench -name '*.c' ! -name main.c))
 REF_SRC    := $(wildcard tests/ref/*.c)
-TEST_SRC   := $(wildcard tests/test_*.c)
+TEST_SRC   := $(wildcard tests/unit/*/test_*.c)
 CUDA_SRC   := $(wildcard kernels/cuda/*.cu)
 # The table needs all of its ops.
 ifeq ($(and $(wildcard kernels/cuda/cuda_backend.cu),$(wildcard kernels/cuda/attention_dispatch.cu)),)
 CUDA_SRC   :=
 endif
-OWN_FILES  := $(shell find bench -name '*.[ch]') $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda kernels/sensors model tests tests/ref tests/fuzz scripts,$(d)/*.c $(d)/*.h) $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh) tests/simt/*.cpp tests/simt/*.h tests/simt/include/*.h)
+OWN_FILES  := $(shell find bench kernels model tests scripts -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cpp')
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 # Files in kernels/cpu/isa are compiled once per instruction set, with GB_ISA naming it.
@@ -116,8 +116,8 @@ endif
 
 LIB_OBJ := $(call obj,$(KERNEL_SRC) $(MODEL_SRC) $(BENCH_SRC)) $(isa_obj) $(CUDA_OBJ)
 PROGRAM := $(BUILD)/gptbench
-TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
-# Of `make bench-db`, `make bench-peers` and `make bench-switches`; tests/e2e_peers.sh tries them out.
+TESTS   := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(TEST_SRC)))
+# Of `make bench-db`, `make bench-peers` and `make bench-switches`; tests/e2e/e2e_peers.sh tries them out.
 BENCH_TOOLS := $(addprefix $(BUILD)/tests/,bench_db bench_peer peer_table switch_table)
 
 # A make started without -j still uses every core for what it builds itself.
@@ -222,8 +222,9 @@ $(BUILD)/gen/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-# ---- tests ----
-$(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
+# ---- tests: their programs lie in one folder, whatever room they come from ----
+vpath %.c $(sort $(dir $(TEST_SRC))) tests/perf tests/fakes
+$(BUILD)/tests/%: %.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUILD)/gen/flags
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
@@ -231,14 +232,14 @@ $(BUILD)/tests/%: tests/%.c $(call obj,$(REF_SRC)) $(BUILD)/libgptbench.a $(BUIL
 # Stand-ins for NVIDIA's management library, of today and of long ago; loaded, not linked.
 FAKE_NVML := $(BUILD)/tests/fake_nvml.so $(BUILD)/tests/fake_nvml_old.so
 $(BUILD)/tests/fake_nvml_old.so: FAKE_FLAGS := -DFAKE_NVML_OLD
-$(FAKE_NVML): tests/fake_nvml.c
+$(FAKE_NVML): tests/fakes/fake_nvml.c
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
 # A wall clock that goes backwards; loaded before all else.
 FAKE_CLOCK := $(BUILD)/tests/fake_clock.so
-$(FAKE_CLOCK): tests/fake_clock.c
+$(FAKE_CLOCK): tests/fakes/fake_clock.c
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 -shared -fPIC -o $@ $< -ldl
@@ -247,22 +248,22 @@ $(FAKE_CLOCK): tests/fake_clock.c
 FAKE_CUDA := $(if $(NVTX_DIR),$(BUILD)/tests/fake_nvtx.so) $(if $(CUPTI_DIR),$(BUILD)/tests/fake_cupti.so)
 $(BUILD)/tests/fake_nvtx.so: FAKE_FLAGS := $(NVTX_FLAGS)
 $(BUILD)/tests/fake_cupti.so: FAKE_FLAGS := $(CUPTI_FLAGS)
-$(BUILD)/tests/fake_cupti.so: tests/fake_cupti.h
-$(BUILD)/tests/fake_nvtx.so $(BUILD)/tests/fake_cupti.so: $(BUILD)/tests/%.so: tests/%.c
+$(BUILD)/tests/fake_cupti.so: tests/fakes/fake_cupti.h
+$(BUILD)/tests/fake_nvtx.so $(BUILD)/tests/fake_cupti.so: $(BUILD)/tests/%.so: tests/fakes/%.c
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -I. -std=c17 $(WARN) -O1 $(FAKE_FLAGS) -shared -fPIC -o $@ $<
 
 # Preloaded by the tests of faults: the system's refusals, one at a time.
 FAULT_INJECT := $(BUILD)/tests/fault_inject.so
-$(FAULT_INJECT): tests/fault_inject.c
+$(FAULT_INJECT): tests/fakes/fault_inject.c
 	@mkdir -p $(@D)
 	$(call say,TEST)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARN) -O1 -g -ftls-model=initial-exec -shared -fPIC -o $@ $< -ldl
 
 .SECONDARY: $(call obj,$(REF_SRC)) # not to be removed after linking
 
-# The fuzzers of tests/fuzz with a driver of their own, which needs no clang; tests/e2e_fuzz.sh.
+# The fuzzers of tests/fuzz with a driver of their own, which needs no clang; tests/e2e/e2e_fuzz.sh.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 REPLAYS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
 $(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.c $(BUILD)/libgptbench.a $(BUILD)/gen/flags
@@ -331,23 +332,23 @@ simulate: ## judge tens of thousands of simulated suites: coverage, false alarms
 faults: ## 200 kills at random moments of a suite; every call of the system made to fail in turn (SEED=, INJECT=)
 	@scripts/deps.sh build test
 	@$(SUBMAKE) all $(FAULT_INJECT)
-	@KILLS=200 SEED=$(SEED) bash tests/e2e_kill_many.sh $(PROGRAM)
-	@FULL=1 INJECT='$(INJECT)' bash tests/e2e_inject.sh $(PROGRAM)
+	@KILLS=200 SEED=$(SEED) bash tests/e2e/e2e_kill_many.sh $(PROGRAM)
+	@FULL=1 INJECT='$(INJECT)' bash tests/e2e/e2e_inject.sh $(PROGRAM)
 
-# One mutant: the CUDA sources below MUTANT instead of ours; tests/mutations.sh makes them.
+# One mutant: the CUDA sources below MUTANT instead of ours; tests/mutation/mutations.sh makes them.
 absolute = $(foreach word,$(1),$(if $(filter -I%,$(word)),-I$(abspath $(patsubst -I%,%,$(word))),$(word)))
 .PHONY: mutant mutations
 mutant:
 	$(Q)cd $(MUTANT) && for f in $$(find . -name '*.cu'); do \
 	    $(CXX) -I. $(call absolute,$(CPPFLAGS) $(SIMT_FLAGS)) \
 	        -w -I$(CURDIR) $(OPT) $(SIMT_CHECK) -x c++ -c -o $$f.o $$f || exit; done
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $(MUTANT)/test_conformance tests/test_conformance.c \
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $(MUTANT)/test_conformance tests/unit/kernels/test_conformance.c \
 	    $(call obj,$(REF_SRC)) $$(find $(MUTANT) -name '*.cu.o') $(BUILD)/libgptbench.a -lcmocka $(LDLIBS)
 
 mutations: ## put mistakes into the CUDA kernels, one at a time: do the tests catch each?
 	@scripts/deps.sh build test
 	@$(SUBMAKE) $(SIMT_BUILD) simt-tests
-	@tests/mutations.sh $(BUILD)-simt $(MUTANTS)
+	@tests/mutation/mutations.sh $(BUILD)-simt $(MUTANTS)
 
 # ---- on a machine with a GPU ----
 GPU_BUILD = $(SUBMAKE) CUDA_ARCHS=$(if $(filter command environment,$(origin CUDA_ARCHS)),"$(CUDA_ARCHS)",native)

@@ -1,5 +1,6 @@
 /* gemm_shape.h: the matrix products behind an op of the ledger, from the shape that the backend was
- * opened with. tests/test_gemm_shape.c holds them against the FLOPs that a step really issues. */
+ * opened with. tests/unit/model/test_gemm_shape.c holds them against the FLOPs that a step really
+ * issues. */
 #ifndef GPTBENCH_MODEL_GEMM_SHAPE_H
 #define GPTBENCH_MODEL_GEMM_SHAPE_H
 

@@ -167,7 +167,7 @@ choose_allocator() {
     fi
 }
 peer_once() { # the median of a few of PyTorch's small fp32 steps
-    echo | in_peer_env "$@" "$python" bench/peers/pytorch_step.py --threads "$threads" --steps 9 2>/dev/null |
+    echo | in_peer_env "$@" "$python" tests/perf/peers/pytorch_step.py --threads "$threads" --steps 9 2>/dev/null |
         sed -n 's/.*"step_ms": \[\([^]]*\)\].*/\1/p' | tr ',' '\n' | sort -n | awk 'NR == 5 { printf "%.1f", $1 }'
 }
 choose_spin() {
@@ -191,7 +191,7 @@ choose_bf16() { # MODEL PEER: the faster way, into $way
     way=$bf16
     [ "$way" = probe ] || return
     # shellcheck disable=SC2046 # words, on purpose
-    said=$(in_peer_env timeout "$limit" "$python" bench/peers/pytorch_step.py --probe "${flags[@]}" --threads "$threads" $(shape_of "$1") 2>/dev/null | tail -1)
+    said=$(in_peer_env timeout "$limit" "$python" tests/perf/peers/pytorch_step.py --probe "${flags[@]}" --threads "$threads" $(shape_of "$1") 2>/dev/null | tail -1)
     way=${said%% *}
     if [[ ! $way =~ ^(autocast|master)$ ]]; then
         way=autocast
@@ -203,7 +203,7 @@ choose_bf16() { # MODEL PEER: the faster way, into $way
 
 # ---- one model in one precision ----
 
-shape_of() { # MODEL: in the words of bench/peers/pytorch_model.py; tests/bench_case.h has the same
+shape_of() { # MODEL: in the words of tests/perf/peers/pytorch_model.py; tests/perf/bench_case.h has the same
     case $1 in
     small) echo --layers 4 --heads 4 --width 256 --length 256 --batch 8 --vocab 512 ;;
     d12) echo --layers 12 --heads 12 --width 768 --length 256 --batch 4 --vocab 50304 ;;
@@ -266,7 +266,7 @@ bench_case() { # MODEL PRECISION
             flags=(--bf16 "${ways[$name]}")
             [ "$name" = eager ] || flags+=(--compile)
             # shellcheck disable=SC2046
-            start "$name" env "${peer_env[@]}" "$python" bench/peers/pytorch_step.py --dtype "$precision" \
+            start "$name" env "${peer_env[@]}" "$python" tests/perf/peers/pytorch_step.py --dtype "$precision" \
                 --threads "$threads" "${flags[@]}" $(shape_of "$model") $(block_of "$model" "$precision")
             if ready "$model" "$precision" "$name"; then
                 names+=("$name")

@@ -48,7 +48,7 @@ value() {
     sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$1" | head -1
 }
 
-# peer_arguments PRESET: the same model, in the words of bench/peers/pytorch_model.py.
+# peer_arguments PRESET: the same model, in the words of tests/perf/peers/pytorch_model.py.
 peer_arguments() {
     local norms="--post-norm --qk-norm --expansion 3"
     case $1 in
@@ -108,7 +108,7 @@ bench_case() {
     ours "$name" "$preset" "$length" "$sequences" 1 || return
     sequences=$(value "$out/$name-1.json" batch_size) # --fit may have halved it
     if has_pytorch; then
-        coproc PEER { LD_LIBRARY_PATH=$own_library_path exec "$python" bench/peers/pytorch_gpu_step.py --layers 12 --vocab 50257 \
+        coproc PEER { LD_LIBRARY_PATH=$own_library_path exec "$python" tests/perf/peers/pytorch_gpu_step.py --layers 12 --vocab 50257 \
             --length "$length" --batch "$sequences" --steps "$timed" $(peer_arguments "$preset") \
             --json "$out/$name-pytorch.json" ${GPU_BENCH_PEER:-} 2>"$out/pytorch.log"; }
         peer=$PEER_PID

@@ -13,7 +13,7 @@ bundle=$build/gpu-bundle
 glibc='ld-linux[^/]*|linux-vdso|lib(c|m|dl|rt|pthread|util|resolv)\.so[^/]*'
 
 rm -rf "$bundle" "$bundle.tar.gz"
-mkdir -p "$bundle"/{build/tests,lib/gcc,scripts,bench/peers,tests/fixtures}
+mkdir -p "$bundle"/{build/tests,lib/gcc,scripts,tests/perf/peers,tests/fixtures}
 programs=("$build/gptbench")
 for name in test_conformance test_parity bench_gpu; do
     [ ! -x "$build/tests/$name" ] || programs+=("$build/tests/$name")
@@ -32,7 +32,7 @@ done | sort -u | grep -vE "/($glibc)$" | while read -r library; do
     esac
 done
 cp scripts/gpu_*.sh "$bundle/scripts/"
-cp bench/peers/*.py "$bundle/bench/peers/"
+cp tests/perf/peers/*.py "$bundle/tests/perf/peers/"
 cp -r tests/fixtures/parity "$bundle/tests/fixtures/"
 tar czf "$bundle.tar.gz" -C "$build" gpu-bundle
 echo "$bundle.tar.gz: $(du -h "$bundle.tar.gz" | cut -f1)," \

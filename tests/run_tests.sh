@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the whole test suite and ends with one line: `N passed, N failed, N skipped`.
 #   tests/run_tests.sh [--simt SIMT_BUILD_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]
-# Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e_*.sh on
+# Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e/e2e_*.sh on
 # BUILD_DIR/gptbench, both once more as built with sanitizers, and the formatting check. With --simt
 # also the tests of the CUDA backend on the emulator, from a build with SIMT=1, and the scripts
 # tests/simt/e2e_*.sh on its program.
@@ -116,21 +116,21 @@ offer() {
 
 offer_all() {
     if [ -n "$build" ]; then
-        for source in tests/test_*.c; do
+        for source in tests/unit/*/test_*.c; do
             name=$(basename "$source" .c)
             [[ $name == $only ]] && offer "$name" count_cmocka "$build/tests/$name"
         done
-        for script in tests/e2e_*.sh; do
+        for script in tests/e2e/e2e_*.sh; do
             name=$(basename "$script" .sh)
             [[ $name == $only ]] && offer "$name" count_script bash "$script" "$build/gptbench"
         done
     fi
     if [ -n "$sanitized" ]; then
-        for source in tests/test_*.c; do
+        for source in tests/unit/*/test_*.c; do
             name=$(basename "$source" .c)
             [[ $name == $only ]] && offer "$name (sanitized)" count_cmocka "$sanitized/tests/$name"
         done
-        for script in tests/e2e_*.sh; do
+        for script in tests/e2e/e2e_*.sh; do
             name=$(basename "$script" .sh)
             [[ $name == $only ]] &&
                 offer "$name (sanitized)" count_script bash "$script" "$sanitized/gptbench"

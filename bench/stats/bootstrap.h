@@ -9,10 +9,10 @@
  * The resampling distribution is kept, so intervals at any level and tail probabilities against any
  * threshold come from one set of resamples and cannot contradict each other.
  *
- * Which location, which interval: tests/test_verdict_simulated.c compares them on simulated blocks,
- * and docs/MEASURING.md has the figures. In short: one burst in thirty that takes several times as
- * long ruins a mean, so verdicts take the 20 % trimmed mean; percentile and BCa intervals of it are
- * too narrow below some 20 blocks, and the studentised one holds. */
+ * Which location, which interval: tests/unit/stats/test_verdict_simulated.c compares them on
+ * simulated blocks, and docs/MEASURING.md has the figures. In short: one burst in thirty that takes
+ * several times as long ruins a mean, so verdicts take the 20 % trimmed mean; percentile and BCa
+ * intervals of it are too narrow below some 20 blocks, and the studentised one holds. */
 #ifndef GPTBENCH_BENCH_BOOTSTRAP_H
 #define GPTBENCH_BENCH_BOOTSTRAP_H
 

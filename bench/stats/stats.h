@@ -1,5 +1,5 @@
 /* stats.h: the statistics that reports and comparisons use. Pure functions of doubles; nothing here
- * knows what a step is. Each is checked against SciPy (tests/make_stats_fixtures.py).
+ * knows what a step is. Each is checked against SciPy (tests/fixtures/make_stats_fixtures.py).
  *
  * Samples are arrays x of n finite values; functions that take them const leave them alone. Where
  * a statistic does not exist (mean of nothing, deviation of one value) the result is NAN. */

@@ -3,12 +3,11 @@
  * what a number of the file says; each refusal has a message; nothing that a terminal obeys and no
  * tag of a name gets into the report.
  *
- * The database is made at the start, with names that try to be markup (tests/fake_db.h). Byte 0 of
- * an input: 0..127 change values, 128..255 change bytes of pages; the bit of 8 asks for a report,
- * the others pick a command. What follows:
- *   values: groups of table, column, row, kind and a number or text; all constraints of the schema
- *           are lifted while they are written and back in place when the file is read
- *   pages:  groups of a 3-byte position and the byte to put there */
+ * The database is made at the start, with names that try to be markup (tests/fakes/fake_db.h). Byte
+ * 0 of an input: 0..127 change values, 128..255 change bytes of pages; the bit of 8 asks for a
+ * report, the others pick a command. What follows: values: groups of table, column, row, kind and a
+ * number or text; all constraints of the schema are lifted while they are written and back in place
+ * when the file is read pages:  groups of a 3-byte position and the byte to put there */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@
 #include "bench/commands/commands.h"
 #include "bench/report/figures/gnuplot.h"
 #include "bench/report/report.h"
-#include "tests/fake_db.h"
+#include "tests/fakes/fake_db.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

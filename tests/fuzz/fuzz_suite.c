@@ -2,7 +2,7 @@
  * a place; and every suite that it accepts is as sound as suite.h promises.
  *
  *   clang -std=c17 -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
- *     -fno-sanitize-recover=all -o fuzz_suite tests/fuzz/fuzz_suite.c bench/suite/*.c \
+ *     -fno-sanitize-recover=all -o fuzz_suite tests/fuzz/fuzz_suite.c the files of bench/suite \
  *     model/config.c model/keys.c model/train_spec.c kernels/status.c -linih -lm
  *   mkdir -p /tmp/fuzz_suite
  *   ./fuzz_suite -max_total_time=600 -max_len=8192 -timeout=20 -dict=tests/fuzz/suite.dict \

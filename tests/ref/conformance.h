@@ -11,7 +11,7 @@
  *   - FLOPs and calls that differ in the ledger.
  *
  * To test another backend call each of conformance_groups with a subject that names it; see
- * tests/test_conformance.c. Nothing here depends on a test framework. */
+ * tests/unit/kernels/test_conformance.c. Nothing here depends on a test framework. */
 #ifndef GPTBENCH_TESTS_REF_CONFORMANCE_H
 #define GPTBENCH_TESTS_REF_CONFORMANCE_H
 

@@ -1,5 +1,5 @@
-/* parity_fixture.h: reads what tests/make_fixtures.py wrote; that file says what is in a fixture.
- * Paths are relative to the root of the repository. */
+/* parity_fixture.h: reads what tests/fixtures/make_fixtures.py wrote; that file says what is in a
+ * fixture. Paths are relative to the root of the repository. */
 #ifndef GPTBENCH_TESTS_REF_PARITY_FIXTURE_H
 #define GPTBENCH_TESTS_REF_PARITY_FIXTURE_H
 

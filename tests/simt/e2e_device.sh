@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The choice of a GPU, on the emulator, which pretends to have as many as SIMT_DEVICES names.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 export SIMT_DEVICES="90 80 75"
 
 "$gptbench" doctor --quick >out 2>err

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/mutations.sh itself: three mistakes of the table that the tests must catch (`make mutations`
+# tests/mutation/mutations.sh itself: three mistakes of the table that the tests must catch (`make mutations`
 # tries them all), and what it says of a mutant that survives or can no longer be made.
 set -uo pipefail
 build=$(realpath "$(dirname "${1:?usage: e2e_mutations.sh PROGRAM, built with SIMT=1}")")
@@ -23,7 +23,7 @@ check() {
 mutations() {
     local status=$1
     shift
-    tests/mutations.sh "$build" "$@" >"$work/out" 2>&1
+    tests/mutation/mutations.sh "$build" "$@" >"$work/out" 2>&1
     [ $? -eq "$status" ]
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # NVTX ranges and CUPTI around the CUDA backend, on the emulator: op by op all ranges are there, a replay
-# has those of its phases; activities come through CUPTI's own records (tests/fake_cupti.c); without
+# has those of its phases; activities come through CUPTI's own records (tests/fakes/fake_cupti.c); without
 # permission or library the run goes on.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 tests=$(dirname "$gptbench")/tests
 export OMP_WAIT_POLICY=passive
 
@@ -10,7 +10,7 @@ model=(--backend cuda --set vocab_size=32 --set n_layer=2 --set n_embd=16 --set 
     --set sequence_length=8 --set precision=fp32)
 
 if [ -e "$tests/fake_nvtx.so" ]; then
-    GPTBENCH_CUDA_GRAPHS=0 bash "$root/tests/e2e_nvtx.sh" "$gptbench" cuda >nested 2>&1
+    GPTBENCH_CUDA_GRAPHS=0 bash "$root/tests/e2e/e2e_nvtx.sh" "$gptbench" cuda >nested 2>&1
     failures=$((failures + $?))
     cat nested
     FAKE_NVTX_OUT=$PWD/replays.txt NVTX_INJECTION64_PATH=$tests/fake_nvtx.so "$gptbench" train "${model[@]}" \

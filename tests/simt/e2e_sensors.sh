@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The sensors of a GPU beside a run, on the emulator with a stand-in for NVIDIA's management library.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 fake=$(dirname "$gptbench")/tests/fake_nvml.so
 export SIMT_DEVICES="90 80" GPTBENCH_NVML_LIBRARY=$fake OMP_WAIT_POLICY=passive
 

@@ -2,7 +2,7 @@
 # A CUDA error that the process cannot get rid of: it ends the run that met it, by name, and the
 # suite goes on with a fresh process. On the emulated GPU, which is lost from a launch on that only
 # the deeper of two models comes to.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../e2e/lib.sh"
 needs "a lost device" sqlite3
 export OMP_WAIT_POLICY=passive GPTBENCH_CUDA_GRAPHS=0 GPTBENCH_CACHE_DIR=$work/cache
 

@@ -20,7 +20,7 @@ void cupti_source_describe(gb_profiler_description *out);
 }
 
 /* With GPTBENCH_CUPTI_LIBRARY the real source is used, and the library, a stand-in for CUPTI, is
- * told of calls and activities as the driver would (tests/fake_cupti.c). */
+ * told of calls and activities as the driver would (tests/fakes/fake_cupti.c). */
 static struct {
     void (*call)(uint32_t correlation_id);
     void (*activity)(int kind, const char *name, uint32_t correlation_id, uint64_t begin_ns,

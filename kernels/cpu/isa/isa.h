@@ -7,7 +7,7 @@
  *   isa_erf   absolute error below 2e-7
  *   isa_normal_tail  absolute error below 2e-7
  * All are minimax fits of ours: Lawson-weighted least squares in 40-digit arithmetic, that of
- * isa_normal_tail in double. tests/test_cpu_curves.c holds them against the C library.
+ * isa_normal_tail in double. tests/unit/kernels/test_cpu_curves.c holds them against the C library.
  */
 #ifndef GPTBENCH_KERNELS_CPU_ISA_H
 #define GPTBENCH_KERNELS_CPU_ISA_H
