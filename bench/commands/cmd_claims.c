@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/commands/commands.h"
@@ -36,7 +37,7 @@ static gb_status cell_is_other(bool *other, const asked *a, store *s, const char
     gb_status status = store_get_int(s, &n, 0, err,
                                      "SELECT count(*) FROM config WHERE suite_id = ? AND name = ?"
                                      " AND in_plan = 1 AND settings_json <> ?",
-                                     "itt", a->data->suite_id, name, settings);
+                                     "itt", a->data->facts->suite_id, name, settings);
     free(settings);
     *other = n > 0;
     return status;
@@ -68,15 +69,15 @@ static gb_status changes_find(asked *a, gb_error *err)
 {
     size_t size;
     store *s = NULL;
-    if (strcmp(a->suite->text, a->data->suite_text) == 0) {
+    if (strcmp(a->suite->text, a->data->facts->suite_text) == 0) {
         return GB_OK;
     }
-    GB_TRY(store_open(&s, a->data->db_path, STORE_READ, err));
+    GB_TRY(store_open(&s, a->data->facts->db_path, STORE_READ, err));
     FILE *out = open_memstream(&a->changed, &size);
     gb_status status = out ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a note");
     if (out) {
         fprintf(out, "%s was filled from another text of the suite than %s is now",
-                a->data->db_path, a->suite->path);
+                a->data->facts->db_path, a->suite->path);
         status = names_write(out, a, s, err);
         fclose(out);
     }
@@ -146,7 +147,7 @@ static gb_status print_json(const asked *a, gb_error *err)
     }
     return json_value_print(
         json_pack("{s:o, s:o, s:o, s:o}", "suite", json_value_text(a->suite->name), "database",
-                  json_value_text(a->data->db_path), "claims", claims, "warnings", warnings),
+                  json_value_text(a->data->facts->db_path), "claims", claims, "warnings", warnings),
         err);
 }
 

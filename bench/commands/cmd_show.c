@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
@@ -431,9 +432,9 @@ static gb_status ops_print(store *s, int64_t run_id, gb_error *err)
     snprintf(config, sizeof config, "%s", store_text(row, 1));
     sqlite3_reset(row);
     gb_status status = report_data_read_configs(&data, store_path(s), suite, wanted, err);
-    for (int i = 0; status == GB_OK && i < data->n_runs; i++) {
-        if (data->runs[i].run_id == run_id) {
-            status = ops_of_run(data, &data->runs[i], err);
+    for (int i = 0; status == GB_OK && i < data->facts->n_runs; i++) {
+        if (data->facts->runs[i].run_id == run_id) {
+            status = ops_of_run(data, &data->facts->runs[i], err);
         }
     }
     report_data_free(data);

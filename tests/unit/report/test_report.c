@@ -136,8 +136,8 @@ static void test_sensors_equal_tables(void **state)
     report_data *data = read_ok(p.db, NULL);
     store *s = NULL;
     assert_int_equal(store_open(&s, p.db, STORE_READ, NULL), GB_OK);
-    for (int i = 0; i < data->n_runs; i++) {
-        const report_run *run = &data->runs[i];
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
         char id[32];
         snprintf(id, sizeof id, "%lld", (long long)run->run_id);
         check_close((double)run->sensors.timed_marked,

@@ -349,8 +349,8 @@ static void test_figures_bounded(void **state)
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 40); /* the machine's: every run */
     /* One run of 1000 s and 39 of 0.1 s. The figure's 1200 places of 0.837 s hold eight of these
      * each, the last one seven: five strips beside the long run's. */
-    for (int i = 0; i < data->n_runs; i++) {
-        report_sensors *sensors = &data->runs[i].sensors;
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        report_sensors *sensors = &data->facts->runs[i].sensors;
         sensors->n_samples = 1;
         sensors->samples[0].at_s = 0;
         sensors->end_s = i == 0 ? 1000 : 0.1;

@@ -1,4 +1,4 @@
-#include "bench/read/report_resumed.h"
+#include "bench/report/report_resumed.h"
 
 #include <math.h>
 #include <string.h>
@@ -6,41 +6,13 @@
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
 
-gb_status report_resumed_read(report_reader *r, report_run *run)
-{
-    bool row;
-    GB_TRY(report_reader_open(
-        r, "SELECT session, started_at, first_step, steps, warmup_steps, timed_steps, step_avg_ms"
-           " FROM session_summary WHERE run_id = ?1"
-           " AND (SELECT count(*) FROM session WHERE run_id = ?1) > 1 ORDER BY session"));
-    sqlite3_bind_int64(r->stmt, 1, run->run_id);
-    for (;;) {
-        GB_TRY(report_reader_next(r, &row));
-        if (!row) {
-            return GB_OK;
-        }
-        if (!REPORT_GROW(run->sessions, run->n_sessions)) {
-            r->out_of_memory = true;
-            continue;
-        }
-        report_session *s = &run->sessions[run->n_sessions++];
-        s->session = report_read_int(r);
-        s->started_at = report_read_text(r);
-        s->first_step = report_read_int(r);
-        s->steps = report_read_int(r);
-        s->warmup_steps = report_read_int(r);
-        s->timed_steps = report_read_int(r);
-        s->step_avg_ms = report_read_double(r);
-    }
-}
-
 static void add_row(table *t, const report_data *data, const report_run *run,
-                    const report_session *s)
+                    const report_segment *s)
 {
     table_begin_row(t);
-    table_add_cell(t, "%s", run->config >= 0 ? data->configs[run->config].name : "?");
+    table_add_cell(t, "%s", run->config >= 0 ? data->facts->configs[run->config].name : "?");
     table_add_cell(t, "%lld", (long long)run->replicate);
-    table_add_cell(t, "%lld", (long long)s->session);
+    table_add_cell(t, "%lld", (long long)s->segment);
     table_add_cell(t, "%.19s", s->started_at);
     table_add_cell(t, "%lld", (long long)s->first_step);
     table_add_cell(t, "%lld", (long long)s->steps);
@@ -66,11 +38,11 @@ gb_status report_write_resumed(document *doc, const report_data *data, gb_error 
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
         table_add_column(t, headings[i], TABLE_RIGHT);
     }
-    for (int i = 0; i < data->n_runs; i++) {
-        const report_run *run = &data->runs[i];
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
         /* Attempts that came to nothing are a part of the one that took up their checkpoint. */
-        for (int64_t k = 0; k < run->n_sessions && strcmp(run->status, "ok") == 0; k++) {
-            add_row(t, data, run, &run->sessions[k]);
+        for (int64_t k = 0; k < run->n_segments && strcmp(run->status, "ok") == 0; k++) {
+            add_row(t, data, run, &run->segments[k]);
         }
     }
     gb_status status = GB_OK;
@@ -88,10 +60,10 @@ gb_status report_write_resumed(document *doc, const report_data *data, gb_error 
 json_t *report_resumed_json(const report_run *run)
 {
     json_t *out = json_array();
-    for (int64_t k = 0; k < run->n_sessions; k++) {
-        const report_session *s = &run->sessions[k];
+    for (int64_t k = 0; k < run->n_segments; k++) {
+        const report_segment *s = &run->segments[k];
         json_array_append_new(
-            out, json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:o}", "session", (json_int_t)s->session,
+            out, json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:o}", "session", (json_int_t)s->segment,
                            "started_at", json_value_text(s->started_at), "first_step",
                            (json_int_t)s->first_step, "steps", (json_int_t)s->steps, "warmup_steps",
                            (json_int_t)s->warmup_steps, "timed_steps", (json_int_t)s->timed_steps,

@@ -1,11 +1,11 @@
-/* report_verdicts.h: what may be said of each config of a suite: a verdict on its speed, from
+/* verdicts.h: what may be said of each config of a suite: a verdict on its speed, from
  * interleaved timing, and one on its loss, from paired replicates; both against the baseline on the
  * same machine and backend. */
-#ifndef GPTBENCH_BENCH_REPORT_VERDICTS_H
-#define GPTBENCH_BENCH_REPORT_VERDICTS_H
+#ifndef GPTBENCH_BENCH_VERDICTS_H
+#define GPTBENCH_BENCH_VERDICTS_H
 
-#include "bench/analysis/report_speed.h"
-#include "bench/words/verdict_words.h"
+#include "bench/analysis/findings.h"
+#include "bench/analysis/speed.h"
 
 /* One line of the verdict table: an entry, or a config of which no run has finished. */
 typedef struct report_verdict {
@@ -18,10 +18,15 @@ typedef struct report_verdict {
      * precision; NULL: there is none. */
     const speed_session *session;
     const speed_arm *arm;
-    bool speed_judged; /* else `speed` is UNCLEAR, and report_verdict_speed_words say why */
+    bool speed_judged; /* else `speed` is UNCLEAR (bench/words/verdict_rows.h says why) */
     verdict speed;
     stats_interval mean_change; /* ratio - 1 by the bursts' means, 95 %: a check */
     bool means_disagree;        /* its interval and that of the medians have nothing in common */
+
+    /* Against the baseline. The step time: as judged; without interleaved timing of either, what
+     * the runs took (bench/analysis/comparison.h); NAN where neither compares. */
+    stats_interval time_change;
+    double flops_change; /* exact FLOPs per token, new / base - 1; NAN: there is no baseline */
 
     /* Loss: mean log ratio of final validation losses over the replicates that both finished. */
     bool loss_judged;
@@ -46,10 +51,6 @@ void report_verdicts_free(report_verdicts *verdicts); /* NULL is fine */
  * validation loss, as a fraction: the standard deviation of such a difference, which is sqrt(2)
  * times that of the log losses over the replicates. NAN below two replicates. */
 double report_seed_noise(const report_entry *entry);
-
-/* The reason of a verdict in words; also where nothing was judged. */
-verdict_text report_verdict_speed_words(const report_data *data, const report_verdict *row);
-verdict_text report_verdict_loss_words(const report_verdict *row);
 
 /* Whether any row was judged by a session. */
 bool report_verdicts_any_session(const report_data *data);

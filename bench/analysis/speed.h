@@ -1,26 +1,16 @@
-/* report_speed.h: what interleaved timing (docs/MEASURING.md) says of a suite's speeds: sessions
- * and their bursts as the database has them, and what follows from them: estimates of ratios,
- * verdicts, the noise floor, the drift. */
-#ifndef GPTBENCH_BENCH_REPORT_SPEED_H
-#define GPTBENCH_BENCH_REPORT_SPEED_H
+/* speed.h: what interleaved timing (docs/MEASURING.md) says of a suite's speeds: estimates of
+ * ratios, verdicts, the noise floor, the drift. */
+#ifndef GPTBENCH_BENCH_SPEED_H
+#define GPTBENCH_BENCH_SPEED_H
 
-#include "bench/read/report_reader.h"
+#include "bench/read/facts.h"
 #include "bench/stats/drift.h"
 #include "bench/stats/noise.h"
 #include "bench/stats/verdict.h"
 
-/* One arm of a session. Per-burst arrays have an entry per block, NAN where there was no burst. */
+/* One arm of a session. */
 typedef struct speed_arm {
-    int config; /* index into configs of the report_data; -1: it has left the plan */
-    bool is_control, is_baseline;
-    const char *status, *message, *backend, *precision, *isa;
-    int64_t threads, tokens_per_step, processes;
-    double *median_ms, *mean_ms; /* of each burst's timed steps */
-    double *timed_ms;            /* every timed step, in order */
-    size_t n_timed;
-    int64_t warmup_steps; /* all that were not timed, lead steps of bursts too */
-    int64_t marked;       /* timed steps that the machine disturbed */
-
+    const timing_arm *facts;
     double step_avg_ms, step_median_ms; /* over timed_ms */
     stats_interval burst_ms;            /* typical burst: trimmed mean of log medians, taken back;
                                            95 %. Carries the machine's drift, unlike the ratios */
@@ -33,19 +23,9 @@ typedef struct speed_arm {
 } speed_arm;
 
 typedef struct speed_session {
-    int64_t timing_id, seed, blocks, min_blocks, max_blocks, process_blocks;
-    int64_t lead_steps, timed_steps; /* of a burst */
-    double stop_precision;           /* NAN: none was asked for */
-    bool precision_reached;
-    const char *started_at, *ended_at, *program_version, *program_commit, *compiler;
-    const char *sensors_missing;
-    int64_t samples;                              /* of the machine, beside it */
-    double clock_mean_mhz, clock_low, clock_high; /* of what computes; NAN: not read */
-    double temperature_high_c, power_mean_w;      /* of the GPU; NAN: not read */
-    int machine;                                  /* index into machines; -1 */
-    speed_arm *arms;
+    const timing_facts *facts;
+    speed_arm *arms; /* as those of the facts */
     int n_arms;
-    int baseline, control; /* indices into arms; control -1 when there is none */
     double *hours;         /* of each block, since the first */
     double *drift_effects; /* of each block, as a log ratio */
     noise_control aa;      /* n = 0: no control */
@@ -58,10 +38,13 @@ typedef struct speed_report {
     int n_sessions;
 } speed_report; /* newest for a config on its machine, backend and precision */
 
-/* Reads the finished sessions of the suite that `data` is being read for, whose configs must have
- * been read; r->db is open. GB_ERR_OOM, GB_ERR_FORMAT. *out is the caller's. */
-gb_status speed_report_read(speed_report **out, report_reader *r, int64_t suite_id);
+/* Of the sessions that were read. partial: only averages, since each pair that is compared makes an
+ * estimate of its own. GB_ERR_OOM. *out is the caller's, and points into the facts. */
+gb_status speed_report_make(speed_report **out, const facts *f, bool partial, gb_error *err);
 void speed_report_free(speed_report *speeds); /* NULL is fine */
+
+/* Whether it came through: an arm that failed has no speed. */
+bool speed_arm_is_ok(const speed_arm *arm);
 
 /* The newest measurement of a config, as a config (never as control): the arm, and its session;
  * NULL when there is none. */

@@ -1,9 +1,13 @@
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench/analysis/comparison.h"
+#include "bench/analysis/entry.h"
+#include "bench/analysis/run_numbers.h"
 
 /* ---- rows ---- */
 
@@ -20,10 +24,12 @@ static bool config_has_entry(const report_data *data, int config)
 static void row_begin(report_verdicts *out, const report_data *data, int config, int entry)
 {
     out->rows[out->n++] = (report_verdict){.label = entry >= 0 ? data->entries[entry].label
-                                                               : data->configs[config].name,
+                                                               : data->facts->configs[config].name,
                                            .config = config,
                                            .entry = entry,
-                                           .is_baseline = data->configs[config].is_baseline,
+                                           .is_baseline = data->facts->configs[config].is_baseline,
+                                           .time_change = {NAN, NAN, NAN},
+                                           .flops_change = NAN,
                                            .mean_change = {NAN, NAN, NAN},
                                            .loss_difference = {NAN, NAN, NAN},
                                            .seed_noise = NAN};
@@ -32,11 +38,11 @@ static void row_begin(report_verdicts *out, const report_data *data, int config,
 /* Entries come config by config, in the order of the suite. */
 static gb_status rows_make(report_verdicts *out, const report_data *data, gb_error *err)
 {
-    out->rows = calloc((size_t)(data->n_entries + data->n_configs) + 1, sizeof *out->rows);
+    out->rows = calloc((size_t)(data->n_entries + data->facts->n_configs) + 1, sizeof *out->rows);
     if (!out->rows) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %d verdicts", data->n_entries);
     }
-    for (int c = 0; c < data->n_configs; c++) {
+    for (int c = 0; c < data->facts->n_configs; c++) {
         for (int i = 0; i < data->n_entries; i++) {
             if (data->entries[i].config == c) {
                 row_begin(out, data, c, i);
@@ -51,19 +57,14 @@ static gb_status rows_make(report_verdicts *out, const report_data *data, gb_err
 
 /* ---- speed ---- */
 
-static bool arm_is_ok(const speed_arm *arm)
-{
-    return strcmp(arm->status, "ok") == 0;
-}
-
 /* The config that the row is held against (`e`: its entry, or NULL); -1: unknown. */
 static int baseline_config(const report_data *data, const report_entry *e)
 {
     if (e) {
         return e->baseline >= 0 ? data->entries[e->baseline].config : -1;
     }
-    for (int c = 0; c < data->n_configs; c++) {
-        if (data->configs[c].is_baseline) {
+    for (int c = 0; c < data->facts->n_configs; c++) {
+        if (data->facts->configs[c].is_baseline) {
             return c;
         }
     }
@@ -79,10 +80,10 @@ static void speed_judge(const report_data *data, report_verdict *row)
     if (!row->arm) {
         return;
     }
-    const speed_arm *base = &row->session->arms[row->session->baseline];
+    const speed_arm *base = &row->session->arms[row->session->facts->baseline];
     int wanted = baseline_config(data, e);
-    if (row->is_baseline || row->arm == base || !arm_is_ok(row->arm) ||
-        (wanted >= 0 && base->config != wanted)) {
+    if (row->is_baseline || row->arm == base || !speed_arm_is_ok(row->arm) ||
+        (wanted >= 0 && base->facts->config != wanted)) {
         return;
     }
     row->speed_judged = true;
@@ -103,35 +104,37 @@ static void pace_make(report_entry *entry, const report_data *data, const report
                                 .tokens_per_s = entry->tokens_per_s,
                                 .mfu = entry->mfu,
                                 .log_error = NAN};
-    if (!arm || !arm_is_ok(arm) || !(arm->step_avg_ms > 0)) {
+    if (!arm || !speed_arm_is_ok(arm) || !(arm->step_avg_ms > 0)) {
         return;
     }
     size_t n = 0;
-    for (int64_t b = 0; b < row->session->blocks; b++) {
-        if (isfinite(arm->mean_ms[b])) {
-            scratch[n++] = arm->mean_ms[b];
+    for (int64_t b = 0; b < row->session->facts->blocks; b++) {
+        if (isfinite(arm->facts->mean_ms[b])) {
+            scratch[n++] = arm->facts->mean_ms[b];
         }
     }
-    double avg = arm->step_avg_ms, work = (double)arm->tokens_per_step * 1000;
+    double avg = arm->step_avg_ms;
+    int64_t tokens = arm->facts->tokens_per_step;
     stats_interval bursts = stats_mean_interval(scratch, n, 0.95);
     bool above = bursts.low > 0; /* of a few wild bursts it may reach below: no upper rate then */
     report_pace *pace = &entry->pace;
     pace->interleaved = true;
     pace->step_avg_ms = (stats_interval){avg, bursts.low, bursts.high};
     pace->step_median_ms = arm->step_median_ms;
-    pace->n_timed = (int64_t)arm->n_timed;
+    pace->n_timed = (int64_t)arm->facts->n_timed;
     pace->tokens_per_s = (stats_interval){
-        work / avg, work / bursts.high, above || isnan(bursts.low) ? work / bursts.low : INFINITY};
-    pace->mfu = data->configs[entry->config].flops_per_token * work / avg /
-                entry->runs[0]->gemm_peak_flops_per_s;
-    pace->log_error = arm->is_baseline ? 0 : arm->ratio.standard_error;
+        run_tokens_per_s(tokens, avg), run_tokens_per_s(tokens, bursts.high),
+        above || isnan(bursts.low) ? run_tokens_per_s(tokens, bursts.low) : INFINITY};
+    pace->mfu = run_mfu(data->facts->configs[entry->config].flops_per_token,
+                        pace->tokens_per_s.value, entry->runs[0]->gemm_peak_flops_per_s);
+    pace->log_error = arm->facts->is_baseline ? 0 : arm->ratio.standard_error;
 }
 
 static gb_status speeds_judge(report_data *data, gb_error *err)
 {
     size_t most = 1;
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
-        size_t blocks = (size_t)data->speeds->sessions[i].blocks;
+        size_t blocks = (size_t)data->speeds->sessions[i].facts->blocks;
         most = blocks > most ? blocks : most;
     }
     double *scratch = malloc(most * sizeof *scratch);
@@ -190,7 +193,8 @@ static estimate loss_estimate(const report_data *data, report_verdict *row, doub
 {
     const report_entry *entry = &data->entries[row->entry];
     const report_entry *base = &data->entries[entry->baseline];
-    double *a = scratch, *b = scratch + data->n_runs, *out = scratch + 2 * data->n_runs;
+    double *a = scratch, *b = scratch + data->facts->n_runs,
+           *out = scratch + 2 * data->facts->n_runs;
     size_t n = losses_pair(base, entry, a, b, &row->rates_differ);
     for (size_t k = 0; k < n; k++) {
         out[k] = a[k] - b[k];
@@ -238,7 +242,7 @@ static gb_status losses_judge(report_data *data, gb_error *err)
     estimate *estimates = calloc(n, sizeof *estimates);
     const estimate **pointers = calloc(n, sizeof *pointers);
     verdict *verdicts = calloc(n, sizeof *verdicts);
-    double *scratch = calloc(3 * (size_t)data->n_runs + 1, sizeof *scratch);
+    double *scratch = calloc(3 * (size_t)data->facts->n_runs + 1, sizeof *scratch);
     gb_status status = estimates && pointers && verdicts && scratch
                            ? GB_OK
                            : gb_fail(err, GB_ERR_OOM, "no memory for %zu verdicts", n);
@@ -254,6 +258,29 @@ static gb_status losses_judge(report_data *data, gb_error *err)
     return status;
 }
 
+/* ---- beside the baseline ---- */
+
+static gb_status change_make(report_data *data, report_verdict *row, gb_error *err)
+{
+    const report_config *configs = data->facts->configs;
+    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    const report_entry *base = e && e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
+    int base_config = baseline_config(data, e);
+    if (base_config >= 0) {
+        row->flops_change =
+            configs[row->config].flops_per_token / configs[base_config].flops_per_token - 1;
+    }
+    if (row->speed_judged) {
+        row->time_change = row->speed.change;
+    } else if (base && base != e && !e->pace.interleaved && !base->pace.interleaved &&
+               !data->partial) {
+        comparison c;
+        GB_TRY(comparison_make(&c, data, base, e, METRIC_STEP_AVG, err));
+        row->time_change = c.change;
+    }
+    return GB_OK;
+}
+
 /* ---- all ---- */
 
 gb_status report_verdicts_make(report_data *data, gb_error *err)
@@ -264,7 +291,11 @@ gb_status report_verdicts_make(report_data *data, gb_error *err)
     }
     GB_TRY(rows_make(data->verdicts, data, err));
     GB_TRY(speeds_judge(data, err));
-    return losses_judge(data, err);
+    GB_TRY(losses_judge(data, err));
+    for (int i = 0; i < data->verdicts->n; i++) {
+        GB_TRY(change_make(data, &data->verdicts->rows[i], err));
+    }
+    return GB_OK;
 }
 
 void report_verdicts_free(report_verdicts *verdicts)
@@ -288,45 +319,4 @@ const report_verdict *report_verdict_of(const report_data *data, int entry)
         }
     }
     return NULL;
-}
-
-/* ---- words ---- */
-
-verdict_text report_verdict_speed_words(const report_data *data, const report_verdict *row)
-{
-    verdict_text out = {""};
-    if (row->speed_judged) {
-        return verdict_reason(&row->speed, VERDICT_OF_SPEED, NAN);
-    }
-    const speed_session *s = row->session;
-    if (!row->arm) {
-        snprintf(out.text, sizeof out.text,
-                 "cannot tell: it was not timed in turn with the baseline here");
-    } else if (!arm_is_ok(row->arm)) {
-        snprintf(out.text, sizeof out.text, "cannot tell: its timing ended as %s%s%.180s",
-                 row->arm->status, *row->arm->message ? ": " : "", row->arm->message);
-    } else {
-        int other = s->arms[s->baseline].config;
-        snprintf(out.text, sizeof out.text, "cannot tell: it was timed against `%.120s`",
-                 other >= 0 ? data->configs[other].name : "a config that has left the suite");
-    }
-    return out;
-}
-
-verdict_text report_verdict_loss_words(const report_verdict *row)
-{
-    verdict_text out = {""};
-    if (row->loss_judged) {
-        out = verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
-        size_t used = strlen(out.text);
-        if (row->rates_differ > 0) {
-            snprintf(out.text + used, sizeof out.text - used,
-                     "; learning rates differ in %d pair%s: halved after a NaN", row->rates_differ,
-                     row->rates_differ == 1 ? "" : "s");
-        }
-        return out;
-    }
-    snprintf(out.text, sizeof out.text, "cannot tell: %s",
-             row->entry < 0 ? "no run of it has finished" : "no baseline here to hold it against");
-    return out;
 }

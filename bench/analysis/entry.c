@@ -1,10 +1,11 @@
-/* From runs to entries: which runs belong together, and what they say together. */
+#include "bench/analysis/entry.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/run_numbers.h"
 
 /* ---- grouping ---- */
 
@@ -38,12 +39,12 @@ static gb_status entry_add_run(report_entry *entry, const report_run *run, gb_er
 static gb_status entries_group(report_data *data, gb_error *err)
 {
     /* At most one entry per run. */
-    data->entries = calloc((size_t)data->n_runs + 1, sizeof *data->entries);
+    data->entries = calloc((size_t)data->facts->n_runs + 1, sizeof *data->entries);
     if (!data->entries) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->n_runs);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
     }
-    for (int i = 0; i < data->n_runs; i++) {
-        const report_run *run = &data->runs[i];
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
         if (strcmp(run->status, "ok") != 0 || run->config < 0) {
             continue;
         }
@@ -58,7 +59,7 @@ static gb_status entries_group(report_data *data, gb_error *err)
             entry->machine = run->machine;
             entry->backend = run->backend;
             entry->precision = run->precision;
-            entry->is_baseline = data->configs[run->config].is_baseline;
+            entry->is_baseline = data->facts->configs[run->config].is_baseline;
         }
         GB_TRY(entry_add_run(entry, run, err));
     }
@@ -68,7 +69,7 @@ static gb_status entries_group(report_data *data, gb_error *err)
 /* The name, and what tells it from another entry of the same config. */
 static gb_status entry_label(report_data *data, report_entry *entry, gb_error *err)
 {
-    const char *name = data->configs[entry->config].name;
+    const char *name = data->facts->configs[entry->config].name;
     bool alone = true, other_machine = false, other_backend = false, other_precision = false;
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *other = &data->entries[i];
@@ -88,8 +89,8 @@ static gb_status entry_label(report_data *data, report_entry *entry, gb_error *e
     if (other_machine) {
         snprintf(machine, sizeof machine, " machine %d", entry->machine + 1);
     }
-    entry->label = report_data_text(
-        data, "%s (%s%s%s%s)", name, other_backend ? entry->backend : "",
+    entry->label = facts_text(
+        data->facts, "%s (%s%s%s%s)", name, other_backend ? entry->backend : "",
         other_backend && other_precision ? " " : "", other_precision ? entry->precision : "",
         machine + (other_backend || other_precision ? 0 : 1));
     return entry->label ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a label");
@@ -129,7 +130,7 @@ static double value_step_median(const report_run *run)
 
 static double value_tokens_per_s(const report_run *run)
 {
-    return (double)run->tokens_per_step * 1000 / run->step_avg_ms;
+    return run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
 }
 
 static double value_final_loss(const report_run *run)
@@ -153,7 +154,7 @@ static void entry_summarise(const report_data *data, report_entry *entry, double
 {
     /* An entry is made for a run. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     const report_run *first = entry->runs[0];
-    double flops = data->configs[entry->config].flops_per_token;
+    double flops = data->facts->configs[entry->config].flops_per_token;
     size_t n = values_collect(entry, value_step_avg, scratch);
     entry->step_avg_ms = stats_mean_interval(scratch, n, 0.95);
     if (n == 1 && entry->n_runs == 1) {
@@ -178,7 +179,7 @@ static void entry_summarise(const report_data *data, report_entry *entry, double
     for (int i = 0; i < entry->n_runs; i++) {
         const report_run *run = entry->runs[i];
         entry->n_timed += run->n_timed;
-        mfu += flops * value_tokens_per_s(run) / run->gemm_peak_flops_per_s;
+        mfu += run_mfu(flops, value_tokens_per_s(run), run->gemm_peak_flops_per_s);
         if (!(run->best_val_loss >= entry->best_val_loss)) {
             entry->best_val_loss = run->best_val_loss;
         }
@@ -203,12 +204,12 @@ static bool is_dominated(const report_data *data, const report_entry *entry)
     return false;
 }
 
-gb_status report_data_make_entries(report_data *data, gb_error *err)
+gb_status entries_make(report_data *data, gb_error *err)
 {
     GB_TRY(entries_group(data, err));
-    double *scratch = calloc((size_t)data->n_runs + 1, sizeof *scratch);
+    double *scratch = calloc((size_t)data->facts->n_runs + 1, sizeof *scratch);
     if (!scratch) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->n_runs);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
     }
     gb_status status = GB_OK;
     for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
@@ -218,9 +219,12 @@ gb_status report_data_make_entries(report_data *data, gb_error *err)
         status = entry_label(data, entry, err);
     }
     free(scratch);
-    if (status == GB_OK) {
-        status = report_verdicts_make(data, err);
-    }
+    return status;
+}
+
+void entries_set_off(report_data *data)
+{
+    const report_config *configs = data->facts->configs;
     for (int i = 0; i < data->n_entries; i++) {
         report_entry *entry = &data->entries[i];
         entry->on_front = isfinite(entry->pace.tokens_per_s.value) &&
@@ -228,12 +232,10 @@ gb_status report_data_make_entries(report_data *data, gb_error *err)
         entry->flops_fraction = NAN;
         if (entry->baseline >= 0) {
             const report_entry *base = &data->entries[entry->baseline];
-            entry->flops_fraction = data->configs[entry->config].flops_per_token /
-                                        data->configs[base->config].flops_per_token -
-                                    1;
+            entry->flops_fraction =
+                configs[entry->config].flops_per_token / configs[base->config].flops_per_token - 1;
         }
     }
-    return status == GB_OK && !data->partial ? report_data_make_front(data, err) : status;
 }
 
 int report_data_find_entry(const report_data *data, const char *name)
@@ -244,7 +246,7 @@ int report_data_find_entry(const report_data *data, const char *name)
         }
     }
     for (int i = 0; i < data->n_entries; i++) {
-        if (strcmp(data->configs[data->entries[i].config].name, name) == 0) {
+        if (strcmp(data->facts->configs[data->entries[i].config].name, name) == 0) {
             return i;
         }
     }

@@ -1,30 +1,11 @@
-#include "bench/analysis/report_limits.h"
+#include "bench/report/report_limits.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/analysis/learning_rates.h"
 #include "bench/run/lr_mark.h"
-#include "bench/run/retry.h"
-
-entry_rates entry_rates_of(const report_entry *entry)
-{
-    entry_rates out = {0, "as asked"};
-    int64_t least = INT64_MAX, most = 0;
-    for (int i = 0; i < entry->n_runs; i++) {
-        int64_t halvings = retry_halvings_of(entry->runs[i]->lr_scale);
-        out.halved += halvings > 0;
-        least = halvings < least ? halvings : least;
-        most = halvings > most ? halvings : most;
-    }
-    if (out.halved == entry->n_runs && least == most && most > 0) {
-        snprintf(out.text, sizeof out.text, "halved %lldx", (long long)most);
-    } else if (out.halved > 0) {
-        snprintf(out.text, sizeof out.text, "halved %s%lldx in %d of %d runs",
-                 most > 1 ? "up to " : "", (long long)most, out.halved, entry->n_runs);
-    }
-    return out;
-}
 
 void report_write_halved(document *doc, const report_data *data)
 {
@@ -52,7 +33,7 @@ static void add_number(table *t, const char *format, double x, const char *missi
 static void add_row(table *t, const report_data *data, const report_run *run)
 {
     table_begin_row(t);
-    table_add_cell(t, "%s", run->config >= 0 ? data->configs[run->config].name : "?");
+    table_add_cell(t, "%s", run->config >= 0 ? data->facts->configs[run->config].name : "?");
     table_add_cell(t, "%lld", (long long)run->replicate);
     table_add_cell(t, "%lld%s", (long long)run->attempt, lr_mark(run->lr_scale).text);
     table_add_cell(t, "%s", run->nan_in);
@@ -80,9 +61,9 @@ gb_status report_write_diverged(document *doc, const report_data *data, gb_error
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
         table_add_column(t, headings[i], TABLE_RIGHT);
     }
-    for (int i = 0; i < data->n_runs; i++) {
-        if (strcmp(data->runs[i].status, "nan") == 0) {
-            add_row(t, data, &data->runs[i]);
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        if (strcmp(data->facts->runs[i].status, "nan") == 0) {
+            add_row(t, data, &data->facts->runs[i]);
         }
     }
     gb_status status = GB_OK;

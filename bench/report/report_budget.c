@@ -1,56 +1,10 @@
-/* Losses at equal budgets, in a report; and how sure the Pareto front is. */
+/* Losses at equal budgets, in a report. */
 #include <math.h>
-#include <stdlib.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/equal_budget.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
-#include "bench/stats/budget.h"
-#include "bench/stats/pareto.h"
-
-/* ---- curves of an entry ---- */
-
-/* One allocation holds the runs and, behind them, their validations. `interleaved`: a step takes
- * what it took in interleaved timing, else what it took in the run. NULL without memory. */
-static budget_run *runs_make(const report_data *data, const report_entry *entry, bool interleaved)
-{
-    size_t n_evals = 0;
-    for (int r = 0; r < entry->n_runs; r++) {
-        n_evals += (size_t)entry->runs[r]->n_evals;
-    }
-    budget_run *runs =
-        malloc(((size_t)entry->n_runs + 1) * sizeof *runs + (n_evals + 1) * sizeof(budget_eval));
-    budget_eval *evals = runs ? (budget_eval *)(runs + entry->n_runs + 1) : NULL;
-    for (int r = 0; runs && r < entry->n_runs; r++) {
-        const report_run *run = entry->runs[r];
-        runs[r] = (budget_run){
-            .replicate = run->replicate,
-            .evals = evals,
-            .n_evals = (int)run->n_evals,
-            .tokens_per_step = (double)run->tokens_per_step,
-            .flops_per_token = data->configs[entry->config].flops_per_token,
-            .seconds_per_step =
-                (interleaved ? entry->pace.step_avg_ms.value : run->step_avg_ms) / 1000};
-        for (int64_t k = 0; k < run->n_evals; k++) {
-            *evals++ = (budget_eval){(double)run->evals[k].step, run->evals[k].val_loss};
-        }
-    }
-    return runs;
-}
-
-static gb_status compare(budget_comparison *out, const report_data *data, const report_entry *base,
-                         const report_entry *entry, gb_error *err)
-{
-    bool interleaved = entry->pace.interleaved && base->pace.interleaved;
-    budget_run *one = runs_make(data, entry, interleaved);
-    budget_run *other = runs_make(data, base, interleaved);
-    gb_status status = one && other
-                           ? budget_compare(out, one, entry->n_runs, other, base->n_runs, err)
-                           : gb_fail(err, GB_ERR_OOM, "no memory for the curves");
-    free(one);
-    free(other);
-    return status;
-}
 
 /* ---- text ---- */
 
@@ -250,7 +204,7 @@ static gb_status comparisons_write(document *doc, const report_data *data, table
         }
         const report_entry *base = &data->entries[entry->baseline];
         budget_comparison c;
-        GB_TRY(compare(&c, data, base, entry, err));
+        GB_TRY(equal_budget_compare(&c, data, base, entry, err));
         if (c.n_shared == 0) {
             continue;
         }
@@ -287,74 +241,5 @@ gb_status report_write_budgets(document *doc, const report_data *data, gb_error 
     }
     table_free(equal);
     table_free(reach);
-    return status;
-}
-
-/* ---- the front ---- */
-
-/* Standard error of the logarithm of step_avg: from interleaved timing where there is any; else
- * over replicates, else over the timed steps of the one run, which depend on each other: then it is
- * too small. NAN where there is neither. */
-static double log_speed_error(const report_entry *entry, double *scratch)
-{
-    if (entry->pace.interleaved) {
-        return entry->pace.log_error;
-    }
-    size_t n = 0;
-    for (int r = 0; r < entry->n_runs; r++) {
-        if (entry->runs[r]->step_avg_ms > 0) {
-            scratch[n++] = log(entry->runs[r]->step_avg_ms);
-        }
-    }
-    if (n >= 2) {
-        return stats_sd(scratch, n) / sqrt((double)n);
-    }
-    const report_run *run = entry->runs[0];
-    return stats_sd(run->timed_ms, (size_t)run->n_timed) / sqrt((double)run->n_timed) /
-           run->step_avg_ms;
-}
-
-static int losses_collect(const report_entry *entry, double *losses, int64_t *replicates)
-{
-    int n = 0;
-    for (int r = 0; r < entry->n_runs; r++) {
-        if (isfinite(entry->runs[r]->final_val_loss)) {
-            losses[n] = entry->runs[r]->final_val_loss;
-            replicates[n++] = entry->runs[r]->replicate;
-        }
-    }
-    return n;
-}
-
-gb_status report_data_make_front(report_data *data, gb_error *err)
-{
-    const size_t n = (size_t)data->n_entries, room = (size_t)data->n_runs + 1;
-    pareto_config *configs = calloc(n + 1, sizeof *configs);
-    double *losses = calloc(2 * room + n, sizeof *losses);
-    int64_t *replicates = calloc(room, sizeof *replicates);
-    gb_status status = GB_OK;
-    if (!configs || !losses || !replicates) {
-        status = gb_fail(err, GB_ERR_OOM, "no memory for the Pareto front");
-    } else {
-        double *scratch = losses + room, *share = scratch + room;
-        size_t used = 0;
-        for (size_t i = 0; i < n; i++) {
-            const report_entry *entry = &data->entries[i];
-            double speed = entry->pace.tokens_per_s.value;
-            configs[i] = (pareto_config){.log_speed = speed > 0 ? log(speed) : NAN,
-                                         .log_speed_error = log_speed_error(entry, scratch),
-                                         .losses = losses + used,
-                                         .replicates = replicates + used};
-            configs[i].n_losses = losses_collect(entry, losses + used, replicates + used);
-            used += (size_t)configs[i].n_losses;
-        }
-        status = pareto_probabilities(configs, (int)n, PARETO_DRAWS, 1, share, err);
-        for (size_t i = 0; i < n && status == GB_OK; i++) {
-            data->entries[i].front_probability = share[i];
-        }
-    }
-    free(configs);
-    free(losses);
-    free(replicates);
     return status;
 }
