@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bench/analysis/findings.h"
+#include "bench/analysis/load.h"
 #include "bench/analysis/speed.h"
 #include "bench/base/cli.h"
 #include "bench/base/table.h"

@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/load.h"
+#include "bench/analysis/run_numbers.h"
 #include "bench/report/figures/figure_layout.h"
 #include "bench/report/figures/gnuplot.h"
 #include "bench/report/report.h"
@@ -144,7 +146,7 @@ static void test_sensors_equal_tables(void **state)
                     sql_number(store_sqlite(s),
                                "SELECT disturbed_steps FROM run_summary WHERE run_id = ?1", id),
                     0);
-        check_close(run->sensors.energy_per_token_j,
+        check_close(run_energy_per_token_j(run),
                     sql_number(store_sqlite(s),
                                "SELECT energy_per_token_j FROM run_summary WHERE run_id = ?1", id),
                     1e-12);

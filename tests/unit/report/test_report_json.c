@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "bench/analysis/load.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/report/report.h"
 #include "tests/fakes/fake_db.h"

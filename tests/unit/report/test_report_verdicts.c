@@ -12,9 +12,11 @@
 
 #include <cmocka.h>
 
+#include "bench/analysis/load.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/report/report.h"
 #include "bench/words/results_table.h"
+#include "bench/words/verdict_rows.h"
 #include "tests/fakes/fake_db.h"
 
 #define T_2        4.302652729911275

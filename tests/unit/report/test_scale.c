@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "bench/analysis/load.h"
 #include "bench/report/figures/figure_data.h"
 #include "bench/stats/disturbance.h"
 #include "bench/store/migrations.h"
@@ -265,11 +266,11 @@ static void test_some_configs(void **state)
     fake_db_make(&fake);
     OK(report_data_read(&all, db, NULL, err));
     OK(report_data_read_configs(&some, db, NULL, wanted, err));
-    assert_int_equal(some->n_runs, all->n_runs);
+    assert_int_equal(some->facts->n_runs, all->facts->n_runs);
     assert_int_equal(some->n_entries, all->n_entries);
-    for (int i = 0; i < all->n_runs; i++) {
-        const report_run *a = &all->runs[i], *b = &some->runs[i];
-        const char *name = all->configs[a->config].name;
+    for (int i = 0; i < all->facts->n_runs; i++) {
+        const report_run *a = &all->facts->runs[i], *b = &some->facts->runs[i];
+        const char *name = all->facts->configs[a->config].name;
         /* The baseline, and what was asked for; d12_mlp3x_gqa only begins like it. */
         bool read = strcmp(name, "d12") == 0 || strcmp(name, "d12_mlp3x") == 0;
         assert_int_equal(b->n_steps, read ? a->n_steps : 0);
