@@ -187,10 +187,12 @@ static gb_status claim_parse(suite_claim *out, const claim_row *row, const facts
 gb_status claims_of_facts(suite_claim **out, int *n, const facts *f, gb_error *err)
 {
     suite_claim *claims = calloc((size_t)f->n_claims + 1, sizeof *claims);
+    *out = NULL;
+    *n = 0;
     if (!claims) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %lld claims", (long long)f->n_claims);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d claims", f->n_claims);
     }
-    for (int64_t i = 0; i < f->n_claims; i++) {
+    for (int i = 0; i < f->n_claims; i++) {
         gb_status status = claim_parse(&claims[i], &f->claims[i], f, err);
         if (status != GB_OK) {
             free(claims);
@@ -198,6 +200,6 @@ gb_status claims_of_facts(suite_claim **out, int *n, const facts *f, gb_error *e
         }
     }
     *out = claims;
-    *n = (int)f->n_claims;
+    *n = f->n_claims;
     return GB_OK;
 }

@@ -55,6 +55,7 @@ typedef struct report_data {
     report_entry *entries;       /* in the order of the suite */
     int n_entries;
     struct report_verdicts *verdicts; /* of each config (bench/analysis/verdicts.h) */
+    bool of_run;  /* of one run (report_data_read_run): nothing but its numbers */
     bool partial; /* of some configs (report_data_read_configs): nothing is judged across configs */
 } report_data;
 

@@ -12,6 +12,9 @@
 static gb_status findings_make(report_data *data, gb_error *err)
 {
     GB_TRY(run_numbers_make(data->facts, err));
+    if (data->of_run) {
+        return GB_OK;
+    }
     GB_TRY(speed_report_make(&data->speeds, data->facts, data->partial, err));
     GB_TRY(entries_make(data, err));
     GB_TRY(report_verdicts_make(data, err));
@@ -26,6 +29,7 @@ static gb_status load(report_data **out, store *s, const facts_wanted *wanted, g
         return gb_fail(err, GB_ERR_OOM, "no memory to read %s", store_path(s));
     }
     data->partial = wanted->names != NULL;
+    data->of_run = wanted->run_id != 0;
     gb_status status = facts_read(&data->facts, s, wanted, err);
     if (status == GB_OK) {
         status = findings_make(data, err);
@@ -64,6 +68,11 @@ gb_status report_data_read_summary(report_data **out, store *s, const char *suit
                                    gb_error *err)
 {
     return load(out, s, &(facts_wanted){.suite = suite_name, .detail = FACTS_SUMMARY}, err);
+}
+
+gb_status report_data_read_run(report_data **out, store *s, int64_t run_id, gb_error *err)
+{
+    return load(out, s, &(facts_wanted){.run_id = run_id}, err);
 }
 
 void report_data_free(report_data *data)

@@ -28,6 +28,10 @@ gb_status report_data_read_some(report_data **out, struct store *s, const char *
 gb_status report_data_read_summary(report_data **out, struct store *s, const char *suite_name,
                                    gb_error *err);
 
+/* One run, whether or not its suite still asks for it: facts->runs[0], with its numbers; there are
+ * no entries and nothing is judged. Through an open store. GB_ERR_USAGE: there is no such run. */
+gb_status report_data_read_run(report_data **out, struct store *s, int64_t run_id, gb_error *err);
+
 void report_data_free(report_data *data); /* NULL is fine */
 
 #endif

@@ -39,8 +39,8 @@ double run_mfu(double flops_per_token, double tokens_per_second, double gemm_pea
 
 double run_energy_per_token_j(const report_run *run)
 {
-    if (run->n_timed <= 0 || run->tokens_per_step <= 0) {
+    if (run->n_timed_last <= 0 || run->tokens_per_step <= 0) {
         return NAN;
     }
-    return run->sensors.energy_j / (double)(run->n_timed * run->tokens_per_step);
+    return run->sensors.energy_j / (double)(run->n_timed_last * run->tokens_per_step);
 }

@@ -13,7 +13,8 @@ double run_tokens_per_s(int64_t tokens_per_step, double step_ms);
 /* Exact FLOPs at that rate over the measured rate of a large product; NAN where that is unknown. */
 double run_mfu(double flops_per_token, double tokens_per_second, double gemm_peak_flops_per_s);
 
-/* Energy of the timed steps over their tokens. NAN: not known. */
+/* Energy of the timed steps over their tokens, of the last segment of a run that was resumed. NAN:
+ * not known. */
 double run_energy_per_token_j(const report_run *run);
 
 #endif

@@ -96,13 +96,17 @@ static const suite_row *suite_choose(const suite_row *rows, int64_t n, const cha
     return !wanted && n == 1 ? rows : NULL;
 }
 
-static gb_status suite_read_row(row_reader *r, facts *f, const char *wanted)
+static gb_status suite_read_row(row_reader *r, facts *f, const facts_wanted *wanted)
 {
     static const row_table suites = ROW_TABLE(SUITE_FIELDS, suite_row);
     suite_row *rows = NULL;
     int64_t n = 0;
-    gb_status status = rows_read(r, &suites, "FROM suite ORDER BY name", 0, (void **)&rows, &n);
-    const suite_row *chosen = status == GB_OK ? suite_choose(rows, n, wanted) : NULL;
+    const char *rest = wanted->run_id
+                           ? "FROM suite WHERE suite_id = (SELECT c.suite_id FROM run r JOIN config"
+                             " c USING (config_id) WHERE r.run_id = ?1)"
+                           : "FROM suite ORDER BY name";
+    gb_status status = rows_read(r, &suites, rest, wanted->run_id, (void **)&rows, &n);
+    const suite_row *chosen = status == GB_OK ? suite_choose(rows, n, wanted->suite) : NULL;
     if (chosen) {
         f->suite_name = chosen->name;
         f->suite_path = chosen->path;
@@ -110,8 +114,12 @@ static gb_status suite_read_row(row_reader *r, facts *f, const char *wanted)
         f->baseline_name = chosen->baseline;
         f->replicates = chosen->replicates;
         f->suite_id = chosen->suite_id;
+    } else if (status == GB_OK && wanted->run_id) {
+        status =
+            gb_fail(r->err, GB_ERR_USAGE, "%s: no run %lld; `gptbench list --db %s` lists them",
+                    r->path, (long long)wanted->run_id, r->path);
     } else if (status == GB_OK) {
-        status = suite_unknown(r, rows, n, wanted);
+        status = suite_unknown(r, rows, n, wanted->suite);
     }
     free(rows);
     return status;
@@ -149,16 +157,19 @@ static const row_field CLAIM_FIELDS[] = {
     CLAIM(expect, ROW_TEXT), CLAIM(source, ROW_TEXT),
 };
 
-static gb_status plan_read(row_reader *r, facts *f)
+static gb_status plan_read(row_reader *r, facts *f, int64_t run_id)
 {
+    const char *of_run =
+        "FROM config WHERE config_id = (SELECT config_id FROM run WHERE run_id = ?1)";
+    const char *of_suite =
+        "FROM config WHERE suite_id = ?1 AND in_plan = 1 ORDER BY position, config_id";
     static const row_table machines = ROW_TABLE(MACHINE_FIELDS, report_machine);
     static const row_table configs = ROW_TABLE(CONFIG_FIELDS, report_config);
     static const row_table claims = ROW_TABLE(CLAIM_FIELDS, claim_row);
     GB_TRY(rows_read_few(r, &machines, "FROM machine ORDER BY machine_id", 0, (void **)&f->machines,
                          &f->n_machines));
-    GB_TRY(rows_read_few(
-        r, &configs, "FROM config WHERE suite_id = ?1 AND in_plan = 1 ORDER BY position, config_id",
-        f->suite_id, (void **)&f->configs, &f->n_configs));
+    GB_TRY(rows_read_few(r, &configs, run_id ? of_run : of_suite, run_id ? run_id : f->suite_id,
+                         (void **)&f->configs, &f->n_configs));
     for (int i = 0; i < f->n_configs; i++) {
         report_config *c = &f->configs[i];
         c->model = gpt_config_default();
@@ -184,10 +195,12 @@ static bool run_is_wanted(const facts *f, const report_run *run, const char *con
 
 static gb_status all_read(row_reader *r, facts *f, const facts_wanted *wanted)
 {
-    GB_TRY(suite_read_row(r, f, wanted->suite));
-    GB_TRY(plan_read(r, f));
-    GB_TRY(timing_rows_read(r, f));
-    GB_TRY(run_rows_read(r, f));
+    GB_TRY(suite_read_row(r, f, wanted));
+    GB_TRY(plan_read(r, f, wanted->run_id));
+    if (!wanted->run_id) {
+        GB_TRY(timing_rows_read(r, f));
+    }
+    GB_TRY(run_rows_read(r, f, wanted->run_id));
     if (wanted->detail == FACTS_SUMMARY) {
         return run_summaries_read(r, f);
     }

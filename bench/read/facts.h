@@ -87,7 +87,7 @@ typedef struct report_sensors {
     int64_t timed_known; /* timed steps that were watched, and of these the marked ones */
     int64_t timed_marked;
     int64_t timed_by[DISTURBANCE_KINDS]; /* for DISTURBANCE_INDEX_* */
-    double energy_j;                     /* of the timed steps */
+    double energy_j;                     /* of the timed steps of the last segment */
 } report_sensors;
 
 /* A stretch of a run that one process did, of which there were several: a row of table `session`.
@@ -113,8 +113,9 @@ typedef struct report_run {
     int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
     int64_t num_iterations, steps_done, warmup_steps;
     double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s, copy_bytes_per_s;
-    double planned_memory_bytes;
-    double lr_scale; /* below 1: at a learning rate that was halved after a NaN */
+    double planned_memory_bytes, process_memory_bytes;
+    double resumed_step; /* the step of the checkpoint that it went on from; NAN: from the start */
+    double lr_scale;     /* below 1: at a learning rate that was halved after a NaN */
     /* Where a run that is nan stopped being finite (view run_divergence); NAN: not known. */
     const char *nan_in;
     double nan_step, last_good_step, last_good_loss, last_good_grad_norm, nan_learning_rate;
@@ -123,6 +124,7 @@ typedef struct report_run {
     int64_t n_steps;
     double *timed_ms; /* of the timed steps, in order */
     int64_t n_timed;
+    int64_t n_timed_last; /* of its last segment */
     report_eval *evals;
     int64_t n_evals;
     report_segment *segments; /* none where there was only one */
@@ -204,6 +206,8 @@ typedef struct facts {
 /* What to read. */
 typedef struct facts_wanted {
     const char *suite; /* NULL: the only one there is */
+    int64_t run_id;    /* not 0: of this run alone, whether or not its suite still asks for it;
+                          `suite` is then NULL, and there are no timings */
     facts_detail detail;
     const char *const *names; /* NULL: all. Ended by NULL: only runs of these configs, and of the
                                  baseline, are read in full; a name is a config's, with or without
@@ -211,8 +215,8 @@ typedef struct facts_wanted {
 } facts_wanted;
 
 /* Through an open store, in a transaction of its own where none is open. GB_ERR_USAGE lists the
- * suites or names the nearest; GB_ERR_FORMAT, GB_ERR_IO, GB_ERR_OOM. *out is the caller's:
- * facts_free. */
+ * suites or names the nearest, or says that there is no such run; GB_ERR_FORMAT, GB_ERR_IO,
+ * GB_ERR_OOM. *out is the caller's: facts_free. */
 gb_status facts_read(facts **out, struct store *s, const facts_wanted *wanted, gb_error *err);
 void facts_free(facts *f); /* NULL is fine */
 

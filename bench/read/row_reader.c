@@ -81,6 +81,10 @@ static bool field_read(row_reader *r, sqlite3_stmt *stmt, int column, const row_
     case ROW_TEXT:
     case ROW_VERBATIM:
         return text_read(r, stmt, column, field->type == ROW_TEXT, (const char **)(void *)at);
+    case ROW_OPTIONAL:
+        *(const char **)(void *)at = NULL;
+        return sqlite3_column_type(stmt, column) == SQLITE_NULL ||
+               text_read(r, stmt, column, false, (const char **)(void *)at);
     case ROW_LETTER:
         text = sqlite3_column_text(stmt, column);
         *at = text && *text ? (char)*text : '?';

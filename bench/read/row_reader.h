@@ -23,6 +23,7 @@ typedef enum row_type {
     ROW_TEXT,     /* const char *; NULL: "". One plain line, whatever the database holds
                      (bench/base/plain_text.h): names and messages end up on terminals */
     ROW_VERBATIM, /* the same with all its characters */
+    ROW_OPTIONAL, /* the same; NULL: NULL */
     ROW_LETTER,   /* char: the first of a text; NULL or empty: '?' */
     ROW_MARKS     /* unsigned: names of disturbances as DISTURBANCE_* (bench/stats/disturbance.h) */
 } row_type;

@@ -52,6 +52,8 @@ static const row_field RUN_FIELDS[] = {
     RUN("p.flops_per_s", ROW_REAL, gemm_peak_flops_per_s),
     RUN("p.copy_bytes_per_s", ROW_REAL, copy_bytes_per_s),
     SAME(planned_memory_bytes, ROW_REAL),
+    SAME(process_memory_bytes, ROW_REAL),
+    SAME(resumed_step, ROW_REAL),
     SAME(lr_scale, ROW_REAL),
     RUN("d.nan_in", ROW_TEXT, nan_in),
     RUN("d.nan_step", ROW_REAL, nan_step),
@@ -61,18 +63,21 @@ static const row_field RUN_FIELDS[] = {
     RUN("d.learning_rate", ROW_REAL, nan_learning_rate),
 };
 
-gb_status run_rows_read(row_reader *r, facts *f)
+#define RUN_TABLES                                                                                 \
+    "FROM run r JOIN config c USING (config_id)"                                                   \
+    " LEFT JOIN run_divergence d ON d.run_id = r.run_id"                                           \
+    " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"              \
+    " AND p.precision = r.precision AND p.threads = r.threads"
+
+gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id)
 {
     static const row_table runs = ROW_TABLE(RUN_FIELDS, report_run);
-    GB_TRY(rows_read_few(r, &runs,
-                         "FROM run r JOIN config c USING (config_id)"
-                         " LEFT JOIN run_divergence d ON d.run_id = r.run_id"
-                         " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id"
-                         " AND p.backend = r.backend AND p.precision = r.precision"
-                         " AND p.threads = r.threads"
-                         " WHERE c.suite_id = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
-                         " ORDER BY position, config_id, replicate, r.run_id",
-                         f->suite_id, (void **)&f->runs, &f->n_runs));
+    const char *rest = run_id ? RUN_TABLES " WHERE r.run_id = ?1"
+                              : RUN_TABLES
+                           " WHERE c.suite_id = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
+                           " ORDER BY position, config_id, replicate, r.run_id";
+    GB_TRY(rows_read_few(r, &runs, rest, run_id ? run_id : f->suite_id, (void **)&f->runs,
+                         &f->n_runs));
     for (int i = 0; i < f->n_runs; i++) {
         report_run *run = &f->runs[i];
         run->config = facts_find_config(f, run->config_id);
@@ -122,8 +127,11 @@ gb_status run_summaries_read(row_reader *r, facts *f)
         column, type, offsetof(step_row, field)                                                    \
     }
 static const row_field STEP_FIELDS[] = {
-    STEP("tag", ROW_LETTER, tag),         STEP("step_ms", ROW_REAL, step_ms),
-    STEP("ended_s", ROW_REAL, ended_s),   STEP("disturbance IS NOT NULL", ROW_BOOL, watched),
+    STEP("step", ROW_INT, step),
+    STEP("tag", ROW_LETTER, tag),
+    STEP("step_ms", ROW_REAL, step_ms),
+    STEP("ended_s", ROW_REAL, ended_s),
+    STEP("disturbance IS NOT NULL", ROW_BOOL, watched),
     STEP("disturbance", ROW_MARKS, mask),
 };
 
@@ -139,6 +147,7 @@ static bool steps_keep(report_run *run, const step_row *rows, int64_t n)
         run->steps[run->n_steps++] = (report_step){rows[i].tag, rows[i].step_ms};
         if (rows[i].tag == 't' && isfinite(rows[i].step_ms)) {
             run->timed_ms[run->n_timed++] = rows[i].step_ms;
+            run->n_timed_last += !((double)rows[i].step < run->resumed_step);
         }
     }
     return sensor_marks_add(&run->sensors, rows, n);
