@@ -8,7 +8,7 @@
  * unless a comment says so. Shapes are as in kernels/backend.h.
  *
  * `ends`, where it is not NULL, gets from every thread of the team the moment at which it had done
- * its share, in milliseconds of the monotonic clock: thread i's at CPU_ENDS_STRIDE * i, a cache
+ * its share, in milliseconds of kernels/clock.h: thread i's at CPU_ENDS_STRIDE * i, a cache
  * line of its own.
  */
 #ifndef GPTBENCH_KERNELS_CPU_KERNELS_H
