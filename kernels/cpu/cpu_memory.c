@@ -1,4 +1,4 @@
-/* Workspace arena and the buffers that alloc gives out. */
+/* The plan of the workspace, its arena, and the buffers that alloc gives out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +15,6 @@ struct cpu_block {
     gb_memory_group group;
     int64_t bytes;
 };
-
-/* What isa/attention.c carves out; isa/attention_bf16.c needs less. */
-int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
-{
-    const int64_t panel = CPU_ATTENTION_PANEL_MAX, rows = CPU_ATTENTION_ROWS;
-    const int64_t Tp = gb_round_up(T, panel), Dp = gb_round_up(D, panel);
-    return 5 * Tp * Dp + 2 * panel * Dp + 2 * rows * (Tp + panel) + 5 * rows * Dp;
-}
-
-int64_t cpu_packed_elements(int64_t K, int64_t N)
-{
-    return gb_round_up(K, CPU_PACK_K) * gb_round_up(N, CPU_PACK_N);
-}
-
-int64_t cpu_product_workspace_bytes(int64_t M, int64_t threads)
-{
-    const int64_t tiles = M / CPU_PRODUCT_TILE_MIN + 1;
-    return threads *
-           (CPU_PRODUCT_SHARED_BYTES + gb_round_up(tiles * (int64_t)sizeof(int32_t), LINE) +
-            CPU_PRODUCT_SCRATCH_FLOATS * (int64_t)sizeof(float));
-}
 
 static int64_t max64(int64_t a, int64_t b)
 {
