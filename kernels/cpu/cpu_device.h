@@ -85,9 +85,6 @@ int cpu_count_usable(void);
 
 /* ---- cpu_memory.c ---- */
 
-/* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
-int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
-                       int64_t bytes[CPU_SLOT_COUNT]);
 /* Allocates the arena; GB_ERR_OOM. */
 gb_status cpu_arena_open(gb_device *dev, gb_error *err);
 void cpu_arena_close(gb_device *dev);

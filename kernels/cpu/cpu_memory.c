@@ -40,8 +40,9 @@ static void packed_slots_plan(const gb_shape *s, int64_t rows, int64_t columns,
                         max64(cpu_packed_elements(N, wide), cpu_packed_elements(rows, C))));
 }
 
-int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
-                       int64_t bytes[CPU_SLOT_COUNT])
+/* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
+static int64_t slots_plan(const gb_options *options, int threads, cpu_isa isa,
+                          int64_t bytes[CPU_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length;
@@ -92,7 +93,7 @@ int64_t cpu_backend_workspace_bytes(const gb_options *options)
     int64_t bytes[CPU_SLOT_COUNT];
     cpu_isa isa = CPU_ISA_GENERIC; /* where none can be selected, open fails too */
     (void)cpu_isa_select(&isa, NULL);
-    return cpu_plan_slots(options, team_size(options), isa, bytes);
+    return slots_plan(options, team_size(options), isa, bytes);
 }
 
 /* What memory_get really takes for so many bytes. */
@@ -183,7 +184,7 @@ static gb_status refuse(gb_error *err, int64_t bytes, const char *what)
 gb_status cpu_arena_open(gb_device *dev, gb_error *err)
 {
     int64_t bytes[CPU_SLOT_COUNT];
-    int64_t total = cpu_plan_slots(&dev->options, dev->threads, dev->isa, bytes);
+    int64_t total = slots_plan(&dev->options, dev->threads, dev->isa, bytes);
     dev->arena = memory_get(total, dev->threads);
     if (dev->arena == NULL) {
         return refuse(err, total, "workspace");

@@ -94,8 +94,6 @@ gb_status cuda_fail_blas(gb_device *dev, cublasStatus_t code, const char *op, co
 
 /* ---- cuda_memory.cu ---- */
 
-/* Bytes of each workspace slot for these options; returns their sum. */
-int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT]);
 int64_t cuda_backend_workspace_bytes(const gb_options *options);
 gb_status cuda_arena_open(gb_device *dev);
 void cuda_arena_close(gb_device *dev);

@@ -22,7 +22,8 @@ static int64_t round_up(int64_t n, int64_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT])
+/* Bytes of each workspace slot for these options; returns their sum. */
+static int64_t slots_plan(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length, V = s->vocab_size;
@@ -48,7 +49,7 @@ int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT
 int64_t cuda_backend_workspace_bytes(const gb_options *options)
 {
     int64_t bytes[CUDA_SLOT_COUNT];
-    return cuda_plan_slots(options, bytes);
+    return slots_plan(options, bytes);
 }
 
 /* "12.3 MiB for workspace do not fit: 10.0 of 139.8 MiB are free" into dev->error. */
@@ -88,7 +89,7 @@ gb_status cuda_arena_open(gb_device *dev)
     if (dev->staging == NULL) {
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for staging copies");
     }
-    const int64_t total = cuda_plan_slots(&dev->options, bytes);
+    const int64_t total = slots_plan(&dev->options, bytes);
     GB_TRY(device_malloc(dev, total, gb_memory_group_name(GB_MEM_WORKSPACE), &data));
     dev->used[GB_MEM_WORKSPACE] = total;
     dev->arena = (char *)data;
