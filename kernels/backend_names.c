@@ -1,6 +1,5 @@
+/* What the kinds of kernels/backend.h are called, on the screen and in the database. */
 #include "kernels/backend.h"
-
-#include <string.h>
 
 const char *gb_precision_name(gb_precision precision)
 {
@@ -30,25 +29,4 @@ const char *gb_phase_name(gb_phase phase)
     static const char *const names[GB_PHASE_COUNT] = {"data",   "forward", "backward",
                                                       "update", "eval",    "idle"};
     return names[phase];
-}
-
-const gb_backend *const *gb_backends(void)
-{
-    static const gb_backend *const all[] = {
-#ifdef GPTBENCH_CUDA
-        &gb_backend_cuda,
-#endif
-        &gb_backend_cpu, NULL};
-    return all;
-}
-
-const gb_backend *gb_backend_find(const char *name, gb_precision precision)
-{
-    bool any = strcmp(name, "auto") == 0;
-    for (const gb_backend *const *b = gb_backends(); *b; b++) {
-        if (any ? !(*b)->unavailable(precision) : strcmp((*b)->name, name) == 0) {
-            return *b;
-        }
-    }
-    return NULL;
 }
