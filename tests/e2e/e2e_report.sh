@@ -220,6 +220,12 @@ if have sqlite3; then
     check "no copy rate: no shares" lacks nocopy/report.md 'of roofline'
     check "no copy rate: a flat roof" test "$(grep -c '^[0-9]' nocopy/data/roofline_roofs.tsv)" = 2
     check "no spans: no timeline" test ! -e nocopy/figures/timeline.svg
+    cp plain.db nosensors.db
+    sqlite3 nosensors.db "DELETE FROM sample"
+    check "no sensors: report runs" exits 0 "" "$program" report --db nosensors.db -o nosensors
+    check "no sensors: no clocks, and that is said" test ! -e nosensors/figures/clocks.svg -a \
+        "$(grep -c 'No figure of clocks and power' nosensors/report.md)" = 1
+    check "sensors: nothing of the kind" lacks out/report.md 'No figure of'
     check "show: the ops of a run" exits 0 'ops of a profiled step' "$program" show 100 --db plain.db
     sqlite3 noops.db "UPDATE op_time SET flops = 0; DELETE FROM gemm_peak; UPDATE run SET machine_id = NULL"
     check "no FLOPs and no peak: report runs" exits 0 "" "$program" report --db noops.db -o noops
