@@ -3,9 +3,8 @@
  * To add the figure NAME (lower-case letters, digits and _):
  *   1. Write plots/NAME.gp. It loads 'plots/style.gp' and 'data/settings.gp', reads files in data/
  *      and draws figures/NAME.svg and figures/NAME.png. plots/drift.gp is one of the short ones.
- *   2. Write bench/report/figures/fig_NAME.c, which ends with `const figure figure_NAME = {...}`:
- *      the struct below, filled in. All else in the file is static. fig_model_size.c is a short
- * one.
+ *   2. Write bench/report/figures/fig_NAME.c. It ends with `const figure figure_NAME = {...}`: the
+ *      struct below, filled in. All else in it is static. See fig_model_size.c.
  *   3. `make`: the Makefile finds both files, and the figure stands in the report at its `order`.
  *   4. Make a report of a real suite and look at the figure; CONTRIBUTING.md says at what.
  * No other file is touched. tests/unit/report/test_figures.c holds script and struct together.
