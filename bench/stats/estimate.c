@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/stats/drift.h"
+#include "bench/stats/trimmed_mean.h"
 
 static const estimate nothing = {ESTIMATE_NONE, 0, NAN, NAN, NAN, NAN, NULL};
 
@@ -47,7 +48,7 @@ static gb_status value_only(estimate *e, const double *x, size_t n, gb_error *er
     if (!sorted) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu ratios", n);
     }
-    e->value = bootstrap_location_sorted(sorted, n, BOOTSTRAP_TRIMMED_MEAN);
+    e->value = trimmed_mean_sorted(sorted, n);
     free(sorted);
     return GB_OK;
 }
@@ -65,8 +66,7 @@ gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, 
     if (n < ESTIMATE_MIN_BLOCKS) {
         GB_TRY(value_only(&e, log_ratios, n, err));
     } else {
-        GB_TRY(bootstrap_create(&e.resampled, log_ratios, n, BOOTSTRAP_TRIMMED_MEAN, resamples,
-                                seed, err));
+        GB_TRY(bootstrap_create(&e.resampled, log_ratios, n, resamples, seed, err));
         e.value = bootstrap_value(e.resampled);
         e.standard_error = bootstrap_standard_error(e.resampled);
         e.df = estimate_df(ESTIMATE_BOOTSTRAP, n);
@@ -131,8 +131,8 @@ static gb_status sample_measure(const double *x, size_t n, double *value, double
     if (!sorted) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n);
     }
-    *value = bootstrap_location_sorted(sorted, n, BOOTSTRAP_TRIMMED_MEAN);
-    *plain = bootstrap_yuen_error_sorted(sorted, n, BOOTSTRAP_TRIMMED_MEAN);
+    *value = trimmed_mean_sorted(sorted, n);
+    *plain = trimmed_mean_yuen_factor(n) * trimmed_mean_error_sorted(sorted, n);
     free(sorted);
     GB_TRY(estimate_dependence(&factor, x, n, err));
     *error = factor * *plain;
@@ -155,9 +155,8 @@ gb_status estimate_bootstrap_two(estimate *out, const double *config, size_t n_c
     e.n = n_config < n_base ? n_config : n_base;
     e.value = x - y;
     if (e.n >= ESTIMATE_MIN_BLOCKS) {
-        GB_TRY(bootstrap_create_two(&e.resampled, &(bootstrap_sample){config, n_config, NULL},
-                                    &(bootstrap_sample){base, n_base, NULL}, BOOTSTRAP_TRIMMED_MEAN,
-                                    resamples, seed, err));
+        GB_TRY(bootstrap_create_two(&e.resampled, &(bootstrap_sample){config, n_config},
+                                    &(bootstrap_sample){base, n_base}, resamples, seed, err));
         double plain = hypot(x_plain, y_plain);
         if (plain > 0) {
             bootstrap_widen(e.resampled, hypot(x_error, y_error) / plain);
@@ -182,7 +181,7 @@ void estimate_shift(estimate *e, double by)
 
 double estimate_df(estimate_kind kind, size_t n)
 {
-    size_t g = kind == ESTIMATE_BOOTSTRAP ? bootstrap_trimmed_count(n, BOOTSTRAP_TRIMMED_MEAN) : 0;
+    size_t g = kind == ESTIMATE_BOOTSTRAP ? trimmed_mean_cut(n) : 0;
     return kind == ESTIMATE_EXACT ? INFINITY : (double)n - 2 * (double)g - 1;
 }
 
@@ -216,7 +215,7 @@ stats_interval estimate_interval(const estimate *e, double level)
         return out;
     }
     if (e->kind == ESTIMATE_BOOTSTRAP) {
-        return bootstrap_interval(e->resampled, BOOTSTRAP_STUDENTISED, level);
+        return bootstrap_interval(e->resampled, level);
     }
     double half = e->kind == ESTIMATE_EXACT
                       ? 0

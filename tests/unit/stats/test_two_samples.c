@@ -11,6 +11,7 @@
 #include "bench/stats/estimate.h"
 #include "tests/fakes/simulated_blocks.h"
 #include "tests/fixtures/two_sample_fixtures.h"
+#include "tests/ref/plain_bootstrap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -26,9 +27,6 @@ static void check_ends(stats_interval got, const double *ends)
     check_close(got.low, ends[0], 1e-10);
     check_close(got.high, ends[1], 1e-10);
 }
-
-static const bootstrap_sample sample_new = {two_new, COUNT(two_new), two_draws_new};
-static const bootstrap_sample sample_base = {two_base, COUNT(two_base), two_draws_base};
 
 static void test_welch(void **state)
 {
@@ -49,24 +47,56 @@ static void test_welch(void **state)
 static void test_bootstrap_given_draws(void **state)
 {
     (void)state;
+    const plain_sample sample_new = {two_new, COUNT(two_new), two_draws_new};
+    const plain_sample sample_base = {two_base, COUNT(two_base), two_draws_base};
+    plain_bootstrap b =
+        plain_bootstrap_make_two(&sample_new, &sample_base, COUNT(two_draws_new) / COUNT(two_new));
+    check_close(b.value, expect_two_yuen[0], 1e-11);
+    check_close(b.error, expect_two_yuen[1], 1e-10);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_PERCENTILE, 0.95), expect_two_percentile);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_STUDENTISED, 0.95), expect_two_studentised);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_STUDENTISED, 0.8), expect_two_studentised + 2);
+    assert_true(isnan(plain_bootstrap_interval(&b, PLAIN_BCA, 0.95).low));
+    plain_bootstrap_free(&b);
+}
+
+/* The one that verdicts take gives the same intervals as the plain one, at a level between two
+ * neighbours for every resample. */
+static void test_bootstrap_as_plain(void **state)
+{
+    (void)state;
+    enum { RESAMPLES = 499, SEED = 7 };
+    uint32_t *draws_new = plain_draws(COUNT(two_new), RESAMPLES, stats_random_u64(SEED, 0));
+    uint32_t *draws_base = plain_draws(COUNT(two_base), RESAMPLES, stats_random_u64(SEED, 1));
+    plain_bootstrap plain =
+        plain_bootstrap_make_two(&(plain_sample){two_new, COUNT(two_new), draws_new},
+                                 &(plain_sample){two_base, COUNT(two_base), draws_base}, RESAMPLES);
     bootstrap *b;
-    assert_int_equal(bootstrap_create_two(&b, &sample_new, &sample_base, BOOTSTRAP_TRIMMED_MEAN,
-                                          COUNT(two_draws_new) / COUNT(two_new), 0, NULL),
+    assert_int_equal(bootstrap_create_two(&b, &(bootstrap_sample){two_new, COUNT(two_new)},
+                                          &(bootstrap_sample){two_base, COUNT(two_base)}, RESAMPLES,
+                                          SEED, NULL),
                      GB_OK);
-    check_close(bootstrap_value(b), expect_two_yuen[0], 1e-11);
-    check_close(bootstrap_standard_error(b), expect_two_yuen[1], 1e-10);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_PERCENTILE, 0.95), expect_two_percentile);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.95), expect_two_studentised);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.8), expect_two_studentised + 2);
-    assert_true(isnan(bootstrap_interval(b, BOOTSTRAP_BCA, 0.95).low));
+    check_close(bootstrap_value(b), plain.value, 1e-11);
+    check_close(bootstrap_standard_error(b), plain.error, 1e-10);
+    for (int k = 0; k + 1 < RESAMPLES; k++) {
+        double level = (k + 0.5) / (RESAMPLES - 1);
+        stats_interval got = bootstrap_interval(b, level);
+        stats_interval want = plain_bootstrap_interval(&plain, PLAIN_STUDENTISED, level);
+        check_close(got.high - got.value, want.high - want.value, 1e-8);
+        check_close(got.value - got.low, want.value - want.low, 1e-8);
+    }
     /* By definition: all ends move by the shift, and lie twice as far off when widened by two. */
+    stats_interval before = bootstrap_interval(b, 0.95);
+    double value = bootstrap_value(b);
     bootstrap_shift(b, 0.25);
     bootstrap_widen(b, 2);
-    stats_interval moved = bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.95);
-    double value = expect_two_yuen[0];
-    check_close(moved.low, value + 0.25 + 2 * (expect_two_studentised[0] - value), 1e-10);
-    check_close(moved.high, value + 0.25 + 2 * (expect_two_studentised[1] - value), 1e-10);
+    stats_interval moved = bootstrap_interval(b, 0.95);
+    check_close(moved.low, value + 0.25 + 2 * (before.low - value), 1e-10);
+    check_close(moved.high, value + 0.25 + 2 * (before.high - value), 1e-10);
     bootstrap_free(b);
+    plain_bootstrap_free(&plain);
+    free(draws_new);
+    free(draws_base);
 }
 
 static void test_dependence(void **state)
@@ -173,8 +203,11 @@ static void test_coverage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_welch),      cmocka_unit_test(test_bootstrap_given_draws),
-        cmocka_unit_test(test_dependence), cmocka_unit_test(test_estimate),
+        cmocka_unit_test(test_welch),
+        cmocka_unit_test(test_bootstrap_given_draws),
+        cmocka_unit_test(test_bootstrap_as_plain),
+        cmocka_unit_test(test_dependence),
+        cmocka_unit_test(test_estimate),
         cmocka_unit_test(test_coverage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
