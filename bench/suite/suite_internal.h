@@ -138,11 +138,8 @@ void suite_list_clear(suite_list *list);
 gb_status suite_axis_read(suite_reader *reader, suite_axis *axis, const suite_ini_entry *entry);
 void suite_axis_clear(suite_axis *axis);
 
-/* ---- suite_matrix.c: the product and its exclusions ---- */
+/* ---- suite_cell.c ---- */
 
-/* Appends the product's cells to the suite, named, applied and validated; [exclude] sections are
- * applied before validation, so that they can take out shapes that do not fit. */
-gb_status suite_matrix_expand(suite_reader *reader);
 /* Makes room for one more cell with the given section index (-1: of the product). */
 gb_status suite_cell_add(suite_reader *reader, int line, int section, int *index);
 /* Fills the cell's config and spec: preset (given among `own`), then the common settings, then
@@ -154,6 +151,11 @@ gb_status suite_cell_validate(suite_reader *reader, int cell, const suite_settin
 /* The settings that the axes give to a cell of the product; returns their number. */
 int suite_cell_settings(const suite_reader *reader, int cell, suite_setting own[SUITE_MAX_KEYS]);
 
+/* ---- suite_matrix.c: the product and its exclusions ---- */
+
+/* Appends the product's cells to the suite, named, applied and validated; [exclude] sections are
+ * applied before validation, so that they can take out shapes that do not fit. */
+gb_status suite_matrix_expand(suite_reader *reader);
 /* Copies the axes and every cell's place on them into the suite. */
 gb_status suite_axes_keep(suite_reader *reader);
 
