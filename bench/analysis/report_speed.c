@@ -259,7 +259,8 @@ static gb_status control_measure(speed_session *s, const verdict_rule *rule, dou
     }
     size_t n = estimate_log_ratios(s->arms[s->control].median_ms, s->arms[s->baseline].median_ms,
                                    (size_t)s->blocks, scratch);
-    return noise_control_measure(&s->aa, scratch, n, rule, CONTROL_SUBSETS, (uint64_t)s->seed, err);
+    return noise_control_measure(&s->aa, (stats_sample){scratch, n}, rule, CONTROL_SUBSETS,
+                                 (uint64_t)s->seed, err);
 }
 
 static bool arm_is_judged(const speed_arm *arm)
@@ -328,8 +329,8 @@ static gb_status session_measure(speed_session *s, gb_error *err)
         status = control_measure(s, &rule, scratch, err);
     }
     if (status == GB_OK) {
-        status = drift_measure(&s->drift, ms, (size_t)s->n_arms, (size_t)s->blocks, s->hours,
-                               s->drift_effects, err);
+        const drift_bursts bursts = {(size_t)s->n_arms, (size_t)s->blocks, ms, s->hours};
+        status = drift_measure(&s->drift, &bursts, s->drift_effects, err);
     }
     rule.floor = s->aa.floor;
     if (status == GB_OK) {

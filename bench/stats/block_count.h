@@ -27,9 +27,6 @@ typedef struct block_spread {
 
 /* From an estimate; sd NAN where it has no standard error. */
 block_spread block_spread_of(const estimate *e);
-/* From n pilot log ratios of blocks; sd NAN below ESTIMATE_MIN_BLOCKS. GB_ERR_OOM. */
-gb_status block_spread_from(block_spread *out, const double *log_ratios, size_t n, gb_error *err);
-
 /* Blocks, all told, after which a two-sided interval at level 1 - alpha around a true value ends
  * short of a point `distance` (in log ratios) away, with the given power. At least
  * ESTIMATE_MIN_BLOCKS for blocks and 2 for replicates. NAN where a number is not usable; INFINITY

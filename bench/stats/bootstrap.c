@@ -127,53 +127,57 @@ static gb_status bootstrap_fill(bootstrap **out, bootstrap *b, drawn_sample x, d
     return GB_OK;
 }
 
-static gb_status sample_check(const double *x, size_t n, size_t resamples, gb_error *err)
+static gb_status sample_check(stats_sample x, size_t resamples, gb_error *err)
 {
-    if (n == 0 || n > INT32_MAX || resamples == 0) {
-        return gb_fail(err, GB_ERR_INTERNAL, "a bootstrap of %zu values with %zu resamples", n,
+    if (x.n == 0 || x.n > INT32_MAX || resamples == 0) {
+        return gb_fail(err, GB_ERR_INTERNAL, "a bootstrap of %zu values with %zu resamples", x.n,
                        resamples);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i])) {
+    for (size_t i = 0; i < x.n; i++) {
+        if (!isfinite(x.values[i])) {
             return gb_fail(err, GB_ERR_INTERNAL, "a bootstrap of a value that is not finite");
         }
     }
     return GB_OK;
 }
 
-gb_status bootstrap_create(bootstrap **out, const double *x, size_t n, size_t resamples,
-                           uint64_t seed, gb_error *err)
+gb_status bootstrap_create(bootstrap **out, stats_sample x, size_t resamples, uint64_t seed,
+                           gb_error *err)
 {
-    GB_TRY(sample_check(x, n, resamples, err));
+    GB_TRY(sample_check(x, resamples, err));
+    drawn_sample drawn = {NULL, x.n, seed};
     resampler *sample = NULL;
-    GB_TRY(resampler_create(&sample, x, n, err));
+    GB_TRY(resampler_create(&sample, x, err));
     bootstrap *b = NULL;
-    gb_status status = bootstrap_allocate(&b, n, resamples, err);
+    gb_status status = bootstrap_allocate(&b, x.n, resamples, err);
     if (status == GB_OK) {
-        status = bootstrap_fill(out, b, (drawn_sample){sample, n, seed}, (drawn_sample){0}, err);
+        drawn.sample = sample;
+        status = bootstrap_fill(out, b, drawn, (drawn_sample){0}, err);
     }
     resampler_free(sample);
     return status;
 }
 
-gb_status bootstrap_create_two(bootstrap **out, const bootstrap_sample *x,
-                               const bootstrap_sample *y, size_t resamples, uint64_t seed,
-                               gb_error *err)
+gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, size_t resamples,
+                               uint64_t seed, gb_error *err)
 {
-    GB_TRY(sample_check(x->values, x->n, resamples, err));
-    GB_TRY(sample_check(y->values, y->n, resamples, err));
+    GB_TRY(sample_check(x, resamples, err));
+    GB_TRY(sample_check(y, resamples, err));
+    drawn_sample of_x = {NULL, x.n, stats_random_u64(seed, 0)};
+    drawn_sample of_y = {NULL, y.n, stats_random_u64(seed, 1)};
     resampler *sample_x = NULL, *sample_y = NULL;
     bootstrap *b = NULL;
-    gb_status status = resampler_create(&sample_x, x->values, x->n, err);
+    gb_status status = resampler_create(&sample_x, x, err);
     if (status == GB_OK) {
-        status = resampler_create(&sample_y, y->values, y->n, err);
+        status = resampler_create(&sample_y, y, err);
     }
     if (status == GB_OK) {
-        status = bootstrap_allocate(&b, x->n + y->n, resamples, err);
+        status = bootstrap_allocate(&b, x.n + y.n, resamples, err);
     }
     if (status == GB_OK) {
-        status = bootstrap_fill(out, b, (drawn_sample){sample_x, x->n, stats_random_u64(seed, 0)},
-                                (drawn_sample){sample_y, y->n, stats_random_u64(seed, 1)}, err);
+        of_x.sample = sample_x;
+        of_y.sample = sample_y;
+        status = bootstrap_fill(out, b, of_x, of_y, err);
     }
     resampler_free(sample_x);
     resampler_free(sample_y);
@@ -243,9 +247,4 @@ double bootstrap_p_above(const bootstrap *b, double threshold)
                                      : INFINITY;
     double both = fmax(1 - pivot_level(b, t), least);
     return distance >= 0 ? both / 2 : 1 - both / 2;
-}
-
-double bootstrap_p_below(const bootstrap *b, double threshold)
-{
-    return 1 - bootstrap_p_above(b, threshold);
 }

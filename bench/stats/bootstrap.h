@@ -2,7 +2,7 @@
  * bootstrap.
  *
  *   bootstrap *b;
- *   GB_TRY(bootstrap_create(&b, d, n, 4000, seed, err));
+ *   GB_TRY(bootstrap_create(&b, blocks, 4000, seed, err));
  *   stats_interval plain = bootstrap_interval(b, 0.95);
  *   double p = bootstrap_p_above(b, 0.005);
  *   bootstrap_free(b);
@@ -25,24 +25,17 @@
 
 typedef struct bootstrap bootstrap;
 
-/* n finite values, in any order. */
-typedef struct bootstrap_sample {
-    const double *values;
-    size_t n;
-} bootstrap_sample;
-
-/* `resamples` draws with replacement from the n finite values of x (not kept), by the counter-based
+/* `resamples` draws with replacement from x (not kept), by the counter-based
  * generator of stats.h: the same seed gives the same bits on every machine, with any number of
- * threads. n >= 1, resamples >= 1. *out is owned by the caller. GB_ERR_OOM; GB_ERR_INTERNAL when n
- * or resamples is 0 or a value is not finite. */
-gb_status bootstrap_create(bootstrap **out, const double *x, size_t n, size_t resamples,
-                           uint64_t seed, gb_error *err);
+ * threads. x.n >= 1, resamples >= 1. *out is owned by the caller. GB_ERR_OOM; GB_ERR_INTERNAL when
+ * x.n or resamples is 0 or a value is not finite. */
+gb_status bootstrap_create(bootstrap **out, stats_sample x, size_t resamples, uint64_t seed,
+                           gb_error *err);
 /* Trimmed mean of x minus trimmed mean of y, two samples that do not belong together in pairs: each
  * is resampled by itself. The standard error is the root of the two squared ones with Yuen's
  * factor, and so is that of each resample. Errors as above. */
-gb_status bootstrap_create_two(bootstrap **out, const bootstrap_sample *x,
-                               const bootstrap_sample *y, size_t resamples, uint64_t seed,
-                               gb_error *err);
+gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, size_t resamples,
+                               uint64_t seed, gb_error *err);
 void bootstrap_free(bootstrap *b); /* NULL is fine */
 
 /* Adds a constant to the value and to all that was resampled. */
@@ -59,12 +52,11 @@ double bootstrap_standard_error(const bootstrap *b); /* NAN: too few values are 
  * standard error. A sample without any spread gives an interval of no width. */
 stats_interval bootstrap_interval(const bootstrap *b, double level);
 
-/* One-sided p values from the same distribution. p_above is small when the location surely lies
- * above the threshold: the p value of the hypothesis "location <= threshold". They are the interval
- * read the other way: 2 * p_above(c) is the smallest alpha whose interval at level 1 - alpha lies
- * above c. No smaller than 1 / (2 * (resamples + 1)), since that many resamples cannot vouch for
- * less. NAN where there is no interval. */
+/* One-sided p value from the same distribution: small when the location surely lies above the
+ * threshold; the p value of the hypothesis "location <= threshold". It is the interval read the
+ * other way: 2 * p_above(c) is the smallest alpha whose interval at level 1 - alpha lies above c.
+ * No smaller than 1 / (2 * (resamples + 1)), since that many resamples cannot vouch for less. 1
+ * minus it is the p of the other side. NAN where there is no interval. */
 double bootstrap_p_above(const bootstrap *b, double threshold);
-double bootstrap_p_below(const bootstrap *b, double threshold);
 
 #endif

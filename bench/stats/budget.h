@@ -40,8 +40,6 @@ typedef struct budget_run {
     double seconds_per_step; /* NAN: unknown, and so is everything by seconds */
 } budget_run;
 
-/* What one step takes; NAN where unknown or not above 0. */
-double budget_per_step(const budget_run *run, budget_kind kind);
 /* What the run had taken at its last usable validation; NAN without one. */
 double budget_end(const budget_run *run, budget_kind kind);
 /* The loss after a budget; NAN outside of the curve. */

@@ -67,10 +67,19 @@ typedef struct disturbance_span {
     unsigned known; /* marks that whoever watches gives it whatever the samples say */
 } disturbance_span;
 
-/* Writes the marks of n steps, from m samples ascending in time. With `gpu` the clock is the
- * GPU's. The median is over the samples from the first step to the last. GB_ERR_OOM. */
-gb_status disturbance_mark(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                           size_t m, bool gpu, unsigned char *marks, gb_error *err);
+/* A run as it was watched: its steps, and the samples beside them; both ascend in time. Borrowed.
+ */
+typedef struct disturbance_watch {
+    const disturbance_span *steps;
+    size_t n_steps;
+    const gb_sample *samples;
+    size_t n_samples;
+    bool gpu; /* it is a GPU that computes: its clock, its energy */
+} disturbance_watch;
+
+/* Writes the mark of each step. The median clock is over the samples from the first step to the
+ * last. GB_ERR_OOM. */
+gb_status disturbance_mark(const disturbance_watch *watch, unsigned char *marks, gb_error *err);
 
 typedef struct disturbance_energy {
     double energy_j;    /* NAN: not known */
@@ -81,7 +90,7 @@ typedef struct disturbance_energy {
  * what lies between samples is interpolated. Not known where a timed step is not between two
  * samples, a counter went back, a power is missing, or the timed steps are shorter than
  * DISTURBANCE_ENERGY_LEAST_S together. GB_ERR_OOM. */
-gb_status disturbance_energy_of(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                                size_t m, bool gpu, disturbance_energy *out, gb_error *err);
+gb_status disturbance_energy_of(const disturbance_watch *watch, disturbance_energy *out,
+                                gb_error *err);
 
 #endif

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "bench/stats/stats.h"
 #include "bench/stats/trimmed_mean.h"
 
 struct resampler {
@@ -128,14 +127,14 @@ resample_location resampler_draw(const resampler *s, resample_space *space, uint
 
 /* ---- the sample ---- */
 
-static gb_status sort_and_rank(resampler *s, const double *x, gb_error *err)
+static gb_status sort_and_rank(resampler *s, stats_sample x, gb_error *err)
 {
     indexed_value *order = malloc(s->n * sizeof *order);
     if (!order) {
         return gb_fail(err, GB_ERR_OOM, "no memory for a bootstrap of %zu values", s->n);
     }
     for (size_t i = 0; i < s->n; i++) {
-        order[i] = (indexed_value){x[i], (uint32_t)i};
+        order[i] = (indexed_value){x.values[i], (uint32_t)i};
     }
     qsort(order, s->n, sizeof *order, compare_indexed);
     for (size_t place = 0; place < s->n; place++) {
@@ -170,8 +169,9 @@ static gb_status measure_itself(resampler *s, gb_error *err)
     return GB_OK;
 }
 
-gb_status resampler_create(resampler **out, const double *x, size_t n, gb_error *err)
+gb_status resampler_create(resampler **out, stats_sample x, gb_error *err)
 {
+    const size_t n = x.n;
     resampler *s = calloc(1, sizeof *s);
     if (s) {
         *s = (resampler){.n = n,

@@ -9,12 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/stats/stats.h"
 #include "kernels/status.h"
 
 typedef struct resampler resampler;
 
-/* Of the n >= 1 finite values of x, which are not kept. GB_ERR_OOM. */
-gb_status resampler_create(resampler **out, const double *x, size_t n, gb_error *err);
+/* Of the x.n >= 1 values, which are not kept. GB_ERR_OOM. */
+gb_status resampler_create(resampler **out, stats_sample x, gb_error *err);
 void resampler_free(resampler *s); /* NULL is fine */
 
 double resampler_value(const resampler *s); /* trimmed_mean_sorted of the sample */

@@ -115,7 +115,7 @@ static bootstrap *resampled(void)
     for (int i = 0; i < VALUES; i++) {
         x[i] = (double)(i * 7 % VALUES) * 0.01 + (i == 5 ? 3 : 0);
     }
-    assert_int_equal(bootstrap_create(&b, x, VALUES, RESAMPLES, 9, NULL), GB_OK);
+    assert_int_equal(bootstrap_create(&b, (stats_sample){x, VALUES}, RESAMPLES, 9, NULL), GB_OK);
     return b;
 }
 

@@ -28,19 +28,22 @@ static void check_ends(stats_interval got, const double *ends)
     check_close(got.high, ends[1], 1e-10);
 }
 
+static const stats_sample all_new = {two_new, COUNT(two_new)},
+                          all_base = {two_base, COUNT(two_base)};
+
 static void test_welch(void **state)
 {
     (void)state;
-    estimate e = estimate_welch(two_new, COUNT(two_new), two_base, COUNT(two_base));
+    estimate e = estimate_welch(all_new, all_base);
     check_close(e.value, expect_two_welch[0], 1e-11);
     check_ends(estimate_interval(&e, 0.95), expect_two_welch + 1);
     check_close(e.df, expect_two_welch[3], 1e-11);
     check_close(estimate_p_above(&e, 0.01), expect_two_welch[4], 1e-9);
     assert_int_equal(e.n, 11);
     /* One value on a side has no spread: a value without interval. None has no value. */
-    e = estimate_welch(two_new, 1, two_base, COUNT(two_base));
+    e = estimate_welch((stats_sample){two_new, 1}, all_base);
     assert_true(isfinite(e.value) && !estimate_has_interval(&e));
-    e = estimate_welch(two_new, 0, two_base, 3);
+    e = estimate_welch((stats_sample){two_new, 0}, (stats_sample){two_base, 3});
     assert_int_equal(e.kind, ESTIMATE_NONE);
 }
 
@@ -72,10 +75,7 @@ static void test_bootstrap_as_plain(void **state)
         plain_bootstrap_make_two(&(plain_sample){two_new, COUNT(two_new), draws_new},
                                  &(plain_sample){two_base, COUNT(two_base), draws_base}, RESAMPLES);
     bootstrap *b;
-    assert_int_equal(bootstrap_create_two(&b, &(bootstrap_sample){two_new, COUNT(two_new)},
-                                          &(bootstrap_sample){two_base, COUNT(two_base)}, RESAMPLES,
-                                          SEED, NULL),
-                     GB_OK);
+    assert_int_equal(bootstrap_create_two(&b, all_new, all_base, RESAMPLES, SEED, NULL), GB_OK);
     check_close(bootstrap_value(b), plain.value, 1e-11);
     check_close(bootstrap_standard_error(b), plain.error, 1e-10);
     for (int k = 0; k + 1 < RESAMPLES; k++) {
@@ -121,9 +121,7 @@ static void test_estimate(void **state)
 {
     (void)state;
     estimate e;
-    assert_int_equal(estimate_bootstrap_two(&e, two_new, COUNT(two_new), two_base, COUNT(two_base),
-                                            4000, 1, NULL),
-                     GB_OK);
+    assert_int_equal(estimate_bootstrap_two(&e, all_new, all_base, 4000, 1, NULL), GB_OK);
     check_close(e.value, expect_two_yuen[0], 1e-11);
     double factor_new, factor_base;
     assert_int_equal(estimate_dependence(&factor_new, two_new, COUNT(two_new), NULL), GB_OK);
@@ -137,9 +135,7 @@ static void test_estimate(void **state)
     stats_interval plain = estimate_interval(&e, 0.95);
     /* The other way round: the same distance, the other sign; other draws, so about as wide. */
     estimate back;
-    assert_int_equal(estimate_bootstrap_two(&back, two_base, COUNT(two_base), two_new,
-                                            COUNT(two_new), 4000, 1, NULL),
-                     GB_OK);
+    assert_int_equal(estimate_bootstrap_two(&back, all_base, all_new, 4000, 1, NULL), GB_OK);
     check_close(back.value, -e.value, 1e-12);
     check_close(estimate_interval(&back, 0.95).low, -plain.high, 0.05);
     estimate_free(&back);
@@ -147,11 +143,13 @@ static void test_estimate(void **state)
     check_close(e.value, expect_two_yuen[0] - 0.5, 1e-11);
     check_close(estimate_interval(&e, 0.95).high, plain.high - 0.5, 1e-11);
     estimate_free(&e);
-    assert_int_equal(
-        estimate_bootstrap_two(&e, two_new, 7, two_base, COUNT(two_base), 100, 1, NULL), GB_OK);
+    assert_int_equal(estimate_bootstrap_two(&e, (stats_sample){two_new, 7}, all_base, 100, 1, NULL),
+                     GB_OK);
     assert_true(isfinite(e.value) && !estimate_has_interval(&e));
     estimate_free(&e);
-    assert_int_equal(estimate_bootstrap_two(&e, two_new, 0, two_base, 9, 100, 1, NULL), GB_OK);
+    assert_int_equal(estimate_bootstrap_two(&e, (stats_sample){two_new, 0},
+                                            (stats_sample){two_base, 9}, 100, 1, NULL),
+                     GB_OK);
     assert_int_equal(e.kind, ESTIMATE_NONE);
 }
 
@@ -170,7 +168,8 @@ static int covered(const noise_model *model, size_t blocks, int trials)
             }
         }
         estimate e;
-        assert_int_equal(estimate_bootstrap_two(&e, logs[0], blocks, logs[1], blocks, 400,
+        assert_int_equal(estimate_bootstrap_two(&e, (stats_sample){logs[0], blocks},
+                                                (stats_sample){logs[1], blocks}, 400,
                                                 (uint64_t)trial, NULL),
                          GB_OK);
         stats_interval i = estimate_interval(&e, 0.95);

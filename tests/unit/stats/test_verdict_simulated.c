@@ -242,8 +242,10 @@ static void test_planner(void **state)
         suite_run(&s, 10);
         double d[SIM_MAX_BLOCKS];
         size_t n = suite_ratios(&s, 1, d);
-        block_spread spread;
-        assert_int_equal(block_spread_from(&spread, d, n, NULL), GB_OK);
+        estimate pilot; /* its standard error is the sample's own, so one resample does */
+        assert_int_equal(estimate_bootstrap(&pilot, d, n, 1, 0, NULL), GB_OK);
+        block_spread spread = block_spread_of(&pilot);
+        estimate_free(&pilot);
         double proposed = block_count_to_find(spread, 0.01, 0.005, 0.05, CONFIGS, 0.9);
         assert_true(proposed >= ESTIMATE_MIN_BLOCKS);
         /* More than there is room for: judged there, with less than was asked for. */
@@ -405,7 +407,8 @@ static void test_halves_of_equals(void **state)
         double d[SIM_MAX_BLOCKS];
         size_t n = suite_ratios(&s, CONTROL, d);
         noise_control control;
-        assert_int_equal(noise_control_measure(&control, d, n, &rule, 20, i, NULL), GB_OK);
+        assert_int_equal(noise_control_measure(&control, (stats_sample){d, n}, &rule, 20, i, NULL),
+                         GB_OK);
         rate += control.false_alarm_rate;
         judged++;
     }
@@ -432,7 +435,8 @@ static void test_drift_coverage(void **state)
             }
         }
         drift d;
-        assert_int_equal(drift_measure(&d, ms, ARMS, 30, hours, NULL, NULL), GB_OK);
+        assert_int_equal(drift_measure(&d, &(drift_bursts){ARMS, 30, ms, hours}, NULL, NULL),
+                         GB_OK);
         hits += log1p(d.per_hour.low) <= 0.05 && log1p(d.per_hour.high) >= 0.05;
     }
     double share = (double)hits / (double)suites;
