@@ -1,10 +1,9 @@
 /* The grammar of [claim] expect, and what it means for two measured values. */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/quantity.h"
 #include "bench/suite/suite.h"
 
 static const char *const relation_names[] = {"speedup", "increase", "reduction", "within", NULL};
@@ -61,10 +60,8 @@ static gb_status comparison_parse(suite_comparison *out, const char *word, gb_er
 
 static gb_status percent_parse(double *out, const char *word, gb_error *err)
 {
-    size_t digits = strspn(word, "0123456789.");
-    char *end;
-    *out = strtod(word, &end);
-    if (digits == 0 || end != word + digits || strcmp(end, "%") != 0 || !isfinite(*out)) {
+    bool plain = strspn(word, "0123456789.") == strcspn(word, "%"); /* no exponent */
+    if (!plain || !quantity_parse(out, word, quantity_percent)) {
         return gb_fail(err, GB_ERR_USAGE, "'%s' is no percentage: write one as 15%% or 2.5%%",
                        word);
     }

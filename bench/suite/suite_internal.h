@@ -87,6 +87,12 @@ const suite_ini_entry *suite_entry_find(const suite_ini_section *section, const 
 /* Refuses a key that is not in the NULL-terminated `names`. section may be NULL. */
 gb_status suite_section_check(suite_reader *reader, const suite_ini_section *section,
                               const char *title, const char *const *names);
+/* The keys of [suite], NULL-terminated. */
+extern const char *const suite_section_names[];
+/* Sets the fields of `object` whose keys stand in the section, which may be NULL; bit i of *given:
+ * keys[i] stands there. */
+gb_status suite_keys_read(suite_reader *reader, const suite_ini_section *section,
+                          const gb_key *keys, void *object, uint32_t *given);
 /* Copies a name that is fit for files and plots; refuses any other. `what` is for the message. */
 gb_status suite_name_copy(suite_reader *reader, char *out, size_t out_size, const char *name,
                           const char *what, int line);

@@ -89,6 +89,7 @@ static void test_checkpoint_every(void **state)
         {"checkpoint_every = 10min\n", 0, 600, "10 min"},
         {"checkpoint_every = 1.5 h\n", 0, 5400, "1.5 h"},
         {"checkpoint_every = 90 s\n", 0, 90, "1.5 min"},
+        {"checkpoint_every = 1 d\n", 0, 86400, "24 h"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[512], shown[SUITE_CHECKPOINT_TEXT];
