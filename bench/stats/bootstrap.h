@@ -1,4 +1,4 @@
-/* bootstrap.h: the 20 % trimmed mean of a sample, and how surely it lies there, by the studentised
+/* bootstrap.h: the 20 % trimmed mean of a sample, and how certain that is, by the studentised
  * bootstrap.
  *
  *   bootstrap *b;
@@ -52,10 +52,10 @@ double bootstrap_standard_error(const bootstrap *b); /* NAN: too few values are 
  * standard error. A sample without any spread gives an interval of no width. */
 stats_interval bootstrap_interval(const bootstrap *b, double level);
 
-/* One-sided p value from the same distribution: small when the location surely lies above the
- * threshold; the p value of the hypothesis "location <= threshold". It is the interval read the
+/* One-sided p value from the same distribution: small when the location certainly lies above
+ * the threshold; the p value of the hypothesis "location <= threshold". It is the interval read the
  * other way: 2 * p_above(c) is the smallest alpha whose interval at level 1 - alpha lies above c.
- * No smaller than 1 / (2 * (resamples + 1)), since that many resamples cannot vouch for less. 1
+ * No smaller than 1 / (2 * (resamples + 1)), since that many resamples cannot show less. 1
  * minus it is the p of the other side. NAN where there is no interval. */
 double bootstrap_p_above(const bootstrap *b, double threshold);
 

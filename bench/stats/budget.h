@@ -59,8 +59,9 @@ typedef struct budget_equal {
 /* The budget until a loss as low as the baseline's last one of the same replicate. */
 typedef struct budget_reach {
     int n_pairs, n_reached;
-    double base, config;  /* mean budgets: until its own last loss for the first time; to reach it.
-                           * NAN unless all reached it: the mean of those that did would flatter */
+    double base,
+        config;           /* mean budgets: until its own last loss for the first time; to reach it.
+                           * NAN unless all reached it: the mean of those that did would be too good */
     stats_interval ratio; /* config / base: t interval of the mean log ratio, taken back by exp */
 } budget_reach;
 

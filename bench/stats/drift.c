@@ -129,8 +129,8 @@ static gb_status block_effects(double *effects, const drift_bursts *bursts, gb_e
 
 /* ---- trend ---- */
 
-/* How much further the interval must reach because neighbours depend on each other, and because
- * that is known from as few blocks as they are worth. */
+/* How much wider the interval must be: neighbours depend on each other, so the blocks are worth
+ * fewer independent ones. */
 static double widening(double lag1, size_t n)
 {
     double r = fmin(fmax(lag1 + (2 + 4 * lag1) / (double)n, 0), 0.9);

@@ -1,6 +1,6 @@
 /* estimate.h: an estimated logarithm of a ratio, config over baseline, with all that is known of
  * its uncertainty, whichever method that came from. Verdicts and claims read speeds, losses and
- * exact quantities through this one door.
+ * exact quantities through this one type.
  *
  * Logarithms because ratios are what is compared: a slower block and an equally much faster one
  * weigh the same, and no interval reaches -100 %. */
@@ -44,7 +44,7 @@ void estimate_free(estimate *e); /* what it owns */
  * interval. */
 estimate estimate_welch(stats_sample config, stats_sample base);
 /* The difference of their 20 % trimmed means, by the bootstrap of both. The values stand in the
- * order in which they were measured: where neighbours resemble each other (slow weather of the
+ * order in which they were measured: where neighbours resemble each other (slow changes of the
  * machine, which pairs would have cancelled) the standard error of a sample is widened by
  * estimate_dependence. Below ESTIMATE_MIN_BLOCKS on a side there is a value without interval.
  * GB_ERR_OOM. */

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bench/suite/suite.h"
+#include "bench/suite/suite_internal.h"
 #include "model/flops.h"
 
 #define OK "[suite]\nname = t\n[data]\ntrain = a.bin\nval = b.bin\n"
@@ -351,6 +351,27 @@ static void test_claims_state_exact_flops(void **state)
     suite_free(s);
 }
 
+static int keys_count(const gb_key *keys)
+{
+    int n = 0;
+    while (keys[n].name) {
+        n++;
+    }
+    return n;
+}
+
+/* The reader's arrays have room for every key of the tables, and the bits of spec_given for every
+ * train key: a new key needs no change in the reader until one of these fails. The text of a step
+ * (suite_effect.c, 1024 bytes) holds values of up to 24 characters ("%.17g") with a bar each. */
+static void test_room_for_keys(void **state)
+{
+    (void)state;
+    const int config = keys_count(gpt_config_keys()), spec = keys_count(train_spec_keys());
+    assert_true(config + spec + 1 <= SUITE_MAX_KEYS);
+    assert_true(spec <= 32);
+    assert_true((config + spec + 1) * 25 < 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_precedence),       cmocka_unit_test(test_exclude),
         cmocka_unit_test(test_expect),           cmocka_unit_test(test_override_data),
         cmocka_unit_test(test_shipped_suites),   cmocka_unit_test(test_claims_state_exact_flops),
+        cmocka_unit_test(test_room_for_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
