@@ -35,7 +35,7 @@ static plan_quantities quantities(const pair_side *side)
 static void prediction_compare(claim_result *r, double log_ratio)
 {
     claim_region region = claim_region_of(&r->claim->expectation);
-    bool rate = r->claim->expectation.metric == SUITE_METRIC_TOKENS_PER_S;
+    bool rate = metric_is_rate(r->claim->expectation.metric);
     bool above = region.low > log_ratio, below = region.high < log_ratio;
     if (above || below) {
         bool faster = rate ? above : below;
@@ -55,7 +55,7 @@ static void prediction_make(claim_result *r, const pair_side *base, const pair_s
     r->prediction = plan_claim_predict(&q, &q_base, expect, &r->predicted_percent);
     if (r->prediction == PLAN_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
         double work = q.flops_per_token / q_base.flops_per_token;
-        bool rate = expect->metric == SUITE_METRIC_TOKENS_PER_S;
+        bool rate = metric_is_rate(expect->metric);
         prediction_compare(r, rate ? -log(work)
                                    : log(work * q.tokens_per_step / q_base.tokens_per_step));
     }
@@ -115,7 +115,7 @@ static gb_status circumstances_check(claim_result *r, const pair_side *base,
 static gb_status pair_test(claim_result *r, const pair_side *base, const pair_side *config,
                            gb_error *err)
 {
-    metric_id metric = metric_find(suite_metric_name(r->claim->expectation.metric));
+    metric_id metric = r->claim->expectation.metric;
     pair_estimate p;
     GB_TRY(circumstances_check(r, base, config, metric, err));
     if (r->reason[0]) {

@@ -174,7 +174,8 @@ static gb_status sessions_estimate(pair_estimate *out, const pair_side *base,
     if (status == GB_OK) {
         n_x = burst_logs(config, x);
         n_y = burst_logs(base, y);
-        status = estimate_bootstrap_two(&out->ratio, x, n_x, y, n_y, verdict_resamples(1),
+        status = estimate_bootstrap_two(&out->ratio, (stats_sample){x, n_x}, (stats_sample){y, n_y},
+                                        verdict_resamples(1),
                                         (uint64_t)config->session->facts->seed, err);
     }
     free(x);
@@ -330,7 +331,7 @@ static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const 
         out->basis = PAIR_RUNS;
         n_x = run_logs(c, metric, x);
         n_y = run_logs(b, metric, y);
-        out->ratio = estimate_welch(x, n_x, y, n_y);
+        out->ratio = estimate_welch((stats_sample){x, n_x}, (stats_sample){y, n_y});
     }
     runs_method(out, n_y, n_x, metric);
     if (out->ratio.kind == ESTIMATE_NONE) {

@@ -59,7 +59,7 @@ static gb_status control_measure(speed_session *s, const verdict_rule *rule, dou
     size_t n = estimate_log_ratios(s->arms[s->facts->control].facts->median_ms,
                                    s->arms[s->facts->baseline].facts->median_ms,
                                    (size_t)s->facts->blocks, scratch);
-    return noise_control_measure(&s->aa, scratch, n, rule, CONTROL_SUBSETS,
+    return noise_control_measure(&s->aa, (stats_sample){scratch, n}, rule, CONTROL_SUBSETS,
                                  (uint64_t)s->facts->seed, err);
 }
 
@@ -133,8 +133,8 @@ static gb_status session_measure(speed_session *s, gb_error *err)
         status = control_measure(s, &rule, scratch, err);
     }
     if (status == GB_OK) {
-        status = drift_measure(&s->drift, ms, (size_t)s->n_arms, (size_t)s->facts->blocks, s->hours,
-                               s->drift_effects, err);
+        const drift_bursts bursts = {(size_t)s->n_arms, (size_t)s->facts->blocks, ms, s->hours};
+        status = drift_measure(&s->drift, &bursts, s->drift_effects, err);
     }
     rule.floor = s->aa.floor;
     if (status == GB_OK) {

@@ -108,14 +108,6 @@ static gb_status comparisons_make(asked *a, gb_error *err)
 
 static void print_sentence(const asked *a, const comparison *c)
 {
-    static const char *const more[METRIC_COUNT] = {"slower per step",    "slower per step (median)",
-                                                   "faster in tokens/s", "worse in loss",
-                                                   "worse in best loss", "larger in peak memory",
-                                                   "larger in FLOPs",    "larger in parameters"};
-    static const char *const less[METRIC_COUNT] = {
-        "faster per step",  "faster per step (median)", "slower in tokens/s",
-        "better in loss",   "better in best loss",      "smaller in peak memory",
-        "smaller in FLOPs", "smaller in parameters"};
     double change = c->change.value;
     if (!isfinite(change)) {
         printf("%s cannot be compared: one of the two has no such number.\n",
@@ -124,7 +116,7 @@ static void print_sentence(const asked *a, const comparison *c)
     }
     table_write_escaped(stdout, a->names[1], TABLE_TEXT);
     printf(" is %s %s than ", number_percent(fabs(change)).text,
-           change >= 0 ? more[c->metric] : less[c->metric]);
+           metric_comparative(c->metric, change >= 0));
     table_write_escaped(stdout, a->names[0], TABLE_TEXT);
     if (c->exact) {
         printf(", exactly.\n");

@@ -276,7 +276,7 @@ static void limits_settings_add(table *t, const suite *s)
 {
     for (int i = 0; limits_keys()[i].name; i++) {
         char value[64];
-        run_limits_format(&s->limits, limits_keys()[i].name, value, sizeof value);
+        run_limits_format(&s->limits, &limits_keys()[i], value, sizeof value);
         table_begin_row(t);
         table_add_cell(t, "limits: %s", limits_keys()[i].name);
         table_add_cell(t, "%s", value);

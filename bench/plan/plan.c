@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench/run/timing.h"
 #include "model/flops.h"
 #include "model/trainer.h"
 #include "model/warmup.h"
@@ -136,25 +137,25 @@ plan_claim_basis plan_claim_predict(const plan_quantities *config, const plan_qu
     double work = config->flops_per_token / baseline->flops_per_token;
     double step = work * config->tokens_per_step / baseline->tokens_per_step;
     switch (expect->metric) {
-    case SUITE_METRIC_STEP_AVG:
-    case SUITE_METRIC_STEP_MEDIAN:
+    case METRIC_STEP_AVG:
+    case METRIC_STEP_MEDIAN:
         *percent = suite_expect_percent(expect, step, 1);
         return PLAN_CLAIM_FLOPS;
-    case SUITE_METRIC_TOKENS_PER_S:
+    case METRIC_TOKENS_PER_S:
         *percent = suite_expect_percent(expect, 1, work);
         return PLAN_CLAIM_FLOPS;
-    case SUITE_METRIC_PEAK_MEMORY:
+    case METRIC_PEAK_MEMORY:
         *percent = suite_expect_percent(expect, config->memory_bytes, baseline->memory_bytes);
         return PLAN_CLAIM_MEMORY;
-    case SUITE_METRIC_N_PARAMS:
+    case METRIC_N_PARAMS:
         *percent = suite_expect_percent(expect, config->n_params, baseline->n_params);
         return PLAN_CLAIM_EXACT;
-    case SUITE_METRIC_FLOPS:
+    case METRIC_FLOPS:
         *percent = suite_expect_percent(expect, work, 1);
         return PLAN_CLAIM_EXACT;
-    case SUITE_METRIC_VAL_LOSS:
-    case SUITE_METRIC_BEST_VAL_LOSS:
-    case SUITE_METRIC_COUNT:
+    case METRIC_VAL_LOSS:
+    case METRIC_BEST_VAL_LOSS:
+    case METRIC_COUNT:
         break;
     }
     *percent = NAN;

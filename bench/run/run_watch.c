@@ -115,15 +115,14 @@ gb_status run_watch_end(run_watch *w, store *s, store_run_result *result, char *
     if (!marks) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu steps", w->n_steps);
     }
-    gb_status status =
-        disturbance_mark(w->steps, w->n_steps, w->samples, w->n_samples, w->gpu, marks, err);
+    const disturbance_watch watched = {w->steps, w->n_steps, w->samples, w->n_samples, w->gpu};
+    gb_status status = disturbance_mark(&watched, marks, err);
     if (status == GB_OK) {
         status = w->sink->marks(s, w->id, marks, w->n_steps, err);
     }
     free(marks);
     GB_TRY(status);
-    GB_TRY(disturbance_energy_of(w->steps, w->n_steps, w->samples, w->n_samples, w->gpu, &energy,
-                                 err));
+    GB_TRY(disturbance_energy_of(&watched, &energy, err));
     missing_list(w, missing, missing_size);
     result->energy_j = energy.energy_j;
     result->energy_source = energy.source;

@@ -6,11 +6,6 @@
 
 #include "bench/stats/stats.h"
 
-timing_options timing_options_default(void)
-{
-    return (timing_options){.blocks = 20, .max_blocks = 100, .process_blocks = 5, .seed = 1};
-}
-
 static int64_t steps_in(double ms, double step_ms, int64_t least, int64_t most)
 {
     double steps = ceil(ms / step_ms);

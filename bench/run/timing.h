@@ -15,15 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/suite/timing_options.h"
 #include "kernels/status.h"
 #include "model/trainer.h"
 
-enum {
-    TIMING_MAX_ARMS = 1024,
-    TIMING_MAX_BLOCKS = 4000,
-    TIMING_MIN_BURST_STEPS = 3,
-    TIMING_MAX_BURST_STEPS = 50
-};
+enum { TIMING_MAX_ARMS = 1024, TIMING_MIN_BURST_STEPS = 3 };
 
 /* A burst of the baseline lasts about this long where its length is not given: long against the
  * timer and the switch of processes, short against the drift of a machine. */
@@ -31,18 +27,6 @@ enum {
 /* Steps in front of a burst that are not timed: about this much of them, at least one. They bring
  * back caches, clocks and threads that slept. */
 #define TIMING_LEAD_MS 30.0
-
-/* What a suite may say about it (section [timing]). */
-typedef struct timing_options {
-    int64_t blocks;         /* measured in any case; 0: no interleaved timing at all */
-    int64_t max_blocks;     /* with a precision to reach: at most so many */
-    double stop_precision;  /* half width of the widest 95 % interval, a fraction; 0: none asked */
-    int64_t burst_steps;    /* timed steps of a burst; 0: by TIMING_BURST_MS */
-    int64_t process_blocks; /* blocks after which each arm gets a fresh process; 0: never */
-    int64_t seed;           /* of the orders */
-} timing_options;
-
-timing_options timing_options_default(void);
 
 /* The steps of a burst, from the settled step time of the baseline. */
 train_burst timing_burst_size(const timing_options *options, double baseline_step_ms);
@@ -79,12 +63,6 @@ typedef struct timing_executor {
     gb_status (*precise)(void *user, const timing_table *table, double precision, bool *out,
                          gb_error *err);
 } timing_executor;
-
-typedef struct timing_outcome {
-    int64_t blocks_done; /* whole ones */
-    train_burst burst;
-    bool precision_reached;
-} timing_outcome;
 
 /* An arm that fails (settle or burst give GB_ERR_NAN, GB_ERR_OOM or GB_ERR_FAILED) is left out from
  * there on, and the others go on; when it is the baseline nothing is left to compare with, and its

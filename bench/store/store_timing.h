@@ -3,8 +3,8 @@
 #ifndef GPTBENCH_BENCH_STORE_TIMING_H
 #define GPTBENCH_BENCH_STORE_TIMING_H
 
-#include "bench/run/timing.h"
 #include "bench/store/store.h"
+#include "bench/suite/timing_options.h"
 
 typedef struct store_timing {
     int64_t suite_id, machine_id;

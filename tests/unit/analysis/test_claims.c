@@ -321,7 +321,7 @@ static void test_stored(void **state)
     assert_int_equal(n, 2); /* not what has left the plan */
     assert_string_equal(claims[0].name, "a");
     assert_string_equal(claims[1].source, "a note");
-    assert_int_equal(claims[1].expectation.metric, SUITE_METRIC_STEP_AVG);
+    assert_int_equal(claims[1].expectation.metric, METRIC_STEP_AVG);
     check_close(claims[1].expectation.percent, 20, 0);
     claim_result results[2];
     assert_int_equal(claims_test(results, f.data, claims, n, NULL), GB_OK);
