@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "bench/base/plain_text.h"
-#include "bench/store/store_internal.h"
+#include "bench/store/store_error.h"
 
 bool report_array_grow(void **array, int64_t n, size_t element_bytes)
 {

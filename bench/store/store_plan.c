@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/store/store_internal.h"
+#include "bench/store/store_share.h"
 #include "bench/suite/limits.h"
 
 gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id, gb_error *err)

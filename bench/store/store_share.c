@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
 
 /* Behind all that a database can hold, and where SQLite locks nothing. */
