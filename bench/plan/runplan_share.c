@@ -1,33 +1,9 @@
 /* The run plan among other runners of the same suite (bench/store/store_share.h). */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bench/plan/runplan_internal.h"
-#include "bench/run/identity.h"
 #include "bench/store/store_share.h"
-
-gb_status runplan_hash(runplan *plan, gb_error *err)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) {
-        return runplan_no_memory(err);
-    }
-    fprintf(out, "%s\n", plan->suite->text);
-    for (int i = 0; i < plan->n_runs; i++) {
-        fprintf(out, "%s\n", plan->runs[i].identity);
-    }
-    if (fclose(out) != 0 || !text) {
-        free(text);
-        return runplan_no_memory(err);
-    }
-    identity_hash_text(text, plan->hash);
-    free(text);
-    return GB_OK;
-}
 
 gb_status runplan_register(runplan *plan, store *s, gb_error *err)
 {
