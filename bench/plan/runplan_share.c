@@ -10,7 +10,7 @@ gb_status runplan_register(runplan *plan, store *s, gb_error *err)
     return store_runner_begin(s, plan->suite_id, plan->hash, err);
 }
 
-gb_status runplan_again(runplan *plan, store *s, gb_error *err)
+gb_status runplan_store_again(runplan *plan, store *s, gb_error *err)
 {
     plan->options.retry_failed = false; /* once was asked for */
     gb_status status = runplan_store(plan, s, err);
@@ -21,25 +21,25 @@ gb_status runplan_again(runplan *plan, store *s, gb_error *err)
     return store_commit(s, err);
 }
 
-gb_status runplan_look(const runplan *plan, store *s, runplan_state *out, gb_error *err)
+gb_status runplan_state_get(const runplan *plan, store *s, runplan_state *out, gb_error *err)
 {
     *out = (runplan_state){0};
     for (int i = 0; i < plan->n_runs; i++) {
         const runplan_run *run = &plan->runs[i];
-        store_sight sight;
+        store_run_state known;
         if (!run->selected) {
             continue;
         }
-        GB_TRY(store_run_look(s, plan->config_ids[run->cell], run->replicate, run->identity, &sight,
-                              err));
-        bool open = strcmp(sight.status, "planned") == 0 || strcmp(sight.status, "running") == 0 ||
-                    strcmp(sight.status, "interrupted") == 0 || !sight.status[0];
+        GB_TRY(store_run_state_get(s, plan->config_ids[run->cell], run->replicate, run->identity,
+                                   &known, err));
+        bool open = strcmp(known.status, "planned") == 0 || strcmp(known.status, "running") == 0 ||
+                    strcmp(known.status, "interrupted") == 0 || !known.status[0];
         out->n++;
-        if (strcmp(sight.status, "ok") == 0) {
+        if (strcmp(known.status, "ok") == 0) {
             out->ok++;
-        } else if (sight.other_pid != 0) {
+        } else if (known.other_pid != 0) {
             out->elsewhere++;
-            out->other_pid = sight.other_pid;
+            out->other_pid = known.other_pid;
         } else if (open) {
             out->open++;
         } else {
@@ -56,7 +56,7 @@ gb_status runplan_wait_for_others(const runplan *plan, store *s, const runner_op
     bool noted = false;
     *again = false;
     while (true) {
-        GB_TRY(runplan_look(plan, s, &state, err));
+        GB_TRY(runplan_state_get(plan, s, &state, err));
         if (state.open > 0 || state.elsewhere == 0) {
             *again = state.open > 0;
             return GB_OK;

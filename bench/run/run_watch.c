@@ -41,7 +41,7 @@ static gb_status sample_take(run_watch *w, store *s, gb_error *err)
     GB_TRY(array_grow((void **)&w->samples, w->n_samples, sizeof *w->samples, err));
     w->samples[w->n_samples++] = sample;
     w->next_s = gb_monotonic_s() + w->period_s;
-    w->shared = store_byte_is_held(s, STORE_BYTE_WORK);
+    w->shared = store_lock_is_held(s, STORE_LOCK_WORK);
     return w->sink->sample(s, w->id, &sample, err);
 }
 
@@ -57,7 +57,7 @@ gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, in
     return sensors ? sample_take(w, s, err) : GB_OK;
 }
 
-gb_status run_watch_look(run_watch *w, store *s, bool now, gb_error *err)
+gb_status run_watch_sample(run_watch *w, store *s, bool now, gb_error *err)
 {
     return w->sensors && (now || gb_monotonic_s() >= w->next_s) ? sample_take(w, s, err) : GB_OK;
 }

@@ -38,7 +38,7 @@ typedef struct run_watch {
 gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, int64_t id,
                           gb_sensors *sensors, bool gpu, int period_ms, gb_error *err);
 /* Takes a sample when one is due, or now. */
-gb_status run_watch_look(run_watch *w, store *s, bool now, gb_error *err);
+gb_status run_watch_sample(run_watch *w, store *s, bool now, gb_error *err);
 /* Milliseconds until the next one is due, at most `limit_ms`. */
 int run_watch_wait_ms(const run_watch *w, int limit_ms);
 /* Keeps in mind when a step was; its ended_s is since the start. */

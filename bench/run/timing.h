@@ -54,7 +54,7 @@ void timing_block_order(int *order, int n_arms, uint64_t seed, int64_t block);
 /* ---- a session ---- */
 
 /* What a step took in each burst, by the median of its timed steps: on a shared machine a mean is
- * also about whoever else ran meanwhile. NAN where there is none. */
+ * also about whoever else ran at that time. NAN where there is none. */
 typedef struct timing_table {
     int n_arms;
     int64_t n_blocks, capacity;

@@ -24,10 +24,10 @@ typedef struct state {
     int64_t timing_id, position;
 } state;
 
-static gb_status meanwhile(void *user, int *wait_ms, gb_error *err)
+static gb_status on_idle(void *user, int *wait_ms, gb_error *err)
 {
     state *st = user;
-    GB_TRY(run_watch_look(&st->watch, st->s, false, err));
+    GB_TRY(run_watch_sample(&st->watch, st->s, false, err));
     progress_tick(st->options->display);
     *wait_ms = run_watch_wait_ms(&st->watch, *wait_ms);
     return GB_OK;
@@ -217,7 +217,7 @@ static gb_status end_write(state *st, gb_status ended, const gb_error *why,
 {
     char missing[GB_SENSORS_MAX * sizeof(gb_sensor_state)];
     store_run_result watched = {.status = "ok"};
-    GB_TRY(run_watch_look(&st->watch, st->s, true, err));
+    GB_TRY(run_watch_sample(&st->watch, st->s, true, err));
     GB_TRY(run_watch_end(&st->watch, st->s, &watched, missing, sizeof missing, err));
     GB_TRY(arms_write(st, result, err));
     return store_timing_end(st->s, st->timing_id,
@@ -232,7 +232,7 @@ static gb_status pool_make(state *st, gb_error *err)
 {
     const timing_session *session = st->session;
     timing_pool_options options = {.worker = &st->options->worker,
-                                   .meanwhile = meanwhile,
+                                   .on_idle = on_idle,
                                    .user = st,
                                    .memory_free = machine_memory_free};
     timing_pool_arm *arms = calloc((size_t)session->n_arms, sizeof *arms);

@@ -1,6 +1,6 @@
 /* store.h: the results database: one SQLite file (bench/store/schema.sql), written by the runners
  * of one machine, several at once where they want (store_share.h), and readable by anything
- * meanwhile (WAL).
+ * all the while (WAL).
  *
  * Writes are gathered into transactions: each writing call joins the open one, or opens it, and
  * store_commit ends it. store_commit_due is for the event loop: it commits when the open
@@ -55,7 +55,7 @@ gb_status store_step(store *s, sqlite3_stmt *stmt, bool *row, gb_error *err);
 gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, const char *sql,
                         const char *types, ...);
 
-/* A column of the row in hand as text, "" where it is NULL, as it can be in a damaged file whatever
+/* A column of the current row as text, "" where it is NULL, as it can be in a damaged file whatever
  * the schema says. Lives until the next step. */
 const char *store_text(sqlite3_stmt *row, int column);
 
@@ -196,8 +196,8 @@ gb_status store_rate_reached(store *s, const store_engine *engine, double *flops
 
 /* Plans another attempt at a run that has ended, at `lr_factor` times its learning rate, and
  * commits. */
-gb_status store_run_again(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
-                          int64_t *attempt, gb_error *err);
+gb_status store_run_plan_retry(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
+                               int64_t *attempt, gb_error *err);
 /* A planned run cannot be started, since it needs more memory than there is: oom. */
 gb_status store_run_refuse(store *s, int64_t run_id, int64_t planned_bytes, const char *message,
                            gb_error *err);
@@ -209,7 +209,7 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
 
 /* A look at the machine beside the run; its time and its counters are since the start. */
 gb_status store_sample(store *s, int64_t run_id, const gb_sample *sample, gb_error *err);
-/* DISTURBANCE_* of the first n steps of the run, or of its session where it was resumed. */
+/* DISTURBANCE_* of the first n steps of the run, or of its last segment where it was resumed. */
 gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
                           gb_error *err);
 
@@ -220,9 +220,9 @@ typedef struct store_run_result {
     int64_t peak_memory_bytes; /* 0: NULL */
     int64_t warmup_steps;
     double profiled_ms; /* wall time of the profiled steps, 0 = none: `unattributed` is what the
-                           ledger's rows leave of it */
+                           op timers leave of it */
     int64_t profiled_steps;
-    double energy_j; /* of the timed steps of the last session; NAN: NULL */
+    double energy_j; /* of the timed steps of the last segment; NAN: NULL */
     const char *energy_source, *sensors_missing;
 } store_run_result;
 

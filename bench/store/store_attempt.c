@@ -1,8 +1,8 @@
 /* Another attempt at a run, right after one that ended badly. */
 #include "bench/store/store_internal.h"
 
-gb_status store_run_again(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
-                          int64_t *attempt, gb_error *err)
+gb_status store_run_plan_retry(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
+                               int64_t *attempt, gb_error *err)
 {
     GB_TRY(store_exec(
         s, err,

@@ -11,7 +11,7 @@ static gb_status busy_fail(const store *s, gb_error *err)
     int64_t waited = s->busy_since_ms ? (store_now_ms() - s->busy_since_ms) / 1000 : 0;
     char lost[120] = "";
     if (s->queue.rows > 0) {
-        snprintf(lost, sizeof lost, "; the last %d rows of the run in hand are lost with it",
+        snprintf(lost, sizeof lost, "; the last %d rows of the current run are lost with it",
                  s->queue.rows);
     }
     return gb_fail(err, GB_ERR_IO,

@@ -8,8 +8,8 @@
 
 gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id, gb_error *err)
 {
-    GB_TRY(store_runners_bury(s, err));
-    GB_TRY(store_runners_meet(s, suite->name, suite->plan, &s->others, err));
+    GB_TRY(store_runners_mark_dead(s, err));
+    GB_TRY(store_runners_count_others(s, suite->name, suite->plan, &s->others, err));
     GB_TRY(store_exec(s, err,
                       "INSERT INTO suite (name, path, text, baseline, replicates, created_at,"
                       " updated_at) VALUES (?, ?, ?, ?, ?, " SQL_NOW ", " SQL_NOW ")"
@@ -183,7 +183,7 @@ gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool 
     bool interrupted = strcmp(out->status, "interrupted") == 0;
     bool ok = strcmp(out->status, "ok") == 0;
     bool planned = strcmp(out->status, "planned") == 0 || never_started;
-    bool running = strcmp(out->status, "running") == 0; /* in the hands of another runner */
+    bool running = strcmp(out->status, "running") == 0; /* by another runner */
     bool halve = strcmp(out->status, "nan") == 0 && run->halves &&
                  out->lr_scale > ldexp(1, -LIMITS_MAX_HALVINGS);
     if (planned && s->others > 0 && !never_started) {

@@ -159,7 +159,7 @@ gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, 
 #undef FIRST_STEP
 }
 
-/* What the ops' timers leave of the profiled steps, so that the ledger adds up to the step. It is
+/* What the ops' timers leave of the profiled steps, so that the op rows add up to the step. It is
  * negative where timers overlap; that is written as it is. Where the idle time is known nothing is
  * left. */
 static gb_status unattributed_write(store *s, int64_t run_id, const store_run_result *r,

@@ -15,7 +15,7 @@ static const limits_key keys[] = {
     {"max_time", "of a run, from its start"},
     {"heartbeat_timeout", "without a sign of life; automatic: 10 times the longest pause before, "
                           "5 minutes at least"},
-    {"max_retries", "more attempts after passing faults"},
+    {"max_retries", "more attempts after transient faults"},
     {"on_nan", "stop, or halve_lr: another attempt at half the learning rate"},
     {NULL, NULL}};
 

@@ -22,7 +22,7 @@ typedef struct run_limits {
     double max_time_s;          /* of a run; 0: none */
     double heartbeat_timeout_s; /* 0: made from what was seen (bench/worker/watchdog.h); below 0:
                                    off */
-    int64_t max_retries;        /* after passing faults (bench/run/retry.h) */
+    int64_t max_retries;        /* after transient faults (bench/run/retry.h) */
     limits_on_nan on_nan;
 } run_limits;
 
