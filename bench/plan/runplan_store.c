@@ -3,7 +3,6 @@
 
 #include "bench/plan/runplan_internal.h"
 #include "bench/run/identity.h"
-#include "model/flops.h"
 #include "model/json_text.h"
 #include "version.h"
 
@@ -24,8 +23,6 @@ static gb_status config_store(const runplan *plan, store *s, int64_t suite_id, i
                               int64_t *config_id, gb_error *err)
 {
     const suite_cell *cell = &plan->suite->cells[index];
-    const gpt_config *c = &cell->config;
-    int64_t T = cell->spec.sequence_length;
     char *settings = runplan_settings_json(cell);
     if (!settings) {
         return runplan_no_memory(err);
@@ -33,25 +30,8 @@ static gb_status config_store(const runplan *plan, store *s, int64_t suite_id, i
     store_config row = {.name = cell->name,
                         .position = index,
                         .is_baseline = cell->is_baseline,
-                        .vocab_size = c->vocab_size,
-                        .n_layer = c->n_layer,
-                        .n_head = c->n_head,
-                        .n_embd = c->n_embd,
-                        .head_dim = gpt_config_head_dim(c),
-                        .attention_type = gpt_attention_name((gpt_attention)c->attention_type),
-                        .n_kv_head = gpt_config_kv_heads(c),
-                        .window_size = gpt_config_window(c),
-                        .n_latent = c->attention_type == GPT_ATTENTION_LATENT ? c->n_latent : 0,
-                        .mlp_expansion_factor = c->mlp_expansion_factor,
-                        .mlp_hidden = gpt_config_mlp_hidden(c),
-                        .use_swiglu_mlp = c->use_swiglu_mlp,
-                        .post_norm = c->post_norm,
-                        .qk_norm = c->qk_norm,
-                        .n_params = gpt_count_params(c),
-                        .flops_per_token = gpt_flops_exact(c, T),
-                        .flops_per_token_6n = gpt_flops_6n(c),
-                        .flops_per_token_nanogpt = gpt_flops_nanogpt(c, T),
-                        .flops_per_token_llmc = gpt_flops_llmc(c, T),
+                        .model = &cell->config,
+                        .sequence_length = cell->spec.sequence_length,
                         .settings_json = settings};
     gb_status status = store_plan_config(s, suite_id, &row, config_id, err);
     free(settings);
@@ -69,8 +49,8 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
         .config_id = config_id,
         .replicate = run->replicate,
         .identity = run->identity,
+        .spec = spec,
         .backend = env->probe.backend,
-        .precision = gb_precision_name((gb_precision)spec->precision),
         .threads = env->probe.device.threads,
         .isa = env->probe.device.isa,
         .precision_note = env->probe.device.precision_note,
@@ -79,15 +59,6 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
         .program_version = GPTBENCH_VERSION,
         .program_commit = GPTBENCH_COMMIT,
         .compiler = identity_compiler(),
-        .seed = spec->seed,
-        .batch_size = spec->batch_size,
-        .sequence_length = spec->sequence_length,
-        .grad_accumulation_steps = spec->grad_accumulation_steps,
-        .tokens_per_step = train_spec_tokens_per_step(spec),
-        .num_iterations = spec->num_iterations,
-        .learning_rate = spec->learning_rate,
-        .train_data = spec->train_data,
-        .val_data = spec->val_data,
         .train_data_hash =
             runplan_data_find(plan, spec->train_data, false, cell->config.vocab_size)->hash,
         .val_data_hash = val->hash,

@@ -17,6 +17,7 @@
 #include "kernels/sensors/sensors.h"
 #include "kernels/status.h"
 #include "model/observer.h"
+#include "model/train_spec.h"
 
 #define STORE_COMMIT_MS   500
 #define STORE_COMMIT_ROWS 1000
@@ -96,17 +97,9 @@ typedef struct store_config {
     const char *name;
     int64_t position;
     bool is_baseline;
-    int64_t vocab_size, n_layer, n_head, n_embd, head_dim;
-    const char *attention_type;
-    int64_t n_kv_head;
-    int64_t window_size; /* 0: NULL */
-    int64_t n_latent;    /* 0: NULL */
-    double mlp_expansion_factor;
-    int64_t mlp_hidden;
-    bool use_swiglu_mlp, post_norm, qk_norm;
-    int64_t n_params;
-    double flops_per_token, flops_per_token_6n, flops_per_token_nanogpt, flops_per_token_llmc;
-    const char *settings_json;
+    const gpt_config *model;
+    int64_t sequence_length;   /* at which FLOPs per token are counted */
+    const char *settings_json; /* every model and train key */
 } store_config;
 
 typedef struct store_machine {
@@ -120,15 +113,13 @@ typedef struct store_machine {
 typedef struct store_run {
     int64_t config_id, replicate;
     const char *identity;
-    const char *backend, *precision;
+    const train_spec *spec; /* resolved; at the learning rate that the suite asks for */
+    const char *backend;
     int64_t threads;
     const char *isa, *precision_note, *libraries;
     int64_t machine_id; /* 0: NULL */
     const char *program_version, *program_commit, *compiler;
-    int64_t seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
-    int64_t num_iterations;
-    double learning_rate;
-    const char *train_data, *val_data, *train_data_hash, *val_data_hash;
+    const char *train_data_hash, *val_data_hash;
     double entropy_rate_nats; /* NaN: NULL */
     bool halves;              /* after a NaN there are attempts at half the learning rate */
 } store_run;

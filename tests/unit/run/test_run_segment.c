@@ -65,19 +65,23 @@ static void text_is(store *s, const char *sql, const char *expected)
 
 static int64_t attempt(store *s, double learning_rate)
 {
+    const gpt_config model = gpt_config_default();
+    const train_spec spec = {.batch_size = 1,
+                             .sequence_length = 10,
+                             .grad_accumulation_steps = 1,
+                             .num_iterations = 20,
+                             .learning_rate = learning_rate};
     const store_suite suite_row = {"s", "s.ini", "", "c", 1, NULL};
-    store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
+    store_config config = {.name = "c",
+                           .model = &model,
+                           .sequence_length = spec.sequence_length,
+                           .settings_json = "{}"};
     store_run run = {.identity = "i",
                      .backend = "cpu",
-                     .precision = "fp32",
                      .program_version = "",
                      .program_commit = "",
                      .compiler = "",
-                     .train_data = "",
-                     .val_data = "",
-                     .tokens_per_step = 10,
-                     .num_iterations = 20,
-                     .learning_rate = learning_rate};
+                     .spec = &spec};
     store_planned planned;
     int64_t suite_id;
     OK(store_plan_begin(s, &suite_row, &suite_id, err));

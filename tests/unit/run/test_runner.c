@@ -250,10 +250,16 @@ typedef struct fixture {
 
 static void fixture_open(fixture *f, int n, const char *const *parts)
 {
+    const gpt_config model = gpt_config_default();
+    train_spec spec = train_spec_default();
+    spec.num_iterations = 3;
     memset(f, 0, sizeof *f);
     OK(store_open(&f->s, ":memory:", STORE_WRITE, err));
     const store_suite suite_row = {"s", "s.ini", "", "c", 20, NULL};
-    store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
+    store_config config = {.name = "c",
+                           .model = &model,
+                           .sequence_length = spec.sequence_length,
+                           .settings_json = "{}"};
     OK(store_plan_begin(f->s, &suite_row, &f->suite_id, err));
     OK(store_plan_config(f->s, f->suite_id, &config, &f->config_id, err));
     for (f->n_jobs = 0; f->n_jobs < n; f->n_jobs++) {
@@ -264,13 +270,10 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
                          .replicate = f->n_jobs,
                          .identity = identity,
                          .backend = "cpu",
-                         .precision = "fp32",
                          .program_version = "",
                          .program_commit = "",
                          .compiler = "",
-                         .train_data = "",
-                         .val_data = "",
-                         .num_iterations = 3};
+                         .spec = &spec};
         OK(store_plan_run(f->s, f->suite_id, &run, false, &planned, err));
         f->jobs[f->n_jobs] = (runner_job){.label = {.config = "c",
                                                     .replicate = f->n_jobs,

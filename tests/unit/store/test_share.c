@@ -60,8 +60,13 @@ static int remove_dir(void **state)
 /* Plans RUNS replicates of one config, as a suite with the plan `plan` does. */
 static gb_status plan_again(runner *r, const char *plan, bool retry, gb_error *err)
 {
+    const gpt_config model = gpt_config_default();
+    const train_spec spec = train_spec_default();
     const store_suite suite = {"s", "s.ini", plan, "c", RUNS, plan};
-    const store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
+    const store_config config = {.name = "c",
+                                 .model = &model,
+                                 .sequence_length = spec.sequence_length,
+                                 .settings_json = "{}"};
     GB_TRY(store_plan_begin(r->s, &suite, &r->suite_id, err));
     GB_TRY(store_plan_config(r->s, r->suite_id, &config, &r->config_id, err));
     for (int i = 0; i < RUNS; i++) {
@@ -69,12 +74,10 @@ static gb_status plan_again(runner *r, const char *plan, bool retry, gb_error *e
                                .replicate = i,
                                .identity = "i",
                                .backend = "cpu",
-                               .precision = "fp32",
                                .program_version = "",
                                .program_commit = "",
                                .compiler = "",
-                               .train_data = "",
-                               .val_data = ""};
+                               .spec = &spec};
         GB_TRY(store_plan_run(r->s, r->suite_id, &run, retry, &r->runs[i], err));
     }
     GB_TRY(store_plan_end(r->s, r->suite_id, err));
