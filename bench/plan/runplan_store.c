@@ -94,8 +94,9 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err)
     }
     for (int i = 0; i < asked->n_claims; i++) {
         const suite_claim *claim = &asked->claims[i];
-        GB_TRY(store_plan_claim(s, plan->suite_id, claim->name, claim->config, claim->baseline,
-                                claim->expect, claim->source, err));
+        const store_claim claim_row = {claim->name, claim->config, claim->baseline, claim->expect,
+                                       claim->source};
+        GB_TRY(store_plan_claim(s, plan->suite_id, &claim_row, err));
     }
     return store_plan_end(s, plan->suite_id, err);
 }

@@ -45,16 +45,15 @@ static gb_status sample_take(run_watch *w, store *s, gb_error *err)
     return w->sink->sample(s, w->id, &sample, err);
 }
 
-gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, int64_t id,
-                          gb_sensors *sensors, bool gpu, int period_ms, gb_error *err)
+gb_status run_watch_begin(run_watch *w, store *s, const run_watch_options *options, gb_error *err)
 {
-    *w = (run_watch){.sink = sink,
-                     .sensors = sensors,
-                     .gpu = gpu,
-                     .id = id,
-                     .period_s = period_ms / 1e3,
+    *w = (run_watch){.sink = options->sink,
+                     .sensors = options->sensors,
+                     .gpu = options->gpu,
+                     .id = options->id,
+                     .period_s = options->period_ms / 1e3,
                      .started_s = gb_monotonic_s()};
-    return sensors ? sample_take(w, s, err) : GB_OK;
+    return w->sensors ? sample_take(w, s, err) : GB_OK;
 }
 
 gb_status run_watch_sample(run_watch *w, store *s, bool now, gb_error *err)

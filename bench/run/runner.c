@@ -193,8 +193,9 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
     gb_status status = run_segment_begin(&run.segment, s, job->run_id, job->checkpoint_dir, err);
     store_defer(s, true);
     if (status == GB_OK) {
-        status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors, gpu,
-                                 options->sample_ms, err);
+        const run_watch_options watch = {&run_watch_run_sink, job->run_id, sensors, gpu,
+                                         options->sample_ms};
+        status = run_watch_begin(&run.watch, s, &watch, err);
     }
     if (status == GB_OK) {
         progress_run_begin(options->display, &job->label);

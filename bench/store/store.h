@@ -131,9 +131,10 @@ gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id
 /* The config of this name and these settings, new or known, is in the plan. */
 gb_status store_plan_config(store *s, int64_t suite_id, const store_config *config,
                             int64_t *config_id, gb_error *err);
-gb_status store_plan_claim(store *s, int64_t suite_id, const char *name, const char *config,
-                           const char *baseline, const char *expect, const char *source,
-                           gb_error *err);
+typedef struct store_claim {
+    const char *name, *config, *baseline, *expect, *source;
+} store_claim;
+gb_status store_plan_claim(store *s, int64_t suite_id, const store_claim *claim, gb_error *err);
 
 typedef struct store_planned {
     int64_t run_id;

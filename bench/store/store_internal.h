@@ -76,9 +76,12 @@ gb_status store_summary_keep_missing(store *s, gb_error *err);
 /* Writes a sample through `sql`, which takes its owner's id and the columns of table sample. */
 gb_status store_sample_into(store *s, const char *sql, int64_t id, const gb_sample *x,
                             gb_error *err);
-/* Writes marks: `clear` takes (id, n) and says that the first n steps are undisturbed, `set` takes
- * (names, id, position). */
-gb_status store_marks_into(store *s, const char *clear, const char *set, int64_t id,
+/* How marks are written: `clear` takes (id, n) and says that the first n steps are undisturbed,
+ * `set` takes (names, id, position). */
+typedef struct store_marks_sql {
+    const char *clear, *set;
+} store_marks_sql;
+gb_status store_marks_into(store *s, const store_marks_sql *sql, int64_t id,
                            const unsigned char *marks, size_t n, gb_error *err);
 
 #endif

@@ -55,16 +55,14 @@ gb_status store_plan_config(store *s, int64_t suite_id, const store_config *conf
                       "iii", config->position, (int64_t)config->is_baseline, *config_id);
 }
 
-gb_status store_plan_claim(store *s, int64_t suite_id, const char *name, const char *config,
-                           const char *baseline, const char *expect, const char *source,
-                           gb_error *err)
+gb_status store_plan_claim(store *s, int64_t suite_id, const store_claim *c, gb_error *err)
 {
     return store_exec(s, err,
                       "INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, 1)"
                       " ON CONFLICT (suite_id, name) DO UPDATE SET config = excluded.config,"
                       " baseline = excluded.baseline, expect = excluded.expect,"
                       " source = excluded.source, in_plan = 1",
-                      "ittttt", suite_id, name, config, baseline, expect, source);
+                      "ittttt", suite_id, c->name, c->config, c->baseline, c->expect, c->source);
 }
 
 static gb_status run_insert(store *s, const store_run *r, int64_t attempt, double lr_scale,
