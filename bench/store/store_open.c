@@ -117,14 +117,14 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
         status = gb_fail(err, GB_ERR_FORMAT,
                          "%s: not a database of gptbench; give --db another file", s->path);
     }
-    if (status == GB_OK && *version > STORE_SCHEMA_VERSION) {
+    if (status == GB_OK && *version > migrations_newest()) {
         status = gb_fail(err, GB_ERR_FORMAT,
                          "%s: written by a newer gptbench (schema version %d, this program knows"
                          " %d); use that version, or give --db another file",
-                         s->path, *version, STORE_SCHEMA_VERSION);
+                         s->path, *version, migrations_newest());
     }
     if (status == GB_OK && whole) {
-        bool current = *version == STORE_SCHEMA_VERSION;
+        bool current = *version == migrations_newest();
         status = db_guard_schema(s->db, s->path, schema_sql, current, err);
     }
     connection_close(s);
@@ -141,7 +141,7 @@ static gb_status schema_create(store *s, gb_error *err)
     }
     s->in_transaction = true;
     GB_TRY(store_exec(s, err, "INSERT INTO schema_version VALUES (?, " SQL_NOW ", ?)", "it",
-                      (int64_t)STORE_SCHEMA_VERSION, GPTBENCH_VERSION));
+                      (int64_t)migrations_newest(), GPTBENCH_VERSION));
     return store_commit(s, err);
 }
 
@@ -196,7 +196,7 @@ static gb_status lock_take(store *s, bool *alone, int *version, gb_error *err)
         }
         if (lock_try(s, LOCK_SH)) {
             GB_TRY(version_read(s, version, err));
-            if (*version == STORE_SCHEMA_VERSION) {
+            if (*version == migrations_newest()) {
                 return GB_OK;
             }
             flock(s->lock_fd, LOCK_UN); /* so that one of those who wait can make it */
@@ -264,7 +264,7 @@ static gb_status open_for_reading(store *s, gb_error *err)
     int version = 0;
     GB_TRY(db_guard_files(s->path, err));
     GB_TRY(file_verify(s, false, &version, err));
-    if (version < STORE_SCHEMA_VERSION) {
+    if (version < migrations_newest()) {
         store *writer = NULL;
         GB_TRY(store_open(&writer, s->path, STORE_WRITE, err));
         store_close(writer);
