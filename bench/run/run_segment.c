@@ -15,9 +15,9 @@ gb_status run_segment_begin(run_segment *r, store *s, int64_t run_id, const char
     if (!dir) {
         return GB_OK;
     }
-    GB_TRY(store_resume_find(s, run_id, &r->resume_from, &r->resume_most, err));
+    GB_TRY(store_resume_find(s, run_id, &r->resume_from, &r->resume_step, err));
     if (checkpoint_dir_lock(dir, &lock, NULL) == GB_OK) {
-        checkpoint_dir_trim(dir, r->resume_most);
+        checkpoint_dir_trim(dir, r->resume_step);
         close(lock);
     }
     return GB_OK;
@@ -26,7 +26,7 @@ gb_status run_segment_begin(run_segment *r, store *s, int64_t run_id, const char
 bool run_segment_accepts(const run_segment *r, const train_event *event, gb_error *why)
 {
     const long long step = event->u.checkpoint.step;
-    bool known = r->number == 0 && r->resume_from != 0 && step <= r->resume_most;
+    bool known = r->number == 0 && r->resume_from != 0 && step <= r->resume_step;
     if (event->type == TRAIN_EVENT_RESUME && !known) {
         gb_fail(why, GB_ERR_FORMAT,
                 "the worker goes on from a checkpoint at step %lld that the database does not know",
@@ -81,7 +81,8 @@ gb_status run_segment_event(run_segment *r, store *s, const train_event *event, 
     }
 }
 
-/* Whether a run that ended so may be gone on with. A loss that is not finite would come again. */
+/* A run that ended so is not to be continued: it is done, or its loss, which is not finite, would
+ * come again. */
 static bool status_is_final(const char *status)
 {
     return strcmp(status, "ok") == 0 || strcmp(status, "nan") == 0;

@@ -7,7 +7,8 @@
 #include "bench/stats/disturbance.h"
 #include "bench/store/store.h"
 
-/* Often enough to see a clock change within a second, seldom enough not to be seen itself. */
+/* Often enough to see a clock change within a second, rarely enough not to disturb what is
+ * measured. */
 #define RUN_WATCH_PERIOD_MS 250
 
 /* Where samples and marks go. */

@@ -357,7 +357,7 @@ CREATE TABLE timing_sample (
   PRIMARY KEY (timing_id, at_s)
 ) STRICT, WITHOUT ROWID;
 
--- ---- version 5: segments of runs that were interrupted and gone on with ----
+-- ---- version 5: segments of runs that were interrupted and continued ----
 
 -- What each process did of a run is a segment, with a warm-up of its own. Those of the attempts
 -- before stand here too, with the steps that were taken over from them.

@@ -74,7 +74,7 @@ gb_status store_segment_resume(store *s, int64_t run_id, int64_t from_run,
     GB_TRY(store_commit(s, err)); /* rows may wait in memory: they are read back */
     GB_TRY(store_get_int(s, warmup_steps, 0, err,
                          "SELECT sum(warmup_steps) FROM session WHERE run_id = ?", "i", run_id));
-    /* From now on this attempt can be gone on from, even if it comes no further. */
+    /* From now on this attempt can be continued, even if it comes no further. */
     return store_segment_checkpoint(s, run_id, checkpoint->session, checkpoint->step, err);
 }
 

@@ -6,7 +6,7 @@
 #include "bench/store/store.h"
 
 /* The attempt at the same run that has the latest recorded checkpoint, and how many steps are done
- * there; both 0 when none has. Attempts that ended ok or nan, or go on, are none to go on from. */
+ * there; both 0 when none has. Attempts that ended ok or nan, or still run, cannot be continued. */
 gb_status store_resume_find(store *s, int64_t run_id, int64_t *from_run, int64_t *steps,
                             gb_error *err);
 

@@ -1,5 +1,5 @@
-/* Sessions of a run in the database: what an attempt takes over from the one before, what may be
- * gone on from, when checkpoints go. Expected rows are counted by hand from the rows put in. */
+/* Segments of a run in the database: what an attempt takes over from the one before, what can be
+ * continued, when checkpoints go. Expected rows are counted by hand from the rows put in. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -191,7 +191,7 @@ static void attempts_follow_each_other(void **state)
     int64_t second = attempt(s, 1);
     OK(run_segment_begin(&r, s, second, dir, err));
     assert_int_equal(r.resume_from, first);
-    assert_int_equal(r.resume_most, 6);
+    assert_int_equal(r.resume_step, 6);
     files_are((const int64_t[]){6, 4}, 2); /* what nobody knows of is gone */
     checkpoint_do(&r, s, TRAIN_EVENT_RESUME, 6, 2);
     assert_int_equal(number(s, "SELECT group_concat(step, '') FROM eval WHERE run_id = 2"), 246);
@@ -202,7 +202,7 @@ static void attempts_follow_each_other(void **state)
     int64_t third = attempt(s, 1);
     OK(run_segment_begin(&r, s, third, dir, err));
     assert_int_equal(r.resume_from, second);
-    assert_int_equal(r.resume_most, 6);
+    assert_int_equal(r.resume_step, 6);
     checkpoint_do(&r, s, TRAIN_EVENT_RESUME, 6, 2);
     steps_do(&r, s, 2, 6, 20);
     /* warm-up of the first segment: steps 0 and 1 of each call above, all six before 6 */
@@ -259,7 +259,7 @@ static void energy_is_of_the_last_segment(void **state)
     store_close(s);
 }
 
-static void others_are_not_gone_on_from(void **state)
+static void others_are_not_continued(void **state)
 {
     (void)state;
     store *s = NULL;
@@ -286,11 +286,11 @@ static void others_are_not_gone_on_from(void **state)
 
     int64_t third = attempt(s, 1);
     OK(run_segment_begin(&r, s, third, dir, err));
-    assert_int_equal(r.resume_most, 4);
+    assert_int_equal(r.resume_step, 4);
     assert_true(run_segment_accepts(&r, &resume, &why));
     resume.u.checkpoint.step = 5;
     assert_false(run_segment_accepts(&r, &resume, &why));
-    /* a loss that is not finite would come again: nothing is kept of it, nor gone on from */
+    /* a loss that is not finite would come again: nothing is kept of it, and it is not continued */
     steps_do(&r, s, 1, 0, 6);
     checkpoint_do(&r, s, TRAIN_EVENT_CHECKPOINT, 6, 1);
     end(&r, s, "nan", "why");
@@ -323,7 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attempts_follow_each_other),
         cmocka_unit_test(energy_is_of_the_last_segment),
-        cmocka_unit_test(others_are_not_gone_on_from),
+        cmocka_unit_test(others_are_not_continued),
         cmocka_unit_test(a_folder_in_use_is_left_alone),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

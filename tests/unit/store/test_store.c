@@ -366,10 +366,9 @@ static void test_migrations(void **state)
         {NOW + 1, "ALTER TABLE run ADD COLUMN note TEXT; UPDATE run SET note = 'old';"},
         {NOW + 2, "CREATE TABLE extra (a INTEGER) STRICT;"},
         {0, NULL}};
-    const migration bad[] = {
-        {NOW + 3, "CREATE TABLE half (a INTEGER) STRICT;"},
-        {NOW + 4, "CREATE TABLE extra (a INTEGER) STRICT;"}, /* is there */
-        {0, NULL}};
+    const migration bad[] = {{NOW + 3, "CREATE TABLE half (a INTEGER) STRICT;"},
+                             {NOW + 4, "CREATE TABLE extra (a INTEGER) STRICT;"}, /* is there */
+                             {0, NULL}};
     char failing[64];
     store *s = NULL;
     gb_error err_bad = {0};
