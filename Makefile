@@ -185,7 +185,7 @@ $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags
 endif
 
 # The schema travels inside the program; the text of bench/store/schema.sql is the only copy.
-$(BUILD)/obj/bench/store/migrations.o: $(BUILD)/gen/schema_sql.h
+$(BUILD)/obj/bench/store/store_open.o: $(BUILD)/gen/schema_sql.h
 $(BUILD)/gen/schema_sql.h: bench/store/schema.sql
 	@mkdir -p $(@D)
 	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \

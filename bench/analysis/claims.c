@@ -22,10 +22,10 @@ static double tokens_per_step(const pair_side *side)
     return NAN;
 }
 
-static plan_quantities quantities(const pair_side *side)
+static cost_quantities quantities(const pair_side *side)
 {
     const report_config *c = &side->data->facts->configs[side->config];
-    return (plan_quantities){.n_params = (double)c->n_params,
+    return (cost_quantities){.n_params = (double)c->n_params,
                              .flops_per_token = c->flops_per_token,
                              .tokens_per_step = tokens_per_step(side),
                              .memory_bytes = NAN};
@@ -51,9 +51,9 @@ static void prediction_compare(claim_result *r, double log_ratio)
 static void prediction_make(claim_result *r, const pair_side *base, const pair_side *config)
 {
     const suite_expect *expect = &r->claim->expectation;
-    plan_quantities q_base = quantities(base), q = quantities(config);
-    r->prediction = plan_claim_predict(&q, &q_base, expect, &r->predicted_percent);
-    if (r->prediction == PLAN_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
+    cost_quantities q_base = quantities(base), q = quantities(config);
+    r->prediction = cost_claim_predict(&q, &q_base, expect, &r->predicted_percent);
+    if (r->prediction == COST_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
         double work = q.flops_per_token / q_base.flops_per_token;
         bool rate = metric_is_rate(expect->metric);
         prediction_compare(r, rate ? -log(work)
@@ -143,7 +143,7 @@ static gb_status claim_judge(claim_result *r, const report_data *data, gb_error 
     r->basis = PAIR_NOTHING;
     r->test = claim_test_judge(&claim->expectation, &nothing);
     r->predicted_percent = NAN;
-    r->prediction = PLAN_CLAIM_UNKNOWN;
+    r->prediction = COST_CLAIM_UNKNOWN;
     int base_index = config_find(data, claim->baseline), index = config_find(data, claim->config);
     if (base_index < 0 || index < 0) {
         snprintf(r->reason, sizeof r->reason, "the database has no config `%s`",

@@ -4,7 +4,7 @@
 
 #include "bench/analysis/claim_judge.h"
 #include "bench/analysis/pair.h"
-#include "bench/plan/plan.h"
+#include "bench/plan/cost_estimate.h"
 
 typedef struct claim_result {
     const suite_claim *claim; /* borrowed */
@@ -16,7 +16,7 @@ typedef struct claim_result {
     /* What arithmetic alone gives, in the claim's terms: for speeds what the exact FLOPs would at
      * equal FLOP/s, for parameters and FLOPs the truth. NAN: it tells nothing (losses, memory). */
     double predicted_percent;
-    plan_claim_basis prediction;
+    cost_claim_basis prediction;
     char prediction_note[256]; /* for speeds that were claimed to differ from it; else empty */
 } claim_result;
 

@@ -45,9 +45,7 @@ static gb_status key_from_json(void *object, const gb_key *key, const json_t *va
         return gb_key_set(object, key, text, err);
     } else if (key->type == GB_KEY_BOOL && json_is_boolean(value)) {
         *(bool *)(void *)field = json_is_true(value);
-    } else if (key->type == GB_KEY_TEXT && json_is_string(value)) {
-        return gb_key_set(object, key, json_string_value(value), err);
-    } else if (key->type == GB_KEY_ENUM && json_is_string(value)) {
+    } else if ((key->type == GB_KEY_TEXT || key->type == GB_KEY_ENUM) && json_is_string(value)) {
         return gb_key_set(object, key, json_string_value(value), err);
     } else {
         return gb_fail(err, GB_ERR_FORMAT, "job: %s is missing or of the wrong type", key->name);

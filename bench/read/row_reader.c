@@ -8,7 +8,7 @@
 
 #include "bench/base/plain_text.h"
 #include "bench/stats/disturbance.h"
-#include "bench/store/store_internal.h"
+#include "bench/store/store_error.h"
 
 /* ---- memory ---- */
 

@@ -42,23 +42,22 @@ static gb_status sample_take(run_watch *w, store *s, gb_error *err)
     GB_TRY(array_grow((void **)&w->samples, w->n_samples, sizeof *w->samples, err));
     w->samples[w->n_samples++] = sample;
     w->next_s = gb_monotonic_s() + w->period_s;
-    w->shared = store_byte_is_held(s, STORE_BYTE_WORK);
+    w->shared = store_lock_is_held(s, STORE_LOCK_WORK);
     return w->sink->sample(s, w->id, &sample, err);
 }
 
-gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, int64_t id,
-                          gb_sensors *sensors, bool gpu, int period_ms, gb_error *err)
+gb_status run_watch_begin(run_watch *w, store *s, const run_watch_options *options, gb_error *err)
 {
-    *w = (run_watch){.sink = sink,
-                     .sensors = sensors,
-                     .gpu = gpu,
-                     .id = id,
-                     .period_s = period_ms / 1e3,
+    *w = (run_watch){.sink = options->sink,
+                     .sensors = options->sensors,
+                     .gpu = options->gpu,
+                     .id = options->id,
+                     .period_s = options->period_ms / 1e3,
                      .started_s = gb_monotonic_s()};
-    return sensors ? sample_take(w, s, err) : GB_OK;
+    return w->sensors ? sample_take(w, s, err) : GB_OK;
 }
 
-gb_status run_watch_look(run_watch *w, store *s, bool now, gb_error *err)
+gb_status run_watch_sample(run_watch *w, store *s, bool now, gb_error *err)
 {
     return w->sensors && (now || gb_monotonic_s() >= w->next_s) ? sample_take(w, s, err) : GB_OK;
 }

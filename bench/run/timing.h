@@ -38,7 +38,7 @@ void timing_block_order(int *order, int n_arms, uint64_t seed, int64_t block);
 /* ---- a session ---- */
 
 /* What a step took in each burst, by the median of its timed steps: on a shared machine a mean is
- * also about whoever else ran meanwhile. NAN where there is none. */
+ * also about whoever else ran at that time. NAN where there is none. */
 typedef struct timing_table {
     int n_arms;
     int64_t n_blocks, capacity;
@@ -47,12 +47,21 @@ typedef struct timing_table {
 
 double timing_table_get(const timing_table *table, int arm, int64_t block);
 
+/* A burst of an arm: in which block, and as how-manieth there, from 0. */
+typedef struct timing_turn {
+    int arm;
+    int64_t block;
+    int position;
+} timing_turn;
+
+/* The arms, and whoever does their bursts. */
 typedef struct timing_executor {
+    int n_arms, baseline; /* index of the arm that decides how long a burst is */
     void *user;
     /* Starts the arm where it is not running, warms it up, and tells its settled step time. */
     gb_status (*settle)(void *user, int arm, double *step_ms, gb_error *err);
     /* One burst of an arm, which is started where it is not running. */
-    gb_status (*burst)(void *user, int arm, int64_t block, int position, const train_burst *burst,
+    gb_status (*burst)(void *user, const timing_turn *turn, const train_burst *burst,
                        double *step_ms, gb_error *err);
     /* The arm's process is not needed any more; the next burst starts another. */
     void (*retire)(void *user, int arm);
@@ -68,9 +77,8 @@ typedef struct timing_executor {
  * there on, and the others go on; when it is the baseline nothing is left to compare with, and its
  * error is returned. Any other status of the executor (interrupted, a full disk) ends the session
  * and is returned. `*table` is the caller's: timing_table_free. */
-gb_status timing_run(const timing_options *options, int n_arms, int baseline,
-                     const timing_executor *executor, timing_table *table, timing_outcome *outcome,
-                     gb_error *err);
+gb_status timing_run(const timing_options *options, const timing_executor *executor,
+                     timing_table *table, timing_outcome *outcome, gb_error *err);
 void timing_table_free(timing_table *table);
 
 #endif

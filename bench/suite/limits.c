@@ -23,7 +23,7 @@ static const limits_key keys[] = {
      off_word, "automatic",
      "without a sign of life; automatic: 10 times the longest pause before, 5 minutes at least"},
     {"max_retries", LIMITS_COUNT, offsetof(run_limits, max_retries), LIMITS_MAX_RETRIES, NULL, NULL,
-     "more attempts after passing faults"},
+     "more attempts after transient faults"},
     {"on_nan", LIMITS_WORD, offsetof(run_limits, on_nan), 0, on_nan_words, NULL,
      "stop, or halve_lr: another attempt at half the learning rate"},
     {NULL, LIMITS_COUNT, 0, 0, NULL, NULL, NULL}};

@@ -54,10 +54,10 @@ table *claims_table(const claim_result *results, int n)
 
 json_t *claim_result_json(const claim_result *r)
 {
-    static const char *const bases[] = {[PLAN_CLAIM_EXACT] = "exact",
-                                        [PLAN_CLAIM_FLOPS] = "equal FLOP/s",
-                                        [PLAN_CLAIM_MEMORY] = "memory plan",
-                                        [PLAN_CLAIM_UNKNOWN] = ""};
+    static const char *const bases[] = {[COST_CLAIM_EXACT] = "exact",
+                                        [COST_CLAIM_FLOPS] = "equal FLOP/s",
+                                        [COST_CLAIM_MEMORY] = "memory plan",
+                                        [COST_CLAIM_UNKNOWN] = ""};
     const suite_claim *c = r->claim;
     const claim_test *test = &r->test;
     bool predicted = isfinite(r->predicted_percent);

@@ -227,7 +227,7 @@ static void test_exact_and_prediction(void **state)
     check_close(r.test.percent.value, -10, 1e-12);
     /* Nine tenths of the work: 1 / 0.9 - 1 = 11.1 % at equal FLOP/s. */
     r = tested(&f, "d12_mlp3x", "d12", "step_avg speedup >= 15%");
-    assert_int_equal(r.prediction, PLAN_CLAIM_FLOPS);
+    assert_int_equal(r.prediction, COST_CLAIM_FLOPS);
     check_close(r.predicted_percent, 100 / 0.9 - 100, 1e-9);
     check_says(r.prediction_note, "promises more than FLOPs allow: at equal FLOP/s it would be "
                                   "+11.1 %");

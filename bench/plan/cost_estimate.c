@@ -1,4 +1,4 @@
-#include "bench/plan/plan.h"
+#include "bench/plan/cost_estimate.h"
 
 #include <fnmatch.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "model/warmup.h"
 
 static memory_fit cell_fit(const suite_cell *cell, const run_limits *limits,
-                           const plan_options *options)
+                           const cost_options *options)
 {
     train_job job = train_job_default();
     job.config = cell->config;
@@ -20,12 +20,12 @@ static memory_fit cell_fit(const suite_cell *cell, const run_limits *limits,
     return memory_fit_make(&job, options->process_bytes, options->device_bytes, limits);
 }
 
-plan_row plan_row_make(const suite *from, int index, const plan_options *options)
+cost_row cost_row_make(const suite *from, int index, const cost_options *options)
 {
     const suite_cell *cell = &from->cells[index];
     const suite_cell *baseline = &from->cells[from->baseline];
     const train_spec *spec = &cell->spec;
-    plan_row row = {.cell = cell, .n_params = gpt_count_params(&cell->config), .run_ms = NAN};
+    cost_row row = {.cell = cell, .n_params = gpt_count_params(&cell->config), .run_ms = NAN};
     row.flops_per_token = gpt_flops_exact(&cell->config, spec->sequence_length);
     row.vs_baseline =
         row.flops_per_token / gpt_flops_exact(&baseline->config, baseline->spec.sequence_length) -
@@ -41,22 +41,22 @@ plan_row plan_row_make(const suite *from, int index, const plan_options *options
                       ? options->gemm_flops_per_s[spec->precision]
                       : 0;
     if (rate > 0) {
-        row.run_ms = 1000 * row.run_flops / (rate * PLAN_ASSUMED_EFFICIENCY);
+        row.run_ms = 1000 * row.run_flops / (rate * COST_ASSUMED_EFFICIENCY);
     }
     return row;
 }
 
 /* Time of a training step, by the same estimate as the runs. */
-static double step_ms(const plan_row *row, const plan_options *options)
+static double step_ms(const cost_row *row, const cost_options *options)
 {
     double rate = options->gemm_flops_per_s[row->cell->spec.precision];
     double tokens = (double)train_spec_tokens_per_step(&row->cell->spec);
-    return rate > 0 ? 1000 * row->flops_per_token * tokens / (rate * PLAN_ASSUMED_EFFICIENCY) : NAN;
+    return rate > 0 ? 1000 * row->flops_per_token * tokens / (rate * COST_ASSUMED_EFFICIENCY) : NAN;
 }
 
 /* The session that bench/plan/runplan.h would ask for: the selected cells, the baseline, the
  * control. */
-static void timing_plan(plan *p, const plan_options *options)
+static void timing_add(cost_estimate *p, const cost_options *options)
 {
     const timing_options *o = &p->suite->timing;
     double baseline_ms = step_ms(&p->baseline, options), sum_ms = baseline_ms; /* of the control */
@@ -83,29 +83,30 @@ static void timing_plan(plan *p, const plan_options *options)
     p->timing_ms = steps * sum_ms;
 }
 
-gb_status plan_build(plan **out, const suite *from, const plan_options *options, gb_error *err)
+gb_status cost_estimate_make(cost_estimate **out, const suite *from, const cost_options *options,
+                             gb_error *err)
 {
     *out = NULL;
-    plan *p = calloc(1, sizeof *p);
+    cost_estimate *p = calloc(1, sizeof *p);
     if (!p || !(p->rows = calloc((size_t)from->n_cells, sizeof *p->rows))) {
-        plan_free(p);
+        cost_estimate_free(p);
         return gb_fail(err, GB_ERR_OOM, "no memory left for the plan");
     }
     p->suite = from;
-    p->baseline = plan_row_make(from, from->baseline, options);
+    p->baseline = cost_row_make(from, from->baseline, options);
     for (int i = 0; i < from->n_cells; i++) {
         if (options->only && fnmatch(options->only, from->cells[i].name, 0) != 0) {
             continue;
         }
-        plan_row *row = &p->rows[p->n_rows++];
-        *row = plan_row_make(from, i, options);
+        cost_row *row = &p->rows[p->n_rows++];
+        *row = cost_row_make(from, i, options);
         p->total_tokens += (double)from->replicates * row->run_tokens;
         p->total_ms += (double)from->replicates * row->run_ms;
     }
     p->n_runs = p->n_rows * from->replicates;
-    timing_plan(p, options);
+    timing_add(p, options);
     if (p->n_rows == 0) {
-        plan_free(p);
+        cost_estimate_free(p);
         return gb_fail(err, GB_ERR_USAGE,
                        "--only %s: no cell of suite %s has such a name; the first is %s",
                        options->only, from->name, from->cells[0].name);
@@ -114,7 +115,7 @@ gb_status plan_build(plan **out, const suite *from, const plan_options *options,
     return GB_OK;
 }
 
-void plan_free(plan *p)
+void cost_estimate_free(cost_estimate *p)
 {
     if (p) {
         free(p->rows);
@@ -122,16 +123,16 @@ void plan_free(plan *p)
     }
 }
 
-plan_quantities plan_row_quantities(const plan_row *row)
+cost_quantities cost_row_quantities(const cost_row *row)
 {
-    return (plan_quantities){.n_params = (double)row->n_params,
+    return (cost_quantities){.n_params = (double)row->n_params,
                              .flops_per_token = row->flops_per_token,
                              .tokens_per_step =
                                  (double)train_spec_tokens_per_step(&row->cell->spec),
                              .memory_bytes = (double)row->memory_bytes};
 }
 
-plan_claim_basis plan_claim_predict(const plan_quantities *config, const plan_quantities *baseline,
+cost_claim_basis cost_claim_predict(const cost_quantities *config, const cost_quantities *baseline,
                                     const suite_expect *expect, double *percent)
 {
     double work = config->flops_per_token / baseline->flops_per_token;
@@ -140,24 +141,24 @@ plan_claim_basis plan_claim_predict(const plan_quantities *config, const plan_qu
     case METRIC_STEP_AVG:
     case METRIC_STEP_MEDIAN:
         *percent = suite_expect_percent(expect, step, 1);
-        return PLAN_CLAIM_FLOPS;
+        return COST_CLAIM_FLOPS;
     case METRIC_TOKENS_PER_S:
         *percent = suite_expect_percent(expect, 1, work);
-        return PLAN_CLAIM_FLOPS;
+        return COST_CLAIM_FLOPS;
     case METRIC_PEAK_MEMORY:
         *percent = suite_expect_percent(expect, config->memory_bytes, baseline->memory_bytes);
-        return PLAN_CLAIM_MEMORY;
+        return COST_CLAIM_MEMORY;
     case METRIC_N_PARAMS:
         *percent = suite_expect_percent(expect, config->n_params, baseline->n_params);
-        return PLAN_CLAIM_EXACT;
+        return COST_CLAIM_EXACT;
     case METRIC_FLOPS:
         *percent = suite_expect_percent(expect, work, 1);
-        return PLAN_CLAIM_EXACT;
+        return COST_CLAIM_EXACT;
     case METRIC_VAL_LOSS:
     case METRIC_BEST_VAL_LOSS:
     case METRIC_COUNT:
         break;
     }
     *percent = NAN;
-    return PLAN_CLAIM_UNKNOWN;
+    return COST_CLAIM_UNKNOWN;
 }

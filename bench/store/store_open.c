@@ -1,9 +1,8 @@
+/* Opening a database, whatever it may be, and closing it. */
 #include "bench/store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,6 +13,7 @@
 #include "bench/base/directories.h"
 #include "bench/store/db_guard.h"
 #include "bench/store/migrations.h"
+#include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
 #include "schema_sql.h"
 #include "version.h"
@@ -23,217 +23,6 @@
 #define LOCK_WAIT_MS 3000
 /* A reader that stays makes the -wal file grow; when it has gone the file is cut to this. */
 #define WAL_KEPT_BYTES "67108864"
-
-int64_t store_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* ---- statements ---- */
-
-gb_status store_statement_get(store *s, sqlite3_stmt **out, gb_error *err, const char *sql)
-{
-    for (int i = 0; i < s->n_statements; i++) {
-        if (s->statements[i].sql == sql) {
-            *out = s->statements[i].stmt;
-            sqlite3_reset(*out);
-            return GB_OK;
-        }
-    }
-    if (s->n_statements == STORE_MAX_STATEMENTS) {
-        return gb_fail(err, GB_ERR_INTERNAL, "store: more than %d statements",
-                       STORE_MAX_STATEMENTS);
-    }
-    if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK) {
-        return store_sqlite_fail(s, err, "cannot prepare a statement");
-    }
-    s->statements[s->n_statements].sql = sql;
-    s->statements[s->n_statements++].stmt = *out;
-    return GB_OK;
-}
-
-static gb_status statement_bind(store *s, sqlite3_stmt *stmt, gb_error *err, const char *types,
-                                va_list args)
-{
-    for (int i = 0; types[i]; i++) {
-        int rc = SQLITE_MISUSE;
-        if (types[i] == 'i') {
-            rc = sqlite3_bind_int64(stmt, i + 1, va_arg(args, int64_t));
-        } else if (types[i] == 'd') {
-            double value = va_arg(args, double);
-            rc = isfinite(value) ? sqlite3_bind_double(stmt, i + 1, value)
-                                 : sqlite3_bind_null(stmt, i + 1);
-        } else if (types[i] == 't') {
-            rc = sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
-        }
-        if (rc != SQLITE_OK) {
-            return store_sqlite_fail(s, err, "cannot bind a value");
-        }
-    }
-    return GB_OK;
-}
-
-static gb_status query_v(store *s, sqlite3_stmt **out, gb_error *err, const char *sql,
-                         const char *types, va_list args)
-{
-    GB_TRY(store_statement_get(s, out, err, sql));
-    return statement_bind(s, *out, err, types, args);
-}
-
-gb_status store_transaction_begin(store *s, gb_error *err)
-{
-    if (s->in_transaction) {
-        return GB_OK;
-    }
-    if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
-        return store_sqlite_fail(s, err, "cannot begin to write");
-    }
-    store_wait_over(s);
-    s->in_transaction = true;
-    s->rows = 0;
-    s->opened_ms = store_now_ms();
-    return GB_OK;
-}
-
-static gb_status exec_v(store *s, gb_error *err, const char *sql, const char *types, va_list args)
-{
-    sqlite3_stmt *stmt = NULL;
-    GB_TRY(store_transaction_begin(s, err));
-    GB_TRY(query_v(s, &stmt, err, sql, types, args));
-    int rc = sqlite3_step(stmt);
-    gb_status status =
-        rc == SQLITE_DONE || rc == SQLITE_ROW ? GB_OK : store_sqlite_fail(s, err, "cannot write");
-    sqlite3_reset(stmt);
-    s->rows++;
-    return status;
-}
-
-gb_status store_exec(store *s, gb_error *err, const char *sql, const char *types, ...)
-{
-    va_list args;
-    va_start(args, types);
-    gb_status status = s->queue.on ? store_queue_add(&s->queue, err, sql, types, args)
-                                   : exec_v(s, err, sql, types, args);
-    va_end(args);
-    return status;
-}
-
-gb_status store_query(store *s, sqlite3_stmt **out, gb_error *err, const char *sql,
-                      const char *types, ...)
-{
-    va_list args;
-    va_start(args, types);
-    gb_status status = query_v(s, out, err, sql, types, args);
-    va_end(args);
-    return status;
-}
-
-gb_status store_step(store *s, sqlite3_stmt *stmt, bool *row, gb_error *err)
-{
-    int rc = sqlite3_step(stmt);
-    *row = rc == SQLITE_ROW;
-    if (rc == SQLITE_ROW) {
-        return GB_OK;
-    }
-    gb_status status = rc == SQLITE_DONE ? GB_OK : store_sqlite_fail(s, err, "cannot read");
-    sqlite3_reset(stmt);
-    return status;
-}
-
-gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, const char *sql,
-                        const char *types, ...)
-{
-    sqlite3_stmt *stmt = NULL;
-    va_list args;
-    va_start(args, types);
-    gb_status status = query_v(s, &stmt, err, sql, types, args);
-    va_end(args);
-    GB_TRY(status);
-    bool row;
-    GB_TRY(store_step(s, stmt, &row, err));
-    *out = missing;
-    if (row && sqlite3_column_type(stmt, 0) != SQLITE_NULL) {
-        *out = sqlite3_column_int64(stmt, 0);
-    }
-    sqlite3_reset(stmt);
-    return GB_OK;
-}
-
-const char *store_text(sqlite3_stmt *row, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-    return text ? text : "";
-}
-
-/* ---- transactions ---- */
-
-gb_status store_commit(store *s, gb_error *err)
-{
-    if (s->queue.on) {
-        return store_queue_write(s, err);
-    }
-    if (!s->in_transaction) {
-        return GB_OK;
-    }
-    if (sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-        gb_status status = store_sqlite_fail(s, err, "cannot commit");
-        store_rollback(s);
-        return status;
-    }
-    s->in_transaction = false;
-    return GB_OK;
-}
-
-gb_status store_commit_due(store *s, bool flush, gb_error *err)
-{
-    if (s->queue.on) {
-        return store_queue_write_due(s, flush, err);
-    }
-    if (s->in_transaction && (flush || s->rows >= STORE_COMMIT_ROWS ||
-                              store_now_ms() - s->opened_ms >= STORE_COMMIT_MS)) {
-        return store_commit(s, err);
-    }
-    return GB_OK;
-}
-
-static gb_status synchronous_set(store *s, const char *sql, gb_error *err)
-{
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? GB_OK
-               : store_sqlite_fail(s, err, "cannot be set up");
-}
-
-gb_status store_durable_begin(store *s, gb_error *err)
-{
-    GB_TRY(store_commit(s, err));
-    return synchronous_set(s, "PRAGMA synchronous = FULL", err);
-}
-
-gb_status store_durable_end(store *s, gb_error *err)
-{
-    gb_status status = store_commit(s, err);
-    gb_status back =
-        synchronous_set(s, "PRAGMA synchronous = NORMAL", status == GB_OK ? err : NULL);
-    return status == GB_OK ? back : status;
-}
-
-void store_rollback(store *s)
-{
-    store_queue_clear(&s->queue);
-    store_transaction_drop(s);
-}
-
-void store_transaction_drop(store *s)
-{
-    if (s->in_transaction) {
-        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-        s->in_transaction = false;
-    }
-}
-
-/* ---- opening ---- */
 
 static gb_status connection_open(store *s, int flags, gb_error *err)
 {
@@ -328,14 +117,14 @@ static gb_status file_verify(store *s, bool whole, int *version, gb_error *err)
         status = gb_fail(err, GB_ERR_FORMAT,
                          "%s: not a database of gptbench; give --db another file", s->path);
     }
-    if (status == GB_OK && *version > STORE_SCHEMA_VERSION) {
+    if (status == GB_OK && *version > migrations_newest()) {
         status = gb_fail(err, GB_ERR_FORMAT,
                          "%s: written by a newer gptbench (schema version %d, this program knows"
                          " %d); use that version, or give --db another file",
-                         s->path, *version, STORE_SCHEMA_VERSION);
+                         s->path, *version, migrations_newest());
     }
     if (status == GB_OK && whole) {
-        bool current = *version == STORE_SCHEMA_VERSION;
+        bool current = *version == migrations_newest();
         status = db_guard_schema(s->db, s->path, schema_sql, current, err);
     }
     connection_close(s);
@@ -352,7 +141,7 @@ static gb_status schema_create(store *s, gb_error *err)
     }
     s->in_transaction = true;
     GB_TRY(store_exec(s, err, "INSERT INTO schema_version VALUES (?, " SQL_NOW ", ?)", "it",
-                      (int64_t)STORE_SCHEMA_VERSION, GPTBENCH_VERSION));
+                      (int64_t)migrations_newest(), GPTBENCH_VERSION));
     return store_commit(s, err);
 }
 
@@ -407,7 +196,7 @@ static gb_status lock_take(store *s, bool *alone, int *version, gb_error *err)
         }
         if (lock_try(s, LOCK_SH)) {
             GB_TRY(version_read(s, version, err));
-            if (*version == STORE_SCHEMA_VERSION) {
+            if (*version == migrations_newest()) {
                 return GB_OK;
             }
             flock(s->lock_fd, LOCK_UN); /* so that one of those who wait can make it */
@@ -475,7 +264,7 @@ static gb_status open_for_reading(store *s, gb_error *err)
     int version = 0;
     GB_TRY(db_guard_files(s->path, err));
     GB_TRY(file_verify(s, false, &version, err));
-    if (version < STORE_SCHEMA_VERSION) {
+    if (version < migrations_newest()) {
         store *writer = NULL;
         GB_TRY(store_open(&writer, s->path, STORE_WRITE, err));
         store_close(writer);

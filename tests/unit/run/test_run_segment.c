@@ -1,5 +1,5 @@
-/* Sessions of a run in the database: what an attempt takes over from the one before, what may be
- * gone on from, when checkpoints go. Expected rows are counted by hand from the rows put in. */
+/* Segments of a run in the database: what an attempt takes over from the one before, what can be
+ * continued, when checkpoints go. Expected rows are counted by hand from the rows put in. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "bench/run/run_session.h"
-#include "bench/store/store_session.h"
+#include "bench/run/run_segment.h"
+#include "bench/store/store_segment.h"
 #include "model/checkpoint_dir.h"
 
 #define OK(call)                                                                                   \
@@ -25,7 +25,7 @@
         }                                                                                          \
     } while (0)
 
-static char above[] = "/tmp/gptbench-session-XXXXXX";
+static char above[] = "/tmp/gptbench-segment-XXXXXX";
 static char dir[64];
 
 static int make_dir(void **state)
@@ -65,19 +65,23 @@ static void text_is(store *s, const char *sql, const char *expected)
 
 static int64_t attempt(store *s, double learning_rate)
 {
+    const gpt_config model = gpt_config_default();
+    const train_spec spec = {.batch_size = 1,
+                             .sequence_length = 10,
+                             .grad_accumulation_steps = 1,
+                             .num_iterations = 20,
+                             .learning_rate = learning_rate};
     const store_suite suite_row = {"s", "s.ini", "", "c", 1, NULL};
-    store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
+    store_config config = {.name = "c",
+                           .model = &model,
+                           .sequence_length = spec.sequence_length,
+                           .settings_json = "{}"};
     store_run run = {.identity = "i",
                      .backend = "cpu",
-                     .precision = "fp32",
                      .program_version = "",
                      .program_commit = "",
                      .compiler = "",
-                     .train_data = "",
-                     .val_data = "",
-                     .tokens_per_step = 10,
-                     .num_iterations = 20,
-                     .learning_rate = learning_rate};
+                     .spec = &spec};
     store_planned planned;
     int64_t suite_id;
     OK(store_plan_begin(s, &suite_row, &suite_id, err));
@@ -88,16 +92,16 @@ static int64_t attempt(store *s, double learning_rate)
     return planned.run_id;
 }
 
-static void tell(run_session *r, store *s, const train_event *event)
+static void tell(run_segment *r, store *s, const train_event *event)
 {
     gb_error why = {0};
-    assert_true(run_session_accepts(r, event, &why));
-    OK(run_session_event(r, s, event, NULL, err));
+    assert_true(run_segment_accepts(r, event, &why));
+    OK(run_segment_event(r, s, event, NULL, err));
     OK(store_run_event(s, r->run_id, event, err));
 }
 
-/* Steps `from` to `to` - 1, the first two of them warm-up, as session `session`. */
-static void steps_do(run_session *r, store *s, int64_t session, int64_t from, int64_t to)
+/* Steps `from` to `to` - 1, the first two of them warm-up, as segment `segment`. */
+static void steps_do(run_segment *r, store *s, int64_t segment, int64_t from, int64_t to)
 {
     for (int64_t i = from; i < to; i++) {
         train_event event = {.type = TRAIN_EVENT_STEP};
@@ -105,25 +109,25 @@ static void steps_do(run_session *r, store *s, int64_t session, int64_t from, in
                                     .tag = i < from + 2 ? TRAIN_STEP_WARMUP : TRAIN_STEP_TIMED,
                                     .train_loss = 5 - 0.1 * (double)i,
                                     .grad_norm = 1,
-                                    .step_ms = (double)session,
+                                    .step_ms = (double)segment,
                                     .ended_s = 1 + (double)i,
-                                    .session = session};
+                                    .session = segment};
         tell(r, s, &event);
     }
 }
 
-static void eval_do(run_session *r, store *s, int64_t step)
+static void eval_do(run_segment *r, store *s, int64_t step)
 {
     train_event event = {.type = TRAIN_EVENT_EVAL};
     event.u.eval = (train_eval){step, 4, 10, 1, 1};
     tell(r, s, &event);
 }
 
-static void checkpoint_do(run_session *r, store *s, train_event_type type, int64_t step,
-                          int64_t session)
+static void checkpoint_do(run_segment *r, store *s, train_event_type type, int64_t step,
+                          int64_t segment)
 {
     train_event event = {.type = type};
-    event.u.checkpoint = (train_checkpoint){.step = step, .session = session};
+    event.u.checkpoint = (train_checkpoint){.step = step, .session = segment};
     tell(r, s, &event);
 }
 
@@ -148,14 +152,14 @@ static void files_are(const int64_t *expected, int n_expected)
     free(steps);
 }
 
-static void end(run_session *r, store *s, const char *status, const char *message)
+static void end(run_segment *r, store *s, const char *status, const char *message)
 {
     char text[256] = "why";
     store_run_result result = {.status = status, .message = text, .energy_j = 8};
-    OK(run_session_end(r, s, status, text, sizeof text, err));
+    OK(run_segment_end(r, s, status, text, sizeof text, err));
     assert_string_equal(text, message);
     OK(store_run_end(s, r->run_id, &result, err));
-    run_session_clear(r, status);
+    run_segment_clear(r, status);
 }
 
 /* Attempt 1 stops after 8 steps, with checkpoints at 2, 4 and 6; attempt 2 goes on from 6, stops
@@ -164,11 +168,11 @@ static void attempts_follow_each_other(void **state)
 {
     (void)state;
     store *s = NULL;
-    run_session r;
+    run_segment r;
     OK(store_open(&s, ":memory:", STORE_WRITE, err));
 
     int64_t first = attempt(s, 1);
-    OK(run_session_begin(&r, s, first, dir, err));
+    OK(run_segment_begin(&r, s, first, dir, err));
     assert_int_equal(r.resume_from, 0);
     eval_do(&r, s, 0);
     for (int64_t at = 2; at <= 6; at += 2) {
@@ -185,9 +189,9 @@ static void attempts_follow_each_other(void **state)
     files_are((const int64_t[]){8, 6, 4}, 3);
 
     int64_t second = attempt(s, 1);
-    OK(run_session_begin(&r, s, second, dir, err));
+    OK(run_segment_begin(&r, s, second, dir, err));
     assert_int_equal(r.resume_from, first);
-    assert_int_equal(r.resume_most, 6);
+    assert_int_equal(r.resume_step, 6);
     files_are((const int64_t[]){6, 4}, 2); /* what nobody knows of is gone */
     checkpoint_do(&r, s, TRAIN_EVENT_RESUME, 6, 2);
     assert_int_equal(number(s, "SELECT group_concat(step, '') FROM eval WHERE run_id = 2"), 246);
@@ -196,14 +200,14 @@ static void attempts_follow_each_other(void **state)
     text_is(s, "SELECT resumed_from || ' ' || resumed_step FROM run WHERE run_id = 2", "1 6");
 
     int64_t third = attempt(s, 1);
-    OK(run_session_begin(&r, s, third, dir, err));
+    OK(run_segment_begin(&r, s, third, dir, err));
     assert_int_equal(r.resume_from, second);
-    assert_int_equal(r.resume_most, 6);
+    assert_int_equal(r.resume_step, 6);
     checkpoint_do(&r, s, TRAIN_EVENT_RESUME, 6, 2);
     steps_do(&r, s, 2, 6, 20);
-    /* warm-up of the first session: steps 0 and 1 of each call above, all six before 6 */
+    /* warm-up of the first segment: steps 0 and 1 of each call above, all six before 6 */
     assert_int_equal(r.warmup_before, 6);
-    unsigned char marks[14] = {0, 4}; /* of this session's steps: step 7 had steal */
+    unsigned char marks[14] = {0, 4}; /* of this segment's steps: step 7 had steal */
     OK(store_run_marks(s, third, marks, 14, err));
     end(&r, s, "ok", "why");
     assert_int_equal(access(dir, F_OK), -1);
@@ -232,18 +236,18 @@ static void attempts_follow_each_other(void **state)
     store_close(s);
 }
 
-/* Energy belongs to the last session alone, whatever the ones before timed. */
-static void energy_is_of_the_last_session(void **state)
+/* Energy belongs to the last segment alone, whatever the ones before timed. */
+static void energy_is_of_the_last_segment(void **state)
 {
     (void)state;
     store *s = NULL;
-    run_session r;
+    run_segment r;
     OK(store_open(&s, ":memory:", STORE_WRITE, err));
-    OK(run_session_begin(&r, s, attempt(s, 1), dir, err));
+    OK(run_segment_begin(&r, s, attempt(s, 1), dir, err));
     steps_do(&r, s, 1, 0, 8);
     checkpoint_do(&r, s, TRAIN_EVENT_CHECKPOINT, 8, 1);
     end(&r, s, "interrupted", "why; a checkpoint at step 8 is kept");
-    OK(run_session_begin(&r, s, attempt(s, 1), dir, err));
+    OK(run_segment_begin(&r, s, attempt(s, 1), dir, err));
     checkpoint_do(&r, s, TRAIN_EVENT_RESUME, 8, 2);
     steps_do(&r, s, 2, 8, 20);
     end(&r, s, "ok", "why");
@@ -255,25 +259,25 @@ static void energy_is_of_the_last_session(void **state)
     store_close(s);
 }
 
-static void others_are_not_gone_on_from(void **state)
+static void others_are_not_continued(void **state)
 {
     (void)state;
     store *s = NULL;
-    run_session r;
+    run_segment r;
     gb_error why = {0};
     train_event resume = {.type = TRAIN_EVENT_RESUME, .u.checkpoint = {.step = 4, .session = 2}};
     OK(store_open(&s, ":memory:", STORE_WRITE, err));
-    OK(run_session_begin(&r, s, attempt(s, 1), dir, err));
-    assert_false(run_session_accepts(&r, &resume, &why));
+    OK(run_segment_begin(&r, s, attempt(s, 1), dir, err));
+    assert_false(run_segment_accepts(&r, &resume, &why));
     assert_non_null(strstr(why.message, "step 4"));
     steps_do(&r, s, 1, 0, 4);
     file_make(4);
     checkpoint_do(&r, s, TRAIN_EVENT_CHECKPOINT, 4, 1);
-    assert_false(run_session_accepts(&r, &resume, &why)); /* only as the first word */
+    assert_false(run_segment_accepts(&r, &resume, &why)); /* only as the first word */
     end(&r, s, "failed", "why; a checkpoint at step 4 is kept");
 
     /* another learning rate under the same identity, as a retry may have */
-    OK(run_session_begin(&r, s, attempt(s, 0.5), NULL, err));
+    OK(run_segment_begin(&r, s, attempt(s, 0.5), NULL, err));
     assert_int_equal(r.resume_from, 0);
     int64_t from, steps;
     OK(store_resume_find(s, r.run_id, &from, &steps, err));
@@ -281,12 +285,12 @@ static void others_are_not_gone_on_from(void **state)
     end(&r, s, "failed", "why");
 
     int64_t third = attempt(s, 1);
-    OK(run_session_begin(&r, s, third, dir, err));
-    assert_int_equal(r.resume_most, 4);
-    assert_true(run_session_accepts(&r, &resume, &why));
+    OK(run_segment_begin(&r, s, third, dir, err));
+    assert_int_equal(r.resume_step, 4);
+    assert_true(run_segment_accepts(&r, &resume, &why));
     resume.u.checkpoint.step = 5;
-    assert_false(run_session_accepts(&r, &resume, &why));
-    /* a loss that is not finite would come again: nothing is kept of it, nor gone on from */
+    assert_false(run_segment_accepts(&r, &resume, &why));
+    /* a loss that is not finite would come again: nothing is kept of it, and it is not continued */
     steps_do(&r, s, 1, 0, 6);
     checkpoint_do(&r, s, TRAIN_EVENT_CHECKPOINT, 6, 1);
     end(&r, s, "nan", "why");
@@ -301,12 +305,12 @@ static void a_folder_in_use_is_left_alone(void **state)
 {
     (void)state;
     store *s = NULL;
-    run_session r;
+    run_segment r;
     int lock;
     OK(store_open(&s, ":memory:", STORE_WRITE, err));
     file_make(3);
     OK(checkpoint_dir_lock(dir, &lock, err));
-    OK(run_session_begin(&r, s, attempt(s, 1), dir, err));
+    OK(run_segment_begin(&r, s, attempt(s, 1), dir, err));
     files_are((const int64_t[]){3}, 1);
     end(&r, s, "ok", "why");
     files_are((const int64_t[]){3}, 1);
@@ -318,8 +322,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attempts_follow_each_other),
-        cmocka_unit_test(energy_is_of_the_last_session),
-        cmocka_unit_test(others_are_not_gone_on_from),
+        cmocka_unit_test(energy_is_of_the_last_segment),
+        cmocka_unit_test(others_are_not_continued),
         cmocka_unit_test(a_folder_in_use_is_left_alone),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

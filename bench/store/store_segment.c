@@ -1,4 +1,4 @@
-#include "bench/store/store_session.h"
+#include "bench/store/store_segment.h"
 
 #include "bench/store/store_internal.h"
 
@@ -27,13 +27,13 @@ gb_status store_resume_find(store *s, int64_t run_id, int64_t *from_run, int64_t
     return GB_OK;
 }
 
-gb_status store_session_begin(store *s, int64_t run_id, int64_t session, int64_t first_step,
+gb_status store_segment_begin(store *s, int64_t run_id, int64_t segment, int64_t first_step,
                               gb_error *err)
 {
     return store_exec(s, err,
                       "INSERT INTO session (run_id, session, started_at, first_step)"
                       " VALUES (?, ?, " SQL_NOW ", ?)",
-                      "iii", run_id, session, first_step);
+                      "iii", run_id, segment, first_step);
 }
 
 /* When a step ended is told on the clock of its own attempt, beside whose samples it stands; here
@@ -63,46 +63,46 @@ static gb_status rows_take_over(store *s, int64_t run_id, int64_t from_run, int6
         "iii", run_id, from_run, steps);
 }
 
-gb_status store_session_resume(store *s, int64_t run_id, int64_t from_run,
+gb_status store_segment_resume(store *s, int64_t run_id, int64_t from_run,
                                const train_checkpoint *checkpoint, int64_t *warmup_steps,
                                gb_error *err)
 {
     GB_TRY(rows_take_over(s, run_id, from_run, checkpoint->step, err));
-    GB_TRY(store_session_begin(s, run_id, checkpoint->session, checkpoint->step, err));
+    GB_TRY(store_segment_begin(s, run_id, checkpoint->session, checkpoint->step, err));
     GB_TRY(store_exec(s, err, "UPDATE run SET resumed_from = ?, resumed_step = ? WHERE run_id = ?",
                       "iii", from_run, checkpoint->step, run_id));
     GB_TRY(store_commit(s, err)); /* rows may wait in memory: they are read back */
     GB_TRY(store_get_int(s, warmup_steps, 0, err,
                          "SELECT sum(warmup_steps) FROM session WHERE run_id = ?", "i", run_id));
-    /* From now on this attempt can be gone on from, even if it comes no further. */
-    return store_session_checkpoint(s, run_id, checkpoint->session, checkpoint->step, err);
+    /* From now on this attempt can be continued, even if it comes no further. */
+    return store_segment_checkpoint(s, run_id, checkpoint->session, checkpoint->step, err);
 }
 
-/* What the steps of a session tell about it. */
-static gb_status session_count(store *s, int64_t run_id, int64_t session, gb_error *err)
+/* What the steps of a segment tell about it. */
+static gb_status segment_count(store *s, int64_t run_id, int64_t segment, gb_error *err)
 {
     return store_exec(s, err,
                       "UPDATE session SET (steps, warmup_steps) = (SELECT count(*),"
                       " coalesce(sum(tag = 'warmup'), 0) FROM step WHERE run_id = ?1"
                       " AND session = ?2) WHERE run_id = ?1 AND session = ?2",
-                      "ii", run_id, session);
+                      "ii", run_id, segment);
 }
 
-gb_status store_session_checkpoint(store *s, int64_t run_id, int64_t session, int64_t steps,
+gb_status store_segment_checkpoint(store *s, int64_t run_id, int64_t segment, int64_t steps,
                                    gb_error *err)
 {
     GB_TRY(store_durable_begin(s, err));
     gb_status status = store_exec(
         s, err, "UPDATE session SET checkpoint_step = ? WHERE run_id = ? AND session = ?", "iii",
-        steps, run_id, session);
+        steps, run_id, segment);
     gb_status ended = store_durable_end(s, status == GB_OK ? err : NULL);
     return status == GB_OK ? ended : status;
 }
 
-gb_status store_session_end(store *s, int64_t run_id, int64_t session, gb_error *err)
+gb_status store_segment_end(store *s, int64_t run_id, int64_t segment, gb_error *err)
 {
-    GB_TRY(session_count(s, run_id, session, err));
+    GB_TRY(segment_count(s, run_id, segment, err));
     return store_exec(s, err,
                       "UPDATE session SET ended_at = " SQL_NOW " WHERE run_id = ? AND session = ?",
-                      "ii", run_id, session);
+                      "ii", run_id, segment);
 }
