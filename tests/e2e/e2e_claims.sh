@@ -90,7 +90,7 @@ if [ -x "$plant" ]; then
     exits "the database lacks the suite" 2 "no suite \`other\`" fake.ini --db results/fake.db
     rm -r results
 else
-    echo "skip - planted database: $plant is not built (make tests)"
+    skip "planted database" "$plant is not built (make tests)"
 fi
 
 # ---- a suite that is run ----

@@ -88,7 +88,7 @@ if [ -w /dev/full ]; then
     [ "$rc" -eq 3 ] && grep -q '^gptbench: standard output: ' err
     check "a full disk under standard output is an error" $?
 else
-    echo "skip - /dev/full is not there"
+    skip "a full disk under standard output" "/dev/full is not there"
 fi
 
 # OpenMP binds the first thread as soon as it is loaded: that must not look like a machine of one CPU.

@@ -22,8 +22,7 @@ refused() { # WHAT TEXT ARGUMENTS...: nothing is printed that could be taken for
 }
 needs "gptbench compare" sqlite3 jq
 if [ ! -x "$plant" ]; then
-    echo "skip - $plant is not built (make tests)"
-    exit 0
+    skip_rest "$plant is not built (make tests)"
 fi
 "$plant" --plant before.db 100 0.003 3000
 "$plant" --plant slow3.db 103 0.003 3000

@@ -6,8 +6,7 @@
 export CUDA_VISIBLE_DEVICES=
 
 if "$gptbench" --version | grep -q 'cuda is not built in'; then
-    echo "skip - this program was built without CUDA"
-    exit 0
+    skip_rest "this program was built without CUDA"
 fi
 
 reason='no NVIDIA (driver|GPU)'

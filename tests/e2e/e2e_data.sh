@@ -101,7 +101,7 @@ if [ -r "$data/gpt2/vocab.bpe" ]; then
     expect_tokens h.bin 50256 15496 995 # as GPT-2's own encoder.py gives
     expect 0 out 'books_val_000000.bin +459,754 +50256 +50257' info "$data/gpt2/books_val*.bin"
 else
-    echo "skip - the published merge list is not at $data (GPTBENCH_TEST_DATA)"
+    skip "the published merge list" "it is not at $data (GPTBENCH_TEST_DATA)"
 fi
 
 finish

@@ -27,7 +27,7 @@ is "generic: trains" $? 0
 for isa in generic avx2 avx512 avx512_bf16; do
     train $isa fp32 1 one
     if [ $? -eq 3 ] && grep -q 'this CPU does not have it' err; then
-        echo "skip - $isa: this CPU does not have it"
+        skip "$isa" "this CPU does not have it"
         continue
     fi
     for precision in fp32 bf16; do

@@ -26,8 +26,8 @@ start() { # FAULT
         [ -n "$worker" ] && return
         sleep 0.1
     done
-    echo "not ok - a run was seen at work"
-    exit 1
+    check "a run was seen at work" 1
+    finish
 }
 # What `show` says of the run that the database calls running, and `list` of it.
 seen() {

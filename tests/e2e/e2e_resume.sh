@@ -8,8 +8,7 @@ text=${GPTBENCH_TEST_DATA:-$root/../shared/data}/text/tinyshakespeare.txt
 
 needs "going on from checkpoints" sqlite3
 if [ ! -r "$text" ]; then
-    echo "skip - there is no text to train on at $text (GPTBENCH_TEST_DATA)"
-    exit 0
+    skip_rest "there is no text to train on at $text (GPTBENCH_TEST_DATA)"
 fi
 
 # Small shards, so that a run goes through all of them and starts again.
@@ -152,8 +151,8 @@ start() { # FAULT STEP: until that step of the first run is in the database
         [ -n "$worker" ] && return
         sleep 0.1
     done
-    echo "not ok - a run was seen at work"
-    exit 1
+    check "a run was seen at work" 1
+    finish
 }
 finished() {
     wait "$runner"

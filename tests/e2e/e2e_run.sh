@@ -37,7 +37,7 @@ if grep -q '^report: ' out; then
     [ -s results/tiny/index.html ] && [ -s results/tiny/report.md ]
     check "the report lies beside the database" $?
 else
-    echo "skip - the report: $(tail -n 1 err)"
+    skip "the report" "$(tail -n 1 err)"
 fi
 is "its four runs are ok" "$(query $db "SELECT count(*) FROM run_summary WHERE status = 'ok'")" 4
 is "every step is there" "$(query $db 'SELECT count(*), min(step), max(step) FROM step')" "280|0|69"

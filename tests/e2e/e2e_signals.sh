@@ -106,7 +106,7 @@ SH
     check "a terminal vanishes: and reported" $?
     is "a terminal vanishes: the losses are the same" "$(query "$losses" | sha256sum)" "$calm"
 else
-    echo "skip - a terminal vanishes (3 checks): there is no script(1) to make one"
+    skip "a terminal vanishes (3 checks)" "there is no script(1) to make one"
 fi
 
 # ---- SIGHUP without a terminal, and nobody reads the output ----

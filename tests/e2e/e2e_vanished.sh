@@ -123,7 +123,7 @@ SH
     grep -Eq 'place/new.db: .*Read-only' err
     check "a new database in a read-only place: says so" $?
 else
-    echo "skip - a read-only place (4 checks): no mount namespace may be made here"
+    skip "a read-only place (4 checks)" "no mount namespace may be made here"
 fi
 
 # ---- a wall clock that goes backwards ----
@@ -141,6 +141,6 @@ if [ -e "$fake_clock" ]; then
     run suite.ini --db "$db"
     is "the clock goes backwards: nothing is done again" "$rc $(query 'SELECT count(*) FROM run')" "0 1"
 else
-    echo "skip - the clock goes backwards (5 checks): there is no fake_clock.so"
+    skip "the clock goes backwards (5 checks)" "there is no fake_clock.so"
 fi
 finish
