@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The command line as a user meets it: help, version, wrong input, exit codes.
+# kinds: sanitized (words and exit codes)
 . "$(dirname "$0")/lib.sh"
 
 # expect_error EXIT-CODE PATTERN-IN-STDERR ARGUMENTS...

@@ -2,6 +2,7 @@
 # A program with the CUDA backend on a machine where no GPU can be used: it says why, falls back to
 # the CPU, and refuses --backend cuda clearly. An empty CUDA_VISIBLE_DEVICES hides every GPU, so
 # this holds with and without a driver.
+# kinds: plain (the sanitized program has no CUDA backend)
 . "$(dirname "$0")/lib.sh"
 export CUDA_VISIBLE_DEVICES=
 

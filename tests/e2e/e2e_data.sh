@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # gptbench data pack, info and synth as a user meets them.
+# kinds: sanitized (files byte for byte)
 . "$(dirname "$0")/lib.sh"
 data=${GPTBENCH_TEST_DATA:-$root/../shared/data}
 tiny=$root/tests/fixtures/bpe/tiny.bpe

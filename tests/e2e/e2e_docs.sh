@@ -2,7 +2,7 @@
 # The files that the documentation names are there: paths in backquotes that begin with one of our
 # folders, and the targets of links. NAME and ROOM in a path, like `*`, stand for anything of which there
 # is one. results/ is where the program writes: of what is there only links count.
-# kinds: plain
+# kinds: plain (it does not run the program)
 . "$(dirname "$0")/lib.sh"
 
 # Lines `FILE:LINE PATH` of what a text names, paths from the root of the tree.

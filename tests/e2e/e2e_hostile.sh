@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Files of strangers: suites, databases and report folders that try to run something, to write
 # elsewhere, to paint the terminal, or to be believed.
+# kinds: sanitized (readers of strange bytes: errors of memory above all)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 needs "hostile input" sqlite3

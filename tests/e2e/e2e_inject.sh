@@ -7,7 +7,7 @@
 # Calls are tried one per place in the program that makes them (the stack tells places apart), of
 # these an even spread, PLACES of them. FULL=1 tries all places; `make faults` does that.
 # INJECT='run:write:runner report:malloc' picks rows of the table at the end.
-# kinds: plain sanitized first
+# kinds: sanitized first (paths after an error: leaks, double frees)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 # As the sanitizers would have it, nothing is loaded before them. Ours hands on to theirs.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole program on each instruction set that this CPU has, of which it takes the fastest by
 # itself: a machine with AVX-512 stands in for those without.
+# kinds: plain (the machine code that users get; test_cpu_kernels has the same kernels sanitized)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs that hang, outgrow their memory, take too long, die or diverge, and what [limits] makes of it;
 # memory as planned against memory as measured.
-# kinds: plain sanitized first
+# kinds: plain first (memory as planned and as measured; a sanitizer takes more)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 needs "limits" sqlite3

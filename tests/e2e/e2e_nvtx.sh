@@ -2,6 +2,7 @@
 # NVTX ranges, as a listener hears them that NVTX itself loads (fake_nvtx.c): how they nest, that every
 # call in the ledger has its range, that names are registered once.
 #   tests/e2e/e2e_nvtx.sh PROGRAM [BACKEND]
+# kinds: sanitized (names, nesting and counts)
 . "$(dirname "$0")/lib.sh"
 program=$gptbench
 backend=${2:-cpu}

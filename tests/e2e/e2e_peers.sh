@@ -2,6 +2,7 @@
 # The tools of `make bench-peers` and `make bench-switches`, with stand-ins for the programs that are
 # timed: a PyTorch and an llm.c that speak as they do, and take no time.
 #   tests/e2e/e2e_peers.sh PROGRAM
+# kinds: sanitized (words of the tools, with stand-ins for what is timed)
 . "$(dirname "$0")/lib.sh"
 program=$gptbench dir=$work
 tools=$(dirname "$program")/tests

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # gptbench plan, from outside: the table, the options and the exit codes.
 #   tests/e2e/e2e_plan.sh PROGRAM        runs from anywhere
+# kinds: sanitized (words and exact counts)
 . "$(dirname "$0")/lib.sh"
 program=$gptbench dir=$work
 cd "$root" || exit 1

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # gptbench profile, from outside: the table adds up, the trace is what it should be, wrong input.
 #   tests/e2e/e2e_profile.sh PROGRAM     runs from anywhere
+# kinds: sanitized (sums, counts and words; no time is judged)
 . "$(dirname "$0")/lib.sh"
 program=$gptbench dir=$work
 

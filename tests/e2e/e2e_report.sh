@@ -2,6 +2,7 @@
 # End to end: a made-up database -> gptbench report and compare.
 #   tests/e2e/e2e_report.sh build/gptbench
 # Needs build/tests/test_report beside the program, which makes the databases.
+# kinds: sanitized (files and words; gnuplot, the same in both, takes most of the time)
 . "$(dirname "$0")/lib.sh"
 program=$gptbench
 make_db="$(dirname "$program")/tests/test_report"

@@ -3,6 +3,7 @@
 # all objects. Nothing needs what is in a room further down that list, and no files need each other in a
 # circle.
 #   tests/e2e/e2e_rooms.sh build/gptbench      (reads build/obj)
+# kinds: sanitized (the build that has the emulated program beside it)
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$gptbench")
 needs "rooms" nm c++filt "${CC:-gcc}"

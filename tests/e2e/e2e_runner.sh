@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/run_tests.sh itself, in a made-up tree with programs that pass, fail, crash, hang or stop in the
 # middle: none of that goes by unseen, and the last line counts single checks.
-# kinds: plain
+# kinds: plain (it does not run the program)
 . "$(dirname "$0")/lib.sh"
 needs "the test runner" prove
 unset GPTBENCH_TEST_ONLY GPTBENCH_TEST_RESULTS

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The signals of a terminal: Ctrl-Z stops the worker too, and the steps around do not count as speed;
 # when the terminal vanishes, or whoever read the output, the suite goes on to its end.
+# kinds: plain (signals have to meet a step of half a millisecond)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 

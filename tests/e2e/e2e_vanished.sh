@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a run stands on goes away or changes under it: its data, the place of its database, the wall
 # clock. Each ends with an honest status, or makes no difference.
+# kinds: sanitized (statuses and messages)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 fake_clock=$(dirname "$gptbench")/tests/fake_clock.so

@@ -2,6 +2,7 @@
 # End to end: `gptbench why` on a suite that is really run, on made-up databases, and refused.
 #   tests/e2e/e2e_why.sh build/gptbench
 # The made-up ones need build/tests/test_report beside the program.
+# kinds: sanitized (words and sums)
 . "$(dirname "$0")/lib.sh"
 make_db="$(dirname "$gptbench")/tests/test_report"
 export OMP_WAIT_POLICY=passive
