@@ -152,7 +152,7 @@ while read -r label; do
         sed 's/^/    ! /' "$files.err"
     elif [ "$skip" -gt 0 ]; then
         echo "skipped in $label:"
-        grep -iE '^(ok|1\.\.0).*# *skip' "$files.out" | sed -E 's/^(ok|1\.\.0)[ 0-9-]*/    /' | sort -u | head -n 3
+        grep -iE '^(ok|1\.\.0).*# *skip' "$files.out" | sed -E 's/^(ok|1\.\.0)[ 0-9-]*(# SKIP )?/    /' | sort -u | head -n 3
     fi
 done <"$work/all"
 if [ "$proved" -ne 0 ] && [ "$failed" -eq 0 ]; then

@@ -86,6 +86,10 @@ ends "one that hangs, after 1 s" 1 "1 passed, 1 failed" '^FAIL e2e_hang: .*stopp
 check "and is not waited for" $?
 kill "$(cat tree/left)" 2>/dev/null
 
+script alone 'echo "ok - one"' 'echo 1..1' 'prove=$(ps -o ppid= $(ps -o ppid= $PPID))' 'kill -9 $prove' 'sleep 2'
+GPTBENCH_TEST_JOBS=1 only 'e2e_[ag][lo]o*' # e2e_good does not come to its turn
+ends "prove itself is killed" 1 "1 passed, 2 failed" '^FAIL e2e_alone: .*was not run to its end' '^FAIL e2e_good: .*was not run'
+
 unit cmocka plain build 'echo 1..2' 'echo "ok 1 - one"' 'echo "not ok 2 # SKIP two"' 'echo "# ok - group"'
 only test_cmocka
 ends "a skipped test as old cmocka writes it" 0 "1 passed, 0 failed, 1 skipped"
