@@ -20,7 +20,7 @@ fi
 # Commands that several packages can bring: command=package.
 declare -A commands=(
     [build]="${CC:-gcc}=gcc make=make gnuplot=gnuplot-nox"
-    [test]="clang-format=clang-format g++=g++"
+    [test]="clang-format=clang-format g++=g++ prove=perl"
     [lint]="clang-format=clang-format"
     [valgrind]="valgrind=valgrind"
     [tsan]="clang=clang"

@@ -1,28 +1,42 @@
 #!/usr/bin/env bash
-# Runs the whole test suite and ends with one line: `N passed, N failed, N skipped`.
-#   tests/run_tests.sh [--simt SIMT_BUILD_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]
+# Runs the whole test suite and ends with one line: `N passed, N failed, N skipped`, of single checks.
+#   tests/run_tests.sh [--simt SIMT_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]
 # Unit tests (cmocka programs) from BUILD_DIR/tests, the end-to-end scripts tests/e2e/e2e_*.sh on
-# BUILD_DIR/gptbench, both once more as built with sanitizers, and the formatting check. With --simt
-# also the tests of the CUDA backend on the emulator, from a build with SIMT=1, and the scripts
-# tests/simt/e2e_*.sh on its program.
-# One line per program or script; whatever failed is shown in full. GPTBENCH_TEST_ONLY=GLOB picks
-# programs by name.
+# BUILD_DIR/gptbench, and the formatting check. With one BUILD_DIR all of them are run there; with a
+# sanitized one beside it, each runs where it can find something: in its line `kinds: WORD...` stands
+# `plain`, `sanitized` or both (both where there is no such line). With --simt also the tests of the CUDA
+# backend on the emulator (kind `emulated`, and all in tests/simt) from the folder `simt` of a build.
+# Folders are relative to the root of the sources.
+# `first` on that line starts a program before the others: one that takes long.
+#
+# Everything speaks TAP and is run by perl's prove, several at once, tests/run_one.sh around each.
+# Whatever failed is shown in full, and what is skipped with its reason.
+#   GPTBENCH_TEST_ONLY=GLOB    picks programs by name
+#   GPTBENCH_TEST_JOBS=N       so many at once
+#   GPTBENCH_TEST_LIMIT_S=N    the time that a program has
+#   GPTBENCH_TEST_RESULTS=DIR  keeps what each program printed
 set -uo pipefail
+shopt -s nullglob
 cd "$(dirname "$0")/.."
+export GPTBENCH_TEST_LIMIT_S=${GPTBENCH_TEST_LIMIT_S:-1200} # on a slow and busy machine
+only=${GPTBENCH_TEST_ONLY:-*}
+# Half as many again at once as there are processors: most of them wait for something much of the time.
+jobs=${GPTBENCH_TEST_JOBS:-$(($(nproc) * 3 / 2))}
 
 simt=""
 if [ "${1:-}" = --simt ]; then
-    simt=$(realpath "$2")
+    simt=$(realpath -m "$2")
     shift 2
 fi
 if [ -z "$simt${1:-}" ]; then
-    echo "usage: tests/run_tests.sh [--simt SIMT_BUILD_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]" >&2
+    echo "usage: tests/run_tests.sh [--simt SIMT_DIR] [BUILD_DIR [SANITIZED_BUILD_DIR]]" >&2
     exit 2
 fi
+for folder in ${simt:+"$simt"} "$@"; do
+    [ -d "$folder" ] || { echo "run_tests.sh: there is no folder $folder" >&2; exit 2; }
+done
 build=${1:+$(realpath "$1")}
 sanitized=${2:+$(realpath "$2")}
-only=${GPTBENCH_TEST_ONLY:-*}
-limit_s=1200 # of a program, on a slow and busy machine
 
 if [ -z "${GPTBENCH_TEST_DATA:-}" ] && [ -d ../shared/data ]; then
     GPTBENCH_TEST_DATA=$(realpath ../shared/data)
@@ -34,147 +48,116 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # Thousands of short parallel regions: threads that spin between them fight over busy cores.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 
-# Half as many again at once as there are processors: most of them wait for something much of the time.
-jobs=${GPTBENCH_TEST_JOBS:-$(($(nproc) * 3 / 2))}
-results=$(mktemp -d) # a file per program: what it printed, what is said of it, what it counts
-n_programs=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 # What the program remembers about this machine is not for tests to read or write.
-GPTBENCH_CACHE_DIR=$(mktemp -d)
-export GPTBENCH_CACHE_DIR
-trap 'rm -rf "$results" "$GPTBENCH_CACHE_DIR"' EXIT
+export GPTBENCH_CACHE_DIR=$work/cache
+export GPTBENCH_TEST_RESULTS=${GPTBENCH_TEST_RESULTS:-$work/results}
+results=$GPTBENCH_TEST_RESULTS
+mkdir -p "$GPTBENCH_CACHE_DIR" "$results"
+rm -f "$results"/*.{command,out,err,status}
 
-# "passed failed skipped finished" of a cmocka program's output. cmocka names failed tests again
-# in its closing summary, so only lines between "Running" and "test(s) run" count.
-count_cmocka() {
-    awk '/^\[==========\].*Running/ { inside = 1; next }
-         /^\[==========\].*test\(s\) run/ { inside = 0; next }
-         inside && /^\[       OK \]/ { ok++ }
-         inside && /^\[  FAILED  \]/ { bad++ }
-         inside && /^\[  SKIPPED \]/ { skip++ }
-         END { print ok + 0, bad + 0, skip + 0, inside ? "no" : "yes" }' "$output"
+# ---- what is run ----
+: >"$work/first"
+: >"$work/others"
+
+# has_kind FILE WORD: whether that stands on its line `kinds:`; plain and sanitized where it has none.
+has_kind() {
+    local kinds
+    kinds=$(sed -nE '1,40s/^[ #*\/]*kinds: *([a-z ]*).*/\1/p' "$1" | head -n 1)
+    [[ " ${kinds:-plain sanitized} " == *" $2 "* ]]
 }
-
-count_script() {
-    awk '/^ok - / { ok++ } /^not ok - / { bad++ } /^skip - / { skip++ }
-         END { print ok + 0, bad + 0, skip + 0, "yes" }' "$output"
-}
-
-# run_program LABEL COUNTER COMMAND...: runs it and prints what is to be said of it.
-run_program() {
-    local label=$1 counter=$2 started=$SECONDS rc ok bad skip finished why=""
-    shift 2
-    timeout --kill-after=10 "$limit_s" "$@" >"$output" 2>&1 </dev/null
-    rc=$?
-    read -r ok bad skip finished < <("$counter")
-    if [ "$rc" -eq 124 ] || [ "$rc" -eq 137 ]; then
-        why="stopped after $limit_s s"
-    elif [ "$rc" -gt 128 ]; then
-        why="killed by signal $((rc - 128))"
-    elif [ "$finished" = no ]; then
-        why="ended in the middle, exit status $rc"
-    elif [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ]; then
-        why="exit status $rc"
-    elif [ $((ok + bad + skip)) -eq 0 ]; then
-        why="ran no test"
-    fi
-    [ -n "$why" ] && bad=$((bad + 1))
-    echo "$ok $bad $skip" >"$counts"
-    printf '%-4s %-34s %4d passed' "$([ "$bad" -eq 0 ] && echo ok || echo FAIL)" "$label" "$ok"
-    [ "$bad" -gt 0 ] && printf ', %d failed' "$bad"
-    [ "$skip" -gt 0 ] && printf ', %d skipped' "$skip"
-    printf '  (%d s)%s\n' $((SECONDS - started)) "${why:+  $why}"
-    if [ "$bad" -gt 0 ]; then
-        grep -v '^\[       OK \]\|^\[ RUN      \]\|^ok - ' "$output" | sed 's/^/    | /'
-    elif [ "$skip" -gt 0 ]; then
-        grep '^skip - \|[Ss]kip' "$output" | grep -v '^\[' | sort -u | head -3 | sed 's/^/       /'
-    fi
-}
-
-# run_one LABEL COUNTER COMMAND...: the same beside others.
-run_one() {
-    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do
-        wait -n
-    done
-    n_programs=$((n_programs + 1))
-    (
-        output=$results/$n_programs.out counts=$results/$n_programs.counts
-        trap - EXIT
-        run_program "$@" >"$results/$n_programs.said"
-        cat "$results/$n_programs.said"
-    ) &
-}
-
-# What takes a minute or more begins first, so that nothing long is left to run alone.
-long=" test_conformance test_parity test_checkpoint e2e_gpu_check e2e_inject e2e_limits e2e_timing e2e_kill_many "
-
-# offer LABEL COUNTER COMMAND...: runs it in the pass that it belongs to.
+# offer LABEL SOURCE COMMAND...: notes a program to run.
 offer() {
-    local length=short
-    [[ $long == *" ${1%% *} "* ]] && length=long
-    [ $length = "$pass" ] && run_one "$@"
-}
-
-offer_all() {
-    if [ -n "$build" ]; then
-        for source in tests/unit/*/test_*.c; do
-            name=$(basename "$source" .c)
-            [[ $name == $only ]] && offer "$name" count_cmocka "$build/tests/$name"
-        done
-        for script in tests/e2e/e2e_*.sh; do
-            name=$(basename "$script" .sh)
-            [[ $name == $only ]] && offer "$name" count_script bash "$script" "$build/gptbench"
-        done
-    fi
-    if [ -n "$sanitized" ]; then
-        for source in tests/unit/*/test_*.c; do
-            name=$(basename "$source" .c)
-            [[ $name == $only ]] && offer "$name (sanitized)" count_cmocka "$sanitized/tests/$name"
-        done
-        for script in tests/e2e/e2e_*.sh; do
-            name=$(basename "$script" .sh)
-            [[ $name == $only ]] &&
-                offer "$name (sanitized)" count_script bash "$script" "$sanitized/gptbench"
-        done
-    fi
-
-    if [ -n "$simt" ]; then
-        for name in test_simt test_simt_hopper test_cuda_gemm test_cuda_classifier test_backends test_conformance test_parity test_trainer test_checkpoint; do
-            [[ $name == test_simt* ]] || [ -x "$simt/tests/$name" ] || continue
-            [[ $name == $only ]] && GPTBENCH_CONFORMANCE=cuda offer "$name (emulated GPU)" \
-                count_cmocka "$simt/tests/$name"
-        done
-        for script in tests/simt/e2e_*.sh; do
-            name=$(basename "$script" .sh)
-            [[ $name == $only ]] &&
-                offer "$name (emulated GPU)" count_script bash "$script" "$simt/gptbench"
-        done
-    fi
-}
-
-check_format() {
-    if ! command -v clang-format >/dev/null; then
-        echo "skip - formatting: clang-format is not installed"
-    elif make --no-print-directory -s format-check; then
-        echo "ok - formatting"
+    local label=$1 source=$2
+    shift 2
+    [[ ${label%% *} == $only ]] || return 0
+    printf '%s\n' "$@" >"$results/$label.command"
+    if has_kind "$source" first; then
+        echo "$label" >>"$work/first"
     else
-        echo "not ok - formatting: make format mends it"
-        return 1
+        echo "$label" >>"$work/others"
     fi
 }
-export -f check_format
-for pass in long short; do
-    offer_all
-done
-[ -n "$build" ] && [[ format == $only ]] && run_one "format-check" count_script bash -c check_format
+# offer_build SUFFIX FOLDER KIND: the unit tests and scripts of that kind, or all, on a build.
+offer_build() {
+    local suffix=$1 folder=$2 kind=$3 source name
+    for source in tests/unit/*/test_*.c tests/e2e/e2e_*.sh; do
+        [ "$kind" = all ] || has_kind "$source" "$kind" || continue
+        name=$(basename "${source%.*}")
+        if [[ $source == *.c ]]; then
+            offer "$name$suffix" "$source" env CMOCKA_MESSAGE_OUTPUT=TAP "$folder/tests/$name"
+        else
+            offer "$name$suffix" "$source" bash "$source" "$folder/gptbench"
+        fi
+    done
+}
+if [ -n "$sanitized" ]; then
+    offer_build "" "$build" plain
+    offer_build " (sanitized)" "$sanitized" sanitized
+elif [ -n "$build" ]; then
+    offer_build "" "$build" all
+fi
+if [ -n "$simt" ]; then
+    for source in tests/simt/test_*.cpp tests/unit/*/test_*.c; do
+        [[ $source == *.cpp ]] || has_kind "$source" emulated || continue
+        name=$(basename "${source%.*}")
+        offer "$name (emulated GPU)" "$source" \
+            env CMOCKA_MESSAGE_OUTPUT=TAP GPTBENCH_CONFORMANCE=cuda "$simt/tests/$name"
+    done
+    for source in tests/simt/e2e_*.sh; do
+        offer "$(basename "$source" .sh) (emulated GPU)" "$source" bash "$source" "$simt/gptbench"
+    done
+fi
+[ -n "$build" ] && offer format-check scripts/format_check.sh bash scripts/format_check.sh
 
-wait
+# ---- running it ----
+cat "$work/first" "$work/others" >"$work/all"
+if [ ! -s "$work/all" ]; then
+    echo "run_tests.sh: no program has a name like '$only'" >&2
+fi
+prove --norc --timer --jobs "$jobs" --exec "bash tests/run_one.sh" - <"$work/all" 2>&1
+proved=$?
+
+# ---- counting it ----
+# "passed failed skipped why" of one program: besides its failed checks, one failure when it ended otherwise
+# than it should have.
+judge() { # FILES
+    awk -v status="$(cat "$1.status" 2>/dev/null)" -v limit="$GPTBENCH_TEST_LIMIT_S" '
+        /^1\.\.[0-9]+/ { plans++; planned = substr($1, 4) + 0; none = /# *[Ss][Kk][Ii][Pp]/ }
+        /^(not )?ok( |$)/ { ran++ }
+        /^(not )?ok( |$).*# *[Ss][Kk][Ii][Pp]/ { skipped++; next }
+        /^ok( |$)/ { passed++ }
+        /^not ok( |$)/ { failed++ }
+        END {
+            if (status == "") why = "was not run to its end"
+            else if (status == 124 || status == 137) why = "stopped after " limit " s"
+            else if (status > 128) why = "killed by signal " status - 128
+            else if (plans != 1 || planned != ran) why = "ended in the middle, exit status " status
+            else if (status != 0 && !failed) why = "exit status " status
+            else if (!ran && !none) why = "ran no test"
+            if (!ran && none && !why) skipped = 1
+            print passed + 0, failed + (why != ""), skipped + 0, why
+        }' "$1.out"
+}
 passed=0 failed=0 skipped=0
-for ((i = 1; i <= n_programs; i++)); do
-    if read -r ok bad skip <"$results/$i.counts"; then
-        passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-    else
-        failed=$((failed + 1))
+while read -r label; do
+    files=$results/$label
+    read -r ok bad skip why < <(touch "$files.out" "$files.err" && judge "$files")
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    if [ "$bad" -gt 0 ]; then
+        echo
+        echo "FAIL $label: $ok passed, $bad failed${why:+; $why}"
+        grep -v '^ok\|^# ok - ' "$files.out" | sed 's/^/    | /'
+        sed 's/^/    ! /' "$files.err"
+    elif [ "$skip" -gt 0 ]; then
+        echo "skipped in $label:"
+        grep -iE '^(ok|1\.\.0).*# *skip' "$files.out" | sed -E 's/^(ok|1\.\.0)[ 0-9-]*(# SKIP )?/    /' | sort -u | head -n 3
     fi
-done
+done <"$work/all"
+if [ "$proved" -ne 0 ] && [ "$failed" -eq 0 ]; then
+    echo "FAIL prove found what is not counted here: exit status $proved"
+    failed=1
+fi
 echo "$passed passed, $failed failed$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
 [ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]

@@ -2,6 +2,7 @@
 # End to end: `gptbench claims` on a database with planted times and on a suite that is really run.
 #   tests/e2e/e2e_claims.sh build/gptbench
 # The planted one needs build/tests/test_claims beside the program.
+# kinds: sanitized (words, counts and exit codes)
 . "$(dirname "$0")/lib.sh"
 plant="$(dirname "$gptbench")/tests/test_claims"
 export OMP_WAIT_POLICY=passive
@@ -90,7 +91,7 @@ if [ -x "$plant" ]; then
     exits "the database lacks the suite" 2 "no suite \`other\`" fake.ini --db results/fake.db
     rm -r results
 else
-    echo "skip - planted database: $plant is not built (make tests)"
+    skip "planted database" "$plant is not built (make tests)"
 fi
 
 # ---- a suite that is run ----

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The command line as a user meets it: help, version, wrong input, exit codes.
+# kinds: sanitized (words and exit codes)
 . "$(dirname "$0")/lib.sh"
 
 # expect_error EXIT-CODE PATTERN-IN-STDERR ARGUMENTS...
@@ -88,7 +89,7 @@ if [ -w /dev/full ]; then
     [ "$rc" -eq 3 ] && grep -q '^gptbench: standard output: ' err
     check "a full disk under standard output is an error" $?
 else
-    echo "skip - /dev/full is not there"
+    skip "a full disk under standard output" "/dev/full is not there"
 fi
 
 # OpenMP binds the first thread as soon as it is loaded: that must not look like a machine of one CPU.

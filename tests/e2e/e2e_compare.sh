@@ -3,6 +3,7 @@
 #   tests/e2e/e2e_compare.sh build/gptbench
 # Needs build/tests/test_comparison beside the program, which makes the databases: bursts of d12 take
 # what is planted, those of d12_mlp3x 3 % more.
+# kinds: sanitized (words and exit codes on planted times)
 . "$(dirname "$0")/lib.sh"
 plant="$(dirname "$gptbench")/tests/test_comparison"
 
@@ -22,8 +23,7 @@ refused() { # WHAT TEXT ARGUMENTS...: nothing is printed that could be taken for
 }
 needs "gptbench compare" sqlite3 jq
 if [ ! -x "$plant" ]; then
-    echo "skip - $plant is not built (make tests)"
-    exit 0
+    skip_rest "$plant is not built (make tests)"
 fi
 "$plant" --plant before.db 100 0.003 3000
 "$plant" --plant slow3.db 103 0.003 3000

@@ -2,12 +2,12 @@
 # A program with the CUDA backend on a machine where no GPU can be used: it says why, falls back to
 # the CPU, and refuses --backend cuda clearly. An empty CUDA_VISIBLE_DEVICES hides every GPU, so
 # this holds with and without a driver.
+# kinds: plain (the sanitized program has no CUDA backend)
 . "$(dirname "$0")/lib.sh"
 export CUDA_VISIBLE_DEVICES=
 
 if "$gptbench" --version | grep -q 'cuda is not built in'; then
-    echo "skip - this program was built without CUDA"
-    exit 0
+    skip_rest "this program was built without CUDA"
 fi
 
 reason='no NVIDIA (driver|GPU)'

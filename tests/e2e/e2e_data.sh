@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # gptbench data pack, info and synth as a user meets them.
+# kinds: sanitized (files byte for byte)
 . "$(dirname "$0")/lib.sh"
 data=${GPTBENCH_TEST_DATA:-$root/../shared/data}
 tiny=$root/tests/fixtures/bpe/tiny.bpe
@@ -101,7 +102,7 @@ if [ -r "$data/gpt2/vocab.bpe" ]; then
     expect_tokens h.bin 50256 15496 995 # as GPT-2's own encoder.py gives
     expect 0 out 'books_val_000000.bin +459,754 +50256 +50257' info "$data/gpt2/books_val*.bin"
 else
-    echo "skip - the published merge list is not at $data (GPTBENCH_TEST_DATA)"
+    skip "the published merge list" "it is not at $data (GPTBENCH_TEST_DATA)"
 fi
 
 finish

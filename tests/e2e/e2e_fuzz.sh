@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Every fuzzer of tests/fuzz on its corpus and for a second or two on inputs made of it, the same ones
 # each time. `make fuzz` runs them for longer, guided by clang's libFuzzer.
+# kinds: sanitized (what a fuzzer finds is mostly an error of memory)
 . "$(dirname "$0")/lib.sh"
 programs="$(dirname "$gptbench")/tests"
 seconds=${GPTBENCH_FUZZ_SECONDS:-1.5}

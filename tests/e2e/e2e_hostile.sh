@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Files of strangers: suites, databases and report folders that try to run something, to write
 # elsewhere, to paint the terminal, or to be believed.
+# kinds: sanitized (readers of strange bytes: errors of memory above all)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 needs "hostile input" sqlite3
 make_db="$(dirname "$gptbench")/tests/test_report"
-[ -x "$make_db" ] || { echo "skip - $make_db is not built (make tests)"; exit 0; }
+[ -x "$make_db" ] || { skip_rest "$make_db is not built (make tests)"; }
 
 bench() { # ARGUMENTS...: runs the program; its exit code is in $rc
     timeout 60 "$gptbench" "$@" >out 2>err </dev/null
@@ -268,7 +269,7 @@ sqlite3 y.db 'PRAGMA journal_mode = DELETE' >out
 journal >y.db-journal
 sqlite3 y.db 'SELECT count(*) FROM suite' >out 2>&1
 if [ -e victim ]; then
-    echo "skip - this SQLite does not delete what a journal names"
+    skip "a journal that names another file" "this SQLite does not delete it"
 else
     check "(SQLite itself deletes what such a journal names)" 0
     cp kept victim
@@ -330,7 +331,7 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
     ! grep -qvE '/gptbench$|^/proc/self/exe$|/gnuplot[^/]*$' programs && [ -s programs ]
     check "report and doctor start gnuplot and nothing else ($(tr '\n' ' ' <programs))" $?
 else
-    echo "skip - which programs are started: there is no strace to see it with"
+    skip "which programs are started" "there is no strace to see it with"
 fi
 quiet "at the end nothing was run"
 finish

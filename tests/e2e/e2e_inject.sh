@@ -7,6 +7,7 @@
 # Calls are tried one per place in the program that makes them (the stack tells places apart), of
 # these an even spread, PLACES of them. FULL=1 tries all places; `make faults` does that.
 # INJECT='run:write:runner report:malloc' picks rows of the table at the end.
+# kinds: sanitized first (paths after an error: leaks, double frees)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 # As the sanitizers would have it, nothing is loaded before them. Ours hands on to theirs.
@@ -18,8 +19,7 @@ places=${PLACES:-2}
 limit_s=60
 needs "injected faults" sqlite3
 if [ ! -e "$inject" ]; then
-    echo "skip - injected faults: $inject is not built; make tests does that"
-    exit 0
+    skip_rest "injected faults: $inject is not built; make tests does that"
 fi
 
 # ---- what is run ----

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole program on each instruction set that this CPU has, of which it takes the fastest by
 # itself: a machine with AVX-512 stands in for those without.
+# kinds: plain (the machine code that users get; test_cpu_kernels has the same kernels sanitized)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 
@@ -27,7 +28,7 @@ is "generic: trains" $? 0
 for isa in generic avx2 avx512 avx512_bf16; do
     train $isa fp32 1 one
     if [ $? -eq 3 ] && grep -q 'this CPU does not have it' err; then
-        echo "skip - $isa: this CPU does not have it"
+        skip "$isa" "this CPU does not have it"
         continue
     fi
     for precision in fp32 bf16; do

@@ -5,6 +5,7 @@
 # no process is left. Nothing is known here of how the program works but its command line.
 #
 # KILLS=200 kills that often (25 otherwise), SEED=N draws other moments. `make faults` does 200.
+# kinds: plain first (of a process that is killed no sanitizer sees anything)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 kills=${KILLS:-25}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs that hang, outgrow their memory, take too long, die or diverge, and what [limits] makes of it;
 # memory as planned against memory as measured.
+# kinds: plain first (memory as planned and as measured; a sanitizer takes more)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 needs "limits" sqlite3
@@ -82,7 +83,7 @@ check "over time: the message names the limit and what was reached" $?
 
 # ---- memory ----
 if $sanitized; then
-    echo "skip - growing: under a sanitizer memory is another matter"
+    skip "growing" "under a sanitizer memory is another matter"
 else
     suite 'max_memory = 200 MiB' >tiny.ini
     fresh grow@5@b
@@ -174,7 +175,7 @@ check "and its message says why" $?
 # ---- prediction ----
 # Within 5 % of what was measured: the requirement.
 if $sanitized; then
-    echo "skip - memory as planned: a sanitizer takes more"
+    skip "memory as planned" "a sanitizer takes more"
     finish
 fi
 for precision in fp32 bf16; do

@@ -2,29 +2,16 @@
 # NVTX ranges, as a listener hears them that NVTX itself loads (fake_nvtx.c): how they nest, that every
 # call in the ledger has its range, that names are registered once.
 #   tests/e2e/e2e_nvtx.sh PROGRAM [BACKEND]
-set -uo pipefail
-program=$(realpath "${1:?usage: e2e_nvtx.sh PROGRAM [BACKEND]}")
+# kinds: sanitized (names, nesting and counts)
+. "$(dirname "$0")/lib.sh"
+program=$gptbench
 backend=${2:-cpu}
 listener=$(dirname "$program")/tests/fake_nvtx.so
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-failed=0
 
 if "$program" doctor --quick 2>/dev/null | grep -qE '^ok +nvtx +not built in' || [ ! -e "$listener" ]; then
-    echo "skip - ranges: NVTX is not built in"
-    exit 0
+    skip_rest "ranges: NVTX is not built in"
 fi
 
-check() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/    /' err found expected 2>/dev/null | head -40
-        failed=1
-    fi
-}
 
 model=(--backend "$backend" --threads 2 --set vocab_size=64 --set n_layer=3 --set n_embd=32 --set n_head=2
     --set batch_size=2 --set sequence_length=16)
@@ -105,4 +92,4 @@ check "and by layer" $?
 FAKE_NVTX_OUT=/nowhere/out NVTX_INJECTION64_PATH=$listener "$program" train "${model[@]}" "${tokens[@]}" \
     --set num_iterations=1 --set val_loss_every=1 --set val_tokens=32 >out 2>err
 check "with a listener that gives up the program runs" $?
-exit $failed
+finish

@@ -1,24 +1,11 @@
 #!/usr/bin/env bash
 # gptbench plan, from outside: the table, the options and the exit codes.
-#   tests/e2e/e2e_plan.sh PROGRAM        runs from anywhere; prints ok / not ok / skip per check
-set -uo pipefail
-program=$(realpath "${1:?usage: e2e_plan.sh PROGRAM}")
-cd "$(dirname "$0")/../.."
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-failed=0
+#   tests/e2e/e2e_plan.sh PROGRAM        runs from anywhere
+# kinds: sanitized (words and exact counts)
+. "$(dirname "$0")/lib.sh"
+program=$gptbench dir=$work
+cd "$root" || exit 1
 
-check() { # check WHAT COMMAND...: ok when the command succeeds
-    local what=$1
-    shift
-    if "$@"; then
-        echo "ok - $what"
-    else
-        echo "not ok - $what"
-        sed 's/^/    /' "$dir/out" "$dir/err" 2>/dev/null
-        failed=1
-    fi
-}
 
 plan() { # plan ARGS...: output in $dir/out and $dir/err, exit status in $rc
     "$program" plan "$@" >"$dir/out" 2>"$dir/err" </dev/null
@@ -32,66 +19,66 @@ refused() { [ "$rc" -eq 2 ] && says "$1" && [ ! -s "$dir/out" ]; }
 # Parameters and FLOPs: MODEL's formulas at T = 512. Time of d12: 769,559,040 FLOPs * (4,096,000
 # tokens + 21 validations * 1,048,576 / 3) / (0.4 * 300e9) = 73,340 s = 20 h 22 min.
 plan suites/mlp_claims.ini --backend cpu --gflops 300
-check "the note's suite is planned" [ "$rc" -eq 0 ]
-check "cells times replicates" has '7 cells x 3 replicates = 21 runs, planned for backend cpu'
-check "d12's figures" has '^d12 +123,532,032 +769,559,040 +baseline .* 4,096,000 +20 h 22 min$'
-check "d12_mlp3x costs 1.4 % more FLOPs" has '^d12_mlp3x +124,880,704 +780,014,976 +\+1\.4 %'
-check "the rate is named" has '40 % of the large-GEMM rate \(300 GFLOP/s, as given\)'
-check "FLOPs alone refute the speed claim" \
+passes "the note's suite is planned" [ "$rc" -eq 0 ]
+passes "cells times replicates" has '7 cells x 3 replicates = 21 runs, planned for backend cpu'
+passes "d12's figures" has '^d12 +123,532,032 +769,559,040 +baseline .* 4,096,000 +20 h 22 min$'
+passes "d12_mlp3x costs 1.4 % more FLOPs" has '^d12_mlp3x +124,880,704 +780,014,976 +\+1\.4 %'
+passes "the rate is named" has '40 % of the large-GEMM rate \(300 GFLOP/s, as given\)'
+passes "FLOPs alone refute the speed claim" \
     has '^mlp3x-speed .* step_avg speedup >= 15% +−1\.3 % +at equal FLOP/s +no$'
-check "a claim about parameters is decided exactly" \
+passes "a claim about parameters is decided exactly" \
     has '^mlp3x-params .* n_params within 2% +\+1\.1 % +exact +yes$'
-check "a claim about loss is left open" has '^mlp3x-loss .* val_loss within 2% +- +- +-$'
-check "a default is marked" has '^grad_accumulation_steps +1 +default '
-check "a given value is not" has '^batch_size +4 +sequences'
+passes "a claim about loss is left open" has '^mlp3x-loss .* val_loss within 2% +- +- +-$'
+passes "a default is marked" has '^grad_accumulation_steps +1 +default '
+passes "a given value is not" has '^batch_size +4 +sequences'
 
 plan suites/mlp_claims.ini --backend cpu --gflops 300 --only '*gqa' --train 'x/*.bin'
-check "--only takes cells by name" has '^suite .*: 2 cells x 3 replicates = 6 runs'
-check "percentages keep the baseline" has '^d12_gqa .* −7\.4 %'
-check "--train replaces the data" has '^train +x/\*\.bin +'
+passes "--only takes cells by name" has '^suite .*: 2 cells x 3 replicates = 6 runs'
+passes "percentages keep the baseline" has '^d12_gqa .* −7\.4 %'
+passes "--train replaces the data" has '^train +x/\*\.bin +'
 
 plan suites/expansion_x_width.ini --backend cpu --gflops 300
-check "the sweep has 34 cells" has '34 cells x 1 replicate = 34 runs'
+passes "the sweep has 34 cells" has '34 cells x 1 replicate = 34 runs'
 
 # 192 wide: 4 * 192 = 768, 3 * 192 = 576.
 plan suites/quick.ini --explain
-check "--explain says what an axis changes" \
+passes "--explain says what an axis changes" \
     has 'mlp\.c_fc 192x768 → 192x576, mlp\.c_proj 768x192 → 576x192'
-check "and plans nothing" [ "$(grep -c 'estimated time' "$dir/out")" -eq 0 ]
+passes "and plans nothing" [ "$(grep -c 'estimated time' "$dir/out")" -eq 0 ]
 
 for suite in suites/*.ini tests/fixtures/suites/*.ini; do
     plan "$suite" --backend cpu --gflops 100
-    check "$suite is planned without its data" [ "$rc" -eq 0 ]
+    passes "$suite is planned without its data" [ "$rc" -eq 0 ]
 done
 
 plan suites/quick.ini --backend cpu
 if [ "$rc" -eq 0 ] && has 'GFLOP/s, measured now on cpu in fp32'; then
     echo "ok - the rate is measured"
 else
-    check "no rate, no time, but a plan" has 'total: .* estimated time -$'
+    passes "no rate, no time, but a plan" has 'total: .* estimated time -$'
 fi
 
 plan suites/quick.ini --only 'nothing*' --gflops 1
-check "--only that matches nothing is refused" \
+passes "--only that matches nothing is refused" \
     refused "--only nothing\*: no cell of suite quick has such a name; the first is base"
 plan suites/nothing.ini
-check "a missing suite is refused" refused 'suites/nothing.ini: No such file or directory'
+passes "a missing suite is refused" refused 'suites/nothing.ini: No such file or directory'
 plan
-check "no suite is refused" [ "$rc" -eq 2 ]
+passes "no suite is refused" [ "$rc" -eq 2 ]
 plan suites/quick.ini --backend gpu --gflops 1
-check "an unknown backend is refused" refused '--backend gpu: no such backend'
+passes "an unknown backend is refused" refused '--backend gpu: no such backend'
 plan suites/quick.ini --gflops 0
-check "a rate of nothing is refused" refused 'gflops'
+passes "a rate of nothing is refused" refused 'gflops'
 
 printf '[suite]\nname = t\n[data]\ntrain = a\nval = b\n[config c]\nattention_type = grouped_query\n' \
     >"$dir/bad.ini"
 plan "$dir/bad.ini"
-check "a misspelt attention type is refused with its line and the right name" \
+passes "a misspelt attention type is refused with its line and the right name" \
     refused "bad.ini:7: attention_type = grouped_query: no such value, did you mean gqa;"
 printf '[suite]\nname = t\n[data]\ntrain = a\nval = b\n[config c]\nmodel = custom_mlp2x\n' \
     >"$dir/bad.ini"
 plan "$dir/bad.ini"
-check "custom_mlp2x is refused with the nearest valid widths" \
+passes "custom_mlp2x is refused with the nearest valid widths" \
     refused "cell 'c': n_embd = 900 with n_head = 12: .* 896 with 14 heads and 960 with 15 heads"
 
-exit "$failed"
+finish

@@ -1,23 +1,10 @@
 #!/usr/bin/env bash
 # gptbench profile, from outside: the table adds up, the trace is what it should be, wrong input.
-#   tests/e2e/e2e_profile.sh PROGRAM     runs from anywhere; prints ok / not ok per check
-set -uo pipefail
-program=$(realpath "${1:?usage: e2e_profile.sh PROGRAM}")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-failed=0
+#   tests/e2e/e2e_profile.sh PROGRAM     runs from anywhere
+# kinds: sanitized (sums, counts and words; no time is judged)
+. "$(dirname "$0")/lib.sh"
+program=$gptbench dir=$work
 
-check() { # check WHAT COMMAND...: ok when the command succeeds
-    local what=$1
-    shift
-    if "$@"; then
-        echo "ok - $what"
-    else
-        echo "not ok - $what"
-        sed 's/^/    /' "$dir/out" "$dir/err" 2>/dev/null
-        failed=1
-    fi
-}
 
 profile() { # profile ARGS...: a small model; output in $dir/out and $dir/err, exit status in $rc
     "$program" profile --backend cpu --threads 2 --set vocab_size=64 --set n_layer=3 --set n_embd=32 \
@@ -36,9 +23,9 @@ adds_up() {
 }
 
 profile --trace "$dir/trace.json"
-check "profile ends well" [ "$rc" -eq 0 ]
-check "the rows add up to the step" adds_up
-check "of two profiled steps" has 'took [0-9.]+ ms \(mean of 2\)'
+passes "profile ends well" [ "$rc" -eq 0 ]
+passes "the rows add up to the step" adds_up
+passes "of two profiled steps" has 'took [0-9.]+ ms \(mean of 2\)'
 has_all_ops() {
     local op
     for op in embed norm linear_qkv qk_rope attention linear_attn_out linear_mlp_up mlp_act \
@@ -46,49 +33,49 @@ has_all_ops() {
         has "^$op " || return 1
     done
 }
-check "every op of the model has its row" has_all_ops
+passes "every op of the model has its row" has_all_ops
 # 3 layers: one product forward, two backward; 2 * N * I * O FLOPs each, N = 32, I = 32, O = 96.
-check "products are counted" has '^linear_qkv +forward +[0-9.]+ +[0-9.]+ % +3 +590k '
-check "and those of the backward pass twice" has '^linear_qkv +backward +[0-9.]+ +[0-9.]+ % +6 +1\.18M '
+passes "products are counted" has '^linear_qkv +forward +[0-9.]+ +[0-9.]+ % +3 +590k '
+passes "and those of the backward pass twice" has '^linear_qkv +backward +[0-9.]+ +[0-9.]+ % +6 +1\.18M '
 
 # Ops of one step with three layers (see test_trainer): 4 + 3 * 9 + 2 + 1 + 3 * 13 + 2 = 75; three
 # layers forward and backward; phases data, forward, backward, data (the optimiser's numbers), update.
 # As the program writes it: one object, no spaces.
 track() { grep -oE "\"ph\":\"X\",[^}]*\"tid\":$1," "$dir/trace.json" | wc -l; }
-check "the trace holds every op" [ "$(track 3)" -eq 75 ]
-check "the layers" [ "$(track 2)" -eq 6 ]
-check "and the phases" [ "$(track 1)" -eq 5 ]
+passes "the trace holds every op" [ "$(track 3)" -eq 75 ]
+passes "the layers" [ "$(track 2)" -eq 6 ]
+passes "and the phases" [ "$(track 1)" -eq 5 ]
 
 # The clock of samples is CLOCK_MONOTONIC: not later than /proc/uptime, which counts sleep too.
 zero=$(grep -oE '"zero_monotonic_s":[0-9.]+' "$dir/trace.json" | cut -d: -f2)
-check "its zero is a time of the clock of samples" \
+passes "its zero is a time of the clock of samples" \
     awk -v zero="$zero" '{ exit !(zero > 0 && zero <= $1) }' /proc/uptime
 # The roof: the measured rates below the table; an op with a floor has a share and a bound, one
 # without has neither. N I O above once more, read x (32, 32) and w (96, 32), written y (32, 96), in
 # three layers of 4 bytes: 3 * 4 * (1024 + 3072 + 3072) = 86016.
-check "the rates that the roof is made of" \
+passes "the rates that the roof is made of" \
     has '^roofline: a large product at [0-9.]+[GMT] FLOP/s, a large copy at [0-9.]+ GB/s'
-check "least bytes, share and bound of a product" \
+passes "least bytes, share and bound of a product" \
     has '^linear_qkv +forward .* 86\.0k +[0-9.]+ +[0-9.]+ % +(compute|memory|latency)'
-check "of an op without FLOPs" has '^adamw +update .* [0-9.]+ % +(memory|latency)'
-check "of what has no floor none" has '^unattributed +idle +-?[0-9.]+ +-?[0-9.]+ % +1 *$'
+passes "of an op without FLOPs" has '^adamw +update .* [0-9.]+ % +(memory|latency)'
+passes "of what has no floor none" has '^unattributed +idle +-?[0-9.]+ +-?[0-9.]+ % +1 *$'
 columns() { head -1 "$dir/out" | tr -s ' '; }
-check "threads of our own kernels are watched" \
+passes "threads of our own kernels are watched" \
     [ "$(columns)" = "op phase ms/step share calls/step FLOPs/step FLOP/s bytes/step GB/s of roofline bound imbalance" ]
 profile --threads 1
-check "one thread has no imbalance" \
+passes "one thread has no imbalance" \
     [ "$(columns)" = "op phase ms/step share calls/step FLOPs/step FLOP/s bytes/step GB/s of roofline bound" ]
 
 profile --by layer
-check "by layer there is a row per layer and phase" \
+passes "by layer there is a row per layer and phase" \
     [ "$(grep -cE '^layer [012] +(forward|backward) ' "$dir/out")" -eq 6 ]
-check "which add up too" adds_up
+passes "which add up too" adds_up
 
 profile --by colour
-check "an unknown --by is refused" refused '\-\-by colour: expected op or layer'
+passes "an unknown --by is refused" refused '\-\-by colour: expected op or layer'
 profile --set n_head=5
-check "a model that cannot be is refused" refused 'not a multiple of 5 heads'
+passes "a model that cannot be is refused" refused 'not a multiple of 5 heads'
 profile --trace "$dir/no/such/trace.json"
-check "a trace that cannot be written is an error" [ "$rc" -ne 0 ]
-check "that names the file" grep -q 'no/such/trace.json: cannot be written' "$dir/err"
-exit $failed
+passes "a trace that cannot be written is an error" [ "$rc" -ne 0 ]
+passes "that names the file" grep -q 'no/such/trace.json: cannot be written' "$dir/err"
+finish

@@ -1,27 +1,12 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # End to end: a made-up database -> gptbench report and compare.
 #   tests/e2e/e2e_report.sh build/gptbench
 # Needs build/tests/test_report beside the program, which makes the databases.
-set -u
-root=$(cd "$(dirname "$0")/../.." && pwd)
-program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+# kinds: sanitized (files and words; gnuplot, the same in both, takes most of the time)
+. "$(dirname "$0")/lib.sh"
+program=$gptbench
 make_db="$(dirname "$program")/tests/test_report"
-work=$(mktemp -d /tmp/gptbench-e2e-report-XXXXXX) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
 
-check() { # check WHAT COMMAND...
-    what=$1
-    shift
-    if "$@" >check.log 2>&1; then
-        echo "ok - $what"
-    else
-        echo "not ok - $what"
-        sed 's/^/#   /' check.log
-        failed=1
-    fi
-}
 # exits CODE TEXT COMMAND...: the command's exit code is CODE and it says TEXT
 exits() {
     code=$1 text=$2
@@ -36,12 +21,10 @@ lacks() { ! grep -qiE -- "$2" "$1"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 if [ ! -x "$make_db" ]; then
-    echo "skip - $make_db is not built (make tests)"
-    exit 0
+    skip_rest "$make_db is not built (make tests)"
 fi
 if ! have gnuplot; then
-    echo "skip - gnuplot is not installed"
-    exit 0
+    skip_rest "gnuplot is not installed"
 fi
 
 timed_figures="speed_ratio drift" # of interleaved timing alone
@@ -67,41 +50,41 @@ svgs_are_xml() {
 
 # ---- an ordinary suite ----
 "$make_db" --make-db plain.db 5 3 100 0 0
-check "report runs" exits 0 "out/index.html" "$program" report --db plain.db -o out
-check "all files are there" files_are_there out
+passes "report runs" exits 0 "out/index.html" "$program" report --db plain.db -o out
+passes "all files are there" files_are_there out
 if have xmllint; then
-    check "SVGs are well-formed XML" svgs_are_xml out
+    passes "SVGs are well-formed XML" svgs_are_xml out
 else
-    echo "skip - SVGs are well-formed XML: no xmllint"
+    skip "SVGs are well-formed XML" "no xmllint"
 fi
-check "the page refers to nothing outside" lacks out/index.html \
+passes "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-check "every figure but those stands in the page" test "$(grep -c 'data:image/svg' out/index.html)" = "$(echo "$figures" | wc -l)"
-check "without interleaved timing there is no figure of it" test ! -e out/figures/speed_ratio.svg -a ! -e out/figures/drift.svg
-check "and no verdict on speed, which is said" has out/report.md 'There is no verdict on speed'
-check "the verdicts come first" test "$(grep -m1 '^## ' out/report.md)" = '## Verdicts'
-check "marked steps are counted, config by config" has out/report.md 'timed steps are marked'
-check "and energy per token stands beside them" has out/report.md '| mJ/token |'
-check "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
-check "why: the step in words" has out/report.md 'A profiled step takes'
-check "why: the baseline's ops against the roof" has out/report.md '| of roofline | bound'
-check "why: and what was copied" lacks out/report.md 'rate of a copy was not measured'
-check "how it was measured: both rates" has out/report.md 'A large copy there: 20.0 GB/s'
-check "why: no kernels, no table of them" lacks out/report.md 'kernels of'
+passes "every figure but those stands in the page" test "$(grep -c 'data:image/svg' out/index.html)" = "$(echo "$figures" | wc -l)"
+passes "without interleaved timing there is no figure of it" test ! -e out/figures/speed_ratio.svg -a ! -e out/figures/drift.svg
+passes "and no verdict on speed, which is said" has out/report.md 'There is no verdict on speed'
+passes "the verdicts come first" test "$(grep -m1 '^## ' out/report.md)" = '## Verdicts'
+passes "marked steps are counted, config by config" has out/report.md 'timed steps are marked'
+passes "and energy per token stands beside them" has out/report.md '| mJ/token |'
+passes "why: every config against the baseline" test "$(grep -c ' against `d12`:$' out/report.md)" = 4
+passes "why: the step in words" has out/report.md 'A profiled step takes'
+passes "why: the baseline's ops against the roof" has out/report.md '| of roofline | bound'
+passes "why: and what was copied" lacks out/report.md 'rate of a copy was not measured'
+passes "how it was measured: both rates" has out/report.md 'A large copy there: 20.0 GB/s'
+passes "why: no kernels, no table of them" lacks out/report.md 'kernels of'
 
-check "light and dark" has out/index.html 'prefers-color-scheme: dark'
-check "Markdown links the figures" has out/report.md '](figures/speed_loss.svg)'
-check "the answer names what FLOPs say" has out/report.md 'exact FLOPs say'
-check "the baseline is in the table" has out/report.md ' baseline |'
+passes "light and dark" has out/index.html 'prefers-color-scheme: dark'
+passes "Markdown links the figures" has out/report.md '](figures/speed_loss.svg)'
+passes "the answer names what FLOPs say" has out/report.md 'exact FLOPs say'
+passes "the baseline is in the table" has out/report.md ' baseline |'
 
 redraw() {
     cp -r out again && rm -rf again/figures && mkdir again/figures && cd again &&
         for f in $figures; do gnuplot -d "plots/$f.gp" || return 1; done &&
         cmp figures/speed_loss.svg ../out/figures/speed_loss.svg
 }
-check "figures can be drawn again with gnuplot alone, to the same bytes" redraw
+passes "figures can be drawn again with gnuplot alone, to the same bytes" redraw
 cd "$work" || exit 1
-check "a second report over the first" exits 0 "" "$program" report --db plain.db -o out
+passes "a second report over the first" exits 0 "" "$program" report --db plain.db -o out
 
 if have sqlite3; then
     numbers_equal() { # the report's table against SQL, as rounded text
@@ -116,40 +99,40 @@ if have sqlite3; then
                 grep -q "<td class=\"number\">$ms ± " out/index.html || return 1
             done
     }
-    check "the tables say what SQL says" numbers_equal
+    passes "the tables say what SQL says" numbers_equal
     unchanged() {
         sqlite3 plain.db .dump | cksum >before.txt
         "$program" report --db plain.db -o out >/dev/null && sqlite3 plain.db .dump | cksum >after.txt
         cmp before.txt after.txt
     }
-    check "a report does not change the database" unchanged
+    passes "a report does not change the database" unchanged
 else
-    echo "skip - the tables say what SQL says: no sqlite3"
+    skip "the tables say what SQL says" "no sqlite3"
 fi
 
 # ---- names that are no names ----
 "$make_db" --make-db hostile.db 9 2 60 1 1
-check "hostile names: report runs" exits 0 "" "$program" report --db hostile.db -o 'evil $(touch pwned) out'
-check "hostile names: nothing was run" test ! -e pwned -a ! -e 'evil $(touch pwned) out/pwned'
-check "hostile names: all files" files_are_there 'evil $(touch pwned) out'
-check "hostile names: no tag came through" lacks 'evil $(touch pwned) out/index.html' '<(script|b)>|<b>http'
+passes "hostile names: report runs" exits 0 "" "$program" report --db hostile.db -o 'evil $(touch pwned) out'
+passes "hostile names: nothing was run" test ! -e pwned -a ! -e 'evil $(touch pwned) out/pwned'
+passes "hostile names: all files" files_are_there 'evil $(touch pwned) out'
+passes "hostile names: no tag came through" lacks 'evil $(touch pwned) out/index.html' '<(script|b)>|<b>http'
 if have xmllint; then
-    check "hostile names: SVGs are XML" svgs_are_xml 'evil $(touch pwned) out'
+    passes "hostile names: SVGs are XML" svgs_are_xml 'evil $(touch pwned) out'
 fi
-check "hostile names: unfinished runs are listed" has 'evil $(touch pwned) out/report.md' 'Runs that are not ok'
+passes "hostile names: unfinished runs are listed" has 'evil $(touch pwned) out/report.md' 'Runs that are not ok'
 
 # ---- sizes ----
 for n in 1 2 12 40; do
     "$make_db" --make-db "n$n.db" "$n" 1 40 0 0
-    check "$n configs" exits 0 "" "$program" report --db "n$n.db" -o "n$n"
+    passes "$n configs" exits 0 "" "$program" report --db "n$n.db" -o "n$n"
     without=''
     [ "$n" = 1 ] && without='waterfall loss_ratio' # there is nothing to compare with
-    check "$n configs: all files" files_are_there "n$n" "$without"
+    passes "$n configs: all files" files_are_there "n$n" "$without"
 done
-check "one config: no waterfall" test ! -e n1/figures/waterfall.svg
-check "40 configs: twelve in words" test "$(grep -c '` against `' n40/report.md)" = 12
-check "40 configs: the rest is counted" has n40/report.md '27 more configs are not spelled out here'
-check "40 configs: six panels" has n40/data/settings.gp 'waterfall_panels = 6'
+passes "one config: no waterfall" test ! -e n1/figures/waterfall.svg
+passes "40 configs: twelve in words" test "$(grep -c '` against `' n40/report.md)" = 12
+passes "40 configs: the rest is counted" has n40/report.md '27 more configs are not spelled out here'
+passes "40 configs: six panels" has n40/data/settings.gp 'waterfall_panels = 6'
 
 # ---- interleaved timing ----
 timed_are_there() { # DIRECTORY
@@ -163,21 +146,21 @@ timed_are_there() { # DIRECTORY
 "$make_db" --make-db timed.db 5 3 60 0 0 24 0
 "$make_db" --make-db arms.db 9 1 60 1 1 12 1
 for d in timed arms; do
-    check "$d: report runs" exits 0 "" "$program" report --db $d.db -o $d
-    check "$d: all files" files_are_there $d
-    check "$d: the figures of interleaved timing" timed_are_there $d
+    passes "$d: report runs" exits 0 "" "$program" report --db $d.db -o $d
+    passes "$d: all files" files_are_there $d
+    passes "$d: the figures of interleaved timing" timed_are_there $d
     if have jq; then
-        check "$d: report.json parses" jq -e '.schema_version == 1' $d/report.json
+        passes "$d: report.json parses" jq -e '.schema_version == 1' $d/report.json
     fi
 done
-check "timed: verdicts" has timed/report.md '| FASTER: 16.'
-check "timed: the result table says where its times are from" has timed/report.md 'step_avg, timed in turn (ms)'
-check "timed: differences from run to run are left out" lacks timed/report.md 'exact FLOPs say'
-check "timed: the noise floor" has timed/report.md 'Noise floor: timed a second time'
-check "timed: how it was measured" has timed/report.md 'Design: 24 blocks.'
-check "arms that failed are said to have" has arms/report.md 'its timing ended as oom: it was \<not\> to be'
-check "and their times are their runs'" has arms/report.md 'have no such time'
-check "arms: no tag came through" lacks arms/index.html '<(script|b|not)>'
+passes "timed: verdicts" has timed/report.md '| FASTER: 16.'
+passes "timed: the result table says where its times are from" has timed/report.md 'step_avg, timed in turn (ms)'
+passes "timed: differences from run to run are left out" lacks timed/report.md 'exact FLOPs say'
+passes "timed: the noise floor" has timed/report.md 'Noise floor: timed a second time'
+passes "timed: how it was measured" has timed/report.md 'Design: 24 blocks.'
+passes "arms that failed are said to have" has arms/report.md 'its timing ended as oom: it was \<not\> to be'
+passes "and their times are their runs'" has arms/report.md 'have no such time'
+passes "arms: no tag came through" lacks arms/index.html '<(script|b|not)>'
 if have sqlite3; then
     verdict_table_equal() { # step_avg of the verdict table against SQL
         sqlite3 timed.db "SELECT printf('%s %.6f', config, step_avg_ms) FROM timing_summary
@@ -186,7 +169,7 @@ if have sqlite3; then
             NR > 1 { printf "%s %.6f\n", $1, $at["interleaved_step_avg_ms"] }' \
             timed/results.tsv | diff sql.txt -
     }
-    check "timed: results.tsv says what SQL says" verdict_table_equal
+    passes "timed: results.tsv says what SQL says" verdict_table_equal
 fi
 
 # ---- the ledger: kernels, ops with names that are no names, none at all ----
@@ -197,69 +180,69 @@ if have sqlite3; then
         SELECT 100, 'void <b>gemm_' || n.i || '|</b>(' || hex(zeroblob(80)) || ')', 'forward', layer.i - 1,
                'linear_qkv', 3, 3.0 * n.i, '(4,1,1)', '(128,1,1)', 64, 49152 FROM n, n AS layer WHERE layer.i <= 2;
         UPDATE op_time SET op = '<script>\|\`x\`' || char(9) || '\"@x{}' WHERE op = 'attention'"
-    check "kernels: report runs" exits 0 "" "$program" report --db kernels.db -o kernels
-    check "kernels: the first twenty of 25" has kernels/report.md 'The 20 kernels of `d12` that take most time, of 25 (replicate 0)'
+    passes "kernels: report runs" exits 0 "" "$program" report --db kernels.db -o kernels
+    passes "kernels: the first twenty of 25" has kernels/report.md 'The 20 kernels of `d12` that take most time, of 25 (replicate 0)'
     # The largest: 2 layers x 75 ms in 3 steps = 50 ms; all: 2 x 325 / 1 = 650 ms a step.
     tr -s ' ' <kernels/report.md >squeezed.txt
-    check "kernels: time per step and share" has squeezed.txt '| 50.0 ms | 7.7 % |'
-    check "kernels: twenty rows" test "$(grep -c 'linear_qkv forward |' kernels/report.md)" = 20
-    check "kernels: names stay text" lacks kernels/index.html '<b>gemm|<script'
-    check "hostile ops: all files" files_are_there kernels
+    passes "kernels: time per step and share" has squeezed.txt '| 50.0 ms | 7.7 % |'
+    passes "kernels: twenty rows" test "$(grep -c 'linear_qkv forward |' kernels/report.md)" = 20
+    passes "kernels: names stay text" lacks kernels/index.html '<b>gemm|<script'
+    passes "hostile ops: all files" files_are_there kernels
     if have xmllint; then
-        check "hostile ops: SVGs are XML" svgs_are_xml kernels
+        passes "hostile ops: SVGs are XML" svgs_are_xml kernels
     fi
     "$make_db" --make-db noops.db 2 2 40 0 0
     sqlite3 noops.db "DELETE FROM op_time WHERE run_id >= 200"
-    check "one config without a ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
-    check "one config without a ledger: no waterfall, no words" lacks noops/report.md 'waterfall|A profiled step'
-    check "one config without a ledger: the other's ops are drawn" test -s noops/figures/op_time.svg
+    passes "one config without a ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
+    passes "one config without a ledger: no waterfall, no words" lacks noops/report.md 'waterfall|A profiled step'
+    passes "one config without a ledger: the other's ops are drawn" test -s noops/figures/op_time.svg
     cp plain.db nocopy.db
     sqlite3 nocopy.db "UPDATE gemm_peak SET copy_bytes_per_s = NULL; DELETE FROM op_span"
-    check "no copy rate, no spans: report runs" exits 0 "" "$program" report --db nocopy.db -o nocopy
-    check "no copy rate: it is said" has nocopy/report.md 'rate of a copy was not measured'
-    check "no copy rate: no shares" lacks nocopy/report.md 'of roofline'
-    check "no copy rate: a flat roof" test "$(grep -c '^[0-9]' nocopy/data/roofline_roofs.tsv)" = 2
-    check "no spans: no timeline" test ! -e nocopy/figures/timeline.svg
+    passes "no copy rate, no spans: report runs" exits 0 "" "$program" report --db nocopy.db -o nocopy
+    passes "no copy rate: it is said" has nocopy/report.md 'rate of a copy was not measured'
+    passes "no copy rate: no shares" lacks nocopy/report.md 'of roofline'
+    passes "no copy rate: a flat roof" test "$(grep -c '^[0-9]' nocopy/data/roofline_roofs.tsv)" = 2
+    passes "no spans: no timeline" test ! -e nocopy/figures/timeline.svg
     cp plain.db nosensors.db
     sqlite3 nosensors.db "DELETE FROM sample"
-    check "no sensors: report runs" exits 0 "" "$program" report --db nosensors.db -o nosensors
-    check "no sensors: no clocks, and that is said" test ! -e nosensors/figures/clocks.svg -a \
+    passes "no sensors: report runs" exits 0 "" "$program" report --db nosensors.db -o nosensors
+    passes "no sensors: no clocks, and that is said" test ! -e nosensors/figures/clocks.svg -a \
         "$(grep -c 'No figure of clocks and power' nosensors/report.md)" = 1
-    check "sensors: nothing of the kind" lacks out/report.md 'No figure of'
-    check "show: the ops of a run" exits 0 'ops of a profiled step' "$program" show 100 --db plain.db
+    passes "sensors: nothing of the kind" lacks out/report.md 'No figure of'
+    passes "show: the ops of a run" exits 0 'ops of a profiled step' "$program" show 100 --db plain.db
     sqlite3 noops.db "UPDATE op_time SET flops = 0; DELETE FROM gemm_peak; UPDATE run SET machine_id = NULL"
-    check "no FLOPs and no peak: report runs" exits 0 "" "$program" report --db noops.db -o noops
-    check "no FLOPs and no peak: the bytes are drawn" test -s noops/figures/roofline.svg
+    passes "no FLOPs and no peak: report runs" exits 0 "" "$program" report --db noops.db -o noops
+    passes "no FLOPs and no peak: the bytes are drawn" test -s noops/figures/roofline.svg
     sqlite3 noops.db "DELETE FROM op_time"
-    check "no ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
-    check "no ledger: no such section" lacks noops/report.md '^## Why'
+    passes "no ledger: report runs" exits 0 "" "$program" report --db noops.db -o noops
+    passes "no ledger: no such section" lacks noops/report.md '^## Why'
 fi
 
 # ---- compare ----
-check "compare" exits 0 "paired t of log ratios over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
-check "compare: one metric" exits 0 "exactly" "$program" compare --db plain.db d12 d12_mlp3x --metric n_params
-check "compare: met (18 % slower)" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>5%'
-check "compare: not met" exits 0 "not met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>40%'
-check "compare: the other way round" exits 0 "not met" "$program" compare --db plain.db d12_mlp3x_swiglu d12 --fail-on 'slower>5%'
-check "compare: faster" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_gqa --fail-on 'faster > 5 %'
-check "compare: an interval around the limit does not fail" exits 0 "reaches the limit" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>18.2%'
-check "compare: no interval, no failure" exits 0 "undecided" "$program" compare --db n2.db 'd12' 'd12_mlp3x' --fail-on 'worse>0%'
-check "compare: wrong config" exits 2 'did you mean `d12_mlp3x`' "$program" compare --db plain.db d12 d12_mlp3
-check "compare: wrong metric" exits 2 "step_avg" "$program" compare --db plain.db d12 d12_mlp3x --metric stepavg
+passes "compare" exits 0 "paired t of log ratios over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
+passes "compare: one metric" exits 0 "exactly" "$program" compare --db plain.db d12 d12_mlp3x --metric n_params
+passes "compare: met (18 % slower)" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>5%'
+passes "compare: not met" exits 0 "not met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>40%'
+passes "compare: the other way round" exits 0 "not met" "$program" compare --db plain.db d12_mlp3x_swiglu d12 --fail-on 'slower>5%'
+passes "compare: faster" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_gqa --fail-on 'faster > 5 %'
+passes "compare: an interval around the limit does not fail" exits 0 "reaches the limit" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>18.2%'
+passes "compare: no interval, no failure" exits 0 "undecided" "$program" compare --db n2.db 'd12' 'd12_mlp3x' --fail-on 'worse>0%'
+passes "compare: wrong config" exits 2 'did you mean `d12_mlp3x`' "$program" compare --db plain.db d12 d12_mlp3
+passes "compare: wrong metric" exits 2 "step_avg" "$program" compare --db plain.db d12 d12_mlp3x --metric stepavg
 for bad in 'slow>2%' 'slower>2' 'slower<2%' 'slower>-2%' 'slower>nan%' 'slower>0x2%' 'slower>2%%' '' 'slower>' 'slower>1.2.3%'; do
-    check "compare: --fail-on '$bad' is refused" exits 2 "--fail-on" "$program" compare --db plain.db d12 d12_mlp3x --fail-on "$bad"
+    passes "compare: --fail-on '$bad' is refused" exits 2 "--fail-on" "$program" compare --db plain.db d12 d12_mlp3x --fail-on "$bad"
 done
 
 # ---- what cannot be ----
-check "no database" exits 2 "nothing.db" "$program" report --db nothing.db -o x
-check "not a database" exits 2 "report.md" "$program" report --db out/report.md -o x
-check "no -o" exits 2 "-o DIR" "$program" report --db plain.db
-check "wrong suite" exits 2 "fake" "$program" report --db plain.db --suite fak -o x
+passes "no database" exits 2 "nothing.db" "$program" report --db nothing.db -o x
+passes "not a database" exits 2 "report.md" "$program" report --db out/report.md -o x
+passes "no -o" exits 2 "-o DIR" "$program" report --db plain.db
+passes "wrong suite" exits 2 "fake" "$program" report --db plain.db --suite fak -o x
 : >file
-check "-o is a file" exits 3 "file" "$program" report --db plain.db -o file/x
+passes "-o is a file" exits 3 "file" "$program" report --db plain.db -o file/x
 mkdir bare
 for tool in grep cat; do ln -s "$(command -v $tool)" bare/; done
 nognuplot() ( PATH="$work/bare"; export PATH; exits 3 "apt install gnuplot" "$program" report --db plain.db -o bareout )
-check "without gnuplot: exit 3 and the package's name" nognuplot
-check "without gnuplot: the tables are there" has bareout/report.md '| d12 '
-exit $failed
+passes "without gnuplot: exit 3 and the package's name" nognuplot
+passes "without gnuplot: the tables are there" has bareout/report.md '| d12 '
+finish

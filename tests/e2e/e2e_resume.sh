@@ -2,14 +2,14 @@
 # Runs on real text that are killed or stopped at many places and gone on with: every loss in the
 # database has the bits that it has in a database of runs that nobody disturbed, nothing is counted
 # twice, and no checkpoint is left behind.
+# kinds: sanitized (a run that goes on has the bits of one that did not stop, however it is compiled)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 text=${GPTBENCH_TEST_DATA:-$root/../shared/data}/text/tinyshakespeare.txt
 
 needs "going on from checkpoints" sqlite3
 if [ ! -r "$text" ]; then
-    echo "skip - there is no text to train on at $text (GPTBENCH_TEST_DATA)"
-    exit 0
+    skip_rest "there is no text to train on at $text (GPTBENCH_TEST_DATA)"
 fi
 
 # Small shards, so that a run goes through all of them and starts again.
@@ -152,8 +152,8 @@ start() { # FAULT STEP: until that step of the first run is in the database
         [ -n "$worker" ] && return
         sleep 0.1
     done
-    echo "not ok - a run was seen at work"
-    exit 1
+    check "a run was seen at work" 1
+    finish
 }
 finished() {
     wait "$runner"

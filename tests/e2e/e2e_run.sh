@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `gptbench run` on a suite that takes a second: what it writes, what it does again and what not,
 # how runs that go wrong end.
+# kinds: sanitized (rows, messages and exit codes)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 
@@ -37,7 +38,7 @@ if grep -q '^report: ' out; then
     [ -s results/tiny/index.html ] && [ -s results/tiny/report.md ]
     check "the report lies beside the database" $?
 else
-    echo "skip - the report: $(tail -n 1 err)"
+    skip "the report" "$(tail -n 1 err)"
 fi
 is "its four runs are ok" "$(query $db "SELECT count(*) FROM run_summary WHERE status = 'ok'")" 4
 is "every step is there" "$(query $db 'SELECT count(*), min(step), max(step) FROM step')" "280|0|69"

@@ -2,6 +2,7 @@
 # Several runners on one database: they share the runs, each is taken once, one that dies leaves its
 # run to the others, and the losses are those of a single runner. With another text of the suite, or
 # with a lock from another program, nothing is spoiled.
+# kinds: sanitized (rows and losses; several processes at once in either)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 pids=()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The signals of a terminal: Ctrl-Z stops the worker too, and the steps around do not count as speed;
 # when the terminal vanishes, or whoever read the output, the suite goes on to its end.
+# kinds: plain (signals have to meet a step of half a millisecond)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 
@@ -106,7 +107,7 @@ SH
     check "a terminal vanishes: and reported" $?
     is "a terminal vanishes: the losses are the same" "$(query "$losses" | sha256sum)" "$calm"
 else
-    echo "skip - a terminal vanishes (3 checks): there is no script(1) to make one"
+    skip "a terminal vanishes (3 checks)" "there is no script(1) to make one"
 fi
 
 # ---- SIGHUP without a terminal, and nobody reads the output ----

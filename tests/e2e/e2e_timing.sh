@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Interleaved timing end to end: what is in the database afterwards, what is kept, and what becomes
 # of the session when a worker, the baseline, the user or the program itself ends it.
+# kinds: plain first (interleaved timing measures time)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 

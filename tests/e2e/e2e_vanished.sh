@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a run stands on goes away or changes under it: its data, the place of its database, the wall
 # clock. Each ends with an honest status, or makes no difference.
+# kinds: sanitized (statuses and messages)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 fake_clock=$(dirname "$gptbench")/tests/fake_clock.so
@@ -123,7 +124,7 @@ SH
     grep -Eq 'place/new.db: .*Read-only' err
     check "a new database in a read-only place: says so" $?
 else
-    echo "skip - a read-only place (4 checks): no mount namespace may be made here"
+    skip "a read-only place (4 checks)" "no mount namespace may be made here"
 fi
 
 # ---- a wall clock that goes backwards ----
@@ -141,6 +142,6 @@ if [ -e "$fake_clock" ]; then
     run suite.ini --db "$db"
     is "the clock goes backwards: nothing is done again" "$rc $(query 'SELECT count(*) FROM run')" "0 1"
 else
-    echo "skip - the clock goes backwards (5 checks): there is no fake_clock.so"
+    skip "the clock goes backwards (5 checks)" "there is no fake_clock.so"
 fi
 finish

@@ -2,6 +2,7 @@
 # End to end: `gptbench why` on a suite that is really run, on made-up databases, and refused.
 #   tests/e2e/e2e_why.sh build/gptbench
 # The made-up ones need build/tests/test_report beside the program.
+# kinds: sanitized (words and sums)
 . "$(dirname "$0")/lib.sh"
 make_db="$(dirname "$gptbench")/tests/test_report"
 export OMP_WAIT_POLICY=passive
@@ -120,8 +121,7 @@ refused "no profiled steps, the other way round" '`b` has no profiled steps' b a
 
 # ---- made-up databases ----
 if [ ! -x "$make_db" ]; then
-    echo "skip - made-up databases: $make_db is not built (make tests)"
-    exit $((failures > 0))
+    skip_rest "made-up databases: $make_db is not built (make tests)"
 fi
 "$make_db" --make-db one.db 2 1 40 0 0
 bench why --db one.db d12 d12_mlp3x

@@ -1,14 +1,8 @@
 /* libFuzzer harness for the suite reader: no bytes make it crash, leak or hang; every refusal has
  * a place; and every suite that it accepts is as sound as suite.h promises.
  *
- *   clang -std=c17 -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined \
- *     -fno-sanitize-recover=all -o fuzz_suite tests/fuzz/fuzz_suite.c the files of bench/suite \
- *     model/config.c model/keys.c model/train_spec.c kernels/status.c -linih -lm
- *   mkdir -p /tmp/fuzz_suite
- *   ./fuzz_suite -max_total_time=600 -max_len=8192 -timeout=20 -dict=tests/fuzz/suite.dict \
- *     /tmp/fuzz_suite suites tests/fixtures/suites
- *
- * New inputs go to the first folder; the others are the seeds. */
+ * `make fuzz` runs it, with suites/ and tests/fixtures/suites/ as further seeds (scripts/fuzz.sh).
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Whether the tests bite: puts one mistake at a time into the CUDA kernels (tests/mutation/mutants.sh lists
 # them), builds the conformance test with it for the emulator and expects that test to fail.
-#   tests/mutation/mutations.sh BUILD_DIR [NAME-GLOB ...]
-# BUILD_DIR is a build with SIMT=1 (`make test-simt` leaves build-simt). Prints `caught` or
+#   tests/mutation/mutations.sh SIMT_DIR [NAME-GLOB ...]
+# SIMT_DIR is the folder simt of a build (`make test-simt` leaves build-asan/simt). Prints `caught` or
 # `SURVIVED` per mutant and ends with a count. Exit status: 0 all caught, 1 not all, 2 a mutant that
 # can no longer be made (its text is gone, or is there twice, or it does not compile) or a test that
 # fails without any. MUTATIONS_TABLE=FILE is read instead of tests/mutation/mutants.sh.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 if [ $# -eq 0 ] || [ ! -e "$1/libgptbench.a" ]; then
-    echo "usage: tests/mutation/mutations.sh BUILD_DIR [NAME-GLOB ...], BUILD_DIR built with SIMT=1" >&2
+    echo "usage: tests/mutation/mutations.sh SIMT_DIR [NAME-GLOB ...], the folder simt of a build" >&2
     exit 2
 fi
 build=$1
@@ -68,8 +68,8 @@ mutant() {
     for source in ${sources:-$file}; do
         [ -e "$work/tree/$source" ] || cp "$source" "$work/tree/$source"
     done
-    make --no-print-directory -s SIMT=1 SANITIZE="${SANITIZE-address,undefined}" OPT="-O1 -g" \
-        BUILD="$build" MUTANT="$work/tree" mutant >"$work/make" 2>&1 ||
+    make --no-print-directory -s SANITIZE="${SANITIZE-address,undefined}" OPT="-O1 -g" \
+        BUILD="$(dirname "$build")" MUTANT="$work/tree" mutant >"$work/make" 2>&1 ||
         stop "$name does not compile: $(grep -m3 -i 'error' "$work/make")"
     conformance "$tests" "$work/tree/test_conformance"
     status=$?

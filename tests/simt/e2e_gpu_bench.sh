@@ -1,26 +1,11 @@
 #!/usr/bin/env bash
 # scripts/gpu_bench.sh itself, on the emulated GPU with a small model: no number here is a speed.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_gpu_bench.sh PROGRAM, built with SIMT=1}")
-root=$(realpath "$(dirname "$0")/../..")
+. "$(dirname "$0")/../e2e/lib.sh"
 build=$(dirname "$gptbench")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
 # Up to 50 steps of a busy machine are warm-up (model/warmup.h) and 3 are profiled: of 40 + 24 some
 # are timed whatever the machine does.
 export GPU_BENCH_TINY=1 GPU_BENCH_STEPS=40 GPU_BENCH_BATCH=2 GPU_BENCH_OUT=$work/json
 
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   /' "$work/out"
-        failures=$((failures + 1))
-    fi
-}
 
 # A Python that "has PyTorch", whose every block takes 8 ms a step.
 cat >"$work/python" <<'SH'
@@ -65,4 +50,4 @@ PYTHON=/nonexistent SIMT_DEVICES='' bash "$root/scripts/gpu_bench.sh" "$build" >
 [ $? -eq 3 ] && grep -q '^gpu-bench: no GPU to measure: .*no NVIDIA GPU is visible' "$work/out"
 check "without a GPU it exits 3 and says why" $?
 
-exit $((failures > 0))
+finish

@@ -1,25 +1,11 @@
 #!/usr/bin/env bash
 # scripts/gpu_check.sh itself, on the emulated GPU: what its table says of a backend that is right,
 # and whether each kind of line can fail.
-set -uo pipefail
-gptbench=$(realpath "${1:?usage: e2e_gpu_check.sh PROGRAM, built with SIMT=1}")
-root=$(realpath "$(dirname "$0")/../..")
+# kinds: emulated first
+. "$(dirname "$0")/../e2e/lib.sh"
 build=$(dirname "$gptbench")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
 export GPU_CHECK_TINY=1 GPU_CHECK_OPS=embed GPU_CHECK_FIXTURES=smallest
 
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   /' "$work/out"
-        failures=$((failures + 1))
-    fi
-}
 
 # gpu_check STATUS [NAME=VALUE ...] DIR: whether it ends with that exit status.
 gpu_check() {
@@ -89,4 +75,4 @@ check "a test that runs nothing fails" $?
 gpu_check 3 SIMT_DEVICES= "$build" && grep -q '^gpu-check: no GPU to check: .*no NVIDIA GPU is visible' "$work/out"
 check "without a GPU it exits 3 and says why" $?
 
-exit $((failures > 0))
+finish

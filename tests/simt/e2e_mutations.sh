@@ -1,23 +1,10 @@
 #!/usr/bin/env bash
 # tests/mutation/mutations.sh itself: three mistakes of the table that the tests must catch (`make mutations`
 # tries them all), and what it says of a mutant that survives or can no longer be made.
-set -uo pipefail
-build=$(realpath "$(dirname "${1:?usage: e2e_mutations.sh PROGRAM, built with SIMT=1}")")
-cd "$(dirname "$0")/../.." || exit 1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
+. "$(dirname "$0")/../e2e/lib.sh"
+build=$(dirname "$gptbench")
+cd "$root" || exit 1
 
-# check WHAT CONDITION-EXIT-STATUS
-check() {
-    if [ "$2" -eq 0 ]; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1"
-        sed 's/^/#   /' "$work/out"
-        failures=$((failures + 1))
-    fi
-}
 
 # mutations STATUS [NAME ...]: whether it ends with that exit status.
 mutations() {
@@ -50,4 +37,4 @@ check "a mutant that does not compile stops it" $?
 mutations 2 nothing && grep -q "'fp32 - nothing' does not pass, or names no test" "$work/out"
 check "a group that runs no test stops it" $?
 
-exit $((failures > 0))
+finish

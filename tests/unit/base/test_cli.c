@@ -1,5 +1,7 @@
 /* Option parsing. The expected values are what the table in `fixture` and the contract in
- * bench/base/cli.h say. */
+ * bench/base/cli.h say.
+ *
+ * kinds: plain sanitized memcheck */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /* A loop in shares: what is cut, what is called, and that nothing hangs on how many threads there
- * are. No expected number is a measured one: all follow from what bench/base/parallel.h says. */
+ * are. No expected number is a measured one: all follow from what bench/base/parallel.h says.
+ *
+ * kinds: plain sanitized threads */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

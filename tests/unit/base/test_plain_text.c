@@ -1,5 +1,7 @@
 /* What text of others may be shown, and what a table makes of it. Code points from the Unicode
- * tables: C1 is U+0080..U+009F, marks of direction U+202A..U+202E and U+2066..U+2069. */
+ * tables: C1 is U+0080..U+009F, marks of direction U+202A..U+202E and U+2066..U+2069.
+ *
+ * kinds: plain sanitized memcheck */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

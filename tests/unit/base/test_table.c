@@ -1,4 +1,6 @@
-/* Tables and numbers as text. Expected texts are written out by hand. */
+/* Tables and numbers as text. Expected texts are written out by hand.
+ *
+ * kinds: plain sanitized memcheck */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

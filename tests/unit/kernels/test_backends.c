@@ -1,5 +1,7 @@
 /* Promises of kernels/backend.h beside the numbers of single ops: a process can hold two devices,
- * and a loss that is no number says so. Every backend of this binary. */
+ * and a loss that is no number says so. Every backend of this binary.
+ *
+ * kinds: plain sanitized emulated threads */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

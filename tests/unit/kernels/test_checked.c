@@ -1,5 +1,7 @@
 /* kernels/checked.h, held against arithmetic on paper: 2^63 - 1 = 7 * 7 * 73 * 127 * 337 * 92737 *
- * 649657, and its neighbours. */
+ * 649657, and its neighbours.
+ *
+ * kinds: plain sanitized memcheck */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

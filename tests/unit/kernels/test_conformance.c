@@ -4,7 +4,9 @@
  * The CUDA backend's other attention kernels are a subject of their own.
  *
  * GPTBENCH_CONFORMANCE=NAME (cpu, cuda, ref) restricts it to one backend,
- * GPTBENCH_CONFORMANCE_TESTS=GLOB to the tests of such names ("cuda bf16 - attention"). */
+ * GPTBENCH_CONFORMANCE_TESTS=GLOB to the tests of such names ("cuda bf16 - attention").
+ *
+ * kinds: plain sanitized emulated first */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,7 +3,9 @@
  * with one and several threads. Inputs are multiples of 1/64, exact in bfloat16; expected values
  * are the double results. Tolerances: float ops sum at most a few hundred terms of order one, so
  * 2e-5 of the largest value is ten times the rounding error of a bad order; bfloat16 has 8 bits,
- * so one rounding is 2^-9 = 0.002 and 1e-2 covers the two or three in a chain. */
+ * so one rounding is 2^-9 = 0.002 and 1e-2 covers the two or three in a chain.
+ *
+ * kinds: plain sanitized threads */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

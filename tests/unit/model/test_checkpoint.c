@@ -1,6 +1,8 @@
 /* Checkpoints. A run that goes on from one is held against the same run, never stopped: every loss,
  * norm, weight and moment must have the same bits. The file is held against the format's
- * description (model/checkpoint.h); damaged and foreign ones are made by hand. */
+ * description (model/checkpoint.h); damaged and foreign ones are made by hand.
+ *
+ * kinds: plain sanitized emulated first */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

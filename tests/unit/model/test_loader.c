@@ -1,5 +1,7 @@
 /* Token sources and loaders: the batch rules of MODEL.md ("Data order"), and files that change
- * while they are in use. The synthetic source has its own test (test_synth.c). */
+ * while they are in use. The synthetic source has its own test (test_synth.c).
+ *
+ * kinds: plain sanitized threads */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -12,7 +12,9 @@
  * And on the reference: the whole model's gradient against finite differences, and the FLOPs that
  * the ops count against the formula. Run from the root of the repository.
  *
- * GPTBENCH_PARITY_TESTS=GLOB restricts it to the tests of such names ("parity, cpu fp32*"). */
+ * GPTBENCH_PARITY_TESTS=GLOB restricts it to the tests of such names ("parity, cpu fp32*").
+ *
+ * kinds: plain sanitized emulated first */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /* safetensors: what is written reads back, and no file hurts. Expectations come from the format's
- * own description: u64 little-endian header length, JSON header, data. */
+ * own description: u64 little-endian header length, JSON header, data.
+ *
+ * kinds: plain sanitized memcheck */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

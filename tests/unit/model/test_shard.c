@@ -1,5 +1,7 @@
 /* One .bin shard: what is written is read again byte for byte, and whatever is wrong with a file
- * is said in words. The layout is that of llm.c (shard.h). */
+ * is said in words. The layout is that of llm.c (shard.h).
+ *
+ * kinds: plain sanitized memcheck */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /* The training run: events, tags, data order, accumulation, clipping, replicates, determinism,
- * honest ends. Runs on the float64 reference backend and, where it says so, on the CPU backend. */
+ * honest ends. Runs on the float64 reference backend and, where it says so, on the CPU backend.
+ *
+ * kinds: plain sanitized emulated threads */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

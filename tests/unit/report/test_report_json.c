@@ -1,6 +1,8 @@
 /* report.json on made-up databases (tests/fakes/fake_db.h): it parses, its values are those of the
  * tables (asked through SQL) and of the verdicts, and every field is described in
- * docs/REPORT_JSON.md. */
+ * docs/REPORT_JSON.md.
+ *
+ * kinds: plain sanitized memcheck */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /* The runner with a worker that trains nothing: this very program, started as `PROGRAM worker`,
- * plays the part that its standard input names. And the event stream against nonsense. */
+ * plays the part that its standard input names. And the event stream against nonsense.
+ *
+ * kinds: plain sanitized threads */
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>

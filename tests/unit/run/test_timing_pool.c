@@ -1,6 +1,8 @@
 /* The workers of a timing session: who runs, who waits, who has to go. The worker is this very
  * program, started as `PROGRAM worker`; its job is one line: how it behaves, and a file in which it
- * counts its starts. It trains nothing and answers orders with made-up steps. */
+ * counts its starts. It trains nothing and answers orders with made-up steps.
+ *
+ * kinds: plain sanitized threads */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -112,9 +112,9 @@ static void step(watchdog *w, double now_s)
 /* Looks once a second, as a runner would, from `from_s` on; when it finds something. */
 static double found_at(watchdog *w, double from_s, double until_s, char message[512])
 {
-    for (double t = from_s; t <= until_s; t++) {
-        if (look(w, t, message) != WATCHDOG_FINE) {
-            return t;
+    for (int waited_s = 0; from_s + waited_s <= until_s; waited_s++) {
+        if (look(w, from_s + waited_s, message) != WATCHDOG_FINE) {
+            return from_s + waited_s;
         }
     }
     return NAN;

@@ -1,5 +1,7 @@
 /* Good suites: the cells that they give, worked out by hand in the comments. The malformed ones
- * are in test_suite_errors.c. Runs from the root of the repository. */
+ * are in test_suite_errors.c. Runs from the root of the repository.
+ *
+ * kinds: plain sanitized memcheck */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /* Malformed suites, each with the one message that the reader must give. The line in a message
- * counts from the top of the text; OK is five lines long, so what follows it starts on line 6. */
+ * counts from the top of the text; OK is five lines long, so what follows it starts on line 6.
+ *
+ * kinds: plain sanitized memcheck */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
