@@ -19,14 +19,14 @@ struct progress {
     bool live, color;
     bool drawn; /* the live lines stand on the screen */
     int64_t drawn_ms;
-    int n_runs, run_index;          /* index of the run in hand, from 1 */
+    int n_runs, run_index;          /* index of the current run, from 1 */
     double flops_total, flops_past; /* of all runs; of those that are over, whole */
     double flops_done;              /* what the runs that are over really did */
     int64_t busy_ms;                /* wall time of the runs that flops_done stands for */
     progress_run run;
     bool running;
     int64_t run_started_ms;
-    int64_t steps_done, steps_before; /* by other sessions */
+    int64_t steps_done, steps_before; /* by other segments of the run */
     double train_loss, val_loss;
     double timed_sum_ms, eval_ms, train_time_ms;
     int64_t timed_steps;
