@@ -18,14 +18,17 @@
 #include <stdint.h>
 #include <time.h>
 
-static inline double gb_monotonic_s(void)
+/* In place, also where a kernel notes the time: a call would move its registers about. */
+#define GB_CLOCK_INLINE static inline __attribute__((always_inline))
+
+GB_CLOCK_INLINE double gb_monotonic_s(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static inline double gb_monotonic_ms(void)
+GB_CLOCK_INLINE double gb_monotonic_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -33,14 +36,14 @@ static inline double gb_monotonic_ms(void)
 }
 
 /* Milliseconds that are over, for waits and deadlines. */
-static inline int64_t gb_monotonic_whole_ms(void)
+GB_CLOCK_INLINE int64_t gb_monotonic_whole_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static inline uint64_t gb_monotonic_ns(void)
+GB_CLOCK_INLINE uint64_t gb_monotonic_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

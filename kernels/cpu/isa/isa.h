@@ -60,7 +60,8 @@ ISA_INLINE int64_t isa_parts(int64_t n, int64_t size)
 ISA_INLINE void isa_note_end(double *ends)
 {
     if (ends != NULL) {
-        ends[CPU_ENDS_STRIDE * omp_get_thread_num()] = gb_monotonic_ms();
+        const double now_ms = gb_monotonic_ms();
+        ends[CPU_ENDS_STRIDE * omp_get_thread_num()] = now_ms;
     }
 }
 
