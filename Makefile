@@ -202,8 +202,16 @@ $(BUILD)/gen/plots_gp.h: $(PLOTS) Makefile
 	  for f in $(PLOTS); do n=$$(basename $$f .gp); echo "    {\"$$n.gp\", plot_$$n},"; done; echo '};'; } > $@
 
 # What computes: a hash of the sources of the kernels and the model. It is part of a run's identity,
-# so that a change there makes runs be done again, and a change of the report does not.
-CODE := $(shell cat $(sort $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda model,$(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh))) | sha256sum | cut -c1-16)
+# so that a change there makes runs be done again, and a change of the report does not. Sources that
+# were shown to compute what earlier ones did go by the hash of those, which SAME_CODE names.
+SAME_CODE    := model/same_code.txt
+SOURCES_CODE := $(shell cat $(sort $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda model,$(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh))) | sha256sum | cut -c1-16)
+CODE := $(or $(shell awk '$$1 == "$(SOURCES_CODE)" { print $$2; exit }' $(SAME_CODE)),$(SOURCES_CODE))
+
+.PHONY: code
+code: ## print the hash of the sources of kernels/ and model/, and the one that their runs go by
+	@echo 'sources $(SOURCES_CODE)'
+	@echo 'runs    $(CODE)'
 
 # Generated files are replaced only when their text changes, so that what depends on them is
 # rebuilt exactly then.

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/entry.h"
+
 /* The timed steps of an entry in one array, *n of them: of the replicates that `other` has too, or
  * of all when they share none. NULL without memory. */
 static double *pooled_steps(const report_entry *entry, const report_entry *other, size_t *n)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
@@ -169,7 +170,8 @@ typedef struct build {
 static build side_build(const pair_side *side)
 {
     const report_run *run = side->entry ? side->entry->runs[0] : NULL;
-    return side->session ? (build){side->session->program_version, side->session->program_commit}
+    return side->session ? (build){side->session->facts->program_version,
+                                   side->session->facts->program_commit}
            : run         ? (build){run->program_version, run->program_commit}
                          : (build){"unknown", "unknown"};
 }
@@ -182,8 +184,8 @@ static void print_sides(const asked *a)
         build b = side_build(sides[i]);
         printf("%s", headings[i]);
         table_write_escaped(stdout, pair_side_name(sides[i]), TABLE_TEXT);
-        printf(" of suite %s in ", sides[i]->data->suite_name);
-        table_write_escaped(stdout, sides[i]->data->db_path, TABLE_TEXT);
+        printf(" of suite %s in ", sides[i]->data->facts->suite_name);
+        table_write_escaped(stdout, sides[i]->data->facts->db_path, TABLE_TEXT);
         printf(", by gptbench %s, commit %s\n", b.version, b.commit);
     }
     printf("\n");
@@ -228,8 +230,8 @@ static json_t *side_json(const pair_side *side)
 {
     build b = side_build(side);
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "config", json_value_text(pair_side_name(side)),
-                     "suite", json_value_text(side->data->suite_name), "database",
-                     json_value_text(side->data->db_path), "program_version",
+                     "suite", json_value_text(side->data->facts->suite_name), "database",
+                     json_value_text(side->data->facts->db_path), "program_version",
                      json_value_text(b.version), "program_commit", json_value_text(b.commit));
 }
 

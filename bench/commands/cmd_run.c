@@ -13,7 +13,7 @@
 #include "bench/store/store_share.h"
 #include "bench/words/results_table.h"
 #include "bench/worker/job_control.h"
-#include "kernels/sensors/sensors.h"
+#include "kernels/clock.h"
 
 #define DB_WAIT_S 600
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/keys_json.h"
 #include "bench/run/identity.h"
 #include "bench/run/machine.h"
 #include "bench/run/schedule.h"

@@ -8,6 +8,7 @@
 #include "bench/store/store_share.h"
 #include "bench/store/store_timing.h"
 #include "bench/worker/job_control.h"
+#include "kernels/clock.h"
 
 const run_watch_sink run_watch_run_sink = {store_sample, store_run_marks};
 const run_watch_sink run_watch_timing_sink = {store_timing_sample, store_timing_marks};

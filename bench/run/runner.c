@@ -11,6 +11,7 @@
 #include "bench/run/work_gate.h"
 #include "bench/worker/job.h"
 #include "bench/worker/job_control.h"
+#include "kernels/clock.h"
 
 #define WAIT_MS 100 /* between two looks at everything else */
 /* Events are left to gather for so long before they are read: a worker with steps of a millisecond

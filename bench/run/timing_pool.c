@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/sensors/sensors.h"
+#include "kernels/clock.h"
 
 #define WAIT_MS 100
 /* Of the free memory, what a new worker may take. */

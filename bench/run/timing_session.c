@@ -10,6 +10,7 @@
 #include "bench/stats/block_count.h"
 #include "bench/stats/stats.h"
 #include "bench/worker/job_control.h"
+#include "kernels/clock.h"
 #include "model/warmup.h"
 
 /* Resamples of the intervals that decide whether a session may stop. */

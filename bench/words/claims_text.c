@@ -76,3 +76,10 @@ json_t *claim_result_json(const claim_result *r)
         predicted ? json_value_text(bases[r->prediction]) : json_null(), "prediction_note",
         r->prediction_note[0] ? json_value_text(r->prediction_note) : json_null());
 }
+
+verdict_text claim_result_words(const claim_result *result)
+{
+    bool of_blocks = result->basis == PAIR_BLOCKS || result->basis == PAIR_SESSIONS;
+    return verdict_claim_words(&result->test, &result->claim->expectation,
+                               of_blocks ? VERDICT_OF_SPEED : VERDICT_OF_LOSS);
+}

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "kernels/checked.h"
+#include "kernels/clock.h"
 #include "kernels/process_memory.h"
-#include "kernels/sensors/sensors.h"
 
 #define POLL_MS     100
 #define END_WAIT_MS 10000 /* for a worker to exit after closing its event pipe */
@@ -19,11 +19,6 @@
 #define MEMORY_LOOK_S          0.25
 #define SLOW_DISK_BYTES_PER_MS 50000
 #define SAVING_MOST_MS         (30 * 60 * 1000)
-
-static int64_t now_ms(void)
-{
-    return (int64_t)(gb_monotonic_s() * 1e3);
-}
 
 int worker_stops_wanted(const worker_options *options)
 {
@@ -157,7 +152,7 @@ static void watchdog_obey(worker_link *link, const worker_options *options)
                                ? options->grace_ms + link->saving_ms
                                : LAST_WORDS_MS;
         child_signal(&link->process, SIGTERM);
-        link->kill_at_ms = now_ms() + grace_ms;
+        link->kill_at_ms = gb_monotonic_whole_ms() + grace_ms;
     }
 }
 
@@ -168,13 +163,14 @@ static bool stop_obey(worker_link *link, const worker_options *options)
     if (first) {
         child_signal(&link->process, SIGTERM);
         link->stops_obeyed = 1;
-        link->kill_at_ms =
-            link->condemned ? link->kill_at_ms : now_ms() + options->grace_ms + link->saving_ms;
+        link->kill_at_ms = link->condemned
+                               ? link->kill_at_ms
+                               : gb_monotonic_whole_ms() + options->grace_ms + link->saving_ms;
     }
-    if (link->stops_obeyed == 1 && (wanted >= 2 || now_ms() >= link->kill_at_ms)) {
+    if (link->stops_obeyed == 1 && (wanted >= 2 || gb_monotonic_whole_ms() >= link->kill_at_ms)) {
         child_signal(&link->process, SIGKILL);
         link->stops_obeyed = 2;
-    } else if (link->condemned && now_ms() >= link->kill_at_ms) {
+    } else if (link->condemned && gb_monotonic_whole_ms() >= link->kill_at_ms) {
         child_signal(&link->process, SIGKILL);
     }
     return first;
@@ -192,8 +188,9 @@ bool worker_link_wait(worker_link *link, const worker_options *options, int ms)
 
 void worker_link_collect(worker_link *link, const worker_options *options)
 {
-    int64_t until = now_ms() + END_WAIT_MS;
-    while (!link->broken && !child_wait(&link->process, POLL_MS) && now_ms() < until) {
+    int64_t until = gb_monotonic_whole_ms() + END_WAIT_MS;
+    while (!link->broken && !child_wait(&link->process, POLL_MS) &&
+           gb_monotonic_whole_ms() < until) {
         stop_obey(link, options);
         child_drain_stderr(&link->process);
     }

@@ -17,6 +17,7 @@
 #include "bench/plan/runplan_internal.h"
 #include "bench/stats/disturbance.h"
 #include "bench/store/store_timing.h"
+#include "kernels/clock.h"
 #include "model/flops.h"
 
 typedef struct scale_size {

@@ -12,6 +12,7 @@
 
 #include "bench/base/cli.h"
 #include "bench/base/table.h"
+#include "kernels/clock.h"
 #include "tests/fakes/scale_db.h"
 
 enum { STUB_STEPS = 800, STUB_STEP_US = 5000, EMIT_EVENTS = 200000 };

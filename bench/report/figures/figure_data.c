@@ -286,7 +286,7 @@ static bool loss_at(const report_data *data, const report_entry *entry, int64_t 
     *out = (loss_point){.step = (double)step,
                         .tokens = tokens,
                         .seconds = seconds / entry->n_runs,
-                        .flops = tokens * data->configs[entry->config].flops_per_token,
+                        .flops = tokens * data->facts->configs[entry->config].flops_per_token,
                         .mean = sum / entry->n_runs,
                         .low = band.low,
                         .high = band.high};

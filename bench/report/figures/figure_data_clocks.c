@@ -233,11 +233,11 @@ gb_status figure_data_write_clocks(const figure_choice *choice, const char *dir,
                                    gb_error *err)
 {
     const report_data *data = choice->all;
-    clocks_run *runs = calloc((size_t)data->n_runs + 1, sizeof *runs);
+    clocks_run *runs = calloc((size_t)data->facts->n_runs + 1, sizeof *runs);
     clocks_range range = {.low = {0}};
     double total_s;
     if (!runs) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->n_runs);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
     }
     int n = runs_arrange(choice, runs, &total_s);
     double bin_s = total_s / BINS;

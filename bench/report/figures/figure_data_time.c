@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/figures/figure_data.h"
 #include "bench/report/figures/figure_layout.h"
@@ -375,7 +375,7 @@ static double write_ops(const report_data *data, const op_group *group, FILE *ou
 /* The whole bar, with its t interval over replicates where there are two or more. */
 static gb_status write_op_totals(const report_data *data, const char *dir, gb_error *err)
 {
-    double *totals = malloc(((size_t)data->n_runs + 1) * sizeof *totals);
+    double *totals = malloc(((size_t)data->facts->n_runs + 1) * sizeof *totals);
     FILE *out = totals ? figure_file_open(dir, "data/op_total.tsv", err) : NULL;
     if (!totals) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the ops");
@@ -453,9 +453,9 @@ gb_status figure_data_write_size(const report_data *data, const char *dir, FILE 
     fprintf(out, "# row\tconfig\tn_params\ttext\tflops_per_token\ttext\tcolor\n");
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
-        const report_config *c = &data->configs[e->config];
+        const report_config *c = &data->facts->configs[e->config];
         const report_config *base =
-            e->baseline >= 0 ? &data->configs[data->entries[e->baseline].config] : NULL;
+            e->baseline >= 0 ? &data->facts->configs[data->entries[e->baseline].config] : NULL;
         char params[80], flops[80];
         change_text(params, sizeof params, (double)c->n_params, base ? (double)base->n_params : 0,
                     base == c);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/figures/figure_data.h"
 #include "bench/report/figures/figure_layout.h"
@@ -96,11 +96,11 @@ static double row_flops(const report_data *data, const report_verdict *row)
     if (row->entry >= 0) {
         return data->entries[row->entry].flops_fraction;
     }
-    int base = row->session ? row->session->arms[row->session->baseline].config : -1;
-    return base >= 0
-               ? data->configs[row->config].flops_per_token / data->configs[base].flops_per_token -
-                     1
-               : NAN;
+    int base = row->session ? row->session->arms[row->session->facts->baseline].facts->config : -1;
+    return base >= 0 ? data->facts->configs[row->config].flops_per_token /
+                               data->facts->configs[base].flops_per_token -
+                           1
+                     : NAN;
 }
 
 /* ---- speed ---- */
@@ -109,7 +109,7 @@ static void add_controls(change_plot *plot, const report_data *data, double *flo
 {
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
         const speed_session *s = &data->speeds->sessions[i];
-        if (s->control >= 0) {
+        if (s->facts->control >= 0) {
             change_add(plot,
                        &(change_row){"baseline again (A/A)", "", s->aa.change, NAN, CONTROL_COLOR});
             *floor = fmax(*floor, 100 * s->aa.floor);
@@ -204,7 +204,7 @@ static void block_spread(const speed_session *s, const double *medians, int64_t 
     *low = INFINITY;
     *high = -INFINITY;
     for (int a = 0; a < s->n_arms; a++) {
-        double x = log(s->arms[a].median_ms[b]) - log(medians[a]);
+        double x = log(s->arms[a].facts->median_ms[b]) - log(medians[a]);
         if (isfinite(x)) {
             *low = fmin(*low, x);
             *high = fmax(*high, x);
@@ -253,14 +253,14 @@ static time_unit unit_choose(const report_data *data, int panels)
 static gb_status write_session(FILE *out, const speed_session *s, time_unit unit, double *scratch,
                                double *medians, drift_range *range, gb_error *err)
 {
-    const size_t n = (size_t)s->blocks;
+    const size_t n = (size_t)s->facts->blocks;
     double middle, level;
     for (int a = 0; a < s->n_arms; a++) {
-        GB_TRY(median_of(s->arms[a].median_ms, n, scratch, &medians[a], err));
+        GB_TRY(median_of(s->arms[a].facts->median_ms, n, scratch, &medians[a], err));
     }
     GB_TRY(median_of(s->hours, n, scratch, &middle, err));
     GB_TRY(median_of(s->drift_effects, n, scratch, &level, err));
-    for (int64_t b = 0; b < s->blocks; b++) {
+    for (int64_t b = 0; b < s->facts->blocks; b++) {
         double low, high;
         block_spread(s, medians, b, &low, &high);
         if (low > high || !isfinite(s->drift_effects[b])) {
@@ -282,11 +282,13 @@ static gb_status write_sessions(const report_data *data, FILE *out, int panels, 
 {
     for (int i = 0; i < panels; i++) {
         const speed_session *s = &data->speeds->sessions[i];
-        double *scratch = malloc(((size_t)s->blocks + (size_t)s->n_arms) * sizeof *scratch);
+        double *scratch = malloc(((size_t)s->facts->blocks + (size_t)s->n_arms) * sizeof *scratch);
         if (!scratch) {
-            return gb_fail(err, GB_ERR_OOM, "no memory for %lld blocks", (long long)s->blocks);
+            return gb_fail(err, GB_ERR_OOM, "no memory for %lld blocks",
+                           (long long)s->facts->blocks);
         }
-        gb_status status = write_session(out, s, unit, scratch, scratch + s->blocks, range, err);
+        gb_status status =
+            write_session(out, s, unit, scratch, scratch + s->facts->blocks, range, err);
         free(scratch);
         GB_TRY(status);
     }

@@ -9,12 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/analysis/entry_watch.h"
 #include "bench/analysis/ledger.h"
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/whole_file.h"
-#include "bench/read/report_sensors.h"
 #include "bench/report/figures/figure_data.h"
 #include "bench/report/figures/gnuplot.h"
+#include "bench/report/report_sensors.h"
 #include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
 
 const figure figure_list[FIGURE_COUNT] = {
@@ -143,7 +144,7 @@ bool figure_has_data(const report_data *data, const figure *f)
         return ops;
     }
     if (strcmp(f->name, "clocks") == 0) {
-        return report_sensors_any(data);
+        return entry_watch_any(data);
     }
     if (strcmp(f->name, "roofline") == 0) {
         return figure_data_has_roofline(data);

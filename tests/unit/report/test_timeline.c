@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "bench/analysis/load.h"
 #include "bench/report/figures/figures.h"
 #include "bench/report/report.h"
 #include "tests/fakes/fake_db.h"

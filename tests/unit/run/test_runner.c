@@ -19,6 +19,7 @@
 #include "bench/run/runner.h"
 #include "bench/run/schedule.h"
 #include "bench/worker/job.h"
+#include "kernels/clock.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
