@@ -191,10 +191,17 @@ $(BUILD)/gen/schema_sql.h: bench/store/schema.sql
 	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \
 	  echo '0};'; } > $@
 
-# So do the gnuplot scripts of the report.
+# The figures of the report are found; bench/report/figures/figure.h says how to add one.
+FIGURES := $(patsubst bench/report/figures/fig_%.c,%,$(filter bench/report/figures/fig_%.c,$(BENCH_SRC)))
+$(BUILD)/gen/figure_list.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define FIGURE_LIST(each) $(foreach f,$(FIGURES),each($f))' > $@.new
+	@$(replace_if_changed)
+
+# Their gnuplot scripts travel inside the program as the schema does.
 PLOTS := $(sort $(wildcard plots/*.gp))
 $(BUILD)/obj/bench/report/figures/figures.o: $(BUILD)/gen/plots_gp.h
-$(BUILD)/gen/plots_gp.h: $(PLOTS) Makefile
+$(BUILD)/gen/plots_gp.h: $(PLOTS) $(BUILD)/gen/figure_list.h Makefile
 	@mkdir -p $(@D)
 	@{ for f in $(PLOTS); do echo "static const unsigned char plot_$$(basename $$f .gp)[] = {"; \
 	    od -An -v -tx1 $$f | sed 's/ /,0x/g; s/^,//; s/$$/,/'; echo '0};'; done; \

@@ -3,7 +3,7 @@
 #include "bench/analysis/entry_watch.h"
 #include "bench/analysis/load.h"
 #include "bench/base/staging.h"
-#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figures.h"
 #include "bench/report/report_limits.h"
 #include "bench/report/report_resumed.h"
@@ -21,12 +21,7 @@ static gb_status write_figures(document *doc, const figure_choice *choice, gb_st
                        "Drawn by gnuplot; `plots/` holds the scripts and `data/` their input. "
                        "`gnuplot plots/speed_loss.gp` in this folder draws one again. A config "
                        "has the same colour in every figure.");
-    GB_TRY(figures_document(doc, choice, false, err));
-    if (!entry_watch_any(choice->all)) {
-        document_paragraph(doc, "No figure of clocks and power: no sensor was read beside these "
-                                "runs.");
-    }
-    return GB_OK;
+    return figures_document(doc, choice, false, err);
 }
 
 static gb_status write_document(document *doc, const figure_choice *choice, gb_status drawn,

@@ -152,11 +152,7 @@ static void test_points(void **state)
                       "UPDATE op_time SET time_ms = 60, flops = 3e9 WHERE op = 'attention';"
                       "UPDATE op_time SET time_ms = 30, flops = 0 WHERE op = 'norm';"
                       "DELETE FROM op_time WHERE phase = 'eval'");
-    for (int i = 0; i < FIGURE_COUNT; i++) {
-        if (strcmp(figure_list[i].name, "roofline") == 0) {
-            assert_true(figure_has_data(data, &figure_list[i]));
-        }
-    }
+    assert_true(figure_find("roofline")->has_data(data));
     report_data_free(data);
     report_without_gnuplot(&p);
     /* Backward reads qkv, out, dout and lse and writes dqkv: (2*768 + 2*256) values of 4 bytes and
@@ -298,11 +294,7 @@ static void test_nothing_known(void **state)
     (void)state;
     place p = place_make(2);
     report_data *data = read_with(&p, SETTINGS("'$.n_embd', 0"));
-    for (int i = 0; i < FIGURE_COUNT; i++) {
-        if (strcmp(figure_list[i].name, "roofline") == 0) {
-            assert_false(figure_has_data(data, &figure_list[i]));
-        }
-    }
+    assert_false(figure_find("roofline")->has_data(data));
     report_data_free(data);
     place_remove(&p);
 }

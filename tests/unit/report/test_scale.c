@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "bench/analysis/load.h"
-#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figures.h"
 #include "bench/stats/disturbance.h"
 #include "bench/store/migrations.h"
 #include "tests/fakes/fake_db.h"
@@ -344,7 +344,7 @@ static void test_figures_bounded(void **state)
     }
     snprintf(path, sizeof path, "%s/data", dir);
     assert_int_equal(mkdir(path, 0777), 0);
-    OK(figure_data_write(&choice, dir, err));
+    OK(figures_write_data(&choice, dir, err));
     assert_int_equal(lines_of("data/entries.tsv"), 1 + FIGURE_ENTRIES_MAX);
     assert_true(lines_of("data/speed_loss.tsv") <= 1 + FIGURE_ENTRIES_MAX);
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 40); /* the machine's: every run */
@@ -356,7 +356,7 @@ static void test_figures_bounded(void **state)
         sensors->samples[0].at_s = 0;
         sensors->end_s = i == 0 ? 1000 : 0.1;
     }
-    OK(figure_data_write(&choice, dir, err));
+    OK(figures_write_data(&choice, dir, err));
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 1 + 5);
     figure_choice_free(&choice);
     report_data_free(data);

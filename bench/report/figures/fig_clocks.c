@@ -1,9 +1,11 @@
-/* The files of figure `clocks`: what the sensors saw, run after run on one axis of time. */
+/* Figure clocks: what the sensors saw, run after run on one axis of time. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/report/figures/figure_data.h"
+#include "bench/analysis/entry_watch.h"
+#include "bench/report/figures/figure.h"
+#include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
 #include "bench/stats/disturbance.h"
 
@@ -205,55 +207,56 @@ static void write_legend(FILE *out)
             stretch_color(DISTURBANCE_PREEMPTED));
 }
 
-static gb_status write_file(const char *dir, const char *name, const clocks_run *runs, int n,
-                            double bin_s, double least_s, clocks_range *range, gb_error *err)
+static void write_samples(const clocks_run *runs, int n, double bin_s, FILE *out,
+                          clocks_range *range)
 {
-    FILE *out = figure_file_open(dir, name, err);
-    if (!out) {
-        return GB_ERR_IO;
+    fprintf(out, "# at_s, then mean, low, high of clock_mhz, power_w, temperature_c, busy_percent,"
+                 " steal_percent; a blank line between runs\n");
+    for (int i = 0; i < n; i++) {
+        write_run(&runs[i], bin_s, out, range);
     }
-    if (strstr(name, "clocks_runs")) {
-        write_strip(runs, n, bin_s, out);
-    } else if (strstr(name, "clocks_marks")) {
-        write_stretches(runs, n, bin_s, least_s, out);
-    } else if (strstr(name, "clocks_legend")) {
-        write_legend(out);
-    } else {
-        fprintf(out,
-                "# at_s, then mean, low, high of clock_mhz, power_w, temperature_c, busy_percent,"
-                " steal_percent; a blank line between runs\n");
-        for (int i = 0; i < n; i++) {
-            write_run(&runs[i], bin_s, out, range);
-        }
-    }
-    return figure_file_close(out, dir, name, err);
 }
 
-gb_status figure_data_write_clocks(const figure_choice *choice, const char *dir, FILE *settings,
-                                   gb_error *err)
+enum { FILE_SAMPLES, FILE_RUNS, FILE_MARKS, FILE_LEGEND, FILES };
+
+static gb_status clocks_write(const figure_choice *choice, const char *dir, FILE *settings,
+                              gb_error *err)
 {
-    const report_data *data = choice->all;
-    clocks_run *runs = calloc((size_t)data->facts->n_runs + 1, sizeof *runs);
+    static const char *const names[FILES] = {"data/clocks.tsv", "data/clocks_runs.tsv",
+                                             "data/clocks_marks.tsv", "data/clocks_legend.tsv"};
+    FILE *files[FILES];
     clocks_range range = {.low = {0}};
     double total_s;
+    clocks_run *runs = calloc((size_t)choice->all->facts->n_runs + 1, sizeof *runs);
     if (!runs) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", choice->all->facts->n_runs);
     }
-    int n = runs_arrange(choice, runs, &total_s);
-    double bin_s = total_s / BINS;
+    const int n = runs_arrange(choice, runs, &total_s);
+    const double bin_s = total_s / BINS;
     /* Over hundreds of configs a pixel is minutes: one step in it does not shade it. */
-    double least_s = choice->slots ? bin_s / 10 : 0;
-    gb_status status = write_file(dir, "data/clocks.tsv", runs, n, bin_s, least_s, &range, err);
+    const double least_s = choice->slots ? bin_s / 10 : 0;
+    gb_status status = figure_files_open(files, names, FILES, dir, err);
     if (status == GB_OK) {
-        status = write_file(dir, "data/clocks_runs.tsv", runs, n, bin_s, least_s, &range, err);
-    }
-    if (status == GB_OK) {
-        status = write_file(dir, "data/clocks_marks.tsv", runs, n, bin_s, least_s, &range, err);
-    }
-    if (status == GB_OK) {
-        status = write_file(dir, "data/clocks_legend.tsv", runs, n, bin_s, least_s, &range, err);
+        write_samples(runs, n, bin_s, files[FILE_SAMPLES], &range);
+        write_strip(runs, n, bin_s, files[FILE_RUNS]);
+        write_stretches(runs, n, bin_s, least_s, files[FILE_MARKS]);
+        write_legend(files[FILE_LEGEND]);
     }
     write_settings(runs, n, total_s, &range, settings);
     free(runs);
-    return status;
+    return figure_files_finish(files, names, FILES, dir, status, err);
 }
+
+const figure figure_clocks = {
+    .name = "clocks",
+    .title = "The machine over the suite",
+    .caption = "Run after run in the order in which they were made, pauses cut out; the strip on "
+               "top has the colour of each run's config. Lines are means, bands reach from the "
+               "lowest to the highest sample where several share a pixel. Shaded: stretches of "
+               "marked steps. Steps there are not left out of anything.",
+    .order = 130,
+    .has_data = entry_watch_any,
+    .write = clocks_write,
+    .absent = "No figure of clocks and power: no sensor was read beside these runs.",
+    .settings_order = 115,
+};

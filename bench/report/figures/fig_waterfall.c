@@ -1,14 +1,13 @@
-/* Data of the figures that explain a difference; see figure_data.c. */
+/* Figure waterfall: how the profiled step of a config differs from the baseline's, op by op. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/analysis/ledger.h"
 #include "bench/base/numbers.h"
-#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figure.h"
+#include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
-
-/* ---- waterfall ---- */
 
 enum { PANELS_MAX = 6, OPS_OWN = 9 };
 #define PANEL_PX   370.0 /* width of a panel in plots/waterfall.gp */
@@ -192,24 +191,49 @@ static gb_status write_waterfall(const report_data *data, const panel *panels, i
     return GB_OK;
 }
 
-gb_status figure_data_write_waterfall(const report_data *data, const char *dir, FILE *settings,
-                                      gb_error *err)
+static bool waterfall_has_data(const report_data *data)
 {
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *e = &data->entries[i];
+        if (e->baseline >= 0 && e->baseline != i &&
+            ledger_possible(&data->entries[e->baseline], e)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static gb_status waterfall_write(const figure_choice *choice, const char *dir, FILE *settings,
+                                 gb_error *err)
+{
+    const report_data *data = &choice->drawn;
     static const char *const names[2] = {"data/waterfall.tsv", "data/waterfall_titles.tsv"};
-    FILE *files[2] = {NULL, NULL};
+    FILE *files[2];
     panel *panels = NULL;
     int n = 0;
     gb_status status = panels_choose(data, &panels, &n, err);
-    for (int i = 0; i < 2 && status == GB_OK; i++) {
-        files[i] = figure_file_open(dir, names[i], err);
-        status = files[i] ? GB_OK : GB_ERR_IO;
-    }
     if (status == GB_OK) {
-        status = write_waterfall(data, panels, n, files[0], files[1], settings, err);
-    }
-    for (int i = 0; i < 2; i++) {
-        status = figure_file_finish(files[i], dir, names[i], status, err);
+        status = figure_files_open(files, names, 2, dir, err);
+        if (status == GB_OK) {
+            status = write_waterfall(data, panels, n, files[0], files[1], settings, err);
+        }
+        status = figure_files_finish(files, names, 2, dir, status, err);
     }
     free(panels);
     return status;
 }
+
+const figure figure_waterfall = {
+    .name = "waterfall",
+    .title = "From the baseline's step to another's",
+    .caption = "How the profiled step of a config differs from the baseline's: op by op, largest "
+               "difference first, each bar starting where the one above ends; the last bar is "
+               "the whole step. Blue is less time, orange is more. Strong colours: the 95 % "
+               "interval of the difference leaves 0 out; pale: it holds 0, or there is none "
+               "because there is one replicate. Of more than six configs those are drawn whose "
+               "step differs most.",
+    .order = 90,
+    .has_data = waterfall_has_data,
+    .write = waterfall_write,
+    .of_why = true,
+};

@@ -1,12 +1,14 @@
-/* Data of the timeline figure; see figure_data.c. Of the entries that have spans the baseline is
- * drawn, and those whose profiled step differs most from it. */
+/* Figure timeline: one step, op by op. Of the configs that have spans the baseline is drawn, and
+ * those whose profiled step differs most from it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/base/numbers.h"
-#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figure.h"
+#include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
+#include "bench/report/figures/figure_op_palette.h"
 #include "kernels/backend.h"
 #include "model/gemm_shape.h"
 
@@ -97,7 +99,7 @@ static panels panels_choose(const report_data *data)
     return out;
 }
 
-bool figure_data_has_timeline(const report_data *data)
+static bool timeline_has_data(const report_data *data)
 {
     panel any;
     for (int i = 0; i < data->n_entries; i++) {
@@ -285,9 +287,10 @@ static gb_status write_all(const report_data *data, FILE *const files[FILES], FI
                            gb_error *err)
 {
     const panels all = panels_choose(data);
+    const figure_op_palette palette = figure_op_palette_make(data);
     int colors[GB_OP_COUNT + 1], slots = 0;
     for (int op = 0; op <= GB_OP_COUNT; op++) {
-        colors[op] = figure_op_color(data, op < GB_OP_COUNT ? gb_op_name((gb_op)op) : "");
+        colors[op] = figure_op_color(&palette, op < GB_OP_COUNT ? gb_op_name((gb_op)op) : "");
     }
     fprintf(files[FILE_BOXES], "# row\tfrom_ms\tto_ms\tcolor\top\n");
     fprintf(files[FILE_PHASES], "# from_ms\tto_ms\tcolor\ttext\ttext_color\n");
@@ -313,21 +316,31 @@ static gb_status write_all(const report_data *data, FILE *const files[FILES], FI
     return GB_OK;
 }
 
-gb_status figure_data_write_timeline(const report_data *data, const char *dir, FILE *settings,
-                                     gb_error *err)
+static gb_status timeline_write(const figure_choice *choice, const char *dir, FILE *settings,
+                                gb_error *err)
 {
+    const report_data *data = &choice->drawn;
     static const char *const names[FILES] = {"data/timeline.tsv", "data/timeline_phases.tsv",
                                              "data/timeline_rows.tsv", "data/timeline_titles.tsv",
                                              "data/timeline_legend.tsv"};
-    FILE *files[FILES] = {NULL};
-    gb_status status = GB_OK;
-    for (int i = 0; i < FILES && status == GB_OK; i++) {
-        files[i] = figure_file_open(dir, names[i], err);
-        status = files[i] ? GB_OK : GB_ERR_IO;
-    }
+    FILE *files[FILES];
+    gb_status status = figure_files_open(files, names, FILES, dir, err);
     status = status == GB_OK ? write_all(data, files, settings, err) : status;
-    for (int i = 0; i < FILES; i++) {
-        status = figure_file_finish(files[i], dir, names[i], status, err);
-    }
-    return status;
+    return figure_files_finish(files, names, FILES, dir, status, err);
 }
+
+const figure figure_timeline = {
+    .name = "timeline",
+    .title = "One step, op by op",
+    .caption = "The last profiled step of replicate 0: each box is an op, from left to right in "
+               "time, in the row of its layer; white is time in which no op ran. A step goes "
+               "down through the layers (forward), up again (backward) and ends with the update "
+               "in the lowest row; the grey strip on top says which is which. Boxes of one "
+               "colour that grow from row to row are layers that are not alike; a slope that "
+               "bends is a slow stretch of that step. Drawn are the baseline and the two configs "
+               "whose step differs most from its, all on one scale of time.",
+    .order = 100,
+    .has_data = timeline_has_data,
+    .write = timeline_write,
+    .of_why = true,
+};

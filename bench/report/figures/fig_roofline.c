@@ -1,12 +1,14 @@
-/* Data of the roofline figure; see figure_data.c. */
+/* Figure roofline: ops by FLOPs per byte and FLOP/s, those without FLOPs by bytes moved. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/analysis/entry_floor.h"
 #include "bench/base/numbers.h"
-#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figure.h"
+#include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
+#include "bench/report/figures/figure_op_palette.h"
 #include "kernels/backend.h"
 #include "model/gemm_shape.h"
 
@@ -71,7 +73,7 @@ static int rates_collect(const report_data *data, op_rate *out, int capacity)
     return n;
 }
 
-bool figure_data_has_roofline(const report_data *data)
+static bool roofline_has_data(const report_data *data)
 {
     op_rate any;
     return rates_collect(data, &any, 1) > 0;
@@ -385,8 +387,9 @@ static void write_all(const report_data *data, const op_rate *rates, int n, figu
     for (int i = 0; i < n; i++) {
         with_flops += rates[i].flops_per_s > 0;
     }
+    const figure_op_palette palette = figure_op_palette_make(data);
     for (int op = 0; op < GB_OP_COUNT; op++) {
-        colors[op] = figure_op_color(data, gb_op_name((gb_op)op));
+        colors[op] = figure_op_color(&palette, gb_op_name((gb_op)op));
     }
     write_points(data, rates, n, colors, files[FILE_POINTS]);
     const op_rate *of[PLACED_MAX];
@@ -412,29 +415,46 @@ static void write_all(const report_data *data, const op_rate *rates, int n, figu
     }
 }
 
-gb_status figure_data_write_roofline(const report_data *data, const char *dir, FILE *settings,
-                                     gb_error *err)
+static gb_status roofline_write(const figure_choice *choice, const char *dir, FILE *settings,
+                                gb_error *err)
 {
+    const report_data *data = &choice->drawn;
     static const char *const names[FILES] = {
         "data/roofline.tsv", "data/roofline_names.tsv", "data/roofline_roofs.tsv",
         "data/roofline_roof_labels.tsv", "data/roofline_bytes.tsv"};
-    FILE *files[FILES] = {NULL};
+    FILE *files[FILES];
     op_rate *rates = calloc(POINTS_MAX, sizeof *rates);
     figure_point *points = calloc(PLACED_MAX, sizeof *points);
-    gb_status status =
-        rates && points ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for the roofline");
-    for (int i = 0; i < FILES && status == GB_OK; i++) {
-        files[i] = figure_file_open(dir, names[i], err);
-        status = files[i] ? GB_OK : GB_ERR_IO;
-    }
-    if (status == GB_OK) {
-        int n = rates_collect(data, rates, POINTS_MAX);
-        write_all(data, rates, n, points, files, settings);
-    }
-    for (int i = 0; i < FILES; i++) {
-        status = figure_file_finish(files[i], dir, names[i], status, err);
+    gb_status status = GB_ERR_OOM;
+    if (rates && points) {
+        status = figure_files_open(files, names, FILES, dir, err);
+        if (status == GB_OK) {
+            int n = rates_collect(data, rates, POINTS_MAX);
+            write_all(data, rates, n, points, files, settings);
+        }
+        status = figure_files_finish(files, names, FILES, dir, status, err);
+    } else {
+        gb_fail(err, GB_ERR_OOM, "no memory for the roofline");
     }
     free(rates);
     free(points);
     return status;
 }
+
+const figure figure_roofline = {
+    .name = "roofline",
+    .title = "Ops against the roof",
+    .caption = "Left: FLOPs per byte that an op must move at least (each input read once, each "
+               "output written once) and the FLOP/s that it achieved in profiled steps; the "
+               "dashed line is the roof: the measured rate of a large product, and left of the "
+               "ridge what the measured rate of a large copy allows. Where a copy was not "
+               "measured the roof is flat. Large points with names are the baseline, small ones "
+               "the other configs. Right: ops without FLOPs by the rate at which they move those "
+               "bytes; numbers are the baseline's; the dashed line is the large copy. A point "
+               "above the roof, or beyond the copy, had its data in a cache.",
+    .order = 110,
+    .has_data = roofline_has_data,
+    .write = roofline_write,
+    .of_why = true,
+    .settings_order = 95,
+};
