@@ -134,9 +134,6 @@ static gb_status key_unknown(suite_reader *reader, const suite_ini_entry *entry,
                       title, all);
 }
 
-const char *const suite_section_names[] = {"name",          "baseline",         "replicates",
-                                           "profile_steps", "checkpoint_every", NULL};
-
 gb_status suite_keys_read(suite_reader *reader, const suite_ini_section *section,
                           const gb_key *keys, void *object, uint32_t *given)
 {

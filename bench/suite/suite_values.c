@@ -25,38 +25,6 @@ gb_status suite_no_memory(suite_reader *reader)
 
 /* ---- keys ---- */
 
-static bool name_in(const char *name, const char *const *names)
-{
-    for (; *names; names++) {
-        if (strcmp(*names, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *suite_key_home(const char *name)
-{
-    if (strcmp(name, "model") == 0) {
-        return "[matrix] or [config NAME]";
-    }
-    if (gb_key_find(gpt_config_keys(), name)) {
-        return "[model], [matrix] or [config NAME]";
-    }
-    if (gb_key_find(train_spec_keys(), name)) {
-        return "[train], [matrix] or [config NAME]";
-    }
-    if (gb_key_find(train_spec_data_keys(), name)) {
-        return "[data]";
-    }
-    for (const limits_key *key = limits_keys(); key->name; key++) {
-        if (strcmp(key->name, name) == 0) {
-            return "[limits]";
-        }
-    }
-    return name_in(name, suite_section_names) ? "[suite]" : NULL;
-}
-
 static int names_add(const char **names, int count, const gb_key *table)
 {
     for (; table->name && count < SUITE_MAX_KEYS; table++) {

@@ -12,30 +12,6 @@ needs "rooms" nm c++filt "${CC:-gcc}"
 # still listed fails too.
 known() {
     cat <<'KNOWN'
-bench/analysis/claims.h: includes bench/words/verdict_words.h, of a room further down bench/ROOMS
-bench/analysis/claims: uses verdict_claim_words of bench/words/verdict_words, in a room further down bench/ROOMS
-bench/analysis/ledger_work.c: includes bench/words/ledger_text.h, of a room further down bench/ROOMS
-bench/analysis/ledger_work: uses op_rows_of_entry of bench/words/op_table, in a room further down bench/ROOMS
-bench/analysis/report_budget.c: includes bench/report/report.h, of a room further down bench/ROOMS
-bench/analysis/verdicts.h: includes bench/words/verdict_words.h, of a room further down bench/ROOMS
-bench/analysis/report_verdicts: uses verdict_reason of bench/words/verdict_words, in a room further down bench/ROOMS
-bench/read/report_data.c: includes bench/analysis/verdicts.h, of a room further down bench/ROOMS
-bench/read/report_data: uses report_data_make_entries of bench/analysis/report_entry, in a room further down bench/ROOMS
-bench/read/report_data: uses report_verdicts_free of bench/analysis/report_verdicts, in a room further down bench/ROOMS
-bench/read/report_data: uses speed_report_free of bench/analysis/report_speed, in a room further down bench/ROOMS
-bench/read/report_data: uses speed_report_read of bench/analysis/report_speed, in a room further down bench/ROOMS
-bench/store/store_timing.h: includes bench/run/timing.h, of a room further down bench/ROOMS
-bench/suite/suite.h: includes bench/run/timing.h, of a room further down bench/ROOMS
-bench/suite/suite_timing: uses timing_options_default of bench/run/timing, in a room further down bench/ROOMS
-circle: bench/analysis/report_budget bench/analysis/report_entry bench/analysis/report_speed bench/analysis/report_verdicts bench/read/report_data bench/read/report_ledger bench/read/report_reader bench/read/report_resumed bench/read/report_sensors
-circle: bench/plan/runplan bench/plan/runplan_checkpoint bench/plan/runplan_share
-circle: bench/report/figures/figure_data bench/report/figures/figure_data_clocks bench/report/figures/figure_data_roofline bench/report/figures/figure_data_time bench/report/figures/figure_data_timeline bench/report/figures/figure_data_verdict bench/report/figures/figure_data_why bench/report/figures/figures
-circle: bench/stats/bootstrap bench/stats/resample
-circle: bench/store/db_guard bench/store/store bench/store/store_queue bench/store/store_share bench/store/store_summary bench/store/store_wait
-circle: bench/suite/suite_matrix bench/suite/suite_name
-circle: kernels/backend kernels/cpu/cpu_backend kernels/cpu/cpu_classifier kernels/cpu/cpu_gemm kernels/cpu/cpu_isa kernels/cpu/cpu_ledger kernels/cpu/cpu_memory kernels/cpu/cpu_onednn kernels/cpu/cpu_ops kernels/cpu/cpu_rates kernels/cpu/isa/product kernels/cuda/attention_bf16_backward kernels/cuda/attention_bf16_forward kernels/cuda/attention_dispatch kernels/cuda/attention_fp32 kernels/cuda/attention_hopper_forward kernels/cuda/classifier kernels/cuda/cuda_backend kernels/cuda/cuda_ledger kernels/cuda/cuda_memory kernels/cuda/cuda_step kernels/cuda/elementwise kernels/cuda/embed kernels/cuda/gemm kernels/cuda/gemm_plan kernels/cuda/gemm_tune kernels/cuda/norm kernels/cuda/optimizer kernels/cuda/rates kernels/cuda/rope kernels/nvtx
-circle: kernels/backend kernels/cpu/cpu_backend kernels/cpu/cpu_classifier kernels/cpu/cpu_gemm kernels/cpu/cpu_isa kernels/cpu/cpu_ledger kernels/cpu/cpu_memory kernels/cpu/cpu_onednn kernels/cpu/cpu_ops kernels/cpu/cpu_rates kernels/cpu/isa/product kernels/nvtx
-circle: model/trainer model/trainer_checkpoint model/trainer_profile
 KNOWN
 }
 
