@@ -3,6 +3,7 @@
 
 #include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
+#include "kernels/clock.h"
 
 /* ---- rows that wait ---- */
 
@@ -57,7 +58,7 @@ static gb_status queue_write(store *s, gb_error *err)
 static gb_status queue_write_due(store *s, bool flush, gb_error *err)
 {
     store_queue *q = &s->queue;
-    int64_t now = store_now_ms();
+    int64_t now = gb_monotonic_whole_ms();
     bool due = flush || q->rows >= STORE_COMMIT_ROWS || now - q->oldest_ms >= STORE_COMMIT_MS;
     if (q->rows == 0 || !due || now < q->next_try_ms) {
         return GB_OK;
@@ -67,7 +68,7 @@ static gb_status queue_write_due(store *s, bool flush, gb_error *err)
     s->patience_ms = 0;
     q->next_try_ms = 0;
     if (status != GB_OK && store_wait_goes_on(s)) {
-        q->next_try_ms = store_now_ms() + STORE_TRY_AGAIN_MS;
+        q->next_try_ms = gb_monotonic_whole_ms() + STORE_TRY_AGAIN_MS;
         return GB_OK;
     }
     return status;
@@ -106,7 +107,7 @@ gb_status store_commit_due(store *s, bool flush, gb_error *err)
         return queue_write_due(s, flush, err);
     }
     if (s->in_transaction && (flush || s->rows >= STORE_COMMIT_ROWS ||
-                              store_now_ms() - s->opened_ms >= STORE_COMMIT_MS)) {
+                              gb_monotonic_whole_ms() - s->opened_ms >= STORE_COMMIT_MS)) {
         return store_commit(s, err);
     }
     return GB_OK;

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "bench/store/store_internal.h"
+#include "kernels/clock.h"
 
 static gb_status busy_fail(const store *s, gb_error *err)
 {
-    int64_t waited = s->busy_since_ms ? (store_now_ms() - s->busy_since_ms) / 1000 : 0;
+    int64_t waited = s->busy_since_ms ? (gb_monotonic_whole_ms() - s->busy_since_ms) / 1000 : 0;
     char lost[120] = "";
     if (s->queue.rows > 0) {
         snprintf(lost, sizeof lost, "; the last %d rows of the current run are lost with it",

@@ -6,6 +6,7 @@
 
 #include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
+#include "kernels/clock.h"
 
 /* ---- the transaction ---- */
 
@@ -20,7 +21,7 @@ gb_status store_transaction_begin(store *s, gb_error *err)
     store_wait_over(s);
     s->in_transaction = true;
     s->rows = 0;
-    s->opened_ms = store_now_ms();
+    s->opened_ms = gb_monotonic_whole_ms();
     return GB_OK;
 }
 
@@ -100,9 +101,9 @@ gb_status store_exec(store *s, gb_error *err, const char *sql, const char *types
 {
     va_list args;
     va_start(args, types);
-    gb_status status = s->queue.on
-                           ? store_queue_add(&s->queue, store_now_ms(), err, sql, types, args)
-                           : exec_v(s, err, sql, types, args);
+    gb_status status =
+        s->queue.on ? store_queue_add(&s->queue, gb_monotonic_whole_ms(), err, sql, types, args)
+                    : exec_v(s, err, sql, types, args);
     va_end(args);
     return status;
 }

@@ -31,8 +31,6 @@ struct store {
 
 /* ---- store_wait.c ---- */
 
-int64_t store_now_ms(void); /* monotonic */
-
 /* From now on the connection waits for a locked file as s->waiting says. */
 void store_wait_set_up(store *s);
 /* After a failure: the file is locked, and the limit not reached. */

@@ -15,6 +15,7 @@
 #include "bench/store/migrations.h"
 #include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
+#include "kernels/clock.h"
 #include "schema_sql.h"
 #include "version.h"
 
@@ -187,7 +188,7 @@ static gb_status version_read(store *s, int *version, gb_error *err)
 static gb_status lock_take(store *s, bool *alone, int *version, gb_error *err)
 {
     const struct timespec nap = {0, 20 * 1000 * 1000};
-    int64_t until = store_now_ms() + LOCK_WAIT_MS;
+    int64_t until = gb_monotonic_whole_ms() + LOCK_WAIT_MS;
     GB_TRY(lock_open(s, err));
     do {
         *alone = lock_try(s, LOCK_EX);
@@ -202,7 +203,7 @@ static gb_status lock_take(store *s, bool *alone, int *version, gb_error *err)
             flock(s->lock_fd, LOCK_UN); /* so that one of those who wait can make it */
         }
         nanosleep(&nap, NULL);
-    } while (store_now_ms() < until);
+    } while (gb_monotonic_whole_ms() < until);
     return lock_refused(s, err);
 }
 

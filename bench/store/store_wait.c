@@ -3,17 +3,11 @@
 #include <time.h>
 
 #include "bench/store/store_internal.h"
+#include "kernels/clock.h"
 
 #define WAIT_MS_DEFAULT 10000
 #define NOTE_AFTER_MS   2000
 #define NAP_MS          10
-
-int64_t store_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void note(store *s, const char *format, int64_t value)
 {
@@ -33,7 +27,7 @@ static int64_t limit_ms(const store *s)
 static int busy(void *user, int tries)
 {
     store *s = user;
-    int64_t now = store_now_ms();
+    int64_t now = gb_monotonic_whole_ms();
     if (s->busy_since_ms == 0) {
         s->busy_since_ms = now;
     }
@@ -68,13 +62,13 @@ void store_set_waiting(store *s, const store_waiting *waiting)
 bool store_wait_goes_on(const store *s)
 {
     return (sqlite3_errcode(s->db) & 0xff) == SQLITE_BUSY && s->busy_since_ms != 0 &&
-           store_now_ms() - s->busy_since_ms < limit_ms(s);
+           gb_monotonic_whole_ms() - s->busy_since_ms < limit_ms(s);
 }
 
 void store_wait_over(store *s)
 {
     if (s->busy_noted) {
-        note(s, "%s: free again after %lld s", (store_now_ms() - s->busy_since_ms) / 1000);
+        note(s, "%s: free again after %lld s", (gb_monotonic_whole_ms() - s->busy_since_ms) / 1000);
     }
     s->busy_noted = false;
     s->busy_since_ms = 0;
