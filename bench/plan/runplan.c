@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/base/keys_json.h"
 #include "bench/run/identity.h"
 #include "bench/run/machine.h"
 #include "model/loader.h"
