@@ -25,20 +25,9 @@ typedef struct command_entry {
 } command_entry;
 
 static const command_entry commands[] = {
-    {"run", cmd_run, "run a suite: every cell of its matrix, into the database, with a report"},
-    {"plan", cmd_plan, "show what a suite would run: parameters, FLOPs, memory, time"},
-    {"report", cmd_report, "write the report and figures of a suite from the database"},
-    {"compare", cmd_compare, "compare two configurations, optionally failing on a difference"},
-    {"claims", cmd_claims, "say which claims of a suite the measurements support or refute"},
-    {"why", cmd_why, "say in which ops the difference between two configurations lies"},
-    {"list", cmd_list, "list the suites and runs that the database holds"},
-    {"show", cmd_show, "show one run in full"},
-    {"train", cmd_train, "train one model and print its progress"},
-    {"profile", cmd_profile, "show where the time of a step goes, for one model"},
-    {"parity", cmd_parity, "one batch forward and backward, written out for checking"},
-    {"data", cmd_data, "pack text into token shards, check shards, describe sources"},
-    {"doctor", cmd_doctor, "say what this machine offers and what it lacks"},
-    {"worker", cmd_worker, NULL},
+#define COMMAND(name, help) {#name, cmd_##name, help},
+    COMMANDS(COMMAND)
+#undef COMMAND
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

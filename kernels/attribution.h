@@ -64,7 +64,7 @@ void attribution_broken(attribution *a, const char *why);
  * the ledger. `what` is static; a spell without times (0 to 0) is counted only. */
 void attribution_overhead(attribution *a, const char *what, uint64_t begin_ns, uint64_t end_ns);
 
-/* The profiler's clock and the host's (CLOCK_MONOTONIC), read at the same moment, give or take
+/* The profiler's clock and the host's (kernels/clock.h), read at the same moment, give or take
  * `within_ns`. */
 typedef struct gb_clock_pair {
     uint64_t profiler_ns, host_ns, within_ns;
@@ -82,8 +82,8 @@ int attribution_kernels(const attribution *a, gb_kernel_time *rows, int capacity
  * is missing, beginning with "incomplete: ", and what the profiler cost and how far its clock went
  * away from the host's meanwhile. */
 const char *attribution_note(const attribution *a);
-/* The host's clock, CLOCK_MONOTONIC in seconds, at the zero of the spans; NAN where it is not
- * known. A span is off by the drift that the note tells at most. */
+/* The host's clock, gb_monotonic_s, at the zero of the spans; NAN where it is not known. A span is
+ * off by the drift that the note tells at most. */
 double attribution_zero_s(const attribution *a);
 
 #ifdef __cplusplus

@@ -315,8 +315,8 @@ typedef struct gb_backend {
     /* The single ops behind those times, in the order in which they ran; at most `capacity`, the
      * return value is the number there are. */
     int (*timers_spans)(gb_device *dev, gb_op_span *spans, int capacity);
-    /* The host's clock, CLOCK_MONOTONIC in seconds, at the zero of the spans, so that they can
-     * stand beside samples and steps; NAN where that is not known. NULL: never known. */
+    /* The host's clock, gb_monotonic_s, at the zero of the spans, so that they can stand beside
+     * samples and steps; NAN where that is not known. NULL: never known. */
     double (*timers_zero_s)(gb_device *dev);
     /* Kernels behind the last times, the longest first; the number there are. And what is to be
      * known of the profile, in a few words: what is missing and why, what the profiler itself took;

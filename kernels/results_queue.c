@@ -1,24 +1,18 @@
 #include "kernels/results_queue.h"
 
 #include <string.h>
-#include <time.h>
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
+#include "kernels/clock.h"
 
 void gb_results_queue_start(gb_results_queue *queue)
 {
-    queue->mark_ms = now_ms();
+    queue->mark_ms = gb_monotonic_ms();
 }
 
 gb_status gb_results_queue_post(gb_results_queue *queue, const double *src, int count,
                                 gb_error *err)
 {
-    const double at_ms = now_ms();
+    const double at_ms = gb_monotonic_ms();
     if (count < 0 || count > GB_RESULTS_MAX || queue->n == GB_RESULTS_UNDER_WAY) {
         return gb_fail(err, GB_ERR_INTERNAL, "results_post: %d values, %d posts under way", count,
                        queue->n);

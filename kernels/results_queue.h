@@ -1,5 +1,5 @@
 /* results_queue.h: clock_start, results_post and results_take of kernels/backend.h for backends
- * whose ops have finished when they return. Times are of CLOCK_MONOTONIC. */
+ * whose ops have finished when they return. Times are of kernels/clock.h. */
 #ifndef GPTBENCH_KERNELS_RESULTS_QUEUE_H
 #define GPTBENCH_KERNELS_RESULTS_QUEUE_H
 

@@ -1,15 +1,22 @@
 # What is made before anything is compiled
 # The schema travels inside the program; the text of bench/store/schema.sql is the only copy.
-$(BUILD)/obj/bench/store/migrations.o: $(BUILD)/gen/schema_sql.h
+$(BUILD)/obj/bench/store/store_open.o: $(BUILD)/gen/schema_sql.h
 $(BUILD)/gen/schema_sql.h: bench/store/schema.sql
 	@mkdir -p $(@D)
 	@{ echo 'static const char schema_sql[] = {'; od -An -v -tx1 $< | sed 's/ /,0x/g; s/^,//; s/$$/,/'; \
 	  echo '0};'; } > $@
 
-# So do the gnuplot scripts of the report.
+# The figures of the report are found; bench/report/figures/figure.h says how to add one.
+FIGURES := $(patsubst bench/report/figures/fig_%.c,%,$(filter bench/report/figures/fig_%.c,$(BENCH_SRC)))
+$(BUILD)/gen/figure_list.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define FIGURE_LIST(each) $(foreach f,$(FIGURES),each($f))' > $@.new
+	@$(replace_if_changed)
+
+# Their gnuplot scripts travel inside the program as the schema does.
 PLOTS := $(sort $(wildcard plots/*.gp))
 $(BUILD)/obj/bench/report/figures/figures.o: $(BUILD)/gen/plots_gp.h
-$(BUILD)/gen/plots_gp.h: $(PLOTS) mk/generated.mk
+$(BUILD)/gen/plots_gp.h: $(PLOTS) $(BUILD)/gen/figure_list.h mk/generated.mk
 	@mkdir -p $(@D)
 	@{ for f in $(PLOTS); do echo "static const unsigned char plot_$$(basename $$f .gp)[] = {"; \
 	    od -An -v -tx1 $$f | sed 's/ /,0x/g; s/^,//; s/$$/,/'; echo '0};'; done; \
@@ -17,8 +24,16 @@ $(BUILD)/gen/plots_gp.h: $(PLOTS) mk/generated.mk
 	  for f in $(PLOTS); do n=$$(basename $$f .gp); echo "    {\"$$n.gp\", plot_$$n},"; done; echo '};'; } > $@
 
 # What computes: a hash of the sources of the kernels and the model. It is part of a run's identity,
-# so that a change there makes runs be done again, and a change of the report does not.
-CODE := $(shell cat $(sort $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda model,$(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh))) | sha256sum | cut -c1-16)
+# so that a change there makes runs be done again, and a change of the report does not. Sources that
+# were shown to compute what earlier ones did go by the hash of those, which SAME_CODE names.
+SAME_CODE    := model/same_code.txt
+SOURCES_CODE := $(shell cat $(sort $(wildcard $(foreach d,kernels kernels/cpu kernels/cpu/isa kernels/cuda model,$(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh))) | sha256sum | cut -c1-16)
+CODE := $(or $(shell awk '$$1 == "$(SOURCES_CODE)" { print $$2; exit }' $(SAME_CODE)),$(SOURCES_CODE))
+
+.PHONY: code
+code: ## print the hash of the sources of kernels/ and model/, and the one that their runs go by
+	@echo 'sources $(SOURCES_CODE)'
+	@echo 'runs    $(CODE)'
 
 # Generated files are replaced only when their text changes, so that what depends on them is
 # rebuilt exactly then.

@@ -192,13 +192,6 @@ static gb_status tokens_reserve(bpe_tokens *tokens, int64_t more, gb_error *err)
     return GB_OK;
 }
 
-gb_status bpe_tokens_append(bpe_tokens *tokens, int32_t id, gb_error *err)
-{
-    GB_TRY(tokens_reserve(tokens, tokens->count < 1024 ? 1024 : 1, err));
-    tokens->ids[tokens->count++] = id;
-    return GB_OK;
-}
-
 /* ---- merging ---- */
 
 /* n bytes to tokens at `out` (room for n); returns how many. Looks at every pair for every merge:

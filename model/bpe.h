@@ -28,7 +28,6 @@ typedef struct bpe_tokens {
 } bpe_tokens;
 
 void bpe_tokens_free(bpe_tokens *tokens);
-gb_status bpe_tokens_append(bpe_tokens *tokens, int32_t id, gb_error *err);
 
 /* Reads a merge file: an optional first line "#version: ...", then one merge per line, two
  * symbols separated by one space, each made of GPT-2's 256 printable stand-ins for bytes. Both

@@ -59,7 +59,7 @@ typedef struct train_step {
     double learning_rate;
     double step_ms;      /* data + micro-batches + update */
     double flops_issued; /* summed over the ops of this step */
-    double ended_s;      /* when the host saw its end: CLOCK_MONOTONIC, as samples have it
+    double ended_s;      /* when the host saw its end: kernels/clock.h, as samples have it
                           * (kernels/sensors); the runner counts it from the start of the run */
     int64_t major_faults, minor_faults; /* page faults of this process meanwhile */
     int64_t preemptions; /* how often one of its threads had to leave a CPU to others meanwhile */
@@ -102,7 +102,7 @@ typedef struct train_event {
             int64_t steps;  /* profiled steps that the row sums over */
             double step_ms; /* their mean duration */
         } optime;
-        double spans_zero_s; /* CLOCK_MONOTONIC at the begin of the first op, as ended_s */
+        double spans_zero_s; /* kernels/clock.h at the begin of the first op, as ended_s */
         gb_op_span span;     /* times since the begin of the first op of the step */
         gb_kernel_time kernel;
         char profile_note[240];

@@ -3,21 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "kernels/checked.h"
+#include "kernels/clock.h"
 #include "kernels/nvtx.h"
 #include "kernels/process_memory.h"
 #include "model/flops.h"
 #include "model/trainer_internal.h"
 #include "model/weights.h"
-
-double trainer_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 train_job train_job_default(void)
 {
@@ -74,21 +67,6 @@ int64_t trainer_plan_memory_total(const train_job *job)
         total = gb_plus(total, groups[g]);
     }
     return total;
-}
-
-void trainer_emit(trainer *t, const train_event *event)
-{
-    t->told_ms = trainer_now_ms();
-    if (t->observer.on_event && t->observer.on_event(t->observer.user, event) != 0) {
-        t->stop_asked = true;
-    }
-}
-
-void trainer_alive(trainer *t)
-{
-    if (trainer_now_ms() - t->told_ms >= 1000) {
-        trainer_emit(t, &(train_event){.type = TRAIN_EVENT_ALIVE});
-    }
 }
 
 /* ---- start ---- */
@@ -159,7 +137,7 @@ static gb_status validate(trainer *t, gb_error *err)
 {
     int64_t batch = t->spec->batch_size * t->spec->sequence_length;
     int64_t batches = t->spec->val_tokens / batch;
-    double started_ms = trainer_now_ms();
+    double started_ms = gb_monotonic_ms();
     gpt_results results;
     token_loader_rewind(&t->val);
     for (int64_t i = 0; i < batches; i++) {
@@ -175,7 +153,7 @@ static gb_status validate(trainer *t, gb_error *err)
     event.u.eval = (train_eval){.step = t->steps_done,
                                 .val_loss = results.loss_sum / (double)(batches * batch),
                                 .val_tokens = batches * batch,
-                                .eval_ms = trainer_now_ms() - started_ms,
+                                .eval_ms = gb_monotonic_ms() - started_ms,
                                 .train_time_ms = t->train_time_ms};
     trainer_emit(t, &event);
     t->after_eval = true;
@@ -210,12 +188,12 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
     const double grad_scale = 1.0 / (double)train_spec_tokens_per_step(t->spec);
     *data_ms = 0;
     for (int64_t i = 0; i < count; i++) {
-        double started_ms = trainer_now_ms();
+        double started_ms = gb_monotonic_ms();
         gb_nvtx_scope(t->nvtx, GB_PHASE_DATA, -1);
         gb_nvtx_op_begin(t->nvtx, GB_OP_DATA);
         GB_TRY(token_loader_next(&t->train, t->inputs, t->targets, err));
         gb_nvtx_op_end(t->nvtx);
-        *data_ms += trainer_now_ms() - started_ms;
+        *data_ms += gb_monotonic_ms() - started_ms;
         GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
         GB_TRY(gpt_accumulate(t->model, grad_scale, i == 0, err));
         trainer_alive(t);
@@ -226,8 +204,8 @@ static gb_status issue_micro_batches(trainer *t, double *data_ms, gb_error *err)
 /* Busy until the step, which began at `started_ms`, has taken `drag` more of its time. */
 static void drag_step(double started_ms, double drag)
 {
-    const double until_ms = started_ms + (trainer_now_ms() - started_ms) * (1 + drag);
-    while (trainer_now_ms() < until_ms) {
+    const double until_ms = started_ms + (gb_monotonic_ms() - started_ms) * (1 + drag);
+    while (gb_monotonic_ms() < until_ms) {
     }
 }
 
@@ -251,7 +229,7 @@ gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err)
         getrusage(RUSAGE_SELF, &t->usage_before);
         GB_TRY(gpt_clock_start(t->model, err));
     }
-    const double started_ms = trainer_now_ms();
+    const double started_ms = gb_monotonic_ms();
     GB_TRY(issue_micro_batches(t, &s->data_ms, err));
     const gpt_update_options update = {.learning_rate = s->step.learning_rate,
                                        .weight_decay = t->spec->weight_decay,
@@ -308,7 +286,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     step->grad_norm = results.grad_norm;
     step->step_ms = results.elapsed_ms;
     usage_note(t, step);
-    step->ended_s = trainer_now_ms() / 1e3;
+    step->ended_s = gb_monotonic_ms() / 1e3;
     t->train_time_ms += step->step_ms;
     if (s->purpose == TRAINER_PROFILED) {
         t->profiled_steps++;

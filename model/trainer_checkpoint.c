@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "kernels/clock.h"
 #include "model/checkpoint.h"
 #include "model/checkpoint_dir.h"
 #include "model/trainer_internal.h"
@@ -27,7 +28,7 @@ static void checkpoint_emit(trainer *t, train_event_type type, int64_t bytes, do
                                             .session = t->session,
                                             .train_time_ms = t->train_time_ms,
                                             .bytes = bytes,
-                                            .ms = trainer_now_ms() - began_ms};
+                                            .ms = gb_monotonic_ms() - began_ms};
     trainer_emit(t, &event);
 }
 
@@ -126,7 +127,7 @@ bool trainer_checkpoint_due(const trainer *t, int64_t steps)
         return false;
     }
     return (c->every_steps > 0 && steps % c->every_steps == 0) ||
-           (c->every_s > 0 && trainer_now_ms() - t->checkpointed_ms >= 1e3 * c->every_s);
+           (c->every_s > 0 && gb_monotonic_ms() - t->checkpointed_ms >= 1e3 * c->every_s);
 }
 
 void trainer_checkpoint_write(trainer *t)
@@ -134,7 +135,7 @@ void trainer_checkpoint_write(trainer *t)
     char path[4096];
     int64_t bytes;
     gb_error why = {GB_OK, ""};
-    const double began_ms = trainer_now_ms();
+    const double began_ms = gb_monotonic_ms();
     const checkpoint_state state = {.steps_done = t->steps_done,
                                     .session = t->session,
                                     .batch_index = t->train.batch_index,
@@ -152,7 +153,7 @@ void trainer_checkpoint_write(trainer *t)
         status = checkpoint_save(t->model, &state, t->run_text, path, &bytes, &why);
     }
     t->after_checkpoint = true;
-    t->checkpointed_ms = trainer_now_ms();
+    t->checkpointed_ms = gb_monotonic_ms();
     if (status != GB_OK) {
         note_emit(t, "no checkpoint after %lld steps: %s", (long long)t->steps_done, why.message);
         return;
@@ -169,7 +170,7 @@ static gb_status resume_from(trainer *t, int64_t steps, gb_error *err)
     char path[4096];
     checkpoint *c = NULL;
     gb_error why = {GB_OK, ""};
-    const double began_ms = trainer_now_ms();
+    const double began_ms = gb_monotonic_ms();
     checkpoint_dir_path(path, sizeof path, t->job->checkpoints.dir, steps);
     gb_status status = checkpoint_open(&c, t->model, t->run_text, path, &why);
     const checkpoint_state state = c ? *checkpoint_get_state(c) : (checkpoint_state){0};
@@ -199,7 +200,7 @@ gb_status trainer_resume(trainer *t, gb_error *err)
 {
     int64_t *steps = NULL;
     int n = 0;
-    t->checkpointed_ms = trainer_now_ms();
+    t->checkpointed_ms = gb_monotonic_ms();
     if (!t->job->checkpoints.dir || !folder_take(t, false)) {
         return GB_OK;
     }

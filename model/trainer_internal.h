@@ -1,7 +1,7 @@
 /* trainer_internal.h: the state of a training run, for the files of the trainer (model/trainer*.c)
  * alone. trainer.c issues steps and takes their results; trainer_profile.c is the per-op window;
  * trainer_bursts.c trains in bursts on demand; trainer_checkpoint.c writes checkpoints and goes on
- * from them. */
+ * from them; trainer_events.c tells the observer. */
 #ifndef GPTBENCH_MODEL_TRAINER_INTERNAL_H
 #define GPTBENCH_MODEL_TRAINER_INTERNAL_H
 
@@ -48,7 +48,7 @@ typedef struct trainer {
     int first_under_way, n_under_way;
     double train_time_ms;
     int64_t process_bytes; /* resident before anything was opened; 0 on a GPU */
-    double told_ms;        /* when the last event was */
+    double told_ms;        /* when the last event was; times are of kernels/clock.h */
     double data_ms;        /* of the profiled steps */
     double profiled_ms;
     int64_t profiled_steps, data_calls;
@@ -65,6 +65,13 @@ typedef struct trainer {
     bool after_checkpoint;      /* the next step follows one */
 } trainer;
 
+/* ---- trainer_events.c ---- */
+
+/* Tells the observer; what it answers may ask the run to stop. */
+void trainer_emit(trainer *t, const train_event *event);
+/* Says ALIVE when nothing was said for a second. */
+void trainer_alive(trainer *t);
+
 /* ---- trainer.c ---- */
 
 /* Opens data, device and model of the job, says START, calls `work`, says END and closes
@@ -73,10 +80,6 @@ typedef gb_status (*trainer_work)(trainer *t, void *user, gb_error *err);
 gb_status trainer_with(const train_job *job, const train_observer *observer, trainer_work work,
                        void *user, gb_error *err);
 
-double trainer_now_ms(void); /* monotonic */
-void trainer_emit(trainer *t, const train_event *event);
-/* Says ALIVE when nothing was said for a second. */
-void trainer_alive(trainer *t);
 bool trainer_stop_wanted(const trainer *t);
 /* GB_ERR_INTERRUPTED, once all that is under way has ended. */
 gb_status trainer_interrupt(trainer *t, gb_error *err);

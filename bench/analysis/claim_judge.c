@@ -15,7 +15,7 @@ const char *claim_outcome_name(claim_outcome outcome)
 static bool grows(const suite_expect *expect)
 {
     if (expect->relation == SUITE_SPEEDUP) {
-        return expect->metric == SUITE_METRIC_TOKENS_PER_S;
+        return metric_is_rate(expect->metric);
     }
     return expect->relation != SUITE_REDUCTION;
 }

@@ -6,28 +6,26 @@
 #include <string.h>
 
 #include "bench/base/numbers.h"
-#include "bench/base/plain_text.h"
-#include "bench/store/store.h"
 
 /* ---- what arithmetic alone gives ---- */
 
 static double tokens_per_step(const pair_side *side)
 {
     if (side->arm) {
-        return (double)side->arm->tokens_per_step;
+        return (double)side->arm->facts->tokens_per_step;
     }
-    for (int i = 0; i < side->data->n_runs; i++) { /* planned ones know it too */
-        if (side->data->runs[i].config == side->config) {
-            return (double)side->data->runs[i].tokens_per_step;
+    for (int i = 0; i < side->data->facts->n_runs; i++) { /* planned ones know it too */
+        if (side->data->facts->runs[i].config == side->config) {
+            return (double)side->data->facts->runs[i].tokens_per_step;
         }
     }
     return NAN;
 }
 
-static plan_quantities quantities(const pair_side *side)
+static cost_quantities quantities(const pair_side *side)
 {
-    const report_config *c = &side->data->configs[side->config];
-    return (plan_quantities){.n_params = (double)c->n_params,
+    const report_config *c = &side->data->facts->configs[side->config];
+    return (cost_quantities){.n_params = (double)c->n_params,
                              .flops_per_token = c->flops_per_token,
                              .tokens_per_step = tokens_per_step(side),
                              .memory_bytes = NAN};
@@ -37,7 +35,7 @@ static plan_quantities quantities(const pair_side *side)
 static void prediction_compare(claim_result *r, double log_ratio)
 {
     claim_region region = claim_region_of(&r->claim->expectation);
-    bool rate = r->claim->expectation.metric == SUITE_METRIC_TOKENS_PER_S;
+    bool rate = metric_is_rate(r->claim->expectation.metric);
     bool above = region.low > log_ratio, below = region.high < log_ratio;
     if (above || below) {
         bool faster = rate ? above : below;
@@ -53,11 +51,11 @@ static void prediction_compare(claim_result *r, double log_ratio)
 static void prediction_make(claim_result *r, const pair_side *base, const pair_side *config)
 {
     const suite_expect *expect = &r->claim->expectation;
-    plan_quantities q_base = quantities(base), q = quantities(config);
-    r->prediction = plan_claim_predict(&q, &q_base, expect, &r->predicted_percent);
-    if (r->prediction == PLAN_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
+    cost_quantities q_base = quantities(base), q = quantities(config);
+    r->prediction = cost_claim_predict(&q, &q_base, expect, &r->predicted_percent);
+    if (r->prediction == COST_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
         double work = q.flops_per_token / q_base.flops_per_token;
-        bool rate = expect->metric == SUITE_METRIC_TOKENS_PER_S;
+        bool rate = metric_is_rate(expect->metric);
         prediction_compare(r, rate ? -log(work)
                                    : log(work * q.tokens_per_step / q_base.tokens_per_step));
     }
@@ -68,10 +66,10 @@ static void prediction_make(claim_result *r, const pair_side *base, const pair_s
 static int config_find(const report_data *data, const char *name)
 {
     int i = 0;
-    while (i < data->n_configs && strcmp(data->configs[i].name, name) != 0) {
+    while (i < data->facts->n_configs && strcmp(data->facts->configs[i].name, name) != 0) {
         i++;
     }
-    return i < data->n_configs ? i : -1;
+    return i < data->facts->n_configs ? i : -1;
 }
 
 /* What became of a config without a finished run. */
@@ -79,8 +77,8 @@ static void reason_of_runs(claim_result *r, const pair_side *side)
 {
     const char *name = pair_side_name(side);
     const report_run *last = NULL;
-    for (int i = 0; i < side->data->n_runs; i++) {
-        const report_run *run = &side->data->runs[i];
+    for (int i = 0; i < side->data->facts->n_runs; i++) {
+        const report_run *run = &side->data->facts->runs[i];
         if (run->config == side->config && strcmp(run->status, "planned") != 0) {
             last = run;
         }
@@ -117,7 +115,7 @@ static gb_status circumstances_check(claim_result *r, const pair_side *base,
 static gb_status pair_test(claim_result *r, const pair_side *base, const pair_side *config,
                            gb_error *err)
 {
-    metric_id metric = metric_find(suite_metric_name(r->claim->expectation.metric));
+    metric_id metric = r->claim->expectation.metric;
     pair_estimate p;
     GB_TRY(circumstances_check(r, base, config, metric, err));
     if (r->reason[0]) {
@@ -145,7 +143,7 @@ static gb_status claim_judge(claim_result *r, const report_data *data, gb_error 
     r->basis = PAIR_NOTHING;
     r->test = claim_test_judge(&claim->expectation, &nothing);
     r->predicted_percent = NAN;
-    r->prediction = PLAN_CLAIM_UNKNOWN;
+    r->prediction = COST_CLAIM_UNKNOWN;
     int base_index = config_find(data, claim->baseline), index = config_find(data, claim->config);
     if (base_index < 0 || index < 0) {
         snprintf(r->reason, sizeof r->reason, "the database has no config `%s`",
@@ -168,71 +166,40 @@ gb_status claims_test(claim_result *out, const report_data *data, const suite_cl
     return GB_OK;
 }
 
-verdict_text claim_result_words(const claim_result *result)
-{
-    bool of_blocks = result->basis == PAIR_BLOCKS || result->basis == PAIR_SESSIONS;
-    return verdict_claim_words(&result->test, &result->claim->expectation,
-                               of_blocks ? VERDICT_OF_SPEED : VERDICT_OF_LOSS);
-}
-
 /* ---- as stored ---- */
 
-static void column_copy(char *out, size_t size, sqlite3_stmt *stmt, int column)
-{
-    const unsigned char *text = sqlite3_column_text(stmt, column);
-    snprintf(out, size, "%s", text ? (const char *)text : "");
-    plain_text_make(out);
-}
-
-static gb_status claim_add(suite_claim **claims, int *n, sqlite3_stmt *stmt,
-                           const report_data *data, gb_error *err)
+static gb_status claim_parse(suite_claim *out, const claim_row *row, const facts *f, gb_error *err)
 {
     gb_error why = {GB_OK, ""};
-    suite_claim *more = realloc(*claims, ((size_t)*n + 1) * sizeof *more);
-    if (!more) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d claims", *n + 1);
-    }
-    *claims = more;
-    suite_claim *claim = &more[(*n)++];
-    *claim = (suite_claim){.line = 0};
-    column_copy(claim->name, sizeof claim->name, stmt, 0);
-    column_copy(claim->config, sizeof claim->config, stmt, 1);
-    column_copy(claim->baseline, sizeof claim->baseline, stmt, 2);
-    column_copy(claim->expect, sizeof claim->expect, stmt, 3);
-    column_copy(claim->source, sizeof claim->source, stmt, 4);
-    if (suite_expect_parse(&claim->expectation, claim->expect, &why) != GB_OK) {
-        return gb_fail(err, GB_ERR_FORMAT, "%s: claim `%s`: %.300s", data->db_path, claim->name,
+    *out = (suite_claim){.line = 0};
+    snprintf(out->name, sizeof out->name, "%s", row->name);
+    snprintf(out->config, sizeof out->config, "%s", row->config);
+    snprintf(out->baseline, sizeof out->baseline, "%s", row->baseline);
+    snprintf(out->expect, sizeof out->expect, "%s", row->expect);
+    snprintf(out->source, sizeof out->source, "%s", row->source);
+    if (suite_expect_parse(&out->expectation, out->expect, &why) != GB_OK) {
+        return gb_fail(err, GB_ERR_FORMAT, "%s: claim `%s`: %.300s", f->db_path, out->name,
                        why.message);
     }
     return GB_OK;
 }
 
-gb_status claims_read(suite_claim **out, int *n, const report_data *data, gb_error *err)
+gb_status claims_of_facts(suite_claim **out, int *n, const facts *f, gb_error *err)
 {
-    store *s = NULL;
-    sqlite3_stmt *stmt = NULL;
-    bool row = false;
+    suite_claim *claims = calloc((size_t)f->n_claims + 1, sizeof *claims);
     *out = NULL;
     *n = 0;
-    GB_TRY(store_open(&s, data->db_path, STORE_READ, err));
-    gb_status status = store_query(s, &stmt, err,
-                                   "SELECT name, config, baseline, expect, source FROM claim"
-                                   " WHERE suite_id = ? AND in_plan = 1 ORDER BY name",
-                                   "i", data->suite_id);
-    if (status == GB_OK) {
-        status = store_step(s, stmt, &row, err);
+    if (!claims) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d claims", f->n_claims);
     }
-    while (status == GB_OK && row) {
-        status = claim_add(out, n, stmt, data, err);
-        if (status == GB_OK) {
-            status = store_step(s, stmt, &row, err);
+    for (int i = 0; i < f->n_claims; i++) {
+        gb_status status = claim_parse(&claims[i], &f->claims[i], f, err);
+        if (status != GB_OK) {
+            free(claims);
+            return status;
         }
     }
-    store_close(s);
-    if (status != GB_OK) {
-        free(*out);
-        *out = NULL;
-        *n = 0;
-    }
-    return status;
+    *out = claims;
+    *n = f->n_claims;
+    return GB_OK;
 }

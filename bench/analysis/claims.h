@@ -4,8 +4,7 @@
 
 #include "bench/analysis/claim_judge.h"
 #include "bench/analysis/pair.h"
-#include "bench/plan/plan.h"
-#include "bench/words/verdict_words.h"
+#include "bench/plan/cost_estimate.h"
 
 typedef struct claim_result {
     const suite_claim *claim; /* borrowed */
@@ -17,24 +16,19 @@ typedef struct claim_result {
     /* What arithmetic alone gives, in the claim's terms: for speeds what the exact FLOPs would at
      * equal FLOP/s, for parameters and FLOPs the truth. NAN: it tells nothing (losses, memory). */
     double predicted_percent;
-    plan_claim_basis prediction;
+    cost_claim_basis prediction;
     char prediction_note[256]; /* for speeds that were claimed to differ from it; else empty */
 } claim_result;
 
 /* out[i] of claims[i], which must live as long as the results. Each claim has its own pair of
  * configs, looked up by name. Estimates are those of pair_estimate_make; a config that is not in
  * the database, that failed, or that was measured on another machine, backend, number of threads or
- * validation data than its counterpart makes the claim unsettled. GB_ERR_OOM; errors as store_open.
- */
+ * validation data than its counterpart makes the claim unsettled. GB_ERR_OOM. */
 gb_status claims_test(claim_result *out, const report_data *data, const suite_claim *claims, int n,
                       gb_error *err);
 
-/* The claims that the database has of the suite, as the suite was last run, by name. *out
- * (n of them) is to be freed. GB_ERR_FORMAT when one is not understood; errors as store_open. */
-gb_status claims_read(suite_claim **out, int *n, const report_data *data, gb_error *err);
-
-/* "17.2 %, between 16.1 and 18.4 %; ..." as verdict_claim_words says it, with blocks or replicates
- * as the result came from. */
-verdict_text claim_result_words(const claim_result *result);
+/* The claims of the suite as it was last run, by name. *out (n of them) is to be freed.
+ * GB_ERR_FORMAT when one is not understood; GB_ERR_OOM. */
+gb_status claims_of_facts(suite_claim **out, int *n, const facts *f, gb_error *err);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/entry.h"
+
 /* The timed steps of an entry in one array, *n of them: of the replicates that `other` has too, or
  * of all when they share none. NULL without memory. */
 static double *pooled_steps(const report_entry *entry, const report_entry *other, size_t *n)
@@ -49,11 +51,12 @@ static gb_status change_over_steps(comparison *out, const report_entry *base,
         /* About 2e7 draws at most: a second, whatever the length of the runs. */
         double fit = 2e7 / (double)(n_new + n_base + 1);
         int resamples = fit > 4000 ? 4000 : fit < 200 ? 200 : (int)fit;
-        status = stats_bootstrap_ratio(x, n_new, y, n_base, stats_statistic_median, resamples, 1,
-                                       0.95, &ratio, err);
+        const stats_resampling how = {stats_statistic_median, resamples, 1, 0.95};
+        status = stats_bootstrap_ratio((stats_sample){x, n_new}, (stats_sample){y, n_base}, &how,
+                                       &ratio, err);
         method = "bootstrap of the medians";
     } else if (status == GB_OK) {
-        ratio = stats_ratio_interval(x, n_new, y, n_base, 0.95);
+        ratio = stats_ratio_interval((stats_sample){x, n_new}, (stats_sample){y, n_base}, 0.95);
     }
     free(x);
     free(y);

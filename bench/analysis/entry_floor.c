@@ -4,36 +4,6 @@
 
 #include "model/gemm_shape.h"
 
-bool entry_model(const report_config *config, gpt_config *out)
-{
-    int type = 0;
-    while (type < GPT_ATTENTION_COUNT &&
-           strcmp(gpt_attention_name((gpt_attention)type), config->attention_type) != 0) {
-        type++;
-    }
-    bool positive = config->vocab_size > 0 && config->n_layer > 0 && config->n_head > 0 &&
-                    config->n_embd > 0 && config->mlp_hidden > 0;
-    if (type == GPT_ATTENTION_COUNT || !positive) {
-        return false;
-    }
-    *out = gpt_config_default();
-    out->vocab_size = config->vocab_size;
-    out->n_layer = config->n_layer;
-    out->n_head = config->n_head;
-    out->n_embd = config->n_embd;
-    out->attention_type = type;
-    out->n_kv_head = config->n_kv_head;
-    out->window_size = config->window_size > 0 ? config->window_size : out->window_size;
-    out->n_latent = config->n_latent > 0 ? config->n_latent : out->n_latent;
-    /* mlp_hidden is stored as it came out of any rounding. */
-    out->mlp_expansion_factor = (double)config->mlp_hidden / (double)config->n_embd;
-    out->mlp_hidden_multiple_of = 0;
-    out->use_swiglu_mlp = config->use_swiglu_mlp;
-    out->post_norm = config->post_norm;
-    out->qk_norm = config->qk_norm;
-    return gpt_config_validate(out, NULL) == GB_OK;
-}
-
 static gb_phase phase_find(const char *name)
 {
     int phase = 0;
@@ -46,12 +16,13 @@ static gb_phase phase_find(const char *name)
 bool entry_work(const report_data *data, const report_entry *entry, gpt_config *model,
                 op_floor_shape *shape)
 {
+    const report_config *config = &data->facts->configs[entry->config];
     const report_run *run = entry->runs[0];
+    *model = config->model;
     *shape = (op_floor_shape){.batch_size = run->batch_size,
                               .sequence_length = run->sequence_length,
                               .act_bytes = strcmp(entry->precision, "bf16") == 0 ? 2 : 4};
-    return run->batch_size > 0 && run->sequence_length > 0 &&
-           entry_model(&data->configs[entry->config], model);
+    return run->batch_size > 0 && run->sequence_length > 0 && config->model_known;
 }
 
 op_floor entry_op_floor(const report_data *data, const report_entry *entry, const char *phase,

@@ -3,14 +3,12 @@
 #ifndef GPTBENCH_BENCH_ENTRY_FLOOR_H
 #define GPTBENCH_BENCH_ENTRY_FLOOR_H
 
-#include "bench/read/report_data.h"
+#include "bench/analysis/findings.h"
 #include "model/config.h"
 #include "model/op_floor.h"
 
-/* The model of a config; false when the database describes none that can be. */
-bool entry_model(const report_config *config, gpt_config *out);
-
-/* That, and what each micro-batch of the entry's runs is; false where they cannot be. */
+/* The model of an entry's config, and what each micro-batch of the entry's runs is; false where
+ * they cannot be. */
 bool entry_work(const report_data *data, const report_entry *entry, gpt_config *model,
                 op_floor_shape *shape);
 

@@ -6,16 +6,18 @@
 
 #include "model/config.h"
 
+#include "bench/analysis/entry.h"
+
 gb_status entry_name_unknown(const report_data *data, const char *name, gb_error *err)
 {
-    const char **names = calloc((size_t)data->n_configs + 1, sizeof *names);
+    const char **names = calloc((size_t)data->facts->n_configs + 1, sizeof *names);
     if (!names) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %d names", data->n_configs);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d names", data->facts->n_configs);
     }
     bool known = false;
     char list[512] = "";
-    for (int i = 0, used = 0; i < data->n_configs; i++) {
-        names[i] = data->configs[i].name;
+    for (int i = 0, used = 0; i < data->facts->n_configs; i++) {
+        names[i] = data->facts->configs[i].name;
         known |= strcmp(names[i], name) == 0;
         if (used < (int)sizeof list) {
             used +=
@@ -26,11 +28,12 @@ gb_status entry_name_unknown(const report_data *data, const char *name, gb_error
     free(names);
     if (known) {
         return gb_fail(err, GB_ERR_FAILED, "%s: `%s` has no finished run in suite `%s` yet",
-                       data->db_path, name, data->suite_name);
+                       data->facts->db_path, name, data->facts->suite_name);
     }
     return gb_fail(err, GB_ERR_USAGE, "%s: suite `%s` has no config `%s`%s%s%s It has: %s",
-                   data->db_path, data->suite_name, name, nearest ? "; did you mean `" : "",
-                   nearest ? nearest : "", nearest ? "`?" : ".", list);
+                   data->facts->db_path, data->facts->suite_name, name,
+                   nearest ? "; did you mean `" : "", nearest ? nearest : "", nearest ? "`?" : ".",
+                   list);
 }
 
 const report_entry *entry_beside(const report_data *data, const report_entry *base,

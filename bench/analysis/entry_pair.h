@@ -2,7 +2,7 @@
 #ifndef GPTBENCH_BENCH_ENTRY_PAIR_H
 #define GPTBENCH_BENCH_ENTRY_PAIR_H
 
-#include "bench/read/report_data.h"
+#include "bench/analysis/findings.h"
 
 /* Names are labels or names of configs. Where the base's name fits several entries, it is the one
  * that ran where the new one did. GB_ERR_USAGE names the nearest config; GB_ERR_FAILED when there

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/entry.h"
+
 const char *const ledger_by_names[LEDGER_BY_COUNT + 1] = {
     [LEDGER_BY_OP_PHASE] = "op,phase", [LEDGER_BY_OP] = "op", [LEDGER_BY_LAYER] = "layer"};
 
@@ -178,7 +180,7 @@ static gb_status run_add(builder *b, bool is_base, int r, gb_error *err)
         if (!isfinite(op->time_ms) || !isfinite(op->flops)) {
             return gb_fail(err, GB_ERR_FORMAT,
                            "%s: op_time of run %lld holds a time or FLOPs that are no number",
-                           b->l->data->db_path, (long long)run->run_id);
+                           b->l->data->facts->db_path, (long long)run->run_id);
         }
         GB_TRY(row_of_op(b, op, &row, err));
         (is_base ? b->values[row].base_ms : b->values[row].new_ms)[r] += op->time_ms;
@@ -188,7 +190,7 @@ static gb_status run_add(builder *b, bool is_base, int r, gb_error *err)
     double total = run_profiled_ms(run), gap = total - sum;
     if (!isfinite(total)) {
         return gb_fail(err, GB_ERR_FORMAT, "%s: a profiled step of run %lld took no finite time",
-                       b->l->data->db_path, (long long)run->run_id);
+                       b->l->data->facts->db_path, (long long)run->run_id);
     }
     if (fabs(gap) > 1e-6 * fabs(total)) { /* more than rounding: it gets a row */
         int row;
@@ -375,7 +377,7 @@ gb_status ledger_units_make(ledger_units *out, const ledger *l, gb_error *err)
     }
     if (largest * out->scale > 1e15) {
         return gb_fail(err, GB_ERR_FORMAT, "%s: %g ms for a part of a step cannot be true",
-                       l->data->db_path, largest);
+                       l->data->facts->db_path, largest);
     }
     double *scaled = calloc(n, sizeof *scaled);
     out->base = calloc(2 * n, sizeof *out->base);

@@ -4,7 +4,7 @@
 #ifndef GPTBENCH_BENCH_LEDGER_H
 #define GPTBENCH_BENCH_LEDGER_H
 
-#include "bench/read/report_data.h"
+#include "bench/analysis/findings.h"
 
 typedef enum ledger_by {
     LEDGER_BY_OP_PHASE,

@@ -1,9 +1,9 @@
-/* What a row of a ledger had to do: its products, its least bytes, its place under the roof. */
+#include "bench/analysis/ledger_work.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/analysis/entry_floor.h"
-#include "bench/words/ledger_text.h"
 
 int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
                      gpt_gemm out[GPT_GEMMS_MAX])

@@ -5,20 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/entry.h"
 #include "bench/analysis/entry_pair.h"
+#include "bench/analysis/run_numbers.h"
 
 /* ---- finding ---- */
 
 const char *pair_side_name(const pair_side *side)
 {
-    return side->entry ? side->entry->label : side->data->configs[side->config].name;
+    return side->entry ? side->entry->label : side->data->facts->configs[side->config].name;
 }
 
 static bool arm_fits(const pair_side *side, const speed_session *session, const speed_arm *arm)
 {
     const report_entry *e = side->entry;
-    return !e || (session->machine == e->machine && strcmp(arm->backend, e->backend) == 0 &&
-                  strcmp(arm->precision, e->precision) == 0);
+    return !e ||
+           (session->facts->machine == e->machine && strcmp(arm->facts->backend, e->backend) == 0 &&
+            strcmp(arm->facts->precision, e->precision) == 0);
 }
 
 static pair_side side_make(const report_data *data, int config, const report_entry *entry)
@@ -50,8 +53,8 @@ gb_status pair_side_find(pair_side *out, const report_data *data, const char *na
         *out = side_make(data, data->entries[entry].config, &data->entries[entry]);
         return GB_OK;
     }
-    for (int i = 0; i < data->n_configs; i++) {
-        if (strcmp(data->configs[i].name, name) == 0) {
+    for (int i = 0; i < data->facts->n_configs; i++) {
+        if (strcmp(data->facts->configs[i].name, name) == 0) {
             *out = side_make(data, i, NULL);
             if (out->arm) {
                 return GB_OK;
@@ -91,12 +94,12 @@ bool pair_is_timed(const pair_side *base, const pair_side *config)
 static double timed_value(const speed_arm *arm, metric_id metric)
 {
     double ms = metric == METRIC_STEP_MEDIAN ? arm->step_median_ms : arm->step_avg_ms;
-    return metric == METRIC_TOKENS_PER_S ? (double)arm->tokens_per_step * 1000 / ms : ms;
+    return metric == METRIC_TOKENS_PER_S ? run_tokens_per_s(arm->facts->tokens_per_step, ms) : ms;
 }
 
 double pair_side_value(const pair_side *side, metric_id metric, bool timed)
 {
-    const report_config *config = &side->data->configs[side->config];
+    const report_config *config = &side->data->facts->configs[side->config];
     const report_entry *e = side->entry;
     if (metric_is_exact(metric)) {
         return metric == METRIC_FLOPS ? config->flops_per_token : (double)config->n_params;
@@ -138,13 +141,13 @@ const char *pair_basis_name(pair_basis basis)
 static bool arm_failed(pair_estimate *out, const pair_side *side)
 {
     const speed_arm *arm = side->arm;
-    if (strcmp(arm->status, "ok") == 0) {
+    if (speed_arm_is_ok(arm)) {
         return false;
     }
     out->basis = PAIR_NOTHING;
     snprintf(out->method, sizeof out->method,
              "no value: `%.64s` did not get through the timing: %s%s%.120s", pair_side_name(side),
-             arm->status, arm->message[0] ? ": " : "", arm->message);
+             arm->facts->status, arm->facts->message[0] ? ": " : "", arm->facts->message);
     return true;
 }
 
@@ -152,9 +155,9 @@ static bool arm_failed(pair_estimate *out, const pair_side *side)
 static size_t burst_logs(const pair_side *side, double *out)
 {
     size_t n = 0;
-    for (int64_t b = 0; b < side->session->blocks; b++) {
-        if (side->arm->median_ms[b] > 0) {
-            out[n++] = log(side->arm->median_ms[b]);
+    for (int64_t b = 0; b < side->session->facts->blocks; b++) {
+        if (side->arm->facts->median_ms[b] > 0) {
+            out[n++] = log(side->arm->facts->median_ms[b]);
         }
     }
     return n;
@@ -164,15 +167,16 @@ static size_t burst_logs(const pair_side *side, double *out)
 static gb_status sessions_estimate(pair_estimate *out, const pair_side *base,
                                    const pair_side *config, gb_error *err)
 {
-    double *x = malloc((size_t)(config->session->blocks + 1) * sizeof *x);
-    double *y = malloc((size_t)(base->session->blocks + 1) * sizeof *y);
+    double *x = malloc((size_t)(config->session->facts->blocks + 1) * sizeof *x);
+    double *y = malloc((size_t)(base->session->facts->blocks + 1) * sizeof *y);
     gb_status status = x && y ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for two sessions");
     size_t n_x = 0, n_y = 0;
     if (status == GB_OK) {
         n_x = burst_logs(config, x);
         n_y = burst_logs(base, y);
-        status = estimate_bootstrap_two(&out->ratio, x, n_x, y, n_y, verdict_resamples(1),
-                                        (uint64_t)config->session->seed, err);
+        status = estimate_bootstrap_two(&out->ratio, (stats_sample){x, n_x}, (stats_sample){y, n_y},
+                                        verdict_resamples(1),
+                                        (uint64_t)config->session->facts->seed, err);
     }
     free(x);
     free(y);
@@ -205,8 +209,8 @@ static gb_status timed_estimate(pair_estimate *out, const pair_side *base, const
         GB_TRY(sessions_estimate(out, below, above, err));
     }
     if (rate) {
-        estimate_shift(&out->ratio, log((double)config->arm->tokens_per_step /
-                                        (double)base->arm->tokens_per_step));
+        estimate_shift(&out->ratio, log((double)config->arm->facts->tokens_per_step /
+                                        (double)base->arm->facts->tokens_per_step));
     }
     return GB_OK;
 }
@@ -221,7 +225,7 @@ static double run_metric(const report_run *run, metric_id metric)
     case METRIC_STEP_MEDIAN:
         return run->step_median_ms;
     case METRIC_TOKENS_PER_S:
-        return (double)run->tokens_per_step * 1000 / run->step_avg_ms;
+        return run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
     case METRIC_VAL_LOSS:
         return run->final_val_loss;
     case METRIC_BEST_VAL_LOSS:
@@ -327,7 +331,7 @@ static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const 
         out->basis = PAIR_RUNS;
         n_x = run_logs(c, metric, x);
         n_y = run_logs(b, metric, y);
-        out->ratio = estimate_welch(x, n_x, y, n_y);
+        out->ratio = estimate_welch((stats_sample){x, n_x}, (stats_sample){y, n_y});
     }
     runs_method(out, n_y, n_x, metric);
     if (out->ratio.kind == ESTIMATE_NONE) {

@@ -3,8 +3,8 @@
 #ifndef GPTBENCH_BENCH_PAIR_H
 #define GPTBENCH_BENCH_PAIR_H
 
-#include "bench/analysis/report_speed.h"
-#include "bench/read/report_data.h"
+#include "bench/analysis/findings.h"
+#include "bench/analysis/speed.h"
 #include "bench/stats/estimate.h"
 #include "bench/suite/metric.h"
 
@@ -14,7 +14,7 @@ typedef struct pair_side {
     int config;                   /* index into the configs of data */
     const report_entry *entry;    /* its finished runs; NULL: none */
     const speed_session *session; /* its newest interleaved timing; NULL, as is arm: none */
-    const speed_arm *arm;         /* may have failed: arm->status */
+    const speed_arm *arm;         /* may have failed: arm->facts->status */
 } pair_side;
 
 /* Label of the entry, else name of the config. */
@@ -44,8 +44,7 @@ enum { PAIR_MAX_MISMATCHES = 16 };
 /* What stands against comparing this metric. Times and memory: the machine (each column of its
  * row), backend, precision, threads, tokens per step (not for tokens/s), and, between two sessions
  * or runs, the median clock where it is known. Losses: the validation data. Exact metrics: nothing.
- * *n of `out` (PAIR_MAX_MISMATCHES places) are filled. Clocks of sessions are looked up in the
- * database: errors as store_open. */
+ * *n of `out` (PAIR_MAX_MISMATCHES places) are filled. GB_ERR_OOM. */
 gb_status pair_mismatches(pair_mismatch *out, int *n, const pair_side *base,
                           const pair_side *config, metric_id metric, gb_error *err);
 

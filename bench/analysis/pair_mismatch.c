@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/learning_rates.h"
 #include "bench/analysis/pair.h"
-#include "bench/analysis/report_limits.h"
-#include "bench/store/store.h"
 
 /* Where and how a side was measured. */
 typedef struct circumstances {
@@ -20,13 +19,13 @@ static circumstances circumstances_of(const pair_side *side, bool timed)
 {
     const report_run *run = timed ? NULL : side->entry->runs[0];
     const speed_arm *arm = side->arm;
-    int machine = timed ? side->session->machine : run->machine;
+    int machine = timed ? side->session->facts->machine : run->machine;
     return (circumstances){
-        .machine = machine >= 0 ? &side->data->machines[machine] : NULL,
-        .backend = timed ? arm->backend : run->backend,
-        .precision = timed ? arm->precision : run->precision,
-        .threads = timed ? arm->threads : run->threads,
-        .tokens_per_step = timed ? arm->tokens_per_step : run->tokens_per_step,
+        .machine = machine >= 0 ? &side->data->facts->machines[machine] : NULL,
+        .backend = timed ? arm->facts->backend : run->backend,
+        .precision = timed ? arm->facts->precision : run->precision,
+        .threads = timed ? arm->facts->threads : run->threads,
+        .tokens_per_step = timed ? arm->facts->tokens_per_step : run->tokens_per_step,
     };
 }
 
@@ -73,32 +72,11 @@ static void list_machines(mismatch_list *list, const report_machine *a, const re
 /* ---- clocks ---- */
 
 /* Median clock of what computed, beside a session. NAN: not known. */
-static gb_status session_clock(double *mhz, const pair_side *side, gb_error *err)
+static double session_clock(const pair_side *side)
 {
-    store *s = NULL;
-    sqlite3_stmt *stmt = NULL;
-    double values[2];
-    int n = 0;
-    bool row = false;
-    GB_TRY(store_open(&s, side->data->db_path, STORE_READ, err));
-    gb_status status = store_query(
-        s, &stmt, err,
-        "WITH clock AS (SELECT iif(?2 = 'cuda', gpu_clock_mhz, cpu_clock_mhz) AS mhz"
-        " FROM timing_sample WHERE timing_id = ?1),"
-        " ranked AS (SELECT mhz, row_number() OVER (ORDER BY mhz) AS rank, count(*) OVER () AS n"
-        " FROM clock WHERE mhz > 0)"
-        " SELECT mhz FROM ranked WHERE rank IN ((n + 1) / 2, (n + 2) / 2)",
-        "it", side->session->timing_id, side->arm->backend);
-    if (status == GB_OK) {
-        status = store_step(s, stmt, &row, err);
-    }
-    while (status == GB_OK && row) {
-        values[n++ % 2] = sqlite3_column_double(stmt, 0);
-        status = store_step(s, stmt, &row, err);
-    }
-    store_close(s);
-    *mhz = n > 0 ? stats_mean(values, (size_t)n) : NAN;
-    return status;
+    const timing_facts *t = side->session->facts;
+    bool of_gpu = strcmp(side->arm->facts->backend, "cuda") == 0;
+    return of_gpu ? t->gpu_clock_median_mhz : t->cpu_clock_median_mhz;
 }
 
 /* The same over the samples of all runs of an entry. */
@@ -134,8 +112,13 @@ static gb_status list_clocks(mismatch_list *list, const pair_side *base, const p
     if (timed && base->data == config->data && base->session == config->session) {
         return GB_OK; /* the clock that they shared */
     }
-    GB_TRY(timed ? session_clock(&a, base, err) : runs_clock(&a, base->entry, err));
-    GB_TRY(timed ? session_clock(&b, config, err) : runs_clock(&b, config->entry, err));
+    if (timed) {
+        a = session_clock(base);
+        b = session_clock(config);
+    } else {
+        GB_TRY(runs_clock(&a, base->entry, err));
+        GB_TRY(runs_clock(&b, config->entry, err));
+    }
     if (fmax(a, b) / fmin(a, b) > 1 + PAIR_CLOCK_TOLERANCE) { /* false for NAN */
         snprintf(texts[0], sizeof texts[0], "%.0f MHz", a);
         snprintf(texts[1], sizeof texts[1], "%.0f MHz", b);

@@ -1,8 +1,8 @@
 /* parallel.h: a loop over shares of one task, on several processors for as long as it takes.
  *
  * Threads are made for the call and joined before it returns: nothing keeps a processor busy
- * afterwards, when a suite may be timing steps, and a fork meets one thread alone. They take no
- * signals, so that handlers run where they always do. */
+ * afterwards, when a suite may be timing steps, and fork() finds a single thread. They take no
+ * signals, so that handlers run in the main thread. */
 #ifndef GPTBENCH_BENCH_PARALLEL_H
 #define GPTBENCH_BENCH_PARALLEL_H
 
@@ -11,7 +11,7 @@
 /* Processors that this process may run on; at least 1. */
 int parallel_processors(void);
 
-/* Into how many shares `items` are worth being cut when a share should have `least` or more:
+/* The number of shares to cut `items` into, so that each has `least` or more:
  * between 1 and the number of processors. least >= 1. */
 int parallel_shares(size_t items, size_t least);
 

@@ -1,4 +1,5 @@
-/* plain_text.h: text of others that may be shown: one line without anything that a terminal obeys.
+/* plain_text.h: text of others that may be shown: one line without anything that a terminal acts
+ * on.
  *
  * Not shown: C0 and C1 controls and DEL, which move cursors and set colours; the marks that turn
  * the direction of text around, so that it reads as what it is not; bytes that are not UTF-8. */
@@ -12,8 +13,8 @@
  * not be shown, '\0' for what may be shown as it is. */
 size_t plain_text_step(const char *text, size_t bytes, char *instead);
 
-/* Makes `text` plain in place; it never becomes longer. What is not UTF-8 stays: whoever writes it
- * knows what his format wants there. */
+/* Makes `text` plain in place; it never becomes longer. What is not UTF-8 stays: the writer of a
+ * format knows what belongs there. */
 void plain_text_make(char *text);
 
 #endif

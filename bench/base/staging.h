@@ -11,7 +11,7 @@ typedef struct staging {
     char dir[4096];
 } staging;
 
-/* Makes out_dir, with its parents, and the directory in it; sweeps away those of processes that are
+/* Makes out_dir, with its parents, and the directory in it; removes those of processes that are
  * gone. GB_ERR_IO, GB_ERR_USAGE for a path that is too long. */
 gb_status staging_begin(staging *st, const char *out_dir, gb_error *err);
 /* GB_ERR_IO where a link, or what is no file or no folder, stands in the place of one. */

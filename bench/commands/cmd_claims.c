@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/commands/commands.h"
 #include "bench/plan/runplan.h"
-#include "bench/store/store.h"
 #include "bench/words/claims_text.h"
 #include "model/json_text.h"
 
@@ -23,26 +23,24 @@ typedef struct asked {
 /* ---- another text of the suite ---- */
 
 /* Whether the database has the cell with other settings than the suite gives it. */
-static gb_status cell_is_other(bool *other, const asked *a, store *s, const char *name,
-                               gb_error *err)
+static gb_status cell_is_other(bool *other, const asked *a, const char *name, gb_error *err)
 {
     *other = false;
+    const facts *f = a->data->facts;
     int cell = suite_cell_find(a->suite, name);
     char *settings = cell < 0 ? NULL : runplan_settings_json(&a->suite->cells[cell]);
     if (!settings) {
         return cell < 0 ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for settings");
     }
-    int64_t n = 0;
-    gb_status status = store_get_int(s, &n, 0, err,
-                                     "SELECT count(*) FROM config WHERE suite_id = ? AND name = ?"
-                                     " AND in_plan = 1 AND settings_json <> ?",
-                                     "itt", a->data->suite_id, name, settings);
+    for (int i = 0; i < f->n_configs; i++) {
+        const report_config *c = &f->configs[i];
+        *other |= strcmp(c->name, name) == 0 && strcmp(c->settings_json, settings) != 0;
+    }
     free(settings);
-    *other = n > 0;
-    return status;
+    return GB_OK;
 }
 
-static gb_status names_write(FILE *out, const asked *a, store *s, gb_error *err)
+static gb_status names_write(FILE *out, const asked *a, gb_error *err)
 {
     int n = 0;
     for (int i = 0; i < 2 * a->suite->n_claims; i++) {
@@ -53,7 +51,7 @@ static gb_status names_write(FILE *out, const asked *a, store *s, gb_error *err)
             const suite_claim *earlier = &a->suite->claims[k / 2];
             said = said || strcmp(k % 2 ? earlier->baseline : earlier->config, name) == 0;
         }
-        GB_TRY(cell_is_other(&other, a, s, name, err));
+        GB_TRY(cell_is_other(&other, a, name, err));
         if (other && !said) {
             fprintf(out, "%s`%s`", n++ ? ", " : ": other settings are meant by ", name);
         }
@@ -67,20 +65,18 @@ static gb_status names_write(FILE *out, const asked *a, store *s, gb_error *err)
 static gb_status changes_find(asked *a, gb_error *err)
 {
     size_t size;
-    store *s = NULL;
-    if (strcmp(a->suite->text, a->data->suite_text) == 0) {
+    const facts *f = a->data->facts;
+    if (strcmp(a->suite->text, f->suite_text) == 0) {
         return GB_OK;
     }
-    GB_TRY(store_open(&s, a->data->db_path, STORE_READ, err));
     FILE *out = open_memstream(&a->changed, &size);
-    gb_status status = out ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a note");
-    if (out) {
-        fprintf(out, "%s was filled from another text of the suite than %s is now",
-                a->data->db_path, a->suite->path);
-        status = names_write(out, a, s, err);
-        fclose(out);
+    if (!out) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for a note");
     }
-    store_close(s);
+    fprintf(out, "%s was filled from another text of the suite than %s is now", f->db_path,
+            a->suite->path);
+    gb_status status = names_write(out, a, err);
+    fclose(out);
     return status;
 }
 
@@ -146,7 +142,7 @@ static gb_status print_json(const asked *a, gb_error *err)
     }
     return json_value_print(
         json_pack("{s:o, s:o, s:o, s:o}", "suite", json_value_text(a->suite->name), "database",
-                  json_value_text(a->data->db_path), "claims", claims, "warnings", warnings),
+                  json_value_text(a->data->facts->db_path), "claims", claims, "warnings", warnings),
         err);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
@@ -107,14 +108,6 @@ static gb_status comparisons_make(asked *a, gb_error *err)
 
 static void print_sentence(const asked *a, const comparison *c)
 {
-    static const char *const more[METRIC_COUNT] = {"slower per step",    "slower per step (median)",
-                                                   "faster in tokens/s", "worse in loss",
-                                                   "worse in best loss", "larger in peak memory",
-                                                   "larger in FLOPs",    "larger in parameters"};
-    static const char *const less[METRIC_COUNT] = {
-        "faster per step",  "faster per step (median)", "slower in tokens/s",
-        "better in loss",   "better in best loss",      "smaller in peak memory",
-        "smaller in FLOPs", "smaller in parameters"};
     double change = c->change.value;
     if (!isfinite(change)) {
         printf("%s cannot be compared: one of the two has no such number.\n",
@@ -123,7 +116,7 @@ static void print_sentence(const asked *a, const comparison *c)
     }
     table_write_escaped(stdout, a->names[1], TABLE_TEXT);
     printf(" is %s %s than ", number_percent(fabs(change)).text,
-           change >= 0 ? more[c->metric] : less[c->metric]);
+           metric_comparative(c->metric, change >= 0));
     table_write_escaped(stdout, a->names[0], TABLE_TEXT);
     if (c->exact) {
         printf(", exactly.\n");
@@ -177,7 +170,8 @@ typedef struct build {
 static build side_build(const pair_side *side)
 {
     const report_run *run = side->entry ? side->entry->runs[0] : NULL;
-    return side->session ? (build){side->session->program_version, side->session->program_commit}
+    return side->session ? (build){side->session->facts->program_version,
+                                   side->session->facts->program_commit}
            : run         ? (build){run->program_version, run->program_commit}
                          : (build){"unknown", "unknown"};
 }
@@ -190,8 +184,8 @@ static void print_sides(const asked *a)
         build b = side_build(sides[i]);
         printf("%s", headings[i]);
         table_write_escaped(stdout, pair_side_name(sides[i]), TABLE_TEXT);
-        printf(" of suite %s in ", sides[i]->data->suite_name);
-        table_write_escaped(stdout, sides[i]->data->db_path, TABLE_TEXT);
+        printf(" of suite %s in ", sides[i]->data->facts->suite_name);
+        table_write_escaped(stdout, sides[i]->data->facts->db_path, TABLE_TEXT);
         printf(", by gptbench %s, commit %s\n", b.version, b.commit);
     }
     printf("\n");
@@ -236,8 +230,8 @@ static json_t *side_json(const pair_side *side)
 {
     build b = side_build(side);
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "config", json_value_text(pair_side_name(side)),
-                     "suite", json_value_text(side->data->suite_name), "database",
-                     json_value_text(side->data->db_path), "program_version",
+                     "suite", json_value_text(side->data->facts->suite_name), "database",
+                     json_value_text(side->data->facts->db_path), "program_version",
                      json_value_text(b.version), "program_commit", json_value_text(b.commit));
 }
 

@@ -8,92 +8,86 @@
 #include "bench/base/table.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
+#include "bench/read/list_rows.h"
 #include "bench/store/store.h"
 
-static const char SUITES_SQL[] =
-    "SELECT name, baseline, (SELECT count(*) FROM config c WHERE c.suite_id = s.suite_id"
-    " AND in_plan = 1), replicates, coalesce(sum(r.status = 'ok'), 0),"
-    " coalesce(sum(r.status IN ('planned', 'running', 'interrupted')), 0),"
-    " coalesce(sum(r.status IN ('nan', 'oom', 'failed', 'killed')), 0), substr(updated_at, 1, 16)"
-    " FROM suite s LEFT JOIN run_summary r ON r.suite = s.name AND r.is_latest = 1"
-    " GROUP BY s.suite_id ORDER BY updated_at DESC";
-
-static const char RUNS_SQL[] =
-    "SELECT v.run_id, v.suite, v.config, v.replicate, v.attempt, state_now(v.status, r.runner_id),"
-    " v.backend || ' ' || v.precision, v.step_avg_ms, v.final_val_loss,"
-    " coalesce(substr(v.started_at, 1, 16), '-')"
-    " FROM run_summary v JOIN run r USING (run_id)"
-    " ORDER BY v.suite, v.replicate, v.position, v.attempt";
-
-static void suite_add(table *t, sqlite3_stmt *row)
-{
-    for (int i = 0; i < 8; i++) {
-        table_add_cell(t, "%s", store_text(row, i));
-    }
-}
-
-static void run_add(table *t, sqlite3_stmt *row)
-{
-    for (int i = 0; i < 7; i++) {
-        table_add_cell(t, "%s", store_text(row, i));
-    }
-    table_add_cell(t, "%s",
-                   number_duration_ms(sqlite3_column_type(row, 7) == SQLITE_NULL
-                                          ? NAN
-                                          : sqlite3_column_double(row, 7))
-                       .text);
-    if (sqlite3_column_type(row, 8) == SQLITE_NULL) {
-        table_add_cell(t, "-");
-    } else {
-        table_add_cell(t, "%.4f", sqlite3_column_double(row, 8));
-    }
-    table_add_cell(t, "%s", store_text(row, 9));
-}
-
-static gb_status rows_print(store *s, table *t, const char *sql,
-                            void (*add)(table *, sqlite3_stmt *), gb_error *err)
-{
-    sqlite3_stmt *row = NULL;
-    bool found;
-    GB_TRY(store_query(s, &row, err, sql, ""));
-    for (;;) {
-        GB_TRY(store_step(s, row, &found, err));
-        if (!found) {
-            return table_write(t, stdout, TABLE_TEXT, err);
-        }
-        table_begin_row(t);
-        add(t, row);
-    }
-}
-
-static gb_status table_print(store *s, const char *const *headings, const char *aligns,
-                             const char *sql, void (*add)(table *, sqlite3_stmt *), gb_error *err)
+static table *table_with(const char *const *headings, const char *aligns)
 {
     table *t = table_create();
     for (int i = 0; aligns[i]; i++) {
         table_add_column(t, headings[i], aligns[i] == 'l' ? TABLE_LEFT : TABLE_RIGHT);
     }
-    gb_status status = rows_print(s, t, sql, add, err);
+    return t;
+}
+
+static void number_add(table *t, int64_t x)
+{
+    table_add_cell(t, "%lld", (long long)x);
+}
+
+static gb_status suites_print(const list_rows *list, gb_error *err)
+{
+    static const char *const headings[] = {"suite", "baseline", "cells",  "replicates",
+                                           "ok",    "to do",    "not ok", "updated (UTC)"};
+    table *t = table_with(headings, "llrrrrrl");
+    for (int64_t i = 0; i < list->n_suites; i++) {
+        const list_suite *s = &list->suites[i];
+        table_begin_row(t);
+        table_add_cell(t, "%s", s->name);
+        table_add_cell(t, "%s", s->baseline);
+        number_add(t, s->cells);
+        number_add(t, s->replicates);
+        number_add(t, s->ok);
+        number_add(t, s->to_do);
+        number_add(t, s->not_ok);
+        table_add_cell(t, "%s", s->updated_at);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    table_free(t);
+    return status;
+}
+
+static gb_status runs_print(const list_rows *list, gb_error *err)
+{
+    static const char *const headings[] = {"run",      "suite",        "config",  "replicate",
+                                           "attempt",  "status",       "backend", "step_avg",
+                                           "val_loss", "started (UTC)"};
+    table *t = table_with(headings, "rllrrllrrl");
+    for (int64_t i = 0; i < list->n_runs; i++) {
+        const list_run *r = &list->runs[i];
+        table_begin_row(t);
+        number_add(t, r->run_id);
+        table_add_cell(t, "%s", r->suite);
+        table_add_cell(t, "%s", r->config);
+        number_add(t, r->replicate);
+        number_add(t, r->attempt);
+        table_add_cell(t, "%s", r->status);
+        table_add_cell(t, "%s %s", r->backend, r->precision);
+        table_add_cell(t, "%s", number_duration_ms(r->step_avg_ms).text);
+        table_add_cell(t, isnan(r->final_val_loss) ? "-" : "%.4f", r->final_val_loss);
+        table_add_cell(t, "%s", r->started_at);
+    }
+    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
     table_free(t);
     return status;
 }
 
 static gb_status database_list(const char *path, gb_error *err)
 {
-    static const char *const suites[] = {"suite", "baseline", "cells",  "replicates",
-                                         "ok",    "to do",    "not ok", "updated (UTC)"};
-    static const char *const runs[] = {"run",      "suite",        "config",  "replicate",
-                                       "attempt",  "status",       "backend", "step_avg",
-                                       "val_loss", "started (UTC)"};
     store *s = NULL;
+    list_rows list;
     GB_TRY(store_open(&s, path, STORE_READ, err));
-    printf("%s\n\n", path);
-    gb_status status = table_print(s, suites, "llrrrrrl", SUITES_SQL, suite_add, err);
+    gb_status status = list_rows_read(&list, s, err);
+    store_close(s);
+    if (status == GB_OK) {
+        printf("%s\n\n", path);
+        status = suites_print(&list, err);
+    }
     if (status == GB_OK) {
         printf("\n");
-        status = table_print(s, runs, "rllrrllrrl", RUNS_SQL, run_add, err);
+        status = runs_print(&list, err);
     }
-    store_close(s);
+    list_rows_free(&list);
     return status;
 }
 

@@ -10,7 +10,7 @@
 #include "bench/base/table.h"
 #include "bench/commands/commands.h"
 #include "bench/plan/axis_explain.h"
-#include "bench/plan/plan.h"
+#include "bench/plan/cost_estimate.h"
 #include "kernels/process_memory.h"
 
 typedef struct plan_command {
@@ -123,7 +123,7 @@ static double rate_find(plan_command *c, const gb_backend *backend, gb_precision
     return rate > 0 ? rate : 0;
 }
 
-static void rates_find(plan_command *c, const suite *s, plan_options *options)
+static void rates_find(plan_command *c, const suite *s, cost_options *options)
 {
     for (int p = 0; p < 2; p++) {
         for (int i = 0; i < s->n_cells; i++) {
@@ -139,7 +139,7 @@ static void rates_find(plan_command *c, const suite *s, plan_options *options)
 
 /* ---- printing ---- */
 
-static gb_status cells_print(const plan *p, gb_error *err)
+static gb_status cells_print(const cost_estimate *p, gb_error *err)
 {
     char versus[160];
     const char *baseline = p->baseline.cell->name;
@@ -153,7 +153,7 @@ static gb_status cells_print(const plan *p, gb_error *err)
     table_add_column(t, "tokens/run", TABLE_RIGHT);
     table_add_column(t, "time/run", TABLE_RIGHT);
     for (int i = 0; i < p->n_rows; i++) {
-        const plan_row *row = &p->rows[i];
+        const cost_row *row = &p->rows[i];
         table_begin_row(t);
         table_add_cell(t, "%s", row->cell->name);
         table_add_cell(t, "%s", number_count(row->n_params).text);
@@ -174,7 +174,7 @@ static gb_status cells_print(const plan *p, gb_error *err)
 }
 
 /* "reduction of 18.4 %": the percentage of a claim, whose sign the relation gives. */
-static void claim_add_prediction(table *t, const suite_expect *expect, plan_claim_basis basis,
+static void claim_add_prediction(table *t, const suite_expect *expect, cost_claim_basis basis,
                                  double percent)
 {
     static const char *const basis_names[] = {"exact", "at equal FLOP/s", "memory plan", "-"};
@@ -190,7 +190,7 @@ static void claim_add_prediction(table *t, const suite_expect *expect, plan_clai
                                                          : "no");
 }
 
-static gb_status claims_print(const plan *p, const plan_options *options, gb_error *err)
+static gb_status claims_print(const cost_estimate *p, const cost_options *options, gb_error *err)
 {
     const suite *s = p->suite;
     if (s->n_claims == 0) {
@@ -207,13 +207,13 @@ static gb_status claims_print(const plan *p, const plan_options *options, gb_err
     table_add_column(t, "holds", TABLE_LEFT);
     for (int i = 0; i < s->n_claims; i++) {
         const suite_claim *claim = &s->claims[i];
-        plan_row row = plan_row_make(s, suite_cell_find(s, claim->config), options);
-        plan_row base_row = plan_row_make(s, suite_cell_find(s, claim->baseline), options);
-        plan_quantities config = plan_row_quantities(&row);
-        plan_quantities baseline = plan_row_quantities(&base_row);
+        cost_row row = cost_row_make(s, suite_cell_find(s, claim->config), options);
+        cost_row base_row = cost_row_make(s, suite_cell_find(s, claim->baseline), options);
+        cost_quantities config = cost_row_quantities(&row);
+        cost_quantities baseline = cost_row_quantities(&base_row);
         double percent;
-        plan_claim_basis basis =
-            plan_claim_predict(&config, &baseline, &claim->expectation, &percent);
+        cost_claim_basis basis =
+            cost_claim_predict(&config, &baseline, &claim->expectation, &percent);
         table_begin_row(t);
         table_add_cell(t, "%s", claim->name);
         table_add_cell(t, "%s", claim->config);
@@ -227,7 +227,7 @@ static gb_status claims_print(const plan *p, const plan_options *options, gb_err
 }
 
 /* A key of the specs: its value where all cells agree, else that it varies. */
-static void setting_add(table *t, const plan *p, const gb_key *key, uint32_t bit)
+static void setting_add(table *t, const cost_estimate *p, const gb_key *key, uint32_t bit)
 {
     char first[300], other[300];
     bool varies = false, given = false;
@@ -276,7 +276,7 @@ static void limits_settings_add(table *t, const suite *s)
 {
     for (int i = 0; limits_keys()[i].name; i++) {
         char value[64];
-        run_limits_format(&s->limits, limits_keys()[i].name, value, sizeof value);
+        run_limits_format(&s->limits, &limits_keys()[i], value, sizeof value);
         table_begin_row(t);
         table_add_cell(t, "limits: %s", limits_keys()[i].name);
         table_add_cell(t, "%s", value);
@@ -285,7 +285,7 @@ static void limits_settings_add(table *t, const suite *s)
     }
 }
 
-static gb_status settings_print(const plan *p, gb_error *err)
+static gb_status settings_print(const cost_estimate *p, gb_error *err)
 {
     const suite *s = p->suite;
     printf("\nSettings, defaults filled in:\n\n");
@@ -324,8 +324,8 @@ static gb_status settings_print(const plan *p, gb_error *err)
     return status;
 }
 
-static gb_status plan_print(const plan_command *c, const plan *p, const plan_options *options,
-                            gb_error *err)
+static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
+                                const cost_options *options, gb_error *err)
 {
     const suite *s = p->suite;
     printf("suite %s (%s): %d cell%s x %lld replicate%s = %lld run%s, planned for backend %s\n\n",
@@ -348,7 +348,7 @@ static gb_status plan_print(const plan_command *c, const plan *p, const plan_opt
     }
     printf("Time is an estimate: exact FLOPs at %.0f %% of the large-GEMM rate (%s).\n"
            "Validation counts, at a third of a training token's FLOPs.\n",
-           100 * PLAN_ASSUMED_EFFICIENCY, c->rates);
+           100 * COST_ASSUMED_EFFICIENCY, c->rates);
     GB_TRY(claims_print(p, options, err));
     return settings_print(p, err);
 }
@@ -362,8 +362,8 @@ gb_status cmd_plan(int argc, char **argv, gb_error *err)
         return GB_OK;
     }
     suite *s = NULL;
-    plan *p = NULL;
-    plan_options options = {
+    cost_estimate *p = NULL;
+    cost_options options = {
         .only = c.only, .threads = (int)c.threads, .process_bytes = gb_process_resident_bytes(0)};
     gb_status status = suite_read(&s, c.path, err);
     if (status == GB_OK) {
@@ -383,12 +383,12 @@ gb_status cmd_plan(int argc, char **argv, gb_error *err)
             options.device_bytes = device.memory_bytes;
         }
         rates_find(&c, s, &options);
-        status = plan_build(&p, s, &options, err);
+        status = cost_estimate_make(&p, s, &options, err);
     }
     if (status == GB_OK) {
-        status = plan_print(&c, p, &options, err);
+        status = estimate_print(&c, p, &options, err);
     }
-    plan_free(p);
+    cost_estimate_free(p);
     suite_free(s);
     return status;
 }

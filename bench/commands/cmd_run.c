@@ -13,7 +13,7 @@
 #include "bench/store/store_share.h"
 #include "bench/words/results_table.h"
 #include "bench/worker/job_control.h"
-#include "kernels/sensors/sensors.h"
+#include "kernels/clock.h"
 
 #define DB_WAIT_S 600
 
@@ -39,7 +39,7 @@ static gb_status options_read(run_command *c, int argc, char **argv, bool *help,
         {"--retry-failed", NULL, CLI_FLAG, &c->plan.retry_failed, NULL,
          "runs that ended nan, oom, failed or killed: try them again", 0, 0},
         {"--max-retries", NULL, CLI_INT, &c->max_retries, "N",
-         "more attempts after passing faults (default: the suite's, 0)", 0, LIMITS_MAX_RETRIES},
+         "more attempts after transient faults (default: the suite's, 0)", 0, LIMITS_MAX_RETRIES},
         {"--report", NULL, CLI_TEXT, &c->report, "DIR",
          "where the report goes (default: beside the database, under its name)", 0, 0},
         {"--no-report", NULL, CLI_FLAG, &c->no_report, NULL, "write no report at the end", 0, 0},
@@ -102,7 +102,7 @@ static gb_status options_check(const run_command *c, gb_error *err)
 
 typedef struct run_counts {
     int to_do, kept_ok, kept_not_ok;
-    int elsewhere; /* in the hands of other runners */
+    int elsewhere; /* other runners are doing them */
     int refused;   /* cannot fit: not begun */
 } run_counts;
 
@@ -233,15 +233,15 @@ static gb_status results_print(store *s, const run_command *c, const suite *aske
     return printed != GB_OK ? printed : reported;
 }
 
-static gb_status verdict(const run_command *c, const runner_outcome *outcome,
-                         const runplan_state *state, const run_counts *counts, bool speeds_ok,
-                         gb_error *err)
+static gb_status ended_status(const run_command *c, const runner_totals *totals,
+                              const runplan_state *state, const run_counts *counts, bool speeds_ok,
+                              gb_error *err)
 {
-    if (outcome->interrupted) {
+    if (totals->interrupted) {
         return gb_fail(err, GB_ERR_INTERRUPTED,
                        "interrupted with %d of %d runs done; the same command continues: gptbench"
                        " run %s",
-                       outcome->ok + outcome->not_ok, counts->to_do, c->suite_path);
+                       totals->ok + totals->not_ok, counts->to_do, c->suite_path);
     }
     if (state->not_ok > 0) {
         return gb_fail(err, GB_ERR_FAILED,
@@ -259,7 +259,7 @@ static gb_status verdict(const run_command *c, const runner_outcome *outcome,
 
 /* The speed of all configs in turn, before they train one after the other. */
 static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
-                                const runner_options *runner, runner_outcome *outcome,
+                                const runner_options *runner, runner_totals *totals,
                                 bool *speeds_ok, gb_error *err)
 {
     timing_session session;
@@ -276,7 +276,7 @@ static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
                   session.n_arms - 1);
     gb_status status = timing_session_run(s, &session, runner, &result, &why);
     if (status == GB_ERR_INTERRUPTED) {
-        outcome->interrupted = true;
+        totals->interrupted = true;
     } else if (status == GB_ERR_NAN || status == GB_ERR_OOM || status == GB_ERR_FAILED) {
         *speeds_ok = false;
         progress_note(runner->display, "no speeds: the baseline failed: %s", why.message);
@@ -293,8 +293,8 @@ static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
 
 /* What must be measured without other runners at work: the peaks, the speeds of all configs. */
 static gb_status alone_measure(const run_command *c, runplan *plan, store *s,
-                               const runner_options *runner, runner_outcome *outcome,
-                               bool *speeds_ok, gb_error *err)
+                               const runner_options *runner, runner_totals *totals, bool *speeds_ok,
+                               gb_error *err)
 {
     bool wanted;
     *speeds_ok = true;
@@ -302,18 +302,18 @@ static gb_status alone_measure(const run_command *c, runplan *plan, store *s,
     if (!wanted) {
         return GB_OK;
     }
-    gb_status status = work_gate_close(s, runner, err);
+    gb_status status = work_gate_block_new(s, &runner->worker, runner->display, err);
     if (status == GB_OK) { /* the one before may have measured it all */
         status = runplan_wants_alone(plan, s, !c->loss_only, &wanted, err);
     }
     if (status == GB_OK && wanted) {
-        status = work_gate_empty(s, runner, err);
+        status = work_gate_wait_idle(s, &runner->worker, runner->display, err);
     }
     if (status == GB_OK && wanted) {
         status = runplan_measure_peaks(plan, s, false, runner, err);
     }
     if (status == GB_OK && wanted) {
-        status = speeds_measure(c, plan, s, runner, outcome, speeds_ok, err);
+        status = speeds_measure(c, plan, s, runner, totals, speeds_ok, err);
     }
     work_gate_leave(s);
     return status;
@@ -321,20 +321,20 @@ static gb_status alone_measure(const run_command *c, runplan *plan, store *s,
 
 /* The runs; then those that other runners have taken and left, until none is left. */
 static gb_status runs_do(runplan *plan, store *s, const runner_options *runner,
-                         runner_outcome *outcome, gb_error *err)
+                         runner_totals *totals, gb_error *err)
 {
     bool again = true;
     while (again) {
         const runner_job *jobs;
         int n_jobs;
         GB_TRY(runplan_jobs(plan, &jobs, &n_jobs, err));
-        GB_TRY(runner_run(s, jobs, n_jobs, runner, outcome, err));
-        if (outcome->interrupted) {
+        GB_TRY(runner_run(s, jobs, n_jobs, runner, totals, err));
+        if (totals->interrupted) {
             return GB_OK;
         }
         GB_TRY(runplan_wait_for_others(plan, s, runner, &again, err));
         if (again) {
-            GB_TRY(runplan_again(plan, s, err));
+            GB_TRY(runplan_store_again(plan, s, err));
         }
     }
     return GB_OK;
@@ -382,19 +382,19 @@ static gb_status peaks_check(runplan *plan, store *s, double work_s, const runne
 
 /* All that takes time. */
 static gb_status measure(const run_command *c, runplan *plan, store *s,
-                         const runner_options *runner, runner_outcome *outcome, bool *speeds_ok,
+                         const runner_options *runner, runner_totals *totals, bool *speeds_ok,
                          gb_error *err)
 {
     const double began_s = gb_monotonic_s();
-    gb_status status = alone_measure(c, plan, s, runner, outcome, speeds_ok, err);
-    if (status == GB_OK && !c->speed_only && !outcome->interrupted) {
-        status = runs_do(plan, s, runner, outcome, err);
+    gb_status status = alone_measure(c, plan, s, runner, totals, speeds_ok, err);
+    if (status == GB_OK && !c->speed_only && !totals->interrupted) {
+        status = runs_do(plan, s, runner, totals, err);
     }
-    if (status == GB_OK && !outcome->interrupted) {
+    if (status == GB_OK && !totals->interrupted) {
         status = peaks_check(plan, s, gb_monotonic_s() - began_s, runner, err);
     }
     if (status == GB_ERR_INTERRUPTED) {
-        outcome->interrupted = true;
+        totals->interrupted = true;
         status = GB_OK;
     }
     return status;
@@ -403,7 +403,7 @@ static gb_status measure(const run_command *c, runplan *plan, store *s,
 static gb_status work(const run_command *c, suite *asked, runplan *plan, store *s,
                       const runner_options *runner, gb_error *err)
 {
-    runner_outcome outcome = {0};
+    runner_totals totals = {0};
     runplan_state state;
     bool speeds_ok = true;
     GB_TRY(plan_store(c, plan, s, runner->display, err));
@@ -417,21 +417,22 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
         progress_note(runner->display, "%d run%s in the hands of other runners", counts.elsewhere,
                       counts.elsewhere == 1 ? " is" : "s are");
     }
-    GB_TRY(measure(c, plan, s, runner, &outcome, &speeds_ok, err));
-    if (outcome.elsewhere > 0) {
+    GB_TRY(measure(c, plan, s, runner, &totals, &speeds_ok, err));
+    if (totals.elsewhere > 0) {
         progress_note(runner->display, "%d of the runs were taken by other runners",
-                      outcome.elsewhere);
+                      totals.elsewhere);
     }
-    GB_TRY(runplan_look(plan, s, &state, err));
+    GB_TRY(runplan_state_get(plan, s, &state, err));
     GB_TRY(store_runner_end(s, err));
     runner_signals_release(); /* from here on Ctrl-C simply ends the program */
-    if (outcome.retries > 0) {
+    if (totals.retries > 0) {
         progress_note(runner->display, "attempts beyond the first ones: %d, each a row of its own",
-                      outcome.retries);
+                      totals.retries);
     }
-    bool with_report = !c->no_report && !outcome.interrupted;
+    bool with_report = !c->no_report && !totals.interrupted;
     gb_status shown = results_print(s, c, asked, with_report, runner->display, err);
-    gb_status ended = verdict(c, &outcome, &state, &counts, speeds_ok, shown == GB_OK ? err : NULL);
+    gb_status ended =
+        ended_status(c, &totals, &state, &counts, speeds_ok, shown == GB_OK ? err : NULL);
     return shown == GB_OK ? ended : shown;
 }
 

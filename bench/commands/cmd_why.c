@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bench/analysis/entry_pair.h"
+#include "bench/analysis/ledger_work.h"
+#include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/commands/commands.h"
@@ -137,15 +139,16 @@ static gb_status print_json(const ledger *l, const ledger_sentences *reading,
         }
         json_array_append_new(rows, row);
     }
-    json_t *root = json_pack(
-        "{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "database",
-        json_value_text(l->data->db_path), "suite", json_value_text(l->data->suite_name), "base",
-        json_value_text(l->base->label), "new", json_value_text(l->new_entry->label), "by",
-        ledger_by_names[l->by], "backend", json_value_text(l->new_entry->backend), "precision",
-        json_value_text(l->new_entry->precision), "replicates_paired", l->n_pairs,
-        "replicates_base", l->n_base, "replicates_new", l->n_new, "profiled_step",
-        total_json(&l->profiled), "step_avg", total_json(&l->timed), "rows", rows, "reading",
-        sentences_json(reading), "notes", sentences_json(notes));
+    json_t *root =
+        json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
+                  "database", json_value_text(l->data->facts->db_path), "suite",
+                  json_value_text(l->data->facts->suite_name), "base",
+                  json_value_text(l->base->label), "new", json_value_text(l->new_entry->label),
+                  "by", ledger_by_names[l->by], "backend", json_value_text(l->new_entry->backend),
+                  "precision", json_value_text(l->new_entry->precision), "replicates_paired",
+                  l->n_pairs, "replicates_base", l->n_base, "replicates_new", l->n_new,
+                  "profiled_step", total_json(&l->profiled), "step_avg", total_json(&l->timed),
+                  "rows", rows, "reading", sentences_json(reading), "notes", sentences_json(notes));
     return json_value_print(root, err);
 }
 
@@ -191,7 +194,7 @@ static gb_status platforms_check(const report_data *data, const report_entry *ba
     const report_entry *entries[2] = {base, e};
     for (int i = 0; i < 2; i++) {
         if (entries[i]->machine >= 0) {
-            machines[i] = data->machines[entries[i]->machine].device;
+            machines[i] = data->facts->machines[entries[i]->machine].device;
         }
     }
     return gb_fail(err, GB_ERR_USAGE,

@@ -6,7 +6,7 @@
  * cells that it is meant for and STEP the step after which it strikes; with FILE it strikes only
  * while there is no such file, and makes it.
  *   crash  dies of SIGSEGV           exit   exits with code 7, saying so on stderr
- *   kill   dies of SIGKILL           hang   waits for ever, deaf to SIGTERM
+ *   kill   dies of SIGKILL           hang   waits for ever, ignores SIGTERM
  *   nan    a loss that is NaN        pause  waits until a signal comes
  *   oom    out of memory             garbage  writes nonsense into the event pipe
  *   grow   takes more and more memory, a gigabyte at most, then waits as pause does

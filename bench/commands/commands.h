@@ -1,6 +1,17 @@
-/* commands.h: the commands of the program, one file each (cmd_*.c). */
+/* commands.h: the commands of the program, one file each (cmd_*.c).
+ *
+ * How to add a command:
+ *   1. bench/commands/cmd_NAME.c with gb_status cmd_NAME(int argc, char **argv, gb_error *err): its
+ *      options are a table for cli_parse (bench/base/cli.h), results go to stdout, nothing to
+ * stderr. The build finds the file.
+ *   2. A row in COMMANDS below, in the place where `gptbench --help` shall list it.
+ *   3. man/gptbench.1, completion/_gptbench, completion/gptbench.bash: tests/e2e/e2e_cli.sh fails
+ * as long as one of them lacks the command or one of its options.
+ *   4. A check of what it does in tests/e2e/. */
 #ifndef GPTBENCH_BENCH_COMMANDS_H
 #define GPTBENCH_BENCH_COMMANDS_H
+
+#include <stddef.h>
 
 #include "kernels/status.h"
 
@@ -8,19 +19,25 @@
  * returns a status; main prints the error to stderr and turns the status into the exit code. */
 typedef gb_status (*command_fn)(int argc, char **argv, gb_error *err);
 
-gb_status cmd_run(int argc, char **argv, gb_error *err);
-gb_status cmd_plan(int argc, char **argv, gb_error *err);
-gb_status cmd_report(int argc, char **argv, gb_error *err);
-gb_status cmd_compare(int argc, char **argv, gb_error *err);
-gb_status cmd_claims(int argc, char **argv, gb_error *err);
-gb_status cmd_why(int argc, char **argv, gb_error *err);
-gb_status cmd_list(int argc, char **argv, gb_error *err);
-gb_status cmd_show(int argc, char **argv, gb_error *err);
-gb_status cmd_train(int argc, char **argv, gb_error *err);
-gb_status cmd_profile(int argc, char **argv, gb_error *err);
-gb_status cmd_parity(int argc, char **argv, gb_error *err);
-gb_status cmd_data(int argc, char **argv, gb_error *err);
-gb_status cmd_doctor(int argc, char **argv, gb_error *err);
-gb_status cmd_worker(int argc, char **argv, gb_error *err); /* hidden: one run in a child process */
+/* COMMAND(name, help): help is its line in `gptbench --help`; NULL hides it. */
+#define COMMANDS(COMMAND)                                                                          \
+    COMMAND(run, "run a suite: every cell of its matrix, into the database, with a report")        \
+    COMMAND(plan, "show what a suite would run: parameters, FLOPs, memory, time")                  \
+    COMMAND(report, "write the report and figures of a suite from the database")                   \
+    COMMAND(compare, "compare two configurations, optionally failing on a difference")             \
+    COMMAND(claims, "say which claims of a suite the measurements support or refute")              \
+    COMMAND(why, "say in which ops the difference between two configurations lies")                \
+    COMMAND(list, "list the suites and runs that the database holds")                              \
+    COMMAND(show, "show one run in full")                                                          \
+    COMMAND(train, "train one model and print its progress")                                       \
+    COMMAND(profile, "show where the time of a step goes, for one model")                          \
+    COMMAND(parity, "one batch forward and backward, written out for checking")                    \
+    COMMAND(data, "pack text into token shards, check shards, describe sources")                   \
+    COMMAND(doctor, "say what this machine offers and what it lacks")                              \
+    COMMAND(worker, NULL) /* one run in a child process */
+
+#define COMMAND(name, help) gb_status cmd_##name(int argc, char **argv, gb_error *err);
+COMMANDS(COMMAND)
+#undef COMMAND
 
 #endif

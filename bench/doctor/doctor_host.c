@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "kernels/clock.h"
 
 static const double bytes_per_gib = 1024.0 * 1024.0 * 1024.0;
 
@@ -216,13 +217,6 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 /* The same chain of dependent operations again and again: on a steady clock every round takes the
  * same time. The spread is that of the middle eight tenths, so that one interrupt is no alarm. */
 static void check_clock(doctor_report *report)
@@ -231,13 +225,13 @@ static void check_clock(doctor_report *report)
     double round_ms[ROUNDS];
     volatile uint64_t sink = 1;
     for (int r = 0; r < ROUNDS; r++) {
-        double begin = now_ms();
+        double begin = gb_monotonic_ms();
         uint64_t x = sink;
         for (int i = 0; i < STEPS; i++) {
             x = x * 6364136223846793005u + 1442695040888963407u;
         }
         sink = x;
-        round_ms[r] = now_ms() - begin;
+        round_ms[r] = gb_monotonic_ms() - begin;
     }
     qsort(round_ms, ROUNDS, sizeof round_ms[0], compare_doubles);
     double spread = (round_ms[ROUNDS * 9 / 10] - round_ms[ROUNDS / 10]) / round_ms[ROUNDS / 2];

@@ -37,12 +37,12 @@ static void check_permission(doctor_report *report, const char *root)
     }
     if (is_administrator(root)) {
         doctor_add(report, DOCTOR_OK, name,
-                   "for administrators alone, and this process is one (CAP_SYS_ADMIN)");
+                   "for administrators only, and this process is one (CAP_SYS_ADMIN)");
         return;
     }
     doctor_finding *f = doctor_add(report, DOCTOR_WARN, name,
-                                   "the driver lets administrators alone at its counters, and this "
-                                   "process is none (no CAP_SYS_ADMIN)");
+                                   "the driver lets only administrators read its counters, and "
+                                   "this process is not one (no CAP_SYS_ADMIN)");
     doctor_advise(f,
                   "per-op times need timelines only, which most drivers give to everybody; where "
                   "a profile_note speaks of privileges: run as root (in a container with "

@@ -88,20 +88,20 @@ gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *w
 gb_status runplan_register(runplan *plan, store *s, gb_error *err);
 
 /* runplan_store once more, for what other runners have left; nothing that failed is retried. */
-gb_status runplan_again(runplan *plan, store *s, gb_error *err);
+gb_status runplan_store_again(runplan *plan, store *s, gb_error *err);
 
 /* How the selected runs stand in the store, whoever did them. */
 typedef struct runplan_state {
     int n;             /* together */
     int ok;            /* done */
     int not_ok;        /* nan, oom, failed, killed */
-    int elsewhere;     /* other runners, which live, have them in hand */
-    int open;          /* nobody has: to be done (or done again) */
-    int64_t other_pid; /* one that has some of `elsewhere` */
+    int elsewhere;     /* living runners other than this one are doing them */
+    int open;          /* nobody is: to be done (or done again) */
+    int64_t other_pid; /* one that is doing some of `elsewhere` */
 } runplan_state;
-gb_status runplan_look(const runplan *plan, store *s, runplan_state *out, gb_error *err);
+gb_status runplan_state_get(const runplan *plan, store *s, runplan_state *out, gb_error *err);
 
-/* While others have runs of this plan in hand, and nothing is open: waits. *again: there is
+/* Waits while others are doing runs of this plan and none is open. *again: there is
  * something to do again. GB_ERR_INTERRUPTED when the user stops it. */
 gb_status runplan_wait_for_others(const runplan *plan, store *s, const runner_options *runner,
                                   bool *again, gb_error *err);

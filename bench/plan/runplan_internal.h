@@ -42,19 +42,31 @@ struct runplan {
     char hash[33]; /* of all that decides which runs there are */
 };
 
-/* Fills plan->hash, once the runs are listed. */
-gb_status runplan_hash(runplan *plan, gb_error *err);
-/* Whether the session of interleaved timing is to be measured. */
-gb_status runplan_timing_wanted(runplan *plan, store *s, bool *wanted, gb_error *err);
+static inline gb_status runplan_no_memory(gb_error *err)
+{
+    return gb_fail(err, GB_ERR_OOM, "no memory to plan the runs");
+}
 
-gb_status runplan_no_memory(gb_error *err);
+/* ---- runplan.c ---- */
 
+/* Data that a cell names; it was opened when the plan was made. */
+const data_facts *runplan_data_find(const runplan *plan, const char *spec, bool validation,
+                                    int64_t vocab_size);
 /* Asks a worker what computes at one precision, and how fast at most where measure_peak. */
 gb_status runplan_probe(const runplan *plan, int64_t precision, bool measure_peak,
                         const runner_options *runner, event_probe *out, gb_error *err);
+/* Frees what runplan_jobs has made. */
+void runplan_jobs_drop(runplan *plan);
+
+/* ---- runplan_jobs.c ---- */
 
 /* What a worker is told about a cell; replicate and profile are still to be set. */
 worker_job runplan_job(const runplan *plan, worker_mode mode, int cell);
+
+/* ---- runplan_timing.c ---- */
+
+/* Whether the session of interleaved timing is to be measured. */
+gb_status runplan_timing_wanted(runplan *plan, store *s, bool *wanted, gb_error *err);
 
 /* ---- runplan_checkpoint.c ---- */
 

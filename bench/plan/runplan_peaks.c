@@ -19,18 +19,18 @@ static store_engine environment_engine(const environment *env, int precision)
                           gb_precision_name((gb_precision)precision), env->probe.device.threads};
 }
 
-typedef struct peak_look {
+typedef struct peak_state {
     store_peak before; /* 0: never measured */
     double reached;    /* by finished runs; 0: there are none */
     bool missing;      /* and runs are to be done */
     bool beaten;       /* it was measured on a busy machine */
-} peak_look;
+} peak_state;
 
-static gb_status peak_look_at(const runplan *plan, store *s, int precision, peak_look *out,
-                              gb_error *err)
+static gb_status peak_state_get(const runplan *plan, store *s, int precision, peak_state *out,
+                                gb_error *err)
 {
     const environment *env = &plan->environments[precision];
-    *out = (peak_look){.missing = false};
+    *out = (peak_state){.missing = false};
     if (!env->used) {
         return GB_OK;
     }
@@ -45,9 +45,10 @@ static gb_status peak_look_at(const runplan *plan, store *s, int precision, peak
     return GB_OK;
 }
 
-static bool look_wants(const runplan *plan, const peak_look *look, int precision, bool once_more)
+static bool peak_is_wanted(const runplan *plan, const peak_state *peak, int precision,
+                           bool once_more)
 {
-    return look->missing || look->beaten ||
+    return peak->missing || peak->beaten ||
            (once_more && plan->environments[precision].peak_measured);
 }
 
@@ -56,29 +57,29 @@ gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bo
 {
     *wanted = false;
     for (int i = 0; i < PRECISIONS && !*wanted; i++) {
-        peak_look look;
-        GB_TRY(peak_look_at(plan, s, i, &look, err));
-        *wanted = look_wants(plan, &look, i, once_more);
+        peak_state peak;
+        GB_TRY(peak_state_get(plan, s, i, &peak, err));
+        *wanted = peak_is_wanted(plan, &peak, i, once_more);
     }
     return GB_OK;
 }
 
-static void peak_say(const peak_look *look, const event_probe *answer, const char *precision,
-                     progress *display)
+static void peak_report(const peak_state *peak, const event_probe *answer, const char *precision,
+                        progress *display)
 {
     double now = answer->gemm_flops_per_s;
     progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
                   answer->device.device, precision, (long long)answer->device.threads, now / 1e9,
                   answer->copy_bytes_per_s / 1e9);
-    if (look->beaten) {
+    if (peak->beaten) {
         progress_note(display,
                       "it was measured again: training had reached %.0f GFLOP/s, beyond the %.0f "
                       "measured before%s",
-                      look->reached / 1e9, look->before.flops_per_s / 1e9,
-                      look->reached > now ? ", and beyond this too; is the machine busy?" : "");
-    } else if (look->before.flops_per_s > 0) {
+                      peak->reached / 1e9, peak->before.flops_per_s / 1e9,
+                      peak->reached > now ? ", and beyond this too; is the machine busy?" : "");
+    } else if (peak->before.flops_per_s > 0) {
         progress_note(display, "it was measured once more: %.0f GFLOP/s before; the better counts",
-                      look->before.flops_per_s / 1e9);
+                      peak->before.flops_per_s / 1e9);
     }
 }
 
@@ -87,17 +88,17 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
 {
     for (int i = 0; i < PRECISIONS; i++) {
         environment *env = &plan->environments[i];
-        peak_look look;
+        peak_state peak;
         event_probe answer;
-        GB_TRY(peak_look_at(plan, s, i, &look, err));
-        if (!look_wants(plan, &look, i, once_more)) {
+        GB_TRY(peak_state_get(plan, s, i, &peak, err));
+        if (!peak_is_wanted(plan, &peak, i, once_more)) {
             continue;
         }
         GB_TRY(runplan_probe(plan, i, true, runner, &answer, err));
         env->peak_measured = true;
         if (answer.gemm_flops_per_s > 0) {
             store_engine engine = environment_engine(env, i);
-            peak_say(&look, &answer, engine.precision, runner->display);
+            peak_report(&peak, &answer, engine.precision, runner->display);
             GB_TRY(store_peak_put(
                 s, &engine, &(store_peak){answer.gemm_flops_per_s, answer.copy_bytes_per_s}, err));
             GB_TRY(store_commit(s, err));
@@ -111,9 +112,9 @@ gb_status runplan_wants_alone(runplan *plan, store *s, bool with_timing, bool *w
 {
     *wanted = false;
     for (int i = 0; i < PRECISIONS && !*wanted; i++) {
-        peak_look look;
-        GB_TRY(peak_look_at(plan, s, i, &look, err));
-        *wanted = look.missing;
+        peak_state peak;
+        GB_TRY(peak_state_get(plan, s, i, &peak, err));
+        *wanted = peak.missing;
     }
     return *wanted || !with_timing ? GB_OK : runplan_timing_wanted(plan, s, wanted, err);
 }

@@ -1,40 +1,16 @@
 /* The run plan among other runners of the same suite (bench/store/store_share.h). */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bench/plan/runplan_internal.h"
-#include "bench/run/identity.h"
 #include "bench/store/store_share.h"
-
-gb_status runplan_hash(runplan *plan, gb_error *err)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) {
-        return runplan_no_memory(err);
-    }
-    fprintf(out, "%s\n", plan->suite->text);
-    for (int i = 0; i < plan->n_runs; i++) {
-        fprintf(out, "%s\n", plan->runs[i].identity);
-    }
-    if (fclose(out) != 0 || !text) {
-        free(text);
-        return runplan_no_memory(err);
-    }
-    identity_hash_text(text, plan->hash);
-    free(text);
-    return GB_OK;
-}
 
 gb_status runplan_register(runplan *plan, store *s, gb_error *err)
 {
     return store_runner_begin(s, plan->suite_id, plan->hash, err);
 }
 
-gb_status runplan_again(runplan *plan, store *s, gb_error *err)
+gb_status runplan_store_again(runplan *plan, store *s, gb_error *err)
 {
     plan->options.retry_failed = false; /* once was asked for */
     gb_status status = runplan_store(plan, s, err);
@@ -45,25 +21,25 @@ gb_status runplan_again(runplan *plan, store *s, gb_error *err)
     return store_commit(s, err);
 }
 
-gb_status runplan_look(const runplan *plan, store *s, runplan_state *out, gb_error *err)
+gb_status runplan_state_get(const runplan *plan, store *s, runplan_state *out, gb_error *err)
 {
     *out = (runplan_state){0};
     for (int i = 0; i < plan->n_runs; i++) {
         const runplan_run *run = &plan->runs[i];
-        store_sight sight;
+        store_run_state known;
         if (!run->selected) {
             continue;
         }
-        GB_TRY(store_run_look(s, plan->config_ids[run->cell], run->replicate, run->identity, &sight,
-                              err));
-        bool open = strcmp(sight.status, "planned") == 0 || strcmp(sight.status, "running") == 0 ||
-                    strcmp(sight.status, "interrupted") == 0 || !sight.status[0];
+        GB_TRY(store_run_state_get(s, plan->config_ids[run->cell], run->replicate, run->identity,
+                                   &known, err));
+        bool open = strcmp(known.status, "planned") == 0 || strcmp(known.status, "running") == 0 ||
+                    strcmp(known.status, "interrupted") == 0 || !known.status[0];
         out->n++;
-        if (strcmp(sight.status, "ok") == 0) {
+        if (strcmp(known.status, "ok") == 0) {
             out->ok++;
-        } else if (sight.other_pid != 0) {
+        } else if (known.other_pid != 0) {
             out->elsewhere++;
-            out->other_pid = sight.other_pid;
+            out->other_pid = known.other_pid;
         } else if (open) {
             out->open++;
         } else {
@@ -80,7 +56,7 @@ gb_status runplan_wait_for_others(const runplan *plan, store *s, const runner_op
     bool noted = false;
     *again = false;
     while (true) {
-        GB_TRY(runplan_look(plan, s, &state, err));
+        GB_TRY(runplan_state_get(plan, s, &state, err));
         if (state.open > 0 || state.elsewhere == 0) {
             *again = state.open > 0;
             return GB_OK;

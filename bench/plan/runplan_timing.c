@@ -6,6 +6,7 @@
 
 #include "bench/plan/runplan_internal.h"
 #include "bench/run/identity.h"
+#include "bench/run/timing.h"
 #include "model/trainer.h"
 #include "version.h"
 

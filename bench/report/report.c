@@ -1,11 +1,13 @@
 #include "bench/report/report.h"
 
-#include "bench/analysis/report_limits.h"
+#include "bench/analysis/entry_watch.h"
+#include "bench/analysis/load.h"
 #include "bench/base/staging.h"
-#include "bench/read/report_resumed.h"
-#include "bench/read/report_sensors.h"
-#include "bench/report/figures/figure_data.h"
+#include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figures.h"
+#include "bench/report/report_limits.h"
+#include "bench/report/report_resumed.h"
+#include "bench/report/report_sensors.h"
 
 static gb_status write_figures(document *doc, const figure_choice *choice, gb_status drawn,
                                const char *reason, gb_error *err)
@@ -19,12 +21,7 @@ static gb_status write_figures(document *doc, const figure_choice *choice, gb_st
                        "Drawn by gnuplot; `plots/` holds the scripts and `data/` their input. "
                        "`gnuplot plots/speed_loss.gp` in this folder draws one again. A config "
                        "has the same colour in every figure.");
-    GB_TRY(figures_document(doc, choice, false, err));
-    if (!report_sensors_any(choice->all)) {
-        document_paragraph(doc, "No figure of clocks and power: no sensor was read beside these "
-                                "runs.");
-    }
-    return GB_OK;
+    return figures_document(doc, choice, false, err);
 }
 
 static gb_status write_document(document *doc, const figure_choice *choice, gb_status drawn,
@@ -32,7 +29,7 @@ static gb_status write_document(document *doc, const figure_choice *choice, gb_s
 {
     const report_data *data = choice->all;
     char title[256];
-    snprintf(title, sizeof title, "gptbench: %s", data->suite_name);
+    snprintf(title, sizeof title, "gptbench: %s", data->facts->suite_name);
     document_begin(doc, title);
     GB_TRY(report_write_verdicts(doc, data, err));
     GB_TRY(report_write_answer(doc, data, err));
@@ -47,8 +44,8 @@ static gb_status write_document(document *doc, const figure_choice *choice, gb_s
     GB_TRY(write_figures(doc, choice, drawn, reason, err));
     GB_TRY(report_write_method(doc, data, err));
     document_heading(doc, "The suite");
-    document_paragraph(doc, "As it was run, from %s:", data->suite_path);
-    document_verbatim(doc, data->suite_text);
+    document_paragraph(doc, "As it was run, from %s:", data->facts->suite_path);
+    document_verbatim(doc, data->facts->suite_text);
     return document_end(doc, err);
 }
 

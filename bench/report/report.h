@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
+#include "bench/analysis/findings.h"
 #include "bench/base/document.h"
-#include "bench/read/report_data.h"
 
 struct figure_choice;
 

@@ -19,7 +19,7 @@ static void claims_free(claims *c)
 static gb_status claims_make(claims *c, const report_data *data, gb_error *err)
 {
     *c = (claims){.n = 0};
-    GB_TRY(claims_read(&c->claims, &c->n, data, err));
+    GB_TRY(claims_of_facts(&c->claims, &c->n, data->facts, err));
     c->results = calloc((size_t)c->n + 1, sizeof *c->results);
     gb_status status = c->results ? claims_test(c->results, data, c->claims, c->n, err)
                                   : gb_fail(err, GB_ERR_OOM, "no memory for %d claims", c->n);

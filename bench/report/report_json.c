@@ -4,10 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/json_value.h"
-#include "bench/read/report_resumed.h"
 #include "bench/report/report.h"
+#include "bench/report/report_resumed.h"
+#include "bench/words/verdict_rows.h"
 #include "model/json_text.h"
 
 enum { REPORT_JSON_VERSION = 1 };
@@ -42,7 +43,7 @@ static json_t *index_or_null(int index)
 
 static json_t *config_name(const report_data *data, int config)
 {
-    return config >= 0 ? json_value_text(data->configs[config].name) : json_null();
+    return config >= 0 ? json_value_text(data->facts->configs[config].name) : json_null();
 }
 
 /* jansson accepts NULL everywhere. Without memory a key is missing; of the outermost object that is
@@ -57,11 +58,11 @@ static void set(json_t *object, const char *key, json_t *value)
 static json_t *suite_json(const report_data *data)
 {
     json_t *out = json_object();
-    set(out, "name", json_value_text(data->suite_name));
-    set(out, "path", json_value_text(data->suite_path));
-    set(out, "baseline", json_value_text(data->baseline_name));
-    set(out, "replicates", json_integer(data->replicates));
-    set(out, "text", json_value_text(data->suite_text));
+    set(out, "name", json_value_text(data->facts->suite_name));
+    set(out, "path", json_value_text(data->facts->suite_path));
+    set(out, "baseline", json_value_text(data->facts->baseline_name));
+    set(out, "replicates", json_integer(data->facts->replicates));
+    set(out, "text", json_value_text(data->facts->suite_text));
     return out;
 }
 
@@ -89,6 +90,31 @@ static json_t *machine_json(const report_machine *m)
     return out;
 }
 
+static json_t *positive_or_null(int64_t x)
+{
+    return x > 0 ? json_integer(x) : json_null();
+}
+
+/* What the keys come to; the keys themselves are in the suite. */
+static void set_model(json_t *out, const gpt_config *c)
+{
+    bool latent = c->attention_type == GPT_ATTENTION_LATENT;
+    set(out, "vocab_size", json_integer(c->vocab_size));
+    set(out, "n_layer", json_integer(c->n_layer));
+    set(out, "n_head", json_integer(c->n_head));
+    set(out, "n_embd", json_integer(c->n_embd));
+    set(out, "head_dim", json_integer(gpt_config_head_dim(c)));
+    set(out, "attention_type",
+        json_value_text(gpt_attention_name((gpt_attention)c->attention_type)));
+    set(out, "n_kv_head", json_integer(gpt_config_kv_heads(c)));
+    set(out, "window_size", positive_or_null(gpt_config_window(c)));
+    set(out, "n_latent", positive_or_null(latent ? c->n_latent : 0));
+    set(out, "mlp_hidden", json_integer(gpt_config_mlp_hidden(c)));
+    set(out, "use_swiglu_mlp", json_boolean(c->use_swiglu_mlp));
+    set(out, "post_norm", json_boolean(c->post_norm));
+    set(out, "qk_norm", json_boolean(c->qk_norm));
+}
+
 static json_t *config_json(const report_config *c)
 {
     json_t *out = json_object();
@@ -96,19 +122,9 @@ static json_t *config_json(const report_config *c)
     set(out, "is_baseline", json_boolean(c->is_baseline));
     set(out, "n_params", json_integer(c->n_params));
     set(out, "flops_per_token", json_value_number(c->flops_per_token));
-    set(out, "vocab_size", json_integer(c->vocab_size));
-    set(out, "n_layer", json_integer(c->n_layer));
-    set(out, "n_head", json_integer(c->n_head));
-    set(out, "n_embd", json_integer(c->n_embd));
-    set(out, "head_dim", json_integer(c->head_dim));
-    set(out, "attention_type", json_value_text(c->attention_type));
-    set(out, "n_kv_head", json_integer(c->n_kv_head));
-    set(out, "window_size", c->window_size ? json_integer(c->window_size) : json_null());
-    set(out, "n_latent", c->n_latent ? json_integer(c->n_latent) : json_null());
-    set(out, "mlp_hidden", json_integer(c->mlp_hidden));
-    set(out, "use_swiglu_mlp", json_boolean(c->use_swiglu_mlp));
-    set(out, "post_norm", json_boolean(c->post_norm));
-    set(out, "qk_norm", json_boolean(c->qk_norm));
+    if (c->model_known) {
+        set_model(out, &c->model);
+    }
     return out;
 }
 
@@ -154,7 +170,8 @@ static json_t *speed_json(const report_data *data, const report_verdict *row)
     }
     json_t *out = verdict_json(&row->speed, row->speed_judged, verdict_speed_name(row->speed.kind),
                                report_verdict_speed_words(data, row).text);
-    set(out, "timing_id", row->session ? json_integer(row->session->timing_id) : json_null());
+    set(out, "timing_id",
+        row->session ? json_integer(row->session->facts->timing_id) : json_null());
     set(out, "mean_change", interval(row->mean_change));
     set(out, "means_disagree", json_boolean(row->means_disagree));
     return out;
@@ -216,33 +233,33 @@ static json_t *result_json(const report_data *data, const report_verdict *row)
 static json_t *arm_json(const report_data *data, const speed_session *s, const speed_arm *arm)
 {
     json_t *out = json_object();
-    set(out, "config", config_name(data, arm->config));
-    set(out, "is_control", json_boolean(arm->is_control));
-    set(out, "is_baseline", json_boolean(arm->is_baseline));
-    set(out, "status", json_value_text(arm->status));
-    set(out, "message", text_or_null(arm->message));
-    set(out, "backend", json_value_text(arm->backend));
-    set(out, "precision", json_value_text(arm->precision));
-    set(out, "isa", json_value_text(arm->isa));
-    set(out, "threads", json_integer(arm->threads));
-    set(out, "tokens_per_step", json_integer(arm->tokens_per_step));
-    set(out, "processes", json_integer(arm->processes));
-    set(out, "warmup_steps", json_integer(arm->warmup_steps));
-    set(out, "timed_steps", json_integer((json_int_t)arm->n_timed));
-    set(out, "marked_steps", json_integer(arm->marked));
+    set(out, "config", config_name(data, arm->facts->config));
+    set(out, "is_control", json_boolean(arm->facts->is_control));
+    set(out, "is_baseline", json_boolean(arm->facts->is_baseline));
+    set(out, "status", json_value_text(arm->facts->status));
+    set(out, "message", text_or_null(arm->facts->message));
+    set(out, "backend", json_value_text(arm->facts->backend));
+    set(out, "precision", json_value_text(arm->facts->precision));
+    set(out, "isa", json_value_text(arm->facts->isa));
+    set(out, "threads", json_integer(arm->facts->threads));
+    set(out, "tokens_per_step", json_integer(arm->facts->tokens_per_step));
+    set(out, "processes", json_integer(arm->facts->processes));
+    set(out, "warmup_steps", json_integer(arm->facts->warmup_steps));
+    set(out, "timed_steps", json_integer((json_int_t)arm->facts->n_timed));
+    set(out, "marked_steps", json_integer(arm->facts->marked));
     set(out, "outliers_above", json_integer((json_int_t)arm->outliers.above));
     set(out, "outliers_below", json_integer((json_int_t)arm->outliers.below));
     set(out, "step_avg_ms", json_value_number(arm->step_avg_ms));
     set(out, "step_median_ms", json_value_number(arm->step_median_ms));
     set(out, "burst_ms", interval(arm->burst_ms));
-    set(out, "burst_medians_ms", numbers(arm->median_ms, s->blocks));
-    set(out, "burst_means_ms", numbers(arm->mean_ms, s->blocks));
+    set(out, "burst_medians_ms", numbers(arm->facts->median_ms, s->facts->blocks));
+    set(out, "burst_means_ms", numbers(arm->facts->mean_ms, s->facts->blocks));
     return out;
 }
 
 static json_t *control_json(const speed_session *s)
 {
-    if (s->control < 0) {
+    if (s->facts->control < 0) {
         return json_null();
     }
     json_t *out = json_object();
@@ -262,44 +279,45 @@ static json_t *drift_json(const speed_session *s)
     set(out, "hours", json_value_number(s->drift.hours));
     set(out, "effect_sd", json_value_number(s->drift.effect_sd));
     set(out, "lag1", json_value_number(s->drift.lag1));
-    set(out, "block_hours", numbers(s->hours, s->blocks));
-    set(out, "block_effects", numbers(s->drift_effects, s->blocks));
+    set(out, "block_hours", numbers(s->hours, s->facts->blocks));
+    set(out, "block_effects", numbers(s->drift_effects, s->facts->blocks));
     return out;
 }
 
 static void set_design(json_t *out, const speed_session *s)
 {
-    set(out, "seed", json_integer(s->seed));
-    set(out, "blocks", json_integer(s->blocks));
-    set(out, "min_blocks", json_integer(s->min_blocks));
-    set(out, "max_blocks", json_integer(s->max_blocks));
-    set(out, "process_blocks", json_integer(s->process_blocks));
-    set(out, "lead_steps", json_integer(s->lead_steps));
-    set(out, "burst_steps", json_integer(s->timed_steps));
-    set(out, "stop_precision", json_value_number(s->stop_precision));
+    set(out, "seed", json_integer(s->facts->seed));
+    set(out, "blocks", json_integer(s->facts->blocks));
+    set(out, "min_blocks", json_integer(s->facts->min_blocks));
+    set(out, "max_blocks", json_integer(s->facts->max_blocks));
+    set(out, "process_blocks", json_integer(s->facts->process_blocks));
+    set(out, "lead_steps", json_integer(s->facts->lead_steps));
+    set(out, "burst_steps", json_integer(s->facts->timed_steps));
+    set(out, "stop_precision", json_value_number(s->facts->stop_precision));
     set(out, "precision_reached",
-        isfinite(s->stop_precision) ? json_boolean(s->precision_reached) : json_null());
+        isfinite(s->facts->stop_precision) ? json_boolean(s->facts->precision_reached)
+                                           : json_null());
     set(out, "blocks_for_one_percent", json_value_number(s->needed_blocks));
 }
 
 static json_t *session_json(const report_data *data, const speed_session *s)
 {
     json_t *out = json_object(), *arms = json_array();
-    set(out, "timing_id", json_integer(s->timing_id));
-    set(out, "machine", index_or_null(s->machine));
-    set(out, "started_at", json_value_text(s->started_at));
-    set(out, "ended_at", text_or_null(s->ended_at));
-    set(out, "program_version", json_value_text(s->program_version));
-    set(out, "program_commit", json_value_text(s->program_commit));
-    set(out, "compiler", json_value_text(s->compiler));
+    set(out, "timing_id", json_integer(s->facts->timing_id));
+    set(out, "machine", index_or_null(s->facts->machine));
+    set(out, "started_at", json_value_text(s->facts->started_at));
+    set(out, "ended_at", text_or_null(s->facts->ended_at));
+    set(out, "program_version", json_value_text(s->facts->program_version));
+    set(out, "program_commit", json_value_text(s->facts->program_commit));
+    set(out, "compiler", json_value_text(s->facts->compiler));
     set_design(out, s);
-    set(out, "samples", json_integer(s->samples));
-    set(out, "clock_mean_mhz", json_value_number(s->clock_mean_mhz));
-    set(out, "clock_low_mhz", json_value_number(s->clock_low));
-    set(out, "clock_high_mhz", json_value_number(s->clock_high));
-    set(out, "temperature_high_c", json_value_number(s->temperature_high_c));
-    set(out, "power_mean_w", json_value_number(s->power_mean_w));
-    set(out, "sensors_missing", text_or_null(s->sensors_missing));
+    set(out, "samples", json_integer(s->facts->samples));
+    set(out, "clock_mean_mhz", json_value_number(s->facts->clock_mean_mhz));
+    set(out, "clock_low_mhz", json_value_number(s->facts->clock_low));
+    set(out, "clock_high_mhz", json_value_number(s->facts->clock_high));
+    set(out, "temperature_high_c", json_value_number(s->facts->temperature_high_c));
+    set(out, "power_mean_w", json_value_number(s->facts->power_mean_w));
+    set(out, "sensors_missing", text_or_null(s->facts->sensors_missing));
     set(out, "control", control_json(s));
     set(out, "drift", drift_json(s));
     for (int a = 0; a < s->n_arms; a++) {
@@ -384,11 +402,11 @@ static json_t *report_json(const report_data *data, json_t *claims)
 {
     json_t *out = json_object(), *machines = json_array(), *configs = json_array();
     json_t *results = json_array(), *sessions = json_array(), *runs = json_array();
-    for (int i = 0; i < data->n_machines; i++) {
-        json_array_append_new(machines, machine_json(&data->machines[i]));
+    for (int i = 0; i < data->facts->n_machines; i++) {
+        json_array_append_new(machines, machine_json(&data->facts->machines[i]));
     }
-    for (int i = 0; i < data->n_configs; i++) {
-        json_array_append_new(configs, config_json(&data->configs[i]));
+    for (int i = 0; i < data->facts->n_configs; i++) {
+        json_array_append_new(configs, config_json(&data->facts->configs[i]));
     }
     for (int i = 0; i < data->verdicts->n; i++) {
         json_array_append_new(results, result_json(data, &data->verdicts->rows[i]));
@@ -396,11 +414,11 @@ static json_t *report_json(const report_data *data, json_t *claims)
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
         json_array_append_new(sessions, session_json(data, &data->speeds->sessions[i]));
     }
-    for (int i = 0; i < data->n_runs; i++) {
-        json_array_append_new(runs, run_json(data, &data->runs[i]));
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        json_array_append_new(runs, run_json(data, &data->facts->runs[i]));
     }
     set(out, "schema_version", json_integer(REPORT_JSON_VERSION));
-    set(out, "database", json_value_text(data->db_path));
+    set(out, "database", json_value_text(data->facts->db_path));
     set(out, "suite", suite_json(data));
     set(out, "rule", rule_json());
     set(out, "machines", machines);

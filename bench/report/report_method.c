@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
 #include "kernels/checked.h"
@@ -69,9 +69,9 @@ static void write_distinct(document *doc, const report_data *data, const char *n
     int n = 0;
     char list[1024] = "";
     size_t used = 0;
-    for (int i = 0; i < data->n_runs && n < 16; i++) {
-        const char *value = get(&data->runs[i]);
-        bool known = strcmp(data->runs[i].status, "ok") != 0 || !*value;
+    for (int i = 0; i < data->facts->n_runs && n < 16; i++) {
+        const char *value = get(&data->facts->runs[i]);
+        bool known = strcmp(data->facts->runs[i].status, "ok") != 0 || !*value;
         for (int k = 0; k < n && !known; k++) {
             known = strcmp(seen[k], value) == 0;
         }
@@ -119,9 +119,9 @@ static int64_t number_iterations(const report_run *run)
 static void write_range(document *doc, const report_data *data, const char *name, run_number get)
 {
     int64_t low = INT64_MAX, high = INT64_MIN;
-    for (int i = 0; i < data->n_runs; i++) {
-        if (strcmp(data->runs[i].status, "ok") == 0) {
-            int64_t x = get(&data->runs[i]);
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        if (strcmp(data->facts->runs[i].status, "ok") == 0) {
+            int64_t x = get(&data->facts->runs[i]);
             low = x < low ? x : low;
             high = x > high ? x : high;
         }
@@ -137,8 +137,8 @@ static void write_peaks(document *doc, const report_data *data)
 {
     double seen[16];
     int n = 0;
-    for (int i = 0; i < data->n_runs && n < 16; i++) {
-        const report_run *run = &data->runs[i];
+    for (int i = 0; i < data->facts->n_runs && n < 16; i++) {
+        const report_run *run = &data->facts->runs[i];
         double peak = run->gemm_peak_flops_per_s;
         bool known = strcmp(run->status, "ok") != 0 || !isfinite(peak);
         for (int k = 0; k < n && !known; k++) {
@@ -163,8 +163,8 @@ static void write_peaks(document *doc, const report_data *data)
 
 static void write_machines(document *doc, const report_data *data)
 {
-    for (int m = 0; m < data->n_machines; m++) {
-        const report_machine *machine = &data->machines[m];
+    for (int m = 0; m < data->facts->n_machines; m++) {
+        const report_machine *machine = &data->facts->machines[m];
         bool used = false;
         for (int i = 0; i < data->n_entries; i++) {
             used |= data->entries[i].machine == m;
@@ -200,7 +200,7 @@ static void write_provenance(document *doc, const report_data *data)
     write_distinct(doc, data, "gptbench", text_version);
     write_distinct(doc, data, "Commit", text_commit);
     write_distinct(doc, data, "Compiler", text_compiler);
-    document_list_item(doc, "Database: %s", data->db_path);
+    document_list_item(doc, "Database: %s", data->facts->db_path);
     document_list_end(doc);
 }
 
@@ -226,7 +226,7 @@ static void write_losses(document *doc, const report_data *data)
         "Validation loss is the mean over a fixed stretch of validation tokens, in nats per "
         "token.");
     document_list_begin(doc);
-    document_list_item(doc, "Replicates asked for: %" PRId64, data->replicates);
+    document_list_item(doc, "Replicates asked for: %" PRId64, data->facts->replicates);
     write_range(doc, data, "Seed (replicates shift it)", number_seed);
     write_range(doc, data, "Steps per run", number_iterations);
     write_range(doc, data, "Tokens trained on per run", number_tokens);

@@ -4,20 +4,22 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
+#include "bench/words/verdict_words.h"
 
 static const char *arm_name(const report_data *data, const speed_arm *arm)
 {
-    return arm->config >= 0 ? data->configs[arm->config].name : "(has left the suite)";
+    return arm->facts->config >= 0 ? data->facts->configs[arm->facts->config].name
+                                   : "(has left the suite)";
 }
 
 static int64_t bursts_of(const speed_session *s, const speed_arm *arm)
 {
     int64_t n = 0;
-    for (int64_t b = 0; b < s->blocks; b++) {
-        n += isfinite(arm->median_ms[b]) != 0;
+    for (int64_t b = 0; b < s->facts->blocks; b++) {
+        n += isfinite(arm->facts->median_ms[b]) != 0;
     }
     return n;
 }
@@ -27,25 +29,26 @@ static int64_t bursts_of(const speed_session *s, const speed_arm *arm)
 static void write_design(document *doc, const speed_session *s)
 {
     char fresh[96] = "the same processes throughout";
-    if (s->process_blocks > 0) {
+    if (s->facts->process_blocks > 0) {
         snprintf(fresh, sizeof fresh, "fresh processes every %" PRId64 " blocks",
-                 s->process_blocks);
+                 s->facts->process_blocks);
     }
-    document_list_item(doc,
-                       "Design: %" PRId64 " blocks. In each, every config has one burst of %" PRId64
-                       " untimed and %" PRId64
-                       " timed steps, in an order drawn anew for every block (seed %" PRId64
-                       "); %s.",
-                       s->blocks, s->lead_steps, s->timed_steps, s->seed, fresh);
-    if (isfinite(s->stop_precision)) {
+    document_list_item(
+        doc,
+        "Design: %" PRId64 " blocks. In each, every config has one burst of %" PRId64
+        " untimed and %" PRId64
+        " timed steps, in an order drawn anew for every block (seed %" PRId64 "); %s.",
+        s->facts->blocks, s->facts->lead_steps, s->facts->timed_steps, s->facts->seed, fresh);
+    if (isfinite(s->facts->stop_precision)) {
         document_list_item(doc,
                            "Stop: once the widest 95 %% interval is within %s either way, after at "
                            "least %" PRId64 " and at most %" PRId64 " blocks. %s.",
-                           number_percent(s->stop_precision).text, s->min_blocks, s->max_blocks,
-                           s->precision_reached ? "Reached" : "Not reached");
+                           number_percent(s->facts->stop_precision).text, s->facts->min_blocks,
+                           s->facts->max_blocks,
+                           s->facts->precision_reached ? "Reached" : "Not reached");
     } else {
         document_list_item(doc, "Stop: after %" PRId64 " blocks, whatever they show.",
-                           s->max_blocks);
+                           s->facts->max_blocks);
     }
 }
 
@@ -55,8 +58,8 @@ static double detectable_most(const speed_session *s)
     double most = NAN;
     for (int a = 0; a < s->n_arms; a++) {
         double x = s->arms[a].verdict.detectable;
-        bool judged = !s->arms[a].is_baseline && !s->arms[a].is_control &&
-                      strcmp(s->arms[a].status, "ok") == 0;
+        bool judged = !s->arms[a].facts->is_baseline && !s->arms[a].facts->is_control &&
+                      strcmp(s->arms[a].facts->status, "ok") == 0;
         most = judged && isfinite(x) && !(x <= most) ? x : most;
     }
     return most;
@@ -64,7 +67,7 @@ static double detectable_most(const speed_session *s)
 
 static void write_sharpness(document *doc, const speed_session *s)
 {
-    if (s->control >= 0) {
+    if (s->facts->control >= 0) {
         document_list_item(doc, "A/A control: timed a second time, the baseline is %s.",
                            verdict_control_words(&s->aa).text);
     } else {
@@ -93,32 +96,36 @@ static void write_weather(document *doc, const speed_session *s)
                        "blocks differ by %s (standard deviation).",
                        verdict_drift_words(&s->drift).text,
                        number_percent(s->drift.effect_sd).text);
-    if (isfinite(s->clock_mean_mhz)) {
+    if (isfinite(s->facts->clock_mean_mhz)) {
         document_list_item(
             doc, "Clock: %.0f MHz on average, from %.0f to %.0f, over %" PRId64 " samples%s%s%s.",
-            s->clock_mean_mhz, s->clock_low, s->clock_high, s->samples,
-            isfinite(s->temperature_high_c) ? "; at most " : "",
-            isfinite(s->temperature_high_c) ? number_rounded(s->temperature_high_c).text : "",
-            isfinite(s->temperature_high_c) ? " \xc2\xb0"
-                                              "C"
-                                            : "");
+            s->facts->clock_mean_mhz, s->facts->clock_low, s->facts->clock_high, s->facts->samples,
+            isfinite(s->facts->temperature_high_c) ? "; at most " : "",
+            isfinite(s->facts->temperature_high_c)
+                ? number_rounded(s->facts->temperature_high_c).text
+                : "",
+            isfinite(s->facts->temperature_high_c) ? " \xc2\xb0"
+                                                     "C"
+                                                   : "");
     } else {
         document_list_item(doc, "Clock: not known.");
     }
-    if (*s->sensors_missing) {
-        document_list_item(doc, "Sensors that could not be read: %s", s->sensors_missing);
+    if (*s->facts->sensors_missing) {
+        document_list_item(doc, "Sensors that could not be read: %s", s->facts->sensors_missing);
     }
 }
 
 static void write_when(document *doc, const speed_session *s)
 {
     char where[64] = "an unknown machine";
-    if (s->machine >= 0) {
-        snprintf(where, sizeof where, "machine %d", s->machine + 1);
+    if (s->facts->machine >= 0) {
+        snprintf(where, sizeof where, "machine %d", s->facts->machine + 1);
     }
     document_list_item(doc, "From %s to %s on %s; gptbench %s, commit %s, %s; backend %s, %s.",
-                       s->started_at, s->ended_at, where, s->program_version, s->program_commit,
-                       s->compiler, s->arms[s->baseline].backend, s->arms[s->baseline].precision);
+                       s->facts->started_at, s->facts->ended_at, where, s->facts->program_version,
+                       s->facts->program_commit, s->facts->compiler,
+                       s->arms[s->facts->baseline].facts->backend,
+                       s->arms[s->facts->baseline].facts->precision);
 }
 
 /* ---- config by config ---- */
@@ -140,13 +147,13 @@ static table *arm_table(void)
 static void arm_add(table *t, const report_data *data, const speed_session *s, const speed_arm *arm)
 {
     table_begin_row(t);
-    table_add_cell(t, "%s%s", arm_name(data, arm), arm->is_control ? " (control)" : "");
+    table_add_cell(t, "%s%s", arm_name(data, arm), arm->facts->is_control ? " (control)" : "");
     table_add_cell(t, "%" PRId64, bursts_of(s, arm));
-    table_add_cell(t, "%" PRId64, arm->processes);
-    table_add_cell(t, "%" PRId64, arm->warmup_steps);
-    table_add_cell(t, "%s", number_count((int64_t)arm->n_timed).text);
+    table_add_cell(t, "%" PRId64, arm->facts->processes);
+    table_add_cell(t, "%" PRId64, arm->facts->warmup_steps);
+    table_add_cell(t, "%s", number_count((int64_t)arm->facts->n_timed).text);
     table_add_cell(t, "%zu", arm->outliers.above + arm->outliers.below);
-    table_add_cell(t, "%" PRId64, arm->marked);
+    table_add_cell(t, "%" PRId64, arm->facts->marked);
     if (isfinite(arm->burst_ms.low)) {
         table_add_cell(t, "%.4g (%.4g to %.4g)", arm->burst_ms.value, arm->burst_ms.low,
                        arm->burst_ms.high);
@@ -155,7 +162,8 @@ static void arm_add(table *t, const report_data *data, const speed_session *s, c
     } else {
         table_add_cell(t, "-");
     }
-    table_add_cell(t, "%s%s%s", arm->status, *arm->message ? ": " : "", arm->message);
+    table_add_cell(t, "%s%s%s", arm->facts->status, *arm->facts->message ? ": " : "",
+                   arm->facts->message);
 }
 
 static gb_status write_arms(document *doc, const report_data *data, const speed_session *s,
@@ -186,7 +194,7 @@ gb_status report_write_sessions(document *doc, const report_data *data, gb_error
     for (int i = 0; i < data->speeds->n_sessions; i++) {
         const speed_session *s = &data->speeds->sessions[i];
         if (data->speeds->n_sessions > 1) {
-            document_paragraph(doc, "Session %" PRId64 ":", s->timing_id);
+            document_paragraph(doc, "Session %" PRId64 ":", s->facts->timing_id);
         }
         document_list_begin(doc);
         write_design(doc, s);

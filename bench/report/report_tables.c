@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
-#include "bench/analysis/report_limits.h"
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/learning_rates.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
+#include "bench/report/report_limits.h"
 #include "bench/run/lr_mark.h"
 #include "bench/run/rates.h"
 #include "bench/stats/pareto.h"
@@ -85,33 +86,14 @@ static void add_cells_of_time(table *t, const report_entry *e, stats_interval ch
     table_add_cell(t, "%s", number_percent(pace->mfu).text);
 }
 
-/* Of the step time against the baseline: in turn, block by block, where both were timed so; else
- * from run to run, but never one of each. */
-static gb_status time_change(stats_interval *out, const report_data *data, int i, gb_error *err)
-{
-    const report_entry *e = &data->entries[i], *base = &data->entries[e->baseline];
-    const report_verdict *row = report_verdict_of(data, i);
-    comparison c;
-    *out = (stats_interval){NAN, NAN, NAN};
-    if (row && row->speed_judged) {
-        *out = row->speed.change;
-    } else if (!e->pace.interleaved && !base->pace.interleaved) {
-        GB_TRY(comparison_make(&c, data, base, e, METRIC_STEP_AVG, err));
-        *out = c.change;
-    }
-    return GB_OK;
-}
-
-static gb_status add_result_row(table *t, const report_data *data, int i, bool floor, gb_error *err)
+static void add_result_row(table *t, const report_data *data, int i, bool floor)
 {
     const report_entry *e = &data->entries[i];
-    const report_config *config = &data->configs[e->config];
+    const report_config *config = &data->facts->configs[e->config];
     bool compared = e->baseline >= 0 && e->baseline != i;
-    stats_interval change = {NAN, NAN, NAN};
+    const report_verdict *row = report_verdict_of(data, i);
+    stats_interval change = row ? row->time_change : (stats_interval){NAN, NAN, NAN};
     bool all, some = some_interleaved(data, &all);
-    if (compared) {
-        GB_TRY(time_change(&change, data, i, err));
-    }
     char text[128];
     entry_rates rates = entry_rates_of(e);
     table_begin_row(t);
@@ -136,7 +118,6 @@ static gb_status add_result_row(table *t, const report_data *data, int i, bool f
     table_add_cell(t, "%d", e->n_runs);
     table_add_cell(t, "%s%s", e->on_front ? "yes, " : "",
                    e->n_runs < 2 ? "one seed" : pareto_share_text(e->front_probability).text);
-    return GB_OK;
 }
 
 static table *result_table(bool floor, bool interleaved)
@@ -269,16 +250,13 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
     bool floor = any_floor(data), single = false, several = false, beaten = false;
     bool all, interleaved = some_interleaved(data, &all);
     table *t = result_table(floor, interleaved);
-    gb_status status = GB_OK;
-    for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
-        status = add_result_row(t, data, i, floor, err);
+    for (int i = 0; i < data->n_entries; i++) {
+        add_result_row(t, data, i, floor);
         single |= data->entries[i].n_runs == 1;
         several |= data->entries[i].n_runs > 1;
         beaten |= data->entries[i].pace.mfu > 1;
     }
-    if (status == GB_OK) {
-        status = document_table(doc, t, err);
-    }
+    gb_status status = document_table(doc, t, err);
     table_free(t);
     GB_TRY(status);
     if (interleaved) {
@@ -303,13 +281,13 @@ gb_status report_write_unfinished(document *doc, const report_data *data, gb_err
     table_add_column(t, "steps done", TABLE_RIGHT);
     table_add_column(t, "reason", TABLE_LEFT);
     table_add_column(t, "run", TABLE_RIGHT);
-    for (int i = 0; i < data->n_runs; i++) {
-        const report_run *run = &data->runs[i];
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
         if (strcmp(run->status, "ok") == 0) {
             continue;
         }
         table_begin_row(t);
-        table_add_cell(t, "%s", run->config >= 0 ? data->configs[run->config].name : "?");
+        table_add_cell(t, "%s", run->config >= 0 ? data->facts->configs[run->config].name : "?");
         table_add_cell(t, "%lld", (long long)run->replicate);
         table_add_cell(t, "%lld", (long long)run->attempt);
         table_add_cell(t, "%s", run->status);
@@ -394,7 +372,7 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
     }
     for (int i = 0; i < data->n_entries; i++) {
         const report_entry *e = &data->entries[i];
-        const report_config *config = &data->configs[e->config];
+        const report_config *config = &data->facts->configs[e->config];
         table_begin_row(t);
         table_add_cell(t, "%s", e->label);
         table_add_cell(t, "%s", e->backend);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
 
@@ -50,8 +50,8 @@ static void front_text(const report_data *data, char *out, size_t size)
 static int count_ok(const report_data *data)
 {
     int ok = 0;
-    for (int i = 0; i < data->n_runs; i++) {
-        ok += strcmp(data->runs[i].status, "ok") == 0;
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        ok += strcmp(data->facts->runs[i].status, "ok") == 0;
     }
     return ok;
 }
@@ -174,19 +174,20 @@ void report_write_intro(document *doc, const report_data *data)
     int ok = count_ok(data);
     if (data->n_entries == 0) {
         document_paragraph(doc, "Suite `%s`: %d configs, and none of its %d runs has finished yet.",
-                           data->suite_name, data->n_configs, data->n_runs);
+                           data->facts->suite_name, data->facts->n_configs, data->facts->n_runs);
         return;
     }
     const report_entry *first = &data->entries[0];
-    const char *device = first->machine >= 0 ? data->machines[first->machine].device : "";
+    const char *device = first->machine >= 0 ? data->facts->machines[first->machine].device : "";
     document_paragraph(
         doc, "Suite `%s`: %d config%s, %d of %d runs finished%s%s%s. Baseline: `%s`.",
-        data->suite_name, data->n_configs, data->n_configs == 1 ? "" : "s", ok, data->n_runs,
-        *device && !several_platforms(data) ? ", on " : "", several_platforms(data) ? "" : device,
+        data->facts->suite_name, data->facts->n_configs, data->facts->n_configs == 1 ? "" : "s", ok,
+        data->facts->n_runs, *device && !several_platforms(data) ? ", on " : "",
+        several_platforms(data) ? "" : device,
         several_platforms(data) ? ", on several machines or backends: only configs on "
                                   "the same one are compared"
                                 : "",
-        data->baseline_name);
+        data->facts->baseline_name);
 }
 
 gb_status report_write_answer(document *doc, const report_data *data, gb_error *err)

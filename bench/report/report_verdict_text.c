@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
+#include "bench/words/verdict_rows.h"
 
 /* ---- the table ---- */
 
@@ -183,7 +184,7 @@ static gb_status write_best(document *doc, const report_data *data, const side *
     }
     if (!best) {
         document_list_item(doc, "No config is shown to be %s than the baseline `%s`.",
-                           s->comparative, data->baseline_name);
+                           s->comparative, data->facts->baseline_name);
         return GB_OK;
     }
     if (s->subject == VERDICT_OF_SPEED) {
@@ -192,7 +193,7 @@ static gb_status write_best(document *doc, const report_data *data, const side *
     document_list_item(doc, "%s: `%s`, %s than the baseline `%s` (%s)%s.", s->superlative,
                        best->label,
                        verdict_change(verdict_of_side(best, s)->change.value, s->subject).text,
-                       data->baseline_name,
+                       data->facts->baseline_name,
                        verdict_range(verdict_of_side(best, s)->change, s->subject).text, lead);
     return GB_OK;
 }
@@ -265,7 +266,7 @@ static void write_floor(document *doc, const report_data *data)
 {
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
         const speed_session *s = &data->speeds->sessions[i];
-        if (s->control < 0) {
+        if (s->facts->control < 0) {
             document_list_item(doc, "Noise floor: not known, the baseline was not timed twice.");
         } else {
             document_list_item(doc,

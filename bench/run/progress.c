@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/base/numbers.h"
 #include "bench/run/lr_mark.h"
+#include "kernels/clock.h"
 
 #define REDRAW_MS 100
 #define LINE_MAX_ 512
@@ -19,27 +19,20 @@ struct progress {
     bool live, color;
     bool drawn; /* the live lines stand on the screen */
     int64_t drawn_ms;
-    int n_runs, run_index;          /* index of the run in hand, from 1 */
+    int n_runs, run_index;          /* index of the current run, from 1 */
     double flops_total, flops_past; /* of all runs; of those that are over, whole */
     double flops_done;              /* what the runs that are over really did */
     int64_t busy_ms;                /* wall time of the runs that flops_done stands for */
     progress_run run;
     bool running;
     int64_t run_started_ms;
-    int64_t steps_done, steps_before; /* by other sessions */
+    int64_t steps_done, steps_before; /* by other segments of the run */
     double train_loss, val_loss;
     double timed_sum_ms, eval_ms, train_time_ms;
     int64_t timed_steps;
     double recent_step_ms; /* moving average, for the ETA */
     int64_t evals;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 bool progress_wants_live(FILE *out)
 {
@@ -117,7 +110,7 @@ static double suite_eta_ms(const progress *p)
     double here = (double)(p->steps_done - p->steps_before);
     double share = p->run.num_iterations ? here / (double)p->run.num_iterations : 0;
     double flops = p->flops_done + share * p->run.flops;
-    double busy = (double)p->busy_ms + (double)(now_ms() - p->run_started_ms);
+    double busy = (double)p->busy_ms + (double)(gb_monotonic_whole_ms() - p->run_started_ms);
     if (!(flops > 0)) {
         return NAN;
     }
@@ -156,12 +149,12 @@ static void display_draw(progress *p)
             p->color ? "\033[0m" : "", width, line);
     fflush(p->out);
     p->drawn = true;
-    p->drawn_ms = now_ms();
+    p->drawn_ms = gb_monotonic_whole_ms();
 }
 
 void progress_tick(progress *p)
 {
-    if (p && p->live && p->running && now_ms() - p->drawn_ms >= REDRAW_MS) {
+    if (p && p->live && p->running && gb_monotonic_whole_ms() - p->drawn_ms >= REDRAW_MS) {
         display_draw(p);
     }
 }
@@ -191,7 +184,7 @@ void progress_run_begin(progress *p, const progress_run *run)
     p->running = true;
     p->run_index += !run->again;
     p->flops_past -= run->again ? run->flops : 0;
-    p->run_started_ms = now_ms();
+    p->run_started_ms = gb_monotonic_whole_ms();
     p->steps_done = p->steps_before = p->timed_steps = p->evals = 0;
     p->timed_sum_ms = p->eval_ms = p->train_time_ms = p->recent_step_ms = 0;
     p->train_loss = p->val_loss = NAN;
@@ -214,7 +207,7 @@ void progress_timing(progress *p, int64_t blocks_done, int64_t blocks_most)
                 (long long)blocks_most);
         fflush(p->out);
         p->drawn = true;
-        p->drawn_ms = now_ms();
+        p->drawn_ms = gb_monotonic_whole_ms();
     }
 }
 
@@ -274,7 +267,7 @@ void progress_run_end(progress *p, const char *status, const char *message)
         return;
     }
     p->running = false;
-    p->busy_ms += now_ms() - p->run_started_ms;
+    p->busy_ms += gb_monotonic_whole_ms() - p->run_started_ms;
     p->flops_past += p->run.flops;
     if (p->run.num_iterations > 0) {
         p->flops_done += p->run.flops * (double)(p->steps_done - p->steps_before) /

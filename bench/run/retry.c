@@ -14,7 +14,7 @@ void retry_begin(retry *r, const run_limits *limits, double lr_scale, int64_t fi
         .limits = *limits, .halvings = retry_halvings_of(lr_scale), .next_wait_ms = first_wait_ms};
 }
 
-retry_action retry_next(retry *r, const char *status, bool passing, int64_t *wait_ms)
+retry_action retry_next(retry *r, const char *status, bool transient, int64_t *wait_ms)
 {
     *wait_ms = 0;
     if (strcmp(status, "nan") == 0) {
@@ -24,7 +24,7 @@ retry_action retry_next(retry *r, const char *status, bool passing, int64_t *wai
         r->halvings++;
         return RETRY_HALVE;
     }
-    if (!passing || r->retries >= r->limits.max_retries) {
+    if (!transient || r->retries >= r->limits.max_retries) {
         return RETRY_LEAVE;
     }
     r->retries++;

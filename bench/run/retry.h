@@ -18,7 +18,7 @@ typedef enum retry_action {
 typedef struct retry {
     run_limits limits;
     int64_t retries;  /* made so far */
-    int64_t halvings; /* of the attempt in hand, those of earlier calls of the program included */
+    int64_t halvings; /* of the current attempt, those of earlier calls of the program included */
     int64_t next_wait_ms;
 } retry;
 
@@ -26,9 +26,9 @@ typedef struct retry {
  * retry, doubled for each further one up to RETRY_MOST_WAIT_MS. */
 void retry_begin(retry *r, const run_limits *limits, double lr_scale, int64_t first_wait_ms);
 
-/* After an attempt that ended as `status`; `passing`: by a fault that may be gone next time.
+/* After an attempt that ended as `status`; `transient`: by a fault that may be gone next time.
  * *wait_ms is how long to wait before the next one. Counts what it answers. */
-retry_action retry_next(retry *r, const char *status, bool passing, int64_t *wait_ms);
+retry_action retry_next(retry *r, const char *status, bool transient, int64_t *wait_ms);
 
 /* How often a scale is half of 1: 0.25 gives 2. */
 int64_t retry_halvings_of(double lr_scale);

@@ -8,6 +8,7 @@
 #include "bench/store/store_share.h"
 #include "bench/store/store_timing.h"
 #include "bench/worker/job_control.h"
+#include "kernels/clock.h"
 
 const run_watch_sink run_watch_run_sink = {store_sample, store_run_marks};
 const run_watch_sink run_watch_timing_sink = {store_timing_sample, store_timing_marks};
@@ -41,23 +42,22 @@ static gb_status sample_take(run_watch *w, store *s, gb_error *err)
     GB_TRY(array_grow((void **)&w->samples, w->n_samples, sizeof *w->samples, err));
     w->samples[w->n_samples++] = sample;
     w->next_s = gb_monotonic_s() + w->period_s;
-    w->shared = store_byte_is_held(s, STORE_BYTE_WORK);
+    w->shared = store_lock_is_held(s, STORE_LOCK_WORK);
     return w->sink->sample(s, w->id, &sample, err);
 }
 
-gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, int64_t id,
-                          gb_sensors *sensors, bool gpu, int period_ms, gb_error *err)
+gb_status run_watch_begin(run_watch *w, store *s, const run_watch_options *options, gb_error *err)
 {
-    *w = (run_watch){.sink = sink,
-                     .sensors = sensors,
-                     .gpu = gpu,
-                     .id = id,
-                     .period_s = period_ms / 1e3,
+    *w = (run_watch){.sink = options->sink,
+                     .sensors = options->sensors,
+                     .gpu = options->gpu,
+                     .id = options->id,
+                     .period_s = options->period_ms / 1e3,
                      .started_s = gb_monotonic_s()};
-    return sensors ? sample_take(w, s, err) : GB_OK;
+    return w->sensors ? sample_take(w, s, err) : GB_OK;
 }
 
-gb_status run_watch_look(run_watch *w, store *s, bool now, gb_error *err)
+gb_status run_watch_sample(run_watch *w, store *s, bool now, gb_error *err)
 {
     return w->sensors && (now || gb_monotonic_s() >= w->next_s) ? sample_take(w, s, err) : GB_OK;
 }
@@ -114,15 +114,14 @@ gb_status run_watch_end(run_watch *w, store *s, store_run_result *result, char *
     if (!marks) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu steps", w->n_steps);
     }
-    gb_status status =
-        disturbance_mark(w->steps, w->n_steps, w->samples, w->n_samples, w->gpu, marks, err);
+    const disturbance_watch watched = {w->steps, w->n_steps, w->samples, w->n_samples, w->gpu};
+    gb_status status = disturbance_mark(&watched, marks, err);
     if (status == GB_OK) {
         status = w->sink->marks(s, w->id, marks, w->n_steps, err);
     }
     free(marks);
     GB_TRY(status);
-    GB_TRY(disturbance_energy_of(w->steps, w->n_steps, w->samples, w->n_samples, w->gpu, &energy,
-                                 err));
+    GB_TRY(disturbance_energy_of(&watched, &energy, err));
     missing_list(w, missing, missing_size);
     result->energy_j = energy.energy_j;
     result->energy_source = energy.source;

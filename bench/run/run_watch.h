@@ -7,7 +7,8 @@
 #include "bench/stats/disturbance.h"
 #include "bench/store/store.h"
 
-/* Often enough to see a clock change within a second, seldom enough not to be seen itself. */
+/* Often enough to see a clock change within a second, rarely enough not to disturb what is
+ * measured. */
 #define RUN_WATCH_PERIOD_MS 250
 
 /* Where samples and marks go. */
@@ -18,11 +19,19 @@ typedef struct run_watch_sink {
 /* A run's, and a timing session's. */
 extern const run_watch_sink run_watch_run_sink, run_watch_timing_sink;
 
-typedef struct run_watch {
+typedef struct run_watch_options {
     const run_watch_sink *sink;
-    gb_sensors *sensors; /* NULL: nothing is sampled */
-    bool gpu;            /* whether a GPU computes */
     int64_t id;          /* of the run or session */
+    gb_sensors *sensors; /* stays the caller's; NULL: nothing is sampled */
+    bool gpu;            /* whether a GPU computes */
+    int period_ms;
+} run_watch_options;
+
+typedef struct run_watch {
+    const run_watch_sink *sink; /* these four as in run_watch_options */
+    gb_sensors *sensors;
+    bool gpu;
+    int64_t id;
     double period_s;
     double started_s; /* on the monotonic clock */
     double next_s;
@@ -34,11 +43,10 @@ typedef struct run_watch {
     size_t n_steps;
 } run_watch;
 
-/* Takes the first sample. `sensors` stays the caller's. run_watch_free is needed in any case. */
-gb_status run_watch_begin(run_watch *w, store *s, const run_watch_sink *sink, int64_t id,
-                          gb_sensors *sensors, bool gpu, int period_ms, gb_error *err);
+/* Takes the first sample. run_watch_free is needed in any case. */
+gb_status run_watch_begin(run_watch *w, store *s, const run_watch_options *options, gb_error *err);
 /* Takes a sample when one is due, or now. */
-gb_status run_watch_look(run_watch *w, store *s, bool now, gb_error *err);
+gb_status run_watch_sample(run_watch *w, store *s, bool now, gb_error *err);
 /* Milliseconds until the next one is due, at most `limit_ms`. */
 int run_watch_wait_ms(const run_watch *w, int limit_ms);
 /* Keeps in mind when a step was; its ended_s is since the start. */

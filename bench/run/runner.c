@@ -6,11 +6,12 @@
 #include <time.h>
 
 #include "bench/run/retry.h"
-#include "bench/run/run_session.h"
+#include "bench/run/run_segment.h"
 #include "bench/run/run_watch.h"
 #include "bench/run/work_gate.h"
 #include "bench/worker/job.h"
 #include "bench/worker/job_control.h"
+#include "kernels/clock.h"
 
 #define WAIT_MS 100 /* between two looks at everything else */
 /* Events are left to gather for so long before they are read: a worker with steps of a millisecond
@@ -19,13 +20,13 @@
 #define GATHER_MS 20
 
 /* One run while it goes on. */
-typedef struct run_state {
+typedef struct current_run {
     worker_link worker;
     run_watch watch;
-    run_session session;
+    run_segment segment;
     int64_t warmup_steps, profiled_steps;
     double profiled_ms;
-} run_state;
+} current_run;
 
 runner_options runner_options_default(char *const *worker_argv)
 {
@@ -65,7 +66,7 @@ void runner_signals_release(void)
 
 /* ---- events ---- */
 
-static void event_count(run_state *run, const train_event *event)
+static void event_count(current_run *run, const train_event *event)
 {
     if (event->type == TRAIN_EVENT_STEP) {
         run->warmup_steps += event->u.step.tag == TRAIN_STEP_WARMUP;
@@ -76,7 +77,7 @@ static void event_count(run_state *run, const train_event *event)
 }
 
 /* A step in which the program was stopped says nothing about the speed. */
-static void step_judge(train_step *step)
+static void step_untime_stopped(train_step *step)
 {
     bool stopped = job_control_was_stopped(step->ended_s - step->step_ms / 1e3, step->ended_s);
     if (stopped && step->tag == TRAIN_STEP_TIMED) {
@@ -84,31 +85,31 @@ static void step_judge(train_step *step)
     }
 }
 
-static gb_status event_take(store *s, run_state *run, const runner_job *job,
+static gb_status event_take(store *s, current_run *run, const runner_job *job,
                             const runner_options *options, train_event *event, gb_error *err)
 {
-    if (!run_session_accepts(&run->session, event, &run->worker.broken_error)) {
+    if (!run_segment_accepts(&run->segment, event, &run->worker.broken_error)) {
         run->worker.broken = true;
         return GB_OK;
     }
     event_count(run, event);
-    GB_TRY(run_session_event(&run->session, s, event, options->display, err));
+    GB_TRY(run_segment_event(&run->segment, s, event, options->display, err));
     if (event->type == TRAIN_EVENT_STEP) {
-        step_judge(&event->u.step);
+        step_untime_stopped(&event->u.step);
         event->u.step.ended_s -= run->watch.started_s;
         GB_TRY(run_watch_step(&run->watch, &event->u.step, err));
     } else if (event->type == TRAIN_EVENT_SPANS_ZERO) {
         event->u.spans_zero_s -= run->watch.started_s;
     }
     /* At the end at once, before the worker takes its time to clear up. */
-    GB_TRY(run_watch_look(&run->watch, s, event->type == TRAIN_EVENT_END, err));
+    GB_TRY(run_watch_sample(&run->watch, s, event->type == TRAIN_EVENT_END, err));
     GB_TRY(store_run_event(s, job->run_id, event, err));
     progress_event(options->display, event);
     return store_commit_due(s, event->type == TRAIN_EVENT_EVAL, err);
 }
 
 /* Ends early when a signal asks to stop. */
-static void events_gather(const run_state *run)
+static void events_gather(const current_run *run)
 {
     const int ms = run_watch_wait_ms(&run->watch, GATHER_MS);
     if (!run->worker.has_end && ms > 0) {
@@ -117,98 +118,100 @@ static void events_gather(const run_state *run)
 }
 
 /* Until the worker has closed its event pipe, or its stream proved worthless. */
-static gb_status run_follow(store *s, run_state *run, const runner_job *job,
+static gb_status run_follow(store *s, current_run *run, const runner_job *job,
                             const runner_options *options, gb_error *err)
 {
     event_frame frame;
     while (!worker_link_ended(&run->worker)) {
         if (worker_link_wait(&run->worker, &options->worker,
                              run_watch_wait_ms(&run->watch, WAIT_MS))) {
-            progress_note(options->display, "stopping the run in hand; once more ends it at once");
+            progress_note(options->display, "stopping the current run; once more ends it at once");
         }
         while (worker_link_next(&run->worker, &frame)) {
             if (frame.kind == EVENT_KIND_TRAIN) {
                 GB_TRY(event_take(s, run, job, options, &frame.u.train, err));
             }
         }
-        GB_TRY(run_watch_look(&run->watch, s, false, err));
+        GB_TRY(run_watch_sample(&run->watch, s, false, err));
         progress_tick(options->display);
         GB_TRY(store_commit_due(s, false, err));
         events_gather(run);
     }
-    return run_watch_look(&run->watch, s, !run->worker.has_end, err);
+    return run_watch_sample(&run->watch, s, !run->worker.has_end, err);
 }
 
 /* ---- one run ---- */
 
-static gb_status run_end_write(store *s, const runner_job *job, run_state *run, worker_verdict *v,
-                               gb_error *err)
+static gb_status run_end_write(store *s, const runner_job *job, current_run *run,
+                               worker_outcome *outcome, gb_error *err)
 {
     char missing[GB_SENSORS_MAX * sizeof(gb_sensor_state)];
-    store_run_result result = {.status = v->status,
-                               .message = v->message,
+    store_run_result result = {.status = outcome->status,
+                               .message = outcome->message,
                                .steps_done = run->worker.steps_done,
                                .peak_memory_bytes =
                                    run->worker.has_end ? run->worker.end.peak_memory_bytes : 0,
-                               .warmup_steps = run->warmup_steps + run->session.warmup_before,
+                               .warmup_steps = run->warmup_steps + run->segment.warmup_before,
                                .profiled_ms = run->profiled_ms,
                                .profiled_steps = run->profiled_steps};
     GB_TRY(run_watch_end(&run->watch, s, &result, missing, sizeof missing, err));
-    GB_TRY(run_session_end(&run->session, s, v->status, v->message, sizeof v->message, err));
+    GB_TRY(run_segment_end(&run->segment, s, outcome->status, outcome->message,
+                           sizeof outcome->message, err));
     GB_TRY(store_run_end(s, job->run_id, &result, err));
-    run_session_clear(&run->session, v->status);
+    run_segment_clear(&run->segment, outcome->status);
     return GB_OK;
 }
 
-static void outcome_count(runner_outcome *outcome, const char *status)
+static void totals_count(runner_totals *totals, const char *status)
 {
     if (strcmp(status, "ok") == 0) {
-        outcome->ok++;
+        totals->ok++;
     } else if (strcmp(status, "interrupted") == 0) {
-        outcome->interrupted = true;
+        totals->interrupted = true;
     } else {
-        outcome->not_ok++;
+        totals->not_ok++;
     }
 }
 
 /* A worker that the system would not start ends its own run alone. */
-static gb_status start_failed(store *s, const runner_job *job, run_state *run, const gb_error *why,
-                              worker_verdict *verdict, gb_error *err)
+static gb_status start_failed(store *s, const runner_job *job, current_run *run,
+                              const gb_error *why, worker_outcome *outcome, gb_error *err)
 {
-    *verdict = (worker_verdict){.status = "failed", .passing = true};
-    snprintf(verdict->message, sizeof verdict->message, "%s", why->message);
-    return run_end_write(s, job, run, verdict, err);
+    *outcome = (worker_outcome){.status = "failed", .transient = true};
+    snprintf(outcome->message, sizeof outcome->message, "%s", why->message);
+    return run_end_write(s, job, run, outcome, err);
 }
 
 /* One attempt, which is claimed. */
 static gb_status job_do(store *s, const runner_job *job, const runner_options *options,
-                        gb_sensors *sensors, worker_verdict *verdict, gb_error *err)
+                        gb_sensors *sensors, worker_outcome *outcome, gb_error *err)
 {
-    run_state run = {.warmup_steps = 0};
+    current_run run = {.warmup_steps = 0};
     gb_error why = {0};
     bool gpu = job->bus_id && job->bus_id[0], started = false;
     worker_options worker = options->worker;
     worker.limits.max_memory_bytes = gpu ? 0 : worker.limits.max_memory_bytes;
-    gb_status status = run_session_begin(&run.session, s, job->run_id, job->checkpoint_dir, err);
+    gb_status status = run_segment_begin(&run.segment, s, job->run_id, job->checkpoint_dir, err);
     store_defer(s, true);
     if (status == GB_OK) {
-        status = run_watch_begin(&run.watch, s, &run_watch_run_sink, job->run_id, sensors, gpu,
-                                 options->sample_ms, err);
+        const run_watch_options watch = {&run_watch_run_sink, job->run_id, sensors, gpu,
+                                         options->sample_ms};
+        status = run_watch_begin(&run.watch, s, &watch, err);
     }
     if (status == GB_OK) {
         progress_run_begin(options->display, &job->label);
         started = worker_link_open(&run.worker, &worker, job->json, false, &why) == GB_OK;
         run.worker.watch.num_iterations = job->label.num_iterations;
         status = started ? store_run_start(s, job->run_id, run.worker.process.pid, err)
-                         : start_failed(s, job, &run, &why, verdict, err);
+                         : start_failed(s, job, &run, &why, outcome, err);
     }
     if (status == GB_OK && started) {
         status = run_follow(s, &run, job, options, err);
     }
     if (status == GB_OK && started) {
         worker_link_collect(&run.worker, &worker);
-        worker_link_judge(&run.worker, verdict);
-        status = run_end_write(s, job, &run, verdict, err);
+        worker_link_outcome(&run.worker, outcome);
+        status = run_end_write(s, job, &run, outcome, err);
     }
     if (status != GB_OK) {
         store_commit(s, NULL); /* as much as can be: the rows before the fault may be sound */
@@ -216,7 +219,7 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
     store_defer(s, false);
     worker_link_close(&run.worker);
     if (status == GB_OK) {
-        progress_run_end(options->display, verdict->status, verdict->message);
+        progress_run_end(options->display, outcome->status, outcome->message);
     }
     run_watch_free(&run.watch);
     return status;
@@ -224,7 +227,7 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
 
 /* ---- more attempts ---- */
 
-/* False: the user asked to stop meanwhile. */
+/* False: the user asked to stop. */
 static bool retry_wait(const runner_options *options, int64_t ms)
 {
     const double until_s = gb_monotonic_s() + (double)ms / 1e3;
@@ -252,7 +255,8 @@ static gb_status attempt_plan(store *s, runner_job *job, char **json, bool halve
         job->label.lr_scale = (job->label.lr_scale > 0 ? job->label.lr_scale : 1) / 2;
     }
     job->label.again = true;
-    return store_run_again(s, job->run_id, halve ? 0.5 : 1, &job->run_id, &job->label.attempt, err);
+    return store_run_plan_retry(s, job->run_id, halve ? 0.5 : 1, &job->run_id, &job->label.attempt,
+                                err);
 }
 
 static void attempt_note(progress *display, const retry *r, retry_action action, int64_t wait_ms)
@@ -263,7 +267,7 @@ static void attempt_note(progress *display, const retry *r, retry_action action,
                       " %lld of %d",
                       1LL << r->halvings, (long long)r->halvings, LIMITS_MAX_HALVINGS);
     } else {
-        progress_note(display, "a passing fault: again in %.3g s, retry %lld of %lld",
+        progress_note(display, "a transient fault: again in %.3g s, retry %lld of %lld",
                       (double)wait_ms / 1e3, (long long)r->retries,
                       (long long)r->limits.max_retries);
     }
@@ -271,20 +275,20 @@ static void attempt_note(progress *display, const retry *r, retry_action action,
 
 /* A run that is claimed: its attempt, and more of them as retry.h says. */
 static gb_status run_do(store *s, const runner_job *given, const runner_options *options,
-                        gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
+                        gb_sensors *sensors, runner_totals *totals, gb_error *err)
 {
     runner_job job = *given;
-    worker_verdict verdict = {0};
+    worker_outcome outcome = {0};
     char *json = NULL;
     gb_status status;
     retry r;
     double lr_scale = job.label.lr_scale > 0 ? job.label.lr_scale : 1;
     retry_begin(&r, &options->worker.limits, lr_scale, options->retry_wait_ms);
-    while ((status = job_do(s, &job, options, sensors, &verdict, err)) == GB_OK) {
+    while ((status = job_do(s, &job, options, sensors, &outcome, err)) == GB_OK) {
         int64_t wait_ms;
-        retry_action action = retry_next(&r, verdict.status, verdict.passing, &wait_ms);
+        retry_action action = retry_next(&r, outcome.status, outcome.transient, &wait_ms);
         if (action == RETRY_LEAVE || worker_stops_wanted(&options->worker) > 0) {
-            outcome_count(outcome, verdict.status);
+            totals_count(totals, outcome.status);
             break;
         }
         status = attempt_plan(s, &job, &json, action == RETRY_HALVE, err);
@@ -292,15 +296,15 @@ static gb_status run_do(store *s, const runner_job *given, const runner_options 
             break;
         }
         attempt_note(options->display, &r, action, wait_ms);
-        outcome->retries++;
+        totals->retries++;
         bool taken = false;
         if (!retry_wait(options, wait_ms)) {
-            outcome->interrupted = true; /* the attempt stays planned */
+            totals->interrupted = true; /* the attempt stays planned */
             break;
         }
         status = store_run_claim(s, job.run_id, &taken, err);
         if (status != GB_OK || !taken) { /* another runner was quicker */
-            outcome->elsewhere += status == GB_OK;
+            totals->elsewhere += status == GB_OK;
             break;
         }
     }
@@ -312,20 +316,20 @@ static gb_status run_do(store *s, const runner_job *given, const runner_options 
  * others; what goes wrong later leaves it `running` until the next runner sees that nobody has it.
  */
 static gb_status job_claim(store *s, const runner_job *job, const runner_options *options,
-                           gb_sensors *sensors, runner_outcome *outcome, gb_error *err)
+                           gb_sensors *sensors, runner_totals *totals, gb_error *err)
 {
     bool taken = false;
-    gb_status status = work_gate_join(s, options, err);
+    gb_status status = work_gate_enter_shared(s, &options->worker, options->display, err);
     if (status == GB_OK) {
         status = store_run_claim(s, job->run_id, &taken, err);
     }
     if (status == GB_OK && taken) {
-        status = run_do(s, job, options, sensors, outcome, err);
+        status = run_do(s, job, options, sensors, totals, err);
     }
     work_gate_leave(s);
-    outcome->elsewhere += status == GB_OK && !taken;
+    totals->elsewhere += status == GB_OK && !taken;
     if (status == GB_ERR_INTERRUPTED) {
-        outcome->interrupted = true;
+        totals->interrupted = true;
         return GB_OK;
     }
     return status;
@@ -352,7 +356,7 @@ static gb_sensors *sensors_for(runner_sensors *held, const runner_job *job,
 }
 
 gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_options *options,
-                     runner_outcome *outcome, gb_error *err)
+                     runner_totals *totals, gb_error *err)
 {
     double flops = 0;
     runner_sensors sensors = {NULL, ""};
@@ -362,12 +366,12 @@ gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_
     }
     progress_suite(options->display, n_jobs, flops);
     for (int i = 0; i < n_jobs && status == GB_OK; i++) {
-        if (worker_stops_wanted(&options->worker) > 0 || outcome->interrupted) {
-            outcome->interrupted = true;
+        if (worker_stops_wanted(&options->worker) > 0 || totals->interrupted) {
+            totals->interrupted = true;
             break;
         }
         status =
-            job_claim(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), outcome, err);
+            job_claim(s, &jobs[i], options, sensors_for(&sensors, &jobs[i], options), totals, err);
     }
     gb_sensors_close(sensors.open);
     return status;
@@ -399,11 +403,11 @@ gb_status runner_probe(const char *json, const runner_options *options, event_pr
     if (status == GB_OK && answered && out->status != GB_OK) {
         status = gb_fail(err, (gb_status)out->status, "%s", out->message);
     } else if (status == GB_OK && !answered) {
-        worker_verdict verdict = {0};
+        worker_outcome outcome = {0};
         worker_link_collect(&worker, &options->worker);
-        worker_link_judge(&worker, &verdict);
+        worker_link_outcome(&worker, &outcome);
         status =
-            gb_fail(err, GB_ERR_FAILED, "the probe of the backend failed: %s", verdict.message);
+            gb_fail(err, GB_ERR_FAILED, "the probe of the backend failed: %s", outcome.message);
     }
     worker_link_close(&worker);
     return status;

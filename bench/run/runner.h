@@ -3,12 +3,12 @@
  *
  * How a run ends (run.status):
  *   ok           the worker said so and ended with exit code 0
- *   nan, oom     the worker said so; oom also when the kernel's OOM killer struck meanwhile
+ *   nan, oom     the worker said so; oom also when the kernel's OOM killer struck in that time
  *   failed       it said so, exited otherwise, crashed, or its event stream broke
  *   killed       SIGKILL, SIGTERM or SIGINT that we did not send
  *   interrupted  we were asked to stop
  * Each of them ends that run alone. A worker that goes beyond its limits (bench/suite/limits.h) is
- * ended: failed, or oom where it took too much memory. After a passing fault, and with on_nan =
+ * ended: failed, or oom where it took too much memory. After a transient fault, and with on_nan =
  * halve_lr after a NaN, another attempt follows at once (bench/run/retry.h): a row of its own. */
 #ifndef GPTBENCH_BENCH_RUNNER_H
 #define GPTBENCH_BENCH_RUNNER_H
@@ -36,18 +36,19 @@ typedef struct runner_job {
     const char *checkpoint_dir; /* where the worker was told to keep checkpoints; NULL: nowhere */
 } runner_job;
 
-typedef struct runner_outcome {
+/* What became of all the runs. */
+typedef struct runner_totals {
     int ok, not_ok; /* runs done, by their last attempt; interrupted ones are in neither */
     int retries;    /* attempts beyond the first ones */
     bool interrupted;
     int elsewhere; /* taken by other runners before this one came to them */
-} runner_outcome;
+} runner_totals;
 
-/* Does the jobs in order and adds to *outcome; none where it says interrupted already. GB_OK also
- * when runs fail: see *outcome. GB_ERR_IO and other errors when the store or the system fails; the
- * run in hand is then ended. */
+/* Does the jobs in order and adds to *totals; none where it says interrupted already. GB_OK also
+ * when runs fail: see *totals. GB_ERR_IO and other errors when the store or the system fails; the
+ * current run is then ended. */
 gb_status runner_run(store *s, const runner_job *jobs, int n_jobs, const runner_options *options,
-                     runner_outcome *outcome, gb_error *err);
+                     runner_totals *totals, gb_error *err);
 
 /* Starts a worker with a job that makes it answer with one event_probe. The error is the probe's
  * own, or GB_ERR_FAILED with what became of the worker. */

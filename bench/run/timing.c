@@ -6,11 +6,6 @@
 
 #include "bench/stats/stats.h"
 
-timing_options timing_options_default(void)
-{
-    return (timing_options){.blocks = 20, .max_blocks = 100, .process_blocks = 5, .seed = 1};
-}
-
 static int64_t steps_in(double ms, double step_ms, int64_t least, int64_t most)
 {
     double steps = ceil(ms / step_ms);
@@ -100,7 +95,8 @@ static gb_status block_do(session *s, int64_t block, gb_error *err)
     const int64_t lifetime = s->options->process_blocks;
     timing_block_order(s->order, s->n_arms, (uint64_t)s->options->seed, block);
     for (int i = 0; i < s->n_arms; i++) {
-        int arm = s->order[i];
+        const timing_turn turn = {s->order[i], block, i};
+        const int arm = turn.arm;
         double step_ms = NAN;
         if (s->out[arm]) {
             continue;
@@ -108,8 +104,7 @@ static gb_status block_do(session *s, int64_t block, gb_error *err)
         if (lifetime > 0 && block > 0 && block % lifetime == 0) {
             ex->retire(ex->user, arm);
         }
-        GB_TRY(arm_status(s, arm,
-                          ex->burst(ex->user, arm, block, i, &s->outcome->burst, &step_ms, err)));
+        GB_TRY(arm_status(s, arm, ex->burst(ex->user, &turn, &s->outcome->burst, &step_ms, err)));
         if (!s->out[arm]) {
             s->table->step_ms[(int64_t)arm * s->table->capacity + block] = step_ms;
         }
@@ -135,10 +130,10 @@ static gb_status blocks_do(session *s, gb_error *err)
     return GB_OK;
 }
 
-gb_status timing_run(const timing_options *options, int n_arms, int baseline,
-                     const timing_executor *executor, timing_table *table, timing_outcome *outcome,
-                     gb_error *err)
+gb_status timing_run(const timing_options *options, const timing_executor *executor,
+                     timing_table *table, timing_outcome *outcome, gb_error *err)
 {
+    const int n_arms = executor->n_arms, baseline = executor->baseline;
     const int64_t most = options->stop_precision > 0 ? options->max_blocks : options->blocks;
     session s = {.options = options,
                  .executor = executor,

@@ -15,15 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/suite/timing_options.h"
 #include "kernels/status.h"
 #include "model/trainer.h"
 
-enum {
-    TIMING_MAX_ARMS = 1024,
-    TIMING_MAX_BLOCKS = 4000,
-    TIMING_MIN_BURST_STEPS = 3,
-    TIMING_MAX_BURST_STEPS = 50
-};
+enum { TIMING_MAX_ARMS = 1024, TIMING_MIN_BURST_STEPS = 3 };
 
 /* A burst of the baseline lasts about this long where its length is not given: long against the
  * timer and the switch of processes, short against the drift of a machine. */
@@ -31,18 +27,6 @@ enum {
 /* Steps in front of a burst that are not timed: about this much of them, at least one. They bring
  * back caches, clocks and threads that slept. */
 #define TIMING_LEAD_MS 30.0
-
-/* What a suite may say about it (section [timing]). */
-typedef struct timing_options {
-    int64_t blocks;         /* measured in any case; 0: no interleaved timing at all */
-    int64_t max_blocks;     /* with a precision to reach: at most so many */
-    double stop_precision;  /* half width of the widest 95 % interval, a fraction; 0: none asked */
-    int64_t burst_steps;    /* timed steps of a burst; 0: by TIMING_BURST_MS */
-    int64_t process_blocks; /* blocks after which each arm gets a fresh process; 0: never */
-    int64_t seed;           /* of the orders */
-} timing_options;
-
-timing_options timing_options_default(void);
 
 /* The steps of a burst, from the settled step time of the baseline. */
 train_burst timing_burst_size(const timing_options *options, double baseline_step_ms);
@@ -54,7 +38,7 @@ void timing_block_order(int *order, int n_arms, uint64_t seed, int64_t block);
 /* ---- a session ---- */
 
 /* What a step took in each burst, by the median of its timed steps: on a shared machine a mean is
- * also about whoever else ran meanwhile. NAN where there is none. */
+ * also about whoever else ran at that time. NAN where there is none. */
 typedef struct timing_table {
     int n_arms;
     int64_t n_blocks, capacity;
@@ -63,12 +47,21 @@ typedef struct timing_table {
 
 double timing_table_get(const timing_table *table, int arm, int64_t block);
 
+/* A burst of an arm: in which block, and as how-manieth there, from 0. */
+typedef struct timing_turn {
+    int arm;
+    int64_t block;
+    int position;
+} timing_turn;
+
+/* The arms, and whoever does their bursts. */
 typedef struct timing_executor {
+    int n_arms, baseline; /* index of the arm that decides how long a burst is */
     void *user;
     /* Starts the arm where it is not running, warms it up, and tells its settled step time. */
     gb_status (*settle)(void *user, int arm, double *step_ms, gb_error *err);
     /* One burst of an arm, which is started where it is not running. */
-    gb_status (*burst)(void *user, int arm, int64_t block, int position, const train_burst *burst,
+    gb_status (*burst)(void *user, const timing_turn *turn, const train_burst *burst,
                        double *step_ms, gb_error *err);
     /* The arm's process is not needed any more; the next burst starts another. */
     void (*retire)(void *user, int arm);
@@ -80,19 +73,12 @@ typedef struct timing_executor {
                          gb_error *err);
 } timing_executor;
 
-typedef struct timing_outcome {
-    int64_t blocks_done; /* whole ones */
-    train_burst burst;
-    bool precision_reached;
-} timing_outcome;
-
 /* An arm that fails (settle or burst give GB_ERR_NAN, GB_ERR_OOM or GB_ERR_FAILED) is left out from
  * there on, and the others go on; when it is the baseline nothing is left to compare with, and its
  * error is returned. Any other status of the executor (interrupted, a full disk) ends the session
  * and is returned. `*table` is the caller's: timing_table_free. */
-gb_status timing_run(const timing_options *options, int n_arms, int baseline,
-                     const timing_executor *executor, timing_table *table, timing_outcome *outcome,
-                     gb_error *err);
+gb_status timing_run(const timing_options *options, const timing_executor *executor,
+                     timing_table *table, timing_outcome *outcome, gb_error *err);
 void timing_table_free(timing_table *table);
 
 #endif

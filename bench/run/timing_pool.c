@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/sensors/sensors.h"
+#include "kernels/clock.h"
 
 #define WAIT_MS 100
 /* Of the free memory, what a new worker may take. */
@@ -21,7 +21,7 @@ typedef struct pool_arm {
     worker_link link;
     bool runs;
     int processes;
-    int64_t used; /* turn in which it was used last */
+    int64_t last_turn; /* turn in which it was used last */
     double step_ms;
     const char *status;
     char message[512];
@@ -32,7 +32,7 @@ struct timing_pool {
     pool_arm *arms;
     int n_arms;
     int64_t turn;
-    train_step *steps; /* of the call in hand */
+    train_step *steps; /* of the current call */
     int64_t n_steps, capacity;
 };
 
@@ -96,20 +96,19 @@ static gb_status step_keep(timing_pool *pool, const train_step *step, gb_error *
     return GB_OK;
 }
 
-static gb_status meanwhile(timing_pool *pool, int *wait_ms, gb_error *err)
+static gb_status idle(timing_pool *pool, int *wait_ms, gb_error *err)
 {
     *wait_ms = WAIT_MS;
-    return pool->options.meanwhile ? pool->options.meanwhile(pool->options.user, wait_ms, err)
-                                   : GB_OK;
+    return pool->options.on_idle ? pool->options.on_idle(pool->options.user, wait_ms, err) : GB_OK;
 }
 
 /* Lets the worker alone for `ms`, or until the user asks to stop. */
-static gb_status be_quiet(timing_pool *pool, double ms, gb_error *err)
+static gb_status leave_alone(timing_pool *pool, double ms, gb_error *err)
 {
     double until_s = gb_monotonic_s() + ms / 1e3;
     while (worker_stops_wanted(pool->options.worker) == 0) {
         int wait_ms;
-        GB_TRY(meanwhile(pool, &wait_ms, err));
+        GB_TRY(idle(pool, &wait_ms, err));
         double left_ms = (until_s - gb_monotonic_s()) * 1e3;
         if (left_ms <= 0) {
             break;
@@ -125,19 +124,19 @@ static gb_status be_quiet(timing_pool *pool, double ms, gb_error *err)
 /* The worker has ended, unasked: what that means for its arm. */
 static gb_status arm_ended(timing_pool *pool, pool_arm *arm, gb_error *err)
 {
-    worker_verdict verdict = {0};
+    worker_outcome outcome = {0};
     worker_link_collect(&arm->link, pool->options.worker);
-    worker_link_judge(&arm->link, &verdict);
+    worker_link_outcome(&arm->link, &outcome);
     worker_link_close(&arm->link);
     arm->runs = false;
-    const char *status = verdict.status;
+    const char *status = outcome.status;
     if (strcmp(status, "interrupted") == 0) {
-        return gb_fail(err, GB_ERR_INTERRUPTED, "%s", verdict.message);
+        return gb_fail(err, GB_ERR_INTERRUPTED, "%s", outcome.message);
     }
     bool unasked = strcmp(status, "ok") == 0;
     arm->status = unasked ? "failed" : status;
     snprintf(arm->message, sizeof arm->message, "%.511s",
-             unasked ? "the worker ended before it was told to" : verdict.message);
+             unasked ? "the worker ended before it was told to" : outcome.message);
     return gb_fail(err,
                    strcmp(status, "nan") == 0   ? GB_ERR_NAN
                    : strcmp(status, "oom") == 0 ? GB_ERR_OOM
@@ -164,7 +163,7 @@ static gb_status until_pause(timing_pool *pool, pool_arm *arm, gb_error *err)
         if (worker_link_ended(&arm->link)) {
             return arm_ended(pool, arm, err);
         }
-        GB_TRY(meanwhile(pool, &wait_ms, err));
+        GB_TRY(idle(pool, &wait_ms, err));
         worker_link_wait(&arm->link, pool->options.worker, wait_ms);
     }
 }
@@ -195,7 +194,7 @@ static bool make_room(timing_pool *pool, int arm)
     int oldest = -1;
     for (int i = 0; i < pool->n_arms; i++) {
         if (i != arm && pool->arms[i].runs &&
-            (oldest < 0 || pool->arms[i].used < pool->arms[oldest].used)) {
+            (oldest < 0 || pool->arms[i].last_turn < pool->arms[oldest].last_turn)) {
             oldest = i;
         }
     }
@@ -242,7 +241,7 @@ gb_status timing_pool_start(timing_pool *pool, int index, const train_step **ste
     pool_arm *arm = &pool->arms[index];
     gb_status status = stop_check(pool, err);
     pool->n_steps = 0;
-    arm->used = ++pool->turn;
+    arm->last_turn = ++pool->turn;
     if (status == GB_OK && !arm->runs) {
         while (!has_room(pool, index) && make_room(pool, index)) {
         }
@@ -269,10 +268,10 @@ gb_status timing_pool_burst(timing_pool *pool, int index, const train_burst *bur
     int64_t quiet = count < QUIET_MAX_STEPS ? count : QUIET_MAX_STEPS;
     GB_TRY(stop_check(pool, err));
     pool->n_steps = 0;
-    arm->used = ++pool->turn;
+    arm->last_turn = ++pool->turn;
     /* When nobody reads any more the worker has ended, and until_pause says how. */
     if (worker_link_order(&arm->link, burst, NULL) == GB_OK) {
-        GB_TRY(be_quiet(pool, QUIET_SHARE * arm->step_ms * (double)quiet, err));
+        GB_TRY(leave_alone(pool, QUIET_SHARE * arm->step_ms * (double)quiet, err));
     }
     GB_TRY(until_pause(pool, arm, err));
     step_ms_note(pool, arm);

@@ -15,7 +15,7 @@ typedef struct timing_pool_options {
     const worker_options *worker;
     /* Called several times a second while a worker is waited for; returns how many milliseconds may
      * pass until it wants to be called again. A failure ends the wait. May be NULL. */
-    gb_status (*meanwhile)(void *user, int *wait_ms, gb_error *err);
+    gb_status (*on_idle)(void *user, int *wait_ms, gb_error *err);
     void *user;
     /* Bytes of the host's memory that are free now; -1: not known. NULL: nobody looks. */
     int64_t (*memory_free)(void);
@@ -33,7 +33,7 @@ void timing_pool_free(timing_pool *pool); /* kills what still runs; NULL is fine
  * ran before. Where the host has no room for it, or it runs out of memory, workers of other arms
  * are retired, the one that rested longest first.
  * GB_ERR_NAN, GB_ERR_OOM, GB_ERR_FAILED: the worker ended so; see timing_pool_status.
- * GB_ERR_INTERRUPTED: the user asked to stop. Other errors: as `meanwhile` and the system give. */
+ * GB_ERR_INTERRUPTED: the user asked to stop. Other errors: as `on_idle` and the system give. */
 gb_status timing_pool_start(timing_pool *pool, int arm, const train_step **steps, int64_t *n_steps,
                             gb_error *err);
 /* One burst of an arm that runs. The steps, lead steps first, live until the next call. */

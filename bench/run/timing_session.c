@@ -10,6 +10,7 @@
 #include "bench/stats/block_count.h"
 #include "bench/stats/stats.h"
 #include "bench/worker/job_control.h"
+#include "kernels/clock.h"
 #include "model/warmup.h"
 
 /* Resamples of the intervals that decide whether a session may stop. */
@@ -24,10 +25,10 @@ typedef struct state {
     int64_t timing_id, position;
 } state;
 
-static gb_status meanwhile(void *user, int *wait_ms, gb_error *err)
+static gb_status on_idle(void *user, int *wait_ms, gb_error *err)
 {
     state *st = user;
-    GB_TRY(run_watch_look(&st->watch, st->s, false, err));
+    GB_TRY(run_watch_sample(&st->watch, st->s, false, err));
     progress_tick(st->options->display);
     *wait_ms = run_watch_wait_ms(&st->watch, *wait_ms);
     return GB_OK;
@@ -49,7 +50,8 @@ static gb_status steps_write(state *st, int arm, int64_t block, const train_step
         }
         step.ended_s -= st->watch.started_s;
         GB_TRY(run_watch_step(&st->watch, &step, err));
-        GB_TRY(store_timing_step(st->s, st->timing_id, st->position++, arm, block, &step, err));
+        const store_timed_step row = {st->position++, block, arm, &step};
+        GB_TRY(store_timing_step(st->s, st->timing_id, &row, err));
     }
     return GB_OK;
 }
@@ -104,10 +106,11 @@ static gb_status burst_sum_up(const train_step *steps, int64_t n, double *mean_m
     return GB_OK;
 }
 
-static gb_status arm_burst(void *user, int arm, int64_t block, int position,
-                           const train_burst *burst, double *step_ms, gb_error *err)
+static gb_status arm_burst(void *user, const timing_turn *turn, const train_burst *burst,
+                           double *step_ms, gb_error *err)
 {
     state *st = user;
+    const int arm = turn->arm;
     const train_step *steps;
     int64_t n;
     double settled, mean_ms = NAN;
@@ -116,9 +119,9 @@ static gb_status arm_burst(void *user, int arm, int64_t block, int position,
     GB_TRY(timing_pool_burst(st->pool, arm, burst, &steps, &n, err));
     double ended_s = gb_monotonic_s() - st->watch.started_s;
     GB_TRY(burst_sum_up(steps, n, &mean_ms, step_ms, err));
-    GB_TRY(steps_write(st, arm, block, steps, n, err));
-    const store_burst row = {.block = block,
-                             .position = position,
+    GB_TRY(steps_write(st, arm, turn->block, steps, n, err));
+    const store_burst row = {.block = turn->block,
+                             .position = turn->position,
                              .arm = arm,
                              .process = timing_pool_processes(st->pool, arm),
                              .median_ms = *step_ms,
@@ -144,10 +147,11 @@ static gb_status block_done(void *user, const timing_table *table, gb_error *err
 
 /* ---- when it is enough ---- */
 
+/* `room` is for three numbers a block. */
 static gb_status estimates_make(const timing_session *session, const timing_table *table,
-                                estimate *out, double *base, double *config, double *ratios,
-                                gb_error *err)
+                                estimate *out, double *room, gb_error *err)
 {
+    double *base = room, *config = room + table->n_blocks, *ratios = config + table->n_blocks;
     for (int arm = 0; arm < table->n_arms; arm++) {
         for (int64_t b = 0; b < table->n_blocks; b++) {
             base[b] = timing_table_get(table, session->baseline, b);
@@ -174,8 +178,7 @@ static gb_status precise(void *user, const timing_table *table, double precision
     const estimate **usable = calloc((size_t)table->n_arms, sizeof *usable);
     double *room = calloc(3 * n_blocks, sizeof *room);
     gb_status status = estimates && usable && room
-                           ? estimates_make(st->session, table, estimates, room, room + n_blocks,
-                                            room + 2 * n_blocks, err)
+                           ? estimates_make(st->session, table, estimates, room, err)
                            : gb_fail(err, GB_ERR_OOM, "no memory for intervals");
     for (int arm = 0; status == GB_OK && arm < table->n_arms; arm++) {
         const char *message; /* an arm that failed will never be precise: it does not count */
@@ -206,8 +209,8 @@ static gb_status arms_write(state *st, timing_session_result *result, gb_error *
             progress_note(st->options->display, "%s: %s: %s", st->session->arms[arm].label, status,
                           message);
         }
-        GB_TRY(store_timing_arm_end(st->s, st->timing_id, arm, status, message,
-                                    timing_pool_processes(st->pool, arm), err));
+        const store_arm_end row = {arm, status, message, timing_pool_processes(st->pool, arm)};
+        GB_TRY(store_timing_arm_end(st->s, st->timing_id, &row, err));
     }
     return GB_OK;
 }
@@ -217,22 +220,23 @@ static gb_status end_write(state *st, gb_status ended, const gb_error *why,
 {
     char missing[GB_SENSORS_MAX * sizeof(gb_sensor_state)];
     store_run_result watched = {.status = "ok"};
-    GB_TRY(run_watch_look(&st->watch, st->s, true, err));
+    GB_TRY(run_watch_sample(&st->watch, st->s, true, err));
     GB_TRY(run_watch_end(&st->watch, st->s, &watched, missing, sizeof missing, err));
     GB_TRY(arms_write(st, result, err));
-    return store_timing_end(st->s, st->timing_id,
-                            ended == GB_OK                ? "ok"
-                            : ended == GB_ERR_INTERRUPTED ? "interrupted"
-                                                          : "failed",
-                            ended == GB_OK ? "" : why->message, &result->outcome,
-                            watched.sensors_missing, err);
+    const store_timing_result row = {.status = ended == GB_OK                ? "ok"
+                                               : ended == GB_ERR_INTERRUPTED ? "interrupted"
+                                                                             : "failed",
+                                     .message = ended == GB_OK ? "" : why->message,
+                                     .outcome = &result->outcome,
+                                     .sensors_missing = watched.sensors_missing};
+    return store_timing_end(st->s, st->timing_id, &row, err);
 }
 
 static gb_status pool_make(state *st, gb_error *err)
 {
     const timing_session *session = st->session;
     timing_pool_options options = {.worker = &st->options->worker,
-                                   .meanwhile = meanwhile,
+                                   .on_idle = on_idle,
                                    .user = st,
                                    .memory_free = machine_memory_free};
     timing_pool_arm *arms = calloc((size_t)session->n_arms, sizeof *arms);
@@ -250,7 +254,6 @@ static gb_status pool_make(state *st, gb_error *err)
 static gb_status session_begin(state *st, gb_sensors *sensors, gb_error *err)
 {
     const timing_session *session = st->session;
-    bool gpu = session->bus_id && session->bus_id[0];
     store_timing_arm *rows = calloc((size_t)session->n_arms, sizeof *rows);
     if (!rows) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %d arms", session->n_arms);
@@ -263,8 +266,12 @@ static gb_status session_begin(state *st, gb_sensors *sensors, gb_error *err)
     free(rows);
     GB_TRY(status);
     store_defer(st->s, true);
-    return run_watch_begin(&st->watch, st->s, &run_watch_timing_sink, st->timing_id, sensors, gpu,
-                           st->options->sample_ms, err);
+    const run_watch_options watch = {.sink = &run_watch_timing_sink,
+                                     .id = st->timing_id,
+                                     .sensors = sensors,
+                                     .gpu = session->bus_id && session->bus_id[0],
+                                     .period_ms = st->options->sample_ms};
+    return run_watch_begin(&st->watch, st->s, &watch, err);
 }
 
 gb_status timing_session_run(store *s, const timing_session *session, const runner_options *options,
@@ -285,10 +292,15 @@ gb_status timing_session_run(store *s, const timing_session *session, const runn
         status = session_begin(&st, sensors, err);
     }
     if (status == GB_OK) {
-        const timing_executor executor = {&st,        arm_settle, arm_burst,
-                                          arm_retire, block_done, precise};
-        status = timing_run(session->row.options, session->n_arms, session->baseline, &executor,
-                            &table, &result->outcome, &why);
+        const timing_executor executor = {.n_arms = session->n_arms,
+                                          .baseline = session->baseline,
+                                          .user = &st,
+                                          .settle = arm_settle,
+                                          .burst = arm_burst,
+                                          .retire = arm_retire,
+                                          .block_done = block_done,
+                                          .precise = precise};
+        status = timing_run(session->row.options, &executor, &table, &result->outcome, &why);
         result->timing_id = st.timing_id;
         gb_status written = end_write(&st, status, &why, result, &late);
         if (err) {

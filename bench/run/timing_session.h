@@ -4,6 +4,7 @@
 #define GPTBENCH_BENCH_TIMING_SESSION_H
 
 #include "bench/run/runner.h"
+#include "bench/run/timing.h"
 #include "bench/store/store_timing.h"
 
 typedef struct timing_session_arm {

@@ -2,16 +2,23 @@
 
 #include <time.h>
 
-static gb_status wait_for(store *s, store_byte byte, store_hold hold, const char *what,
-                          const runner_options *options, gb_error *err)
+/* What is waited for, and what is said about it. */
+typedef struct gate_wait {
+    store_lock lock;
+    store_lock_mode mode;
+    const char *what;
+} gate_wait;
+
+static gb_status wait_for(store *s, const gate_wait *wait, const worker_options *worker,
+                          progress *display, gb_error *err)
 {
     bool noted = false;
-    while (!store_byte_lock(s, byte, hold)) {
-        if (worker_stops_wanted(&options->worker) > 0) {
+    while (!store_lock_set(s, wait->lock, wait->mode)) {
+        if (worker_stops_wanted(worker) > 0) {
             return gb_fail(err, GB_ERR_INTERRUPTED, "stopped while waiting for another runner");
         }
         if (!noted) {
-            progress_note(options->display, "waiting: %s", what);
+            progress_note(display, "waiting: %s", wait->what);
             noted = true;
         }
         nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL);
@@ -19,37 +26,42 @@ static gb_status wait_for(store *s, store_byte byte, store_hold hold, const char
     return GB_OK;
 }
 
-gb_status work_gate_join(store *s, const runner_options *options, gb_error *err)
+static const char another_measures[] =
+    "another runner on this database measures speeds, for which it must be alone";
+
+gb_status work_gate_enter_shared(store *s, const worker_options *worker, progress *display,
+                                 gb_error *err)
 {
-    GB_TRY(wait_for(s, STORE_BYTE_GATE, STORE_SHARED,
-                    "another runner on this database measures speeds, for which it must be alone",
-                    options, err));
-    gb_status status =
-        wait_for(s, STORE_BYTE_WORK, STORE_SHARED,
-                 "another runner on this database still measures speeds", options, err);
-    store_byte_lock(s, STORE_BYTE_GATE, STORE_FREE);
+    static const gate_wait gate = {STORE_LOCK_GATE, STORE_SHARED, another_measures};
+    static const gate_wait work = {STORE_LOCK_WORK, STORE_SHARED,
+                                   "another runner on this database still measures speeds"};
+    GB_TRY(wait_for(s, &gate, worker, display, err));
+    gb_status status = wait_for(s, &work, worker, display, err);
+    store_lock_set(s, STORE_LOCK_GATE, STORE_FREE);
     return status;
 }
 
-gb_status work_gate_close(store *s, const runner_options *options, gb_error *err)
+gb_status work_gate_block_new(store *s, const worker_options *worker, progress *display,
+                              gb_error *err)
 {
-    return wait_for(s, STORE_BYTE_GATE, STORE_ALONE,
-                    "another runner on this database measures speeds, for which it must be alone",
-                    options, err);
+    static const gate_wait gate = {STORE_LOCK_GATE, STORE_ALONE, another_measures};
+    return wait_for(s, &gate, worker, display, err);
 }
 
-gb_status work_gate_empty(store *s, const runner_options *options, gb_error *err)
+gb_status work_gate_wait_idle(store *s, const worker_options *worker, progress *display,
+                              gb_error *err)
 {
-    return wait_for(s, STORE_BYTE_WORK, STORE_ALONE,
-                    "speeds are to be measured alone, as soon as the runs in the hands of other"
-                    " runners on this database are done",
-                    options, err);
+    static const gate_wait work = {
+        STORE_LOCK_WORK, STORE_ALONE,
+        "speeds are to be measured alone, as soon as the runs in the hands of other runners on this"
+        " database are done"};
+    return wait_for(s, &work, worker, display, err);
 }
 
 bool work_gate_try_alone(store *s)
 {
-    if (store_byte_lock(s, STORE_BYTE_GATE, STORE_ALONE) &&
-        store_byte_lock(s, STORE_BYTE_WORK, STORE_ALONE)) {
+    if (store_lock_set(s, STORE_LOCK_GATE, STORE_ALONE) &&
+        store_lock_set(s, STORE_LOCK_WORK, STORE_ALONE)) {
         return true;
     }
     work_gate_leave(s);
@@ -58,6 +70,6 @@ bool work_gate_try_alone(store *s)
 
 void work_gate_leave(store *s)
 {
-    store_byte_lock(s, STORE_BYTE_WORK, STORE_FREE);
-    store_byte_lock(s, STORE_BYTE_GATE, STORE_FREE);
+    store_lock_set(s, STORE_LOCK_WORK, STORE_FREE);
+    store_lock_set(s, STORE_LOCK_GATE, STORE_FREE);
 }

@@ -8,16 +8,6 @@ block_spread block_spread_of(const estimate *e)
     return (block_spread){e->kind, e->standard_error * sqrt((double)e->n), df};
 }
 
-gb_status block_spread_from(block_spread *out, const double *log_ratios, size_t n, gb_error *err)
-{
-    /* The standard error comes from the sample itself, so one resample does. */
-    estimate e;
-    GB_TRY(estimate_bootstrap(&e, log_ratios, n, 1, 0, err));
-    *out = block_spread_of(&e);
-    estimate_free(&e);
-    return GB_OK;
-}
-
 /* ---- power ---- */
 
 /* Density of u, u^2 chi-squared with df degrees of freedom over df. */

@@ -1,5 +1,5 @@
-/* block_count.h: how many blocks it takes. Questions of a planner, of a runner that stops when a
- * precision is reached, and of a verdict that is not clear.
+/* block_count.h: how many blocks a result needs. A planner asks it, a runner that stops when a
+ * precision is reached, and a verdict that is not clear.
  *
  * The spread is itself an estimate, and one that comes out too small asks for too few blocks. So
  * the power asked for is an average over what the true spread may be, given the degrees of freedom
@@ -27,9 +27,6 @@ typedef struct block_spread {
 
 /* From an estimate; sd NAN where it has no standard error. */
 block_spread block_spread_of(const estimate *e);
-/* From n pilot log ratios of blocks; sd NAN below ESTIMATE_MIN_BLOCKS. GB_ERR_OOM. */
-gb_status block_spread_from(block_spread *out, const double *log_ratios, size_t n, gb_error *err);
-
 /* Blocks, all told, after which a two-sided interval at level 1 - alpha around a true value ends
  * short of a point `distance` (in log ratios) away, with the given power. At least
  * ESTIMATE_MIN_BLOCKS for blocks and 2 for replicates. NAN where a number is not usable; INFINITY
@@ -55,12 +52,12 @@ double block_count_detectable(block_spread spread, double n, double band, double
 /* ---- `stop = precision 1%` ----
  *
  * A run may stop when every config is known precisely enough, by the half width of its plain 95 %
- * interval. That is stopping by precision, never by significance: the rule does not look at where
- * the interval lies, only at how wide it is, so it does not fish for a verdict. What it does to
- * coverage (a spread that happens to look small stops too early) is held down by three things: at
- * least BLOCK_COUNT_FIRST_LOOK blocks, looks at few block counts only, each a quarter more than the
- * last, and the widest interval of all configs decides. The simulated coverage under this rule is
- * in docs/MEASURING.md. */
+ * interval. That is stopping by precision, not by significance: the rule looks at how wide the
+ * interval is and not at where it lies, so it cannot favour a verdict. It does cost coverage: a
+ * spread that happens to look small stops too early. Three things keep that cost low: at least
+ * BLOCK_COUNT_FIRST_LOOK blocks; looks at few block counts only, each a quarter more than the last;
+ * and the widest interval of all configs decides. The simulated coverage under this rule is in
+ * docs/MEASURING.md. */
 
 enum { BLOCK_COUNT_FIRST_LOOK = 10 };
 

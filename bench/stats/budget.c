@@ -23,7 +23,8 @@ static int curve_length(const budget_run *run)
     return n;
 }
 
-double budget_per_step(const budget_run *run, budget_kind kind)
+/* What one step takes; NAN where unknown or not above 0. */
+static double per_step(const budget_run *run, budget_kind kind)
 {
     double tokens = run->tokens_per_step;
     double amount = kind == BUDGET_STEPS    ? 1
@@ -36,7 +37,7 @@ double budget_per_step(const budget_run *run, budget_kind kind)
 double budget_end(const budget_run *run, budget_kind kind)
 {
     int n = curve_length(run);
-    return n > 0 ? run->evals[n - 1].steps * budget_per_step(run, kind) : NAN;
+    return n > 0 ? run->evals[n - 1].steps * per_step(run, kind) : NAN;
 }
 
 double budget_loss_at(const budget_run *run, budget_kind kind, double budget)
@@ -44,7 +45,7 @@ double budget_loss_at(const budget_run *run, budget_kind kind, double budget)
     const double rounding = 1e-12; /* of an end that was multiplied and is divided again */
     const budget_eval *e = run->evals;
     const int n = curve_length(run);
-    double s = budget / budget_per_step(run, kind);
+    double s = budget / per_step(run, kind);
     if (n == 0 || !(s >= e[0].steps * (1 - rounding)) || !(s <= e[n - 1].steps * (1 + rounding))) {
         return NAN;
     }
@@ -77,7 +78,7 @@ double budget_to_reach(const budget_run *run, budget_kind kind, double loss)
         double share = (e[i - 1].val_loss - loss) / (e[i - 1].val_loss - e[i].val_loss);
         s = a > 0 ? a * pow(s / a, share) : share * s;
     }
-    return s * budget_per_step(run, kind);
+    return s * per_step(run, kind);
 }
 
 /* ---- pairs ---- */
@@ -142,7 +143,7 @@ static void reach_make(budget_reach *out, const pair *pairs, int n, budget_kind 
         double target = length > 0 ? pairs[i].base->evals[length - 1].val_loss : NAN;
         double own = budget_to_reach(pairs[i].base, kind, target);
         if (!(own > 0) || curve_length(pairs[i].config) == 0 ||
-            isnan(budget_per_step(pairs[i].config, kind))) {
+            isnan(per_step(pairs[i].config, kind))) {
             continue; /* nothing to reach, or no way to tell */
         }
         double need = budget_to_reach(pairs[i].config, kind, target);

@@ -40,8 +40,6 @@ typedef struct budget_run {
     double seconds_per_step; /* NAN: unknown, and so is everything by seconds */
 } budget_run;
 
-/* What one step takes; NAN where unknown or not above 0. */
-double budget_per_step(const budget_run *run, budget_kind kind);
 /* What the run had taken at its last usable validation; NAN without one. */
 double budget_end(const budget_run *run, budget_kind kind);
 /* The loss after a budget; NAN outside of the curve. */
@@ -61,8 +59,9 @@ typedef struct budget_equal {
 /* The budget until a loss as low as the baseline's last one of the same replicate. */
 typedef struct budget_reach {
     int n_pairs, n_reached;
-    double base, config;  /* mean budgets: until its own last loss for the first time; to reach it.
-                           * NAN unless all reached it: the mean of those that did would flatter */
+    double base,
+        config;           /* mean budgets: until its own last loss for the first time; to reach it.
+                           * NAN unless all reached it: the mean of those that did would be too good */
     stats_interval ratio; /* config / base: t interval of the mean log ratio, taken back by exp */
 } budget_reach;
 

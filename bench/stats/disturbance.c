@@ -57,19 +57,20 @@ static double clock_of(const gb_sample *sample, bool gpu)
 }
 
 /* Median clock while there were steps; NAN when it was never read. */
-static gb_status clock_median(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                              size_t m, bool gpu, double *out, gb_error *err)
+static gb_status clock_median(const disturbance_watch *watch, double *out, gb_error *err)
 {
-    double *clocks = malloc((m + 1) * sizeof *clocks);
+    const gb_sample *samples = watch->samples;
+    const double first_s = watch->steps[0].start_s, last_s = watch->steps[watch->n_steps - 1].end_s;
+    double *clocks = malloc((watch->n_samples + 1) * sizeof *clocks);
     size_t count = 0;
     *out = NAN;
     if (!clocks) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %zu samples", m);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %zu samples", watch->n_samples);
     }
-    for (size_t k = 1; k < m; k++) {
-        double clock = clock_of(&samples[k], gpu);
-        if (isfinite(clock) && samples[k - 1].monotonic_s < steps[n - 1].end_s &&
-            samples[k].monotonic_s > steps[0].start_s) {
+    for (size_t k = 1; k < watch->n_samples; k++) {
+        double clock = clock_of(&samples[k], watch->gpu);
+        if (isfinite(clock) && samples[k - 1].monotonic_s < last_s &&
+            samples[k].monotonic_s > first_s) {
             clocks[count++] = clock;
         }
     }
@@ -129,20 +130,22 @@ static size_t sample_after(const gb_sample *samples, size_t m, double time)
     return low;
 }
 
-gb_status disturbance_mark(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                           size_t m, bool gpu, unsigned char *marks, gb_error *err)
+gb_status disturbance_mark(const disturbance_watch *watch, unsigned char *marks, gb_error *err)
 {
+    const gb_sample *samples = watch->samples;
+    const size_t m = watch->n_samples;
     double median;
-    if (n == 0) {
+    if (watch->n_steps == 0) {
         return GB_OK;
     }
-    GB_TRY(clock_median(steps, n, samples, m, gpu, &median, err));
-    for (size_t i = 0; i < n; i++) {
-        unsigned mask = step_judge(&steps[i], gpu);
+    GB_TRY(clock_median(watch, &median, err));
+    for (size_t i = 0; i < watch->n_steps; i++) {
+        const disturbance_span *step = &watch->steps[i];
+        unsigned mask = step_judge(step, watch->gpu);
         bool known = mask != 0;
-        size_t k = sample_after(samples, m, steps[i].start_s);
-        for (k = k > 0 ? k : 1; k < m && samples[k - 1].monotonic_s < steps[i].end_s; k++) {
-            unsigned judged = sample_judge(&samples[k], gpu, median);
+        size_t k = sample_after(samples, m, step->start_s);
+        for (k = k > 0 ? k : 1; k < m && samples[k - 1].monotonic_s < step->end_s; k++) {
+            unsigned judged = sample_judge(&samples[k], watch->gpu, median);
             if (judged != DISTURBANCE_UNKNOWN) {
                 known = true;
                 mask |= judged;
@@ -230,21 +233,22 @@ static double curve_sum(const energy_curve *curve, const disturbance_span *steps
     return length_s >= DISTURBANCE_ENERGY_LEAST_S ? sum : NAN;
 }
 
-gb_status disturbance_energy_of(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                                size_t m, bool gpu, disturbance_energy *out, gb_error *err)
+gb_status disturbance_energy_of(const disturbance_watch *watch, disturbance_energy *out,
+                                gb_error *err)
 {
+    const size_t m = watch->n_samples;
     *out = (disturbance_energy){NAN, NULL};
     double *memory = malloc((2 * m + 1) * sizeof *memory);
     if (!memory) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu samples", m);
     }
     energy_curve curve = {memory, memory + m, 0};
-    if (curve_of_counter(&curve, samples, m, gpu)) {
-        out->energy_j = curve_sum(&curve, steps, n);
-        out->source = gpu ? "gpu_counter" : "cpu_package";
+    if (curve_of_counter(&curve, watch->samples, m, watch->gpu)) {
+        out->energy_j = curve_sum(&curve, watch->steps, watch->n_steps);
+        out->source = watch->gpu ? "gpu_counter" : "cpu_package";
     }
-    if (isnan(out->energy_j) && gpu && curve_of_power(&curve, samples, m)) {
-        out->energy_j = curve_sum(&curve, steps, n);
+    if (isnan(out->energy_j) && watch->gpu && curve_of_power(&curve, watch->samples, m)) {
+        out->energy_j = curve_sum(&curve, watch->steps, watch->n_steps);
         out->source = "gpu_power";
     }
     if (isnan(out->energy_j)) {

@@ -1,10 +1,10 @@
 /* disturbance.h: what the machine's state beside a run says about its steps: which of them were
  * disturbed, and the energy that the timed ones took. Pure computation on samples and spans.
  *
- * A sample speaks for the stretch from the sample before it to its own time: that is what its
- * fractions cover, and the best that can be said of its clocks and reasons. A step is marked when
- * any stretch that it overlaps is bad. Marks are shown and counted; no step is left out of step_avg
- * for them, but for one in which the program was stopped. */
+ * A sample stands for the time from the sample before it to its own: that is what its fractions
+ * cover, and the best that can be said of its clocks and reasons. A step is marked when any sample
+ * whose time it overlaps is bad. Marks are shown and counted. No step is left out of step_avg for
+ * them, except one in which the program was stopped. */
 #ifndef GPTBENCH_BENCH_DISTURBANCE_H
 #define GPTBENCH_BENCH_DISTURBANCE_H
 
@@ -19,11 +19,11 @@
 /* A timed step allocates nothing, so it faults for the next pages of its data alone: so many minor
  * faults, or one that reads a disk, are something else. */
 #define DISTURBANCE_MINOR_FAULTS_LIMIT 64
-/* The kernel's own threads, and the process that watches, push a thread aside now and then;
- * somebody who wants the CPU does it at every tick of the scheduler, some 250 times a second. */
+/* The kernel's own threads, and the process that watches, preempt a thread now and then; another
+ * program that wants the CPU does so at every tick of the scheduler, some 250 times a second. */
 #define DISTURBANCE_PREEMPTIONS_PER_S_LIMIT 50
 #define DISTURBANCE_PREEMPTIONS_LEAST       3
-/* Timed steps that last less together are within a few samples: no energy is told then. */
+/* Timed steps that last less together are within a few samples: no energy is reported then. */
 #define DISTURBANCE_ENERGY_LEAST_S 1.0
 
 /* X(suffix, bit, name in the database) */
@@ -56,7 +56,7 @@ enum {
 enum { DISTURBANCE_NAMES_SIZE = 80 };
 /* "throttled,steal" in order of the bits; "" for none. */
 void disturbance_names(unsigned mask, char out[DISTURBANCE_NAMES_SIZE]);
-/* The reverse, for what a database holds; words that are not known are passed over. */
+/* The reverse, for what a database holds; unknown words are skipped. */
 unsigned disturbance_from_names(const char *names);
 
 /* A step on the clock of the samples. */
@@ -64,13 +64,22 @@ typedef struct disturbance_span {
     double start_s, end_s; /* ascending from step to step */
     bool timed;
     int64_t major_faults, minor_faults, preemptions; /* model/observer.h */
-    unsigned known; /* marks that whoever watches gives it whatever the samples say */
+    unsigned known; /* marks that the watcher sets, whatever the samples say */
 } disturbance_span;
 
-/* Writes the marks of n steps, from m samples ascending in time. With `gpu` the clock is the
- * GPU's. The median is over the samples from the first step to the last. GB_ERR_OOM. */
-gb_status disturbance_mark(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                           size_t m, bool gpu, unsigned char *marks, gb_error *err);
+/* A run as it was watched: its steps, and the samples beside them; both ascend in time. Borrowed.
+ */
+typedef struct disturbance_watch {
+    const disturbance_span *steps;
+    size_t n_steps;
+    const gb_sample *samples;
+    size_t n_samples;
+    bool gpu; /* it is a GPU that computes: its clock, its energy */
+} disturbance_watch;
+
+/* Writes the mark of each step. The median clock is over the samples from the first step to the
+ * last. GB_ERR_OOM. */
+gb_status disturbance_mark(const disturbance_watch *watch, unsigned char *marks, gb_error *err);
 
 typedef struct disturbance_energy {
     double energy_j;    /* NAN: not known */
@@ -81,7 +90,7 @@ typedef struct disturbance_energy {
  * what lies between samples is interpolated. Not known where a timed step is not between two
  * samples, a counter went back, a power is missing, or the timed steps are shorter than
  * DISTURBANCE_ENERGY_LEAST_S together. GB_ERR_OOM. */
-gb_status disturbance_energy_of(const disturbance_span *steps, size_t n, const gb_sample *samples,
-                                size_t m, bool gpu, disturbance_energy *out, gb_error *err);
+gb_status disturbance_energy_of(const disturbance_watch *watch, disturbance_energy *out,
+                                gb_error *err);
 
 #endif

@@ -98,9 +98,9 @@ static double median_of_finite(double *x, size_t n)
     return stats_statistic_median(x, kept);
 }
 
-static gb_status block_effects(double *effects, const double *ms, size_t n_arms, size_t n_blocks,
-                               gb_error *err)
+static gb_status block_effects(double *effects, const drift_bursts *bursts, gb_error *err)
 {
+    const size_t n_arms = bursts->n_arms, n_blocks = bursts->n_blocks;
     size_t room = n_arms > n_blocks ? n_arms : n_blocks;
     double *arms = malloc((n_arms + 1) * sizeof *arms);
     double *scratch = malloc((room + 1) * sizeof *scratch);
@@ -112,13 +112,13 @@ static gb_status block_effects(double *effects, const double *ms, size_t n_arms,
     }
     for (size_t arm = 0; arm < n_arms; arm++) {
         for (size_t block = 0; block < n_blocks; block++) {
-            scratch[block] = log_ms(ms, arm * n_blocks + block);
+            scratch[block] = log_ms(bursts->ms, arm * n_blocks + block);
         }
         arms[arm] = median_of_finite(scratch, n_blocks);
     }
     for (size_t block = 0; block < n_blocks; block++) {
         for (size_t arm = 0; arm < n_arms; arm++) {
-            scratch[arm] = log_ms(ms, arm * n_blocks + block) - arms[arm];
+            scratch[arm] = log_ms(bursts->ms, arm * n_blocks + block) - arms[arm];
         }
         effects[block] = median_of_finite(scratch, n_arms);
     }
@@ -129,8 +129,8 @@ static gb_status block_effects(double *effects, const double *ms, size_t n_arms,
 
 /* ---- trend ---- */
 
-/* How much further the interval must reach because neighbours depend on each other, and because
- * that is known from as few blocks as they are worth. */
+/* How much wider the interval must be: neighbours depend on each other, so the blocks are worth
+ * fewer independent ones. */
 static double widening(double lag1, size_t n)
 {
     double r = fmin(fmax(lag1 + (2 + 4 * lag1) / (double)n, 0), 0.9);
@@ -177,22 +177,22 @@ static gb_status measure_trend(drift *out, double *x, double *y, size_t n, gb_er
     return GB_OK;
 }
 
-gb_status drift_measure(drift *out, const double *ms, size_t n_arms, size_t n_blocks,
-                        const double *hours, double *effects, gb_error *err)
+gb_status drift_measure(drift *out, const drift_bursts *bursts, double *effects, gb_error *err)
 {
+    const size_t n_blocks = bursts->n_blocks;
     const stats_interval none = {NAN, NAN, NAN};
     *out = (drift){0, none, none, 0, NAN, NAN};
     double *x = calloc(n_blocks + 1, sizeof *x), *y = calloc(n_blocks + 1, sizeof *y);
-    gb_status status = x && y ? block_effects(y, ms, n_arms, n_blocks, err)
+    gb_status status = x && y ? block_effects(y, bursts, err)
                               : gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n_blocks);
     if (status == GB_OK && effects) {
         memcpy(effects, y, n_blocks * sizeof *y);
     }
     size_t n = 0;
     for (size_t block = 0; status == GB_OK && block < n_blocks; block++) {
-        if (isfinite(y[block]) && isfinite(hours[block])) {
+        if (isfinite(y[block]) && isfinite(bursts->hours[block])) {
             y[n] = y[block];
-            x[n++] = hours[block];
+            x[n++] = bursts->hours[block];
         }
     }
     out->n_blocks = n;

@@ -15,18 +15,23 @@ typedef struct drift {
     double lag1;             /* autocorrelation of those from block to block; NAN below 4 blocks */
 } drift;
 
-/* ms[arm * n_blocks + block]: mean step time of a burst, NAN where there is none. hours[block]:
- * when the block was, on any clock; blocks in the order in which they ran. The effect of a block is
+/* A session's bursts; borrowed. */
+typedef struct drift_bursts {
+    size_t n_arms, n_blocks;
+    const double *ms;    /* (n_arms, n_blocks) step time of a burst; NAN where there is none */
+    const double *hours; /* (n_blocks) when the block was, on any clock; in the order of running */
+} drift_bursts;
+
+/* The effect of a block is
  * the median over its arms of log ms minus the arm's own median, so that neither a slow config nor
  * one bad burst bends it. The trend is Theil and Sen's slope with Kendall's interval (Sen 1968).
- * Since neighbouring blocks share their weather and so tell less than independent ones, the
- * interval is widened by sqrt((1 + r) / (1 - r)), and by Student's t over the normal quantile with
+ * Neighbouring blocks resemble each other and so say less than independent ones: the interval is
+ * widened by sqrt((1 + r) / (1 - r)), and by Student's t over the normal quantile with
  * n (1 - r) / (1 + r) - 2 degrees of freedom (at least 2). r is lag1 + (2 + 4 lag1) / n, between 0
- * and 0.9, because residuals around a fitted line show less of an autocorrelation than there is.
+ * and 0.9, because residuals around a fitted line show too little autocorrelation.
  * Beyond DRIFT_MAX_BLOCKS blocks every second, third, ... one enters the slope. effects (n_blocks
  * places, may be NULL) receives the block effects, NAN where there is none. GB_ERR_OOM. */
-gb_status drift_measure(drift *out, const double *ms, size_t n_arms, size_t n_blocks,
-                        const double *hours, double *effects, gb_error *err);
+gb_status drift_measure(drift *out, const drift_bursts *bursts, double *effects, gb_error *err);
 
 enum { DRIFT_MAX_BLOCKS = 2000 };
 

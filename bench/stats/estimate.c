@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/stats/drift.h"
+#include "bench/stats/trimmed_mean.h"
 
 static const estimate nothing = {ESTIMATE_NONE, 0, NAN, NAN, NAN, NAN, NULL};
 
@@ -47,7 +48,7 @@ static gb_status value_only(estimate *e, const double *x, size_t n, gb_error *er
     if (!sorted) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu ratios", n);
     }
-    e->value = bootstrap_location_sorted(sorted, n, BOOTSTRAP_TRIMMED_MEAN);
+    e->value = trimmed_mean_sorted(sorted, n);
     free(sorted);
     return GB_OK;
 }
@@ -65,8 +66,7 @@ gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, 
     if (n < ESTIMATE_MIN_BLOCKS) {
         GB_TRY(value_only(&e, log_ratios, n, err));
     } else {
-        GB_TRY(bootstrap_create(&e.resampled, log_ratios, n, BOOTSTRAP_TRIMMED_MEAN, resamples,
-                                seed, err));
+        GB_TRY(bootstrap_create(&e.resampled, (stats_sample){log_ratios, n}, resamples, seed, err));
         e.value = bootstrap_value(e.resampled);
         e.standard_error = bootstrap_standard_error(e.resampled);
         e.df = estimate_df(ESTIMATE_BOOTSTRAP, n);
@@ -82,13 +82,14 @@ static double df_of_two(double e_x, double df_x, double e_y, double df_y)
     return v > 0 ? v * v / (v_x * v_x / df_x + v_y * v_y / df_y) : df_x + df_y;
 }
 
-estimate estimate_welch(const double *config, size_t n_config, const double *base, size_t n_base)
+estimate estimate_welch(stats_sample config, stats_sample base)
 {
-    if (n_config == 0 || n_base == 0) {
+    if (config.n == 0 || base.n == 0) {
         return nothing;
     }
-    estimate x = estimate_student(config, n_config), y = estimate_student(base, n_base), e = x;
-    e.n = n_config < n_base ? n_config : n_base;
+    estimate x = estimate_student(config.values, config.n);
+    estimate y = estimate_student(base.values, base.n), e = x;
+    e.n = config.n < base.n ? config.n : base.n;
     e.value = x.value - y.value;
     e.standard_error = hypot(x.standard_error, y.standard_error);
     e.df = df_of_two(x.standard_error, x.df, y.standard_error, y.df);
@@ -123,48 +124,50 @@ gb_status estimate_dependence(double *factor, const double *x, size_t n, gb_erro
     return GB_OK;
 }
 
-/* Location, its standard error as dependent values have it, and the same without dependence. */
-static gb_status sample_measure(const double *x, size_t n, double *value, double *plain,
-                                double *error, gb_error *err)
+/* Where one of two samples lies. */
+typedef struct measured_sample {
+    double value;
+    double plain_error; /* its standard error, for values that do not depend on each other */
+    double error;       /* the same, widened by estimate_dependence */
+} measured_sample;
+
+static gb_status sample_measure(measured_sample *out, stats_sample x, gb_error *err)
 {
-    double *sorted = sorted_copy(x, n), factor;
+    double *sorted = sorted_copy(x.values, x.n), factor;
     if (!sorted) {
-        return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", n);
+        return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", x.n);
     }
-    *value = bootstrap_location_sorted(sorted, n, BOOTSTRAP_TRIMMED_MEAN);
-    *plain = bootstrap_yuen_error_sorted(sorted, n, BOOTSTRAP_TRIMMED_MEAN);
+    out->value = trimmed_mean_sorted(sorted, x.n);
+    out->plain_error = trimmed_mean_yuen_factor(x.n) * trimmed_mean_error_sorted(sorted, x.n);
     free(sorted);
-    GB_TRY(estimate_dependence(&factor, x, n, err));
-    *error = factor * *plain;
+    GB_TRY(estimate_dependence(&factor, x.values, x.n, err));
+    out->error = factor * out->plain_error;
     return GB_OK;
 }
 
-gb_status estimate_bootstrap_two(estimate *out, const double *config, size_t n_config,
-                                 const double *base, size_t n_base, size_t resamples, uint64_t seed,
-                                 gb_error *err)
+gb_status estimate_bootstrap_two(estimate *out, stats_sample config, stats_sample base,
+                                 size_t resamples, uint64_t seed, gb_error *err)
 {
     *out = nothing;
-    if (n_config == 0 || n_base == 0) {
+    if (config.n == 0 || base.n == 0) {
         return GB_OK;
     }
     estimate e = nothing;
-    double x, x_plain, x_error, y, y_plain, y_error;
-    GB_TRY(sample_measure(config, n_config, &x, &x_plain, &x_error, err));
-    GB_TRY(sample_measure(base, n_base, &y, &y_plain, &y_error, err));
+    measured_sample x, y;
+    GB_TRY(sample_measure(&x, config, err));
+    GB_TRY(sample_measure(&y, base, err));
     e.kind = ESTIMATE_BOOTSTRAP;
-    e.n = n_config < n_base ? n_config : n_base;
-    e.value = x - y;
+    e.n = config.n < base.n ? config.n : base.n;
+    e.value = x.value - y.value;
     if (e.n >= ESTIMATE_MIN_BLOCKS) {
-        GB_TRY(bootstrap_create_two(&e.resampled, &(bootstrap_sample){config, n_config, NULL},
-                                    &(bootstrap_sample){base, n_base, NULL}, BOOTSTRAP_TRIMMED_MEAN,
-                                    resamples, seed, err));
-        double plain = hypot(x_plain, y_plain);
+        GB_TRY(bootstrap_create_two(&e.resampled, config, base, resamples, seed, err));
+        double plain = hypot(x.plain_error, y.plain_error);
         if (plain > 0) {
-            bootstrap_widen(e.resampled, hypot(x_error, y_error) / plain);
+            bootstrap_widen(e.resampled, hypot(x.error, y.error) / plain);
         }
         e.standard_error = bootstrap_standard_error(e.resampled);
-        e.df = df_of_two(x_error, estimate_df(ESTIMATE_BOOTSTRAP, n_config), y_error,
-                         estimate_df(ESTIMATE_BOOTSTRAP, n_base));
+        e.df = df_of_two(x.error, estimate_df(ESTIMATE_BOOTSTRAP, config.n), y.error,
+                         estimate_df(ESTIMATE_BOOTSTRAP, base.n));
     }
     *out = e;
     return GB_OK;
@@ -182,7 +185,7 @@ void estimate_shift(estimate *e, double by)
 
 double estimate_df(estimate_kind kind, size_t n)
 {
-    size_t g = kind == ESTIMATE_BOOTSTRAP ? bootstrap_trimmed_count(n, BOOTSTRAP_TRIMMED_MEAN) : 0;
+    size_t g = kind == ESTIMATE_BOOTSTRAP ? trimmed_mean_cut(n) : 0;
     return kind == ESTIMATE_EXACT ? INFINITY : (double)n - 2 * (double)g - 1;
 }
 
@@ -216,7 +219,7 @@ stats_interval estimate_interval(const estimate *e, double level)
         return out;
     }
     if (e->kind == ESTIMATE_BOOTSTRAP) {
-        return bootstrap_interval(e->resampled, BOOTSTRAP_STUDENTISED, level);
+        return bootstrap_interval(e->resampled, level);
     }
     double half = e->kind == ESTIMATE_EXACT
                       ? 0

@@ -1,6 +1,6 @@
 /* estimate.h: an estimated logarithm of a ratio, config over baseline, with all that is known of
  * its uncertainty, whichever method that came from. Verdicts and claims read speeds, losses and
- * exact quantities through this one door.
+ * exact quantities through this one type.
  *
  * Logarithms because ratios are what is compared: a slower block and an equally much faster one
  * weigh the same, and no interval reaches -100 %. */
@@ -42,15 +42,14 @@ void estimate_free(estimate *e); /* what it owns */
 /* Two samples of logarithms that do not belong together in pairs, config and base: the difference
  * of their means, with Welch's interval. Below two values on a side there is a value without
  * interval. */
-estimate estimate_welch(const double *config, size_t n_config, const double *base, size_t n_base);
+estimate estimate_welch(stats_sample config, stats_sample base);
 /* The difference of their 20 % trimmed means, by the bootstrap of both. The values stand in the
- * order in which they were measured: where neighbours resemble each other (slow weather of the
+ * order in which they were measured: where neighbours resemble each other (slow changes of the
  * machine, which pairs would have cancelled) the standard error of a sample is widened by
  * estimate_dependence. Below ESTIMATE_MIN_BLOCKS on a side there is a value without interval.
  * GB_ERR_OOM. */
-gb_status estimate_bootstrap_two(estimate *out, const double *config, size_t n_config,
-                                 const double *base, size_t n_base, size_t resamples, uint64_t seed,
-                                 gb_error *err);
+gb_status estimate_bootstrap_two(estimate *out, stats_sample config, stats_sample base,
+                                 size_t resamples, uint64_t seed, gb_error *err);
 /* How much wider an interval must be because neighbours resemble each other: sqrt((1 + r) / (1 -
  * r)), since n values are then worth n (1 - r) / (1 + r) independent ones, times Student's 97.5 %
  * quantile for that many over the one for n. r is the autocorrelation of neighbours, lag1 + (1 + 4

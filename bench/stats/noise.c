@@ -49,16 +49,17 @@ static gb_status count_alarms(noise_control *out, double *x, const verdict_rule 
     return GB_OK;
 }
 
-gb_status noise_control_measure(noise_control *out, const double *log_ratios, size_t n,
+gb_status noise_control_measure(noise_control *out, stats_sample log_ratios,
                                 const verdict_rule *rule, size_t subsets, uint64_t seed,
                                 gb_error *err)
 {
+    const size_t n = log_ratios.n;
     *out = (noise_control){.n = n, .change = {NAN, NAN, NAN}, .false_alarm_rate = NAN};
     if (n == 0) {
         return GB_OK;
     }
     estimate e;
-    GB_TRY(estimate_bootstrap(&e, log_ratios, n, verdict_resamples(1), seed, err));
+    GB_TRY(estimate_bootstrap(&e, log_ratios.values, n, verdict_resamples(1), seed, err));
     out->change = estimate_change(&e, 0.95);
     out->floor = fabs(out->change.value);
     estimate_free(&e);
@@ -69,7 +70,7 @@ gb_status noise_control_measure(noise_control *out, const double *log_ratios, si
     if (!x) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu ratios", n);
     }
-    memcpy(x, log_ratios, n * sizeof *x);
+    memcpy(x, log_ratios.values, n * sizeof *x);
     gb_status status = count_alarms(out, x, rule, subsets, seed, err);
     free(x);
     return status;

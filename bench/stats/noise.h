@@ -18,9 +18,9 @@ typedef struct noise_control {
 /* From the paired log ratios of the control over the baseline, block by block. `subsets` random
  * halves of the blocks (without replacement, seeded; at least ESTIMATE_MIN_BLOCKS blocks each) are
  * judged by the rule without Holm and without its floor. Subsets overlap, so the rate describes
- * these blocks and is no fresh experiment; about 0 is what should be seen. None are judged below
+ * these blocks and is no new experiment; it should be about 0. None are judged below
  * NOISE_MIN_SUBSET_BLOCKS blocks, where they would be nearly the same. GB_ERR_OOM. */
-gb_status noise_control_measure(noise_control *out, const double *log_ratios, size_t n,
+gb_status noise_control_measure(noise_control *out, stats_sample log_ratios,
                                 const verdict_rule *rule, size_t subsets, uint64_t seed,
                                 gb_error *err);
 

@@ -26,9 +26,9 @@ pareto_text pareto_share_text(double share); /* "-" for NAN */
  * part. In each draw a log speed is normal about its estimate. A mean loss over n replicates is
  * drawn from its t distribution with n - 1 degrees of freedom, such that configs with the same
  * replicates move together as their replicates did: each replicate is drawn a weight, which the
- * deviations of all configs there are multiplied with. So what all configs owe to a seed does not
- * blur their order. The same seed gives the same shares on every machine, up to the last digit of
- * log and cos. GB_ERR_OOM. */
+ * deviations of all configs there are multiplied with. So the part of the losses that all
+ * configs share through a seed does not blur their order. The same seed gives the same shares on
+ * every machine, up to the last digit of log and cos. GB_ERR_OOM. */
 gb_status pareto_probabilities(const pareto_config *configs, int n, int draws, uint64_t seed,
                                double *out, gb_error *err);
 

@@ -3,8 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench/stats/trimmed_mean.h"
+
 struct resampler {
-    bootstrap_location location;
     size_t n, cut; /* values cut off at each end */
     double value, error;
     double n_kept;       /* n - 2 cut */
@@ -74,25 +75,8 @@ static uint32_t clamp(uint32_t x, uint32_t low, uint32_t high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* Place of the resample's value number k, k from 0. */
-static size_t place_of(const uint32_t *times, size_t k)
-{
-    size_t place = 0;
-    for (size_t seen = times[0]; seen <= k; seen += times[place]) {
-        place++;
-    }
-    return place;
-}
-
 /* Distance of the resample's location from the sample's, before `own` is taken off. */
-static double median_distance(const resampler *s, const uint32_t *times)
-{
-    const double middle[2] = {s->distance[place_of(times, (s->n - 1) / 2)],
-                              s->distance[place_of(times, s->n / 2)]};
-    return stats_quantile_sorted(middle, 2, 0.5);
-}
-
-static double mean_distance(const resampler *s, resample_space *space, double *error)
+static double distance_of(const resampler *s, resample_space *space, double *error)
 {
     /* Without branches on what was drawn, which no processor can guess. */
     const size_t n = s->n;
@@ -127,23 +111,11 @@ static double mean_distance(const resampler *s, resample_space *space, double *e
     return sum / s->n_kept;
 }
 
-static double distance_of(const resampler *s, resample_space *space, double *error)
-{
-    if (s->location == BOOTSTRAP_MEDIAN) {
-        *error = NAN;
-        return median_distance(s, space->times);
-    }
-    return mean_distance(s, space, error);
-}
-
-resample_location resampler_draw(const resampler *s, resample_space *space, resample_draws from,
-                                 size_t r)
+resample_location resampler_draw(const resampler *s, resample_space *space, uint64_t seed, size_t r)
 {
     const size_t n = s->n;
     for (size_t i = 0; i < n; i++) {
-        size_t at = r * n + i;
-        size_t index = from.indices ? from.indices[at] : stats_random_below(from.seed, at, n);
-        space->times[s->rank[index]]++;
+        space->times[s->rank[stats_random_below(seed, r * n + i, n)]]++;
     }
     resample_location out;
     out.value = s->value + (distance_of(s, space, &out.error) - s->own);
@@ -155,14 +127,14 @@ resample_location resampler_draw(const resampler *s, resample_space *space, resa
 
 /* ---- the sample ---- */
 
-static gb_status sort_and_rank(resampler *s, const double *x, gb_error *err)
+static gb_status sort_and_rank(resampler *s, stats_sample x, gb_error *err)
 {
     indexed_value *order = malloc(s->n * sizeof *order);
     if (!order) {
         return gb_fail(err, GB_ERR_OOM, "no memory for a bootstrap of %zu values", s->n);
     }
     for (size_t i = 0; i < s->n; i++) {
-        order[i] = (indexed_value){x[i], (uint32_t)i};
+        order[i] = (indexed_value){x.values[i], (uint32_t)i};
     }
     qsort(order, s->n, sizeof *order, compare_indexed);
     for (size_t place = 0; place < s->n; place++) {
@@ -178,9 +150,9 @@ static gb_status measure_itself(resampler *s, gb_error *err)
     const double n = (double)s->n, kept = (double)(s->n - 2 * s->cut);
     s->n_kept = kept;
     s->error_factor = sqrt(n / (n - 1)) / kept; /* sd / ((1 - 2 cut / n) sqrt(n)) */
-    s->value = bootstrap_location_sorted(s->sorted, s->n, s->location);
-    s->error = bootstrap_standard_error_sorted(s->sorted, s->n, s->location);
-    s->yuen_factor = sqrt((n - 1) * kept / ((kept - 1) * n));
+    s->value = trimmed_mean_sorted(s->sorted, s->n);
+    s->error = trimmed_mean_error_sorted(s->sorted, s->n);
+    s->yuen_factor = trimmed_mean_yuen_factor(s->n);
     for (size_t i = 0; i < s->n; i++) {
         s->distance[i] = s->sorted[i] - s->value;
     }
@@ -197,14 +169,13 @@ static gb_status measure_itself(resampler *s, gb_error *err)
     return GB_OK;
 }
 
-gb_status resampler_create(resampler **out, const double *x, size_t n, bootstrap_location location,
-                           gb_error *err)
+gb_status resampler_create(resampler **out, stats_sample x, gb_error *err)
 {
+    const size_t n = x.n;
     resampler *s = calloc(1, sizeof *s);
     if (s) {
-        *s = (resampler){.location = location,
-                         .n = n,
-                         .cut = bootstrap_trimmed_count(n, location),
+        *s = (resampler){.n = n,
+                         .cut = trimmed_mean_cut(n),
                          .sorted = malloc(n * sizeof(double)),
                          .distance = malloc(n * sizeof(double)),
                          .rank = malloc(n * sizeof(uint32_t))};
@@ -236,14 +207,4 @@ double resampler_error(const resampler *s)
 double resampler_yuen(const resampler *s, double error)
 {
     return s->yuen_factor * error;
-}
-
-double resampler_yuen_error(const resampler *s)
-{
-    return resampler_yuen(s, s->error);
-}
-
-const double *resampler_sorted(const resampler *s)
-{
-    return s->sorted;
 }

@@ -137,11 +137,6 @@ gb_status stats_median(const double *x, size_t n, double *median, gb_error *err)
     return GB_OK;
 }
 
-double stats_statistic_mean(double *x, size_t n)
-{
-    return stats_mean(x, n);
-}
-
 double stats_statistic_median(double *x, size_t n)
 {
     stats_sort(x, n);
@@ -178,8 +173,9 @@ static double beta_fraction(double a, double b, double x)
     return fraction;
 }
 
-/* I_x(a, b) with y = 1 - x given apart, so that neither end loses digits. */
-static double incomplete_beta_xy(double a, double b, double x, double y)
+/* The regularised incomplete beta function I_x(a, b); a, b > 0, x in [0, 1]. y = 1 - x is given
+ * apart, so that neither end loses digits. */
+static double incomplete_beta(double a, double b, double x, double y)
 {
     if (x <= 0) {
         return 0;
@@ -194,16 +190,11 @@ static double incomplete_beta_xy(double a, double b, double x, double y)
     return 1 - front * beta_fraction(b, a, y) / b;
 }
 
-double stats_incomplete_beta(double a, double b, double x)
-{
-    return incomplete_beta_xy(a, b, x, 1 - x);
-}
-
 /* P(T > t) for t >= 0: accurate to the last digits in the tail. */
 static double t_upper_tail(double t, double df)
 {
     double square = t * t;
-    return 0.5 * incomplete_beta_xy(df / 2, 0.5, df / (df + square), square / (df + square));
+    return 0.5 * incomplete_beta(df / 2, 0.5, df / (df + square), square / (df + square));
 }
 
 double stats_t_cdf(double t, double df)
@@ -279,7 +270,7 @@ stats_interval stats_mean_interval(const double *x, size_t n, double level)
     return interval_around(mean, error * two_sided_t(level, (double)(n - 1)));
 }
 
-/* The half width of a difference of two means with standard errors e_x and e_y. */
+/* Half the width of Welch's interval of a difference of two means with standard errors e_x, e_y. */
 static double welch_half(double e_x, size_t n_x, double e_y, size_t n_y, double level)
 {
     double v_x = e_x * e_x, v_y = e_y * e_y, v = v_x + v_y;
@@ -290,27 +281,15 @@ static double welch_half(double e_x, size_t n_x, double e_y, size_t n_y, double 
     return sqrt(v) * two_sided_t(level, df);
 }
 
-stats_interval stats_welch_interval(const double *x, size_t n_x, const double *y, size_t n_y,
-                                    double level)
+stats_interval stats_ratio_interval(stats_sample x, stats_sample y, double level)
 {
-    double difference = stats_mean(x, n_x) - stats_mean(y, n_y);
-    if (n_x < 2 || n_y < 2) {
-        return (stats_interval){difference, NAN, NAN};
-    }
-    double e_x = stats_sd(x, n_x) / sqrt((double)n_x), e_y = stats_sd(y, n_y) / sqrt((double)n_y);
-    return interval_around(difference, welch_half(e_x, n_x, e_y, n_y, level));
-}
-
-stats_interval stats_ratio_interval(const double *x, size_t n_x, const double *y, size_t n_y,
-                                    double level)
-{
-    double m_x = stats_mean(x, n_x), m_y = stats_mean(y, n_y), ratio = m_x / m_y;
-    if (n_x < 2 || n_y < 2 || !(m_x > 0) || !(m_y > 0)) {
+    double m_x = stats_mean(x.values, x.n), m_y = stats_mean(y.values, y.n), ratio = m_x / m_y;
+    if (x.n < 2 || y.n < 2 || !(m_x > 0) || !(m_y > 0)) {
         return (stats_interval){ratio, NAN, NAN};
     }
-    double e_x = stats_sd(x, n_x) / sqrt((double)n_x) / m_x;
-    double e_y = stats_sd(y, n_y) / sqrt((double)n_y) / m_y;
-    double half = welch_half(e_x, n_x, e_y, n_y, level);
+    double e_x = stats_sd(x.values, x.n) / sqrt((double)x.n) / m_x;
+    double e_y = stats_sd(y.values, y.n) / sqrt((double)y.n) / m_y;
+    double half = welch_half(e_x, x.n, e_y, y.n, level);
     return (stats_interval){ratio, ratio * exp(-half), ratio * exp(half)};
 }
 
@@ -345,44 +324,48 @@ uint64_t stats_random_below(uint64_t seed, uint64_t counter, uint64_t n)
     return ((stats_random_u64(seed, counter) >> 32) * n) >> 32;
 }
 
-static double resampled(const double *x, size_t n, double *scratch, stats_statistic statistic,
-                        uint64_t seed, uint64_t *counter)
+/* The statistic of one resample; `scratch` has room for it. */
+static double resampled(stats_sample x, double *scratch, const stats_resampling *how,
+                        uint64_t *counter)
 {
-    for (size_t i = 0; i < n; i++) {
-        scratch[i] = x[stats_random_below(seed, (*counter)++, n)];
+    for (size_t i = 0; i < x.n; i++) {
+        scratch[i] = x.values[stats_random_below(how->seed, (*counter)++, x.n)];
     }
-    return statistic(scratch, n);
+    return how->statistic(scratch, x.n);
 }
 
-gb_status stats_bootstrap_ratio(const double *x, size_t n_x, const double *y, size_t n_y,
-                                stats_statistic statistic, int resamples, uint64_t seed,
-                                double level, stats_interval *out, gb_error *err)
+static double statistic_of(stats_sample x, double *scratch, stats_statistic statistic)
 {
-    size_t n_max = n_x > n_y ? n_x : n_y;
-    if (n_max == 0 || n_x == 0 || n_y == 0) {
+    memcpy(scratch, x.values, x.n * sizeof *scratch);
+    return statistic(scratch, x.n);
+}
+
+gb_status stats_bootstrap_ratio(stats_sample x, stats_sample y, const stats_resampling *how,
+                                stats_interval *out, gb_error *err)
+{
+    const size_t largest = x.n > y.n ? x.n : y.n;
+    if (x.n == 0 || y.n == 0) {
         *out = (stats_interval){NAN, NAN, NAN};
         return GB_OK;
     }
-    size_t draws = resamples > 0 ? (size_t)resamples : 1;
-    double *scratch = malloc(n_max * sizeof *scratch), *ratios = malloc(draws * sizeof *ratios);
+    size_t draws = how->draws > 0 ? (size_t)how->draws : 1;
+    double *scratch = malloc(largest * sizeof *scratch), *ratios = malloc(draws * sizeof *ratios);
     if (!scratch || !ratios) {
         free(scratch);
         free(ratios);
-        return gb_fail(err, GB_ERR_OOM, "no memory for a bootstrap of %zu values", n_max);
+        return gb_fail(err, GB_ERR_OOM, "no memory for a bootstrap of %zu values", largest);
     }
-    memcpy(scratch, x, n_x * sizeof *x);
-    double top = statistic(scratch, n_x);
-    memcpy(scratch, y, n_y * sizeof *y);
-    *out = (stats_interval){top / statistic(scratch, n_y), NAN, NAN};
-    if (n_x >= 2 && n_y >= 2 && resamples > 0) {
+    double top = statistic_of(x, scratch, how->statistic);
+    *out = (stats_interval){top / statistic_of(y, scratch, how->statistic), NAN, NAN};
+    if (x.n >= 2 && y.n >= 2 && how->draws > 0) {
         uint64_t counter = 0;
         for (size_t i = 0; i < draws; i++) {
-            double above = resampled(x, n_x, scratch, statistic, seed, &counter);
-            ratios[i] = above / resampled(y, n_y, scratch, statistic, seed, &counter);
+            double above = resampled(x, scratch, how, &counter);
+            ratios[i] = above / resampled(y, scratch, how, &counter);
         }
         stats_sort(ratios, draws);
-        out->low = stats_quantile_sorted(ratios, draws, (1 - level) / 2);
-        out->high = stats_quantile_sorted(ratios, draws, (1 + level) / 2);
+        out->low = stats_quantile_sorted(ratios, draws, (1 - how->level) / 2);
+        out->high = stats_quantile_sorted(ratios, draws, (1 + how->level) / 2);
     }
     free(scratch);
     free(ratios);

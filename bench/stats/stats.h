@@ -11,6 +11,12 @@
 
 #include "kernels/status.h"
 
+/* n finite values, in any order; borrowed. */
+typedef struct stats_sample {
+    const double *values;
+    size_t n;
+} stats_sample;
+
 /* An estimate with its interval; low and high are NAN where there is no interval. */
 typedef struct stats_interval {
     double value;
@@ -30,8 +36,6 @@ double stats_quantile_sorted(const double *x, size_t n, double q);
 /* Median of unsorted x, through a sorted copy. GB_ERR_OOM leaves *median alone. */
 gb_status stats_median(const double *x, size_t n, double *median, gb_error *err);
 
-/* Regularised incomplete beta function I_x(a, b); a, b > 0, x in [0, 1]. */
-double stats_incomplete_beta(double a, double b, double x);
 /* P(T <= t) of Student's distribution with df > 0 (need not be whole). */
 double stats_t_cdf(double t, double df);
 /* The normal distribution's P(Z <= z), and z with P(Z <= z) = p, p in (0, 1); NAN outside. */
@@ -45,28 +49,30 @@ double stats_t_quantile(double p, double df);
 
 /* Mean of x with its t interval; only the value when n < 2. Takes the samples as independent. */
 stats_interval stats_mean_interval(const double *x, size_t n, double level);
-/* mean(x) - mean(y) with Welch's t interval; only the value when either n < 2. */
-stats_interval stats_welch_interval(const double *x, size_t n_x, const double *y, size_t n_y,
-                                    double level);
 /* mean(x) / mean(y) for positive samples: Welch's t interval of log mean(x) - log mean(y) (delta
  * method), taken back by exp. Only the value when either n < 2. */
-stats_interval stats_ratio_interval(const double *x, size_t n_x, const double *y, size_t n_y,
-                                    double level);
+stats_interval stats_ratio_interval(stats_sample x, stats_sample y, double level);
 /* mean of x[i] - y[i] over n pairs with the paired t interval. GB_ERR_OOM. */
 gb_status stats_paired_interval(const double *x, const double *y, size_t n, double level,
                                 stats_interval *out, gb_error *err);
 
 /* A statistic of a sample, for the bootstrap; it may reorder x. */
 typedef double (*stats_statistic)(double *x, size_t n);
-double stats_statistic_mean(double *x, size_t n);
 double stats_statistic_median(double *x, size_t n);
 
-/* statistic(x) / statistic(y) with a percentile bootstrap interval: `resamples` independent draws
- * with replacement from each sample. The same seed gives the same interval on every machine.
- * Only the value when either n < 2. GB_ERR_OOM. */
-gb_status stats_bootstrap_ratio(const double *x, size_t n_x, const double *y, size_t n_y,
-                                stats_statistic statistic, int resamples, uint64_t seed,
-                                double level, stats_interval *out, gb_error *err);
+/* How to resample: `draws` resamples of either sample, from a seed, for an interval at `level`. */
+typedef struct stats_resampling {
+    stats_statistic statistic;
+    int draws;
+    uint64_t seed;
+    double level;
+} stats_resampling;
+
+/* statistic(x) / statistic(y) with a percentile bootstrap interval: independent draws with
+ * replacement from each sample. The same seed gives the same interval on every machine. Only the
+ * value when either n < 2. GB_ERR_OOM. */
+gb_status stats_bootstrap_ratio(stats_sample x, stats_sample y, const stats_resampling *how,
+                                stats_interval *out, gb_error *err);
 
 /* The counter-based generator behind the bootstrap: 64 well mixed bits that depend on (seed,
  * counter) alone (SplitMix64's finaliser over a Weyl sequence). */

@@ -4,22 +4,23 @@
  *   LESS     the whole interval lies below the band: FASTER, or BETTER for a loss
  *   MORE     the whole interval lies above the band: SLOWER, or WORSE
  *   SAME     the whole interval lies inside the band
- *   UNCLEAR  anything else: the data do not tell
+ *   UNCLEAR  anything else: the data do not say
  *
  * LESS and MORE also need an estimate larger than `floor`, the difference that the A/A control
  * (the baseline twice, under two names) shows between equals.
  *
  * SEVERAL CONFIGS AGAINST ONE BASELINE. Each comparison at 95 % would be wrong once in twenty, so
- * ten of them cry wolf in many a suite. Verdicts are therefore corrected by Holm's step-down rule,
- * once for LESS or MORE and once for SAME. For the first: p of a config is the smallest alpha whose
- * interval at level 1 - alpha lies wholly beyond the band (1 if none does). The smallest of m
+ * ten comparisons often give a false alarm. Verdicts are therefore corrected by Holm's step-down
+ * rule, once for LESS or MORE and once for SAME. For the first: p of a config is the smallest alpha
+ * whose interval at level 1 - alpha lies wholly beyond the band (1 if none does). The smallest of m
  * values p is held against alpha / m, the next against alpha / (m - 1), and so on; the first one
- * that is larger ends it, and all further ones are undecided. So the chance that *any* config of
- * the suite that is truly inside the band is called LESS or MORE is at most alpha = 5 %, and for
- * SAME likewise with p the smallest alpha whose interval lies wholly inside. In terms of intervals:
- * the config of rank k (k = 0 the surest) is judged by its interval at level 1 - alpha / (m - k),
- * and those at and behind the stop by the level of the stop. Both the plain 95 % interval, which
- * speaks of this one config, and the corrected one, which the verdict follows from, are given.
+ * that is larger stops the rule, and it and all further ones are undecided. So the chance that
+ * *any* config of the suite that is truly inside the band is called LESS or MORE is at most alpha =
+ * 5 %, and for SAME likewise with p the smallest alpha whose interval lies wholly inside. In terms
+ * of intervals: the config of rank k (k = 0 the surest) is judged by its interval at level 1 -
+ * alpha / (m - k), and those at and behind the stop by the level of the stop. Both the plain 95 %
+ * interval, which speaks of this one config, and the corrected one, which the verdict follows from,
+ * are given.
  *
  * With m = 1 the two are the same. */
 #ifndef GPTBENCH_BENCH_VERDICT_H
@@ -40,8 +41,8 @@ typedef enum verdict_doubt {
     VERDICT_NO_VALUE,    /* one of the two has no number */
     VERDICT_NO_INTERVAL, /* too few blocks or replicates */
     VERDICT_WIDE,        /* the interval reaches across an edge of the band */
-    VERDICT_CORRECTION,  /* it would do alone, but not as one of m */
-    VERDICT_FLOOR        /* beyond the band, but no larger than what equals differ by */
+    VERDICT_CORRECTION,  /* it would decide alone, but not as one of m */
+    VERDICT_FLOOR        /* beyond the band, but no larger than what two equal configs differ by */
 } verdict_doubt;
 
 typedef struct verdict {

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bench/store/store_internal.h"
+#include "bench/store/store_error.h"
 
 /* ---- files beside it ---- */
 

@@ -25,7 +25,7 @@ void db_guard_connection(sqlite3 *db);
 /* GB_ERR_FORMAT when a table of `schema` is there as something else than a strict table (a view, a
  * virtual table), or has a trigger; with `whole` also when one is missing, or a column of it, or
  * one is computed or of another type. With `whole`, views of the file that are not as in `schema`
- * are hidden behind temporary ones that are: no view of a stranger is ever read. */
+ * are hidden behind temporary ones that are: no foreign view is ever read. */
 gb_status db_guard_schema(sqlite3 *db, const char *path, const char *schema, bool whole,
                           gb_error *err);
 

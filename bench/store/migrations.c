@@ -99,6 +99,11 @@ static int last_version(const migration *list)
     return last;
 }
 
+int migrations_newest(void)
+{
+    return last_version(migrations_list());
+}
+
 /* Runs the part of the schema below the heading of a version, which ends at the next heading. */
 static int section_run(sqlite3 *db, const char *schema, int version, bool optional)
 {

@@ -1,4 +1,5 @@
-/* migrations.h: how a database of an older version becomes one of today's. */
+/* migrations.h: how a database of an older version becomes one of today's. How to add a
+ * column stands at the top of bench/store/schema.sql. */
 #ifndef GPTBENCH_BENCH_MIGRATIONS_H
 #define GPTBENCH_BENCH_MIGRATIONS_H
 
@@ -6,9 +7,6 @@
 #include <stddef.h>
 
 #include "kernels/status.h"
-
-/* The version that bench/store/schema.sql describes and that this program reads and writes. */
-#define STORE_SCHEMA_VERSION 8
 
 typedef struct migration {
     int to_version;  /* from to_version - 1 */
@@ -19,6 +17,10 @@ typedef struct migration {
 
 /* The migrations of the program, by version, ended by sql == NULL. */
 const migration *migrations_list(void);
+
+/* The version that bench/store/schema.sql describes and that this program reads and writes: that of
+ * the last of the list. */
+int migrations_newest(void);
 
 /* Version of the database: max(schema_version.version), or 0 when it has no such table. */
 int migrations_version(sqlite3 *db);

@@ -1,9 +1,21 @@
--- The results database of gptbench, version 8. Public: scripts query the views.
+-- The results database of gptbench. Public: scripts query the views.
 -- Units stand in the column names; times are UTC, ISO 8601; fractions are fractions of 1.
--- Every statement here runs once, on an empty file; later versions are migrations
--- (bench/store/migrations.c), each of which ends by inserting its row into schema_version. A migration
--- changes tables, or creates those below a heading `version N` here; the views, which stand last,
--- are dropped and created from this text again.
+-- Every statement here runs once, on an empty file. An older file is brought up to date by
+-- bench/store/migrations.c; then the views, which stand last, are dropped and made anew.
+--
+-- How to add a column:
+--   1. Here: at the end of its table, with a comment. NOT NULL needs a DEFAULT.
+--   2. bench/store/migrations.c: a line at the end of the list, with the next version and
+--      ALTER TABLE ... ADD COLUMN as it stands here. That is the newest version from then on.
+--   3. Who writes it: of a config or a planned run one line in bench/store/store_columns.h; of other
+--      tables the INSERT or UPDATE in bench/store/store_*.c that writes the table's other columns.
+--   4. docs/DATABASE.md, if people should query it.
+-- A table goes to the end of the tables, below a heading "-- ---- version N: ...", and its line in
+-- migrations.c is {N, ""}: it is made from the text below that heading. A view is changed here alone;
+-- a line {N, ";"} makes older files take it over.
+--
+-- A row of table `session` is what the code calls a segment: what one process did of a run. A
+-- session of interleaved timing is a row of table `timing`.
 
 -- 'gptb': tells a database of ours from any other SQLite file.
 PRAGMA application_id = 1735423074;
@@ -196,7 +208,7 @@ CREATE TABLE eval (
   PRIMARY KEY (run_id, step)
 ) STRICT, WITHOUT ROWID;
 
--- Per-op ledger of the profiled steps; rows are sums over `steps` steps.
+-- What the op timers measured in the profiled steps; rows are sums over `steps` steps.
 CREATE TABLE op_time (
   run_id   INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
   phase    TEXT NOT NULL,                      -- data, forward, backward, update, eval, idle
@@ -345,9 +357,9 @@ CREATE TABLE timing_sample (
   PRIMARY KEY (timing_id, at_s)
 ) STRICT, WITHOUT ROWID;
 
--- ---- version 5: sessions of runs that were interrupted and gone on with ----
+-- ---- version 5: segments of runs that were interrupted and continued ----
 
--- Each process that worked at a run is a session, with a warm-up of its own. Those of the attempts
+-- What each process did of a run is a segment, with a warm-up of its own. Those of the attempts
 -- before stand here too, with the steps that were taken over from them.
 CREATE TABLE session (
   run_id          INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
@@ -462,7 +474,7 @@ CREATE VIEW run_summary AS
                        AND p.precision = r.precision AND p.threads = r.threads
   WHERE r.in_plan = 1 AND c.in_plan = 1;
 
--- Timing of each session apart; only runs from version 5 on have sessions.
+-- Timing of each segment of a run apart; only runs from version 5 on have any.
 CREATE VIEW session_summary AS
   SELECT x.run_id, x.session, x.started_at, x.ended_at, x.first_step, x.steps, x.warmup_steps,
          x.checkpoint_step,

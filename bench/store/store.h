@@ -1,6 +1,6 @@
 /* store.h: the results database: one SQLite file (bench/store/schema.sql), written by the runners
  * of one machine, several at once where they want (store_share.h), and readable by anything
- * meanwhile (WAL).
+ * all the while (WAL).
  *
  * Writes are gathered into transactions: each writing call joins the open one, or opens it, and
  * store_commit ends it. store_commit_due is for the event loop: it commits when the open
@@ -17,6 +17,7 @@
 #include "kernels/sensors/sensors.h"
 #include "kernels/status.h"
 #include "model/observer.h"
+#include "model/train_spec.h"
 
 #define STORE_COMMIT_MS   500
 #define STORE_COMMIT_ROWS 1000
@@ -55,7 +56,7 @@ gb_status store_step(store *s, sqlite3_stmt *stmt, bool *row, gb_error *err);
 gb_status store_get_int(store *s, int64_t *out, int64_t missing, gb_error *err, const char *sql,
                         const char *types, ...);
 
-/* A column of the row in hand as text, "" where it is NULL, as it can be in a damaged file whatever
+/* A column of the current row as text, "" where it is NULL, as it can be in a damaged file whatever
  * the schema says. Lives until the next step. */
 const char *store_text(sqlite3_stmt *row, int column);
 
@@ -96,17 +97,9 @@ typedef struct store_config {
     const char *name;
     int64_t position;
     bool is_baseline;
-    int64_t vocab_size, n_layer, n_head, n_embd, head_dim;
-    const char *attention_type;
-    int64_t n_kv_head;
-    int64_t window_size; /* 0: NULL */
-    int64_t n_latent;    /* 0: NULL */
-    double mlp_expansion_factor;
-    int64_t mlp_hidden;
-    bool use_swiglu_mlp, post_norm, qk_norm;
-    int64_t n_params;
-    double flops_per_token, flops_per_token_6n, flops_per_token_nanogpt, flops_per_token_llmc;
-    const char *settings_json;
+    const gpt_config *model;
+    int64_t sequence_length;   /* at which FLOPs per token are counted */
+    const char *settings_json; /* every model and train key */
 } store_config;
 
 typedef struct store_machine {
@@ -120,15 +113,13 @@ typedef struct store_machine {
 typedef struct store_run {
     int64_t config_id, replicate;
     const char *identity;
-    const char *backend, *precision;
+    const train_spec *spec; /* resolved; at the learning rate that the suite asks for */
+    const char *backend;
     int64_t threads;
     const char *isa, *precision_note, *libraries;
     int64_t machine_id; /* 0: NULL */
     const char *program_version, *program_commit, *compiler;
-    int64_t seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
-    int64_t num_iterations;
-    double learning_rate;
-    const char *train_data, *val_data, *train_data_hash, *val_data_hash;
+    const char *train_data_hash, *val_data_hash;
     double entropy_rate_nats; /* NaN: NULL */
     bool halves;              /* after a NaN there are attempts at half the learning rate */
 } store_run;
@@ -140,9 +131,10 @@ gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id
 /* The config of this name and these settings, new or known, is in the plan. */
 gb_status store_plan_config(store *s, int64_t suite_id, const store_config *config,
                             int64_t *config_id, gb_error *err);
-gb_status store_plan_claim(store *s, int64_t suite_id, const char *name, const char *config,
-                           const char *baseline, const char *expect, const char *source,
-                           gb_error *err);
+typedef struct store_claim {
+    const char *name, *config, *baseline, *expect, *source;
+} store_claim;
+gb_status store_plan_claim(store *s, int64_t suite_id, const store_claim *claim, gb_error *err);
 
 typedef struct store_planned {
     int64_t run_id;
@@ -196,8 +188,8 @@ gb_status store_rate_reached(store *s, const store_engine *engine, double *flops
 
 /* Plans another attempt at a run that has ended, at `lr_factor` times its learning rate, and
  * commits. */
-gb_status store_run_again(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
-                          int64_t *attempt, gb_error *err);
+gb_status store_run_plan_retry(store *s, int64_t run_id, double lr_factor, int64_t *again_id,
+                               int64_t *attempt, gb_error *err);
 /* A planned run cannot be started, since it needs more memory than there is: oom. */
 gb_status store_run_refuse(store *s, int64_t run_id, int64_t planned_bytes, const char *message,
                            gb_error *err);
@@ -209,7 +201,7 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
 
 /* A look at the machine beside the run; its time and its counters are since the start. */
 gb_status store_sample(store *s, int64_t run_id, const gb_sample *sample, gb_error *err);
-/* DISTURBANCE_* of the first n steps of the run, or of its session where it was resumed. */
+/* DISTURBANCE_* of the first n steps of the run, or of its last segment where it was resumed. */
 gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, size_t n,
                           gb_error *err);
 
@@ -220,9 +212,9 @@ typedef struct store_run_result {
     int64_t peak_memory_bytes; /* 0: NULL */
     int64_t warmup_steps;
     double profiled_ms; /* wall time of the profiled steps, 0 = none: `unattributed` is what the
-                           ledger's rows leave of it */
+                           op timers leave of it */
     int64_t profiled_steps;
-    double energy_j; /* of the timed steps of the last session; NAN: NULL */
+    double energy_j; /* of the timed steps of the last segment; NAN: NULL */
     const char *energy_source, *sensors_missing;
 } store_run_result;
 

@@ -4,7 +4,6 @@
 
 #include "bench/store/store.h"
 #include "bench/store/store_queue.h"
-#include "bench/store/store_share.h"
 
 #define STORE_MAX_STATEMENTS 128
 
@@ -24,21 +23,13 @@ struct store {
     store_queue queue;
     store_waiting waiting;
     int64_t busy_since_ms; /* when the file that is now waited for was first locked; 0: none is */
-    int64_t try_since_ms, patience_ms; /* of the try in hand; patience 0: as `waiting` says */
+    int64_t try_since_ms, patience_ms; /* of the current try; patience 0: as `waiting` says */
     bool busy_noted;
     int64_t runner_id; /* of this process, once store_runner_begin has registered it */
     int others;        /* other living runners of the suite, as store_plan_begin saw them */
 };
 
-int64_t store_now_ms(void); /* monotonic */
-
-/* A statement of the store's own, reset and ready to be bound. */
-gb_status store_statement_get(store *s, sqlite3_stmt **out, gb_error *err, const char *sql);
-/* Begins the transaction where none is open; waits for the file as store_waiting says. */
-gb_status store_transaction_begin(store *s, gb_error *err);
-
-/* Rolls back and keeps what is queued. */
-void store_transaction_drop(store *s);
+/* ---- store_wait.c ---- */
 
 /* From now on the connection waits for a locked file as s->waiting says. */
 void store_wait_set_up(store *s);
@@ -47,23 +38,28 @@ bool store_wait_goes_on(const store *s);
 /* The lock was got. */
 void store_wait_over(store *s);
 
+/* ---- store_exec.c ---- */
+
+/* A statement of the store's own, reset and ready to be bound. */
+gb_status store_statement_get(store *s, sqlite3_stmt **out, gb_error *err, const char *sql);
+/* Begins the transaction where none is open; waits for the file as store_waiting says. */
+gb_status store_transaction_begin(store *s, gb_error *err);
+/* Rolls back and keeps what is queued. */
+void store_transaction_drop(store *s);
+
+/* ---- store_commit.c ---- */
+
 /* How long a try to write the queue may hold up whoever follows a run, and when the next is. */
 #define STORE_TRY_MS       50
 #define STORE_TRY_AGAIN_MS 200
 
-/* Writes what is queued, waiting as s->waiting says; on failure all of it stays queued. */
-gb_status store_queue_write(store *s, gb_error *err);
-/* The same where it is due; a locked file only puts it off, as long as the limit allows. */
-gb_status store_queue_write_due(store *s, bool flush, gb_error *err);
+/* ---- words of SQL ---- */
 
 #define SQL_NOW "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 /* The end of what the row says began: never before that, wherever the clock was set meanwhile. */
 #define SQL_ENDED "max(" SQL_NOW ", coalesce(started_at, ''))"
 
-/* The newest error of SQLite as a status, prefixed with the file's name: GB_ERR_OOM, GB_ERR_IO with
- * the system's reason, GB_ERR_FORMAT, GB_ERR_INTERNAL. */
-gb_status store_connection_fail(sqlite3 *db, const char *path, gb_error *err, const char *what);
-gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what);
+/* ---- store_share.c, store_summary.c, store_run.c ---- */
 
 /* Gives the connection the function state_now of store_share.h. */
 gb_status store_share_set_up(store *s, gb_error *err);
@@ -78,9 +74,12 @@ gb_status store_summary_keep_missing(store *s, gb_error *err);
 /* Writes a sample through `sql`, which takes its owner's id and the columns of table sample. */
 gb_status store_sample_into(store *s, const char *sql, int64_t id, const gb_sample *x,
                             gb_error *err);
-/* Writes marks: `clear` takes (id, n) and says that the first n steps are undisturbed, `set` takes
- * (names, id, position). */
-gb_status store_marks_into(store *s, const char *clear, const char *set, int64_t id,
+/* How marks are written: `clear` takes (id, n) and says that the first n steps are undisturbed,
+ * `set` takes (names, id, position). */
+typedef struct store_marks_sql {
+    const char *clear, *set;
+} store_marks_sql;
+gb_status store_marks_into(store *s, const store_marks_sql *sql, int64_t id,
                            const unsigned char *marks, size_t n, gb_error *err);
 
 #endif

@@ -2,13 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/store/store_columns.h"
 #include "bench/store/store_internal.h"
+#include "bench/store/store_share.h"
 #include "bench/suite/limits.h"
 
 gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id, gb_error *err)
 {
-    GB_TRY(store_runners_bury(s, err));
-    GB_TRY(store_runners_meet(s, suite->name, suite->plan, &s->others, err));
+    GB_TRY(store_runners_mark_dead(s, err));
+    GB_TRY(store_runners_count_others(s, suite->name, suite->plan, &s->others, err));
     GB_TRY(store_exec(s, err,
                       "INSERT INTO suite (name, path, text, baseline, replicates, created_at,"
                       " updated_at) VALUES (?, ?, ?, ?, ?, " SQL_NOW ", " SQL_NOW ")"
@@ -29,20 +31,10 @@ gb_status store_plan_begin(store *s, const store_suite *suite, int64_t *suite_id
 
 static gb_status config_insert(store *s, int64_t suite_id, const store_config *c, gb_error *err)
 {
+    const gpt_config *m = c->model;
     return store_exec(
-        s, err,
-        "INSERT INTO config (suite_id, name, position, in_plan, is_baseline, vocab_size, n_layer,"
-        " n_head, n_embd, head_dim, attention_type, n_kv_head, window_size, n_latent,"
-        " mlp_expansion_factor, mlp_hidden, use_swiglu_mlp, post_norm, qk_norm, n_params,"
-        " flops_per_token, flops_per_token_6n, flops_per_token_nanogpt, flops_per_token_llmc,"
-        " settings_json) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, 0),"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "itiiiiiiitiiidiiiiiddddt", suite_id, c->name, c->position, (int64_t)c->is_baseline,
-        c->vocab_size, c->n_layer, c->n_head, c->n_embd, c->head_dim, c->attention_type,
-        c->n_kv_head, c->window_size, c->n_latent, c->mlp_expansion_factor, c->mlp_hidden,
-        (int64_t)c->use_swiglu_mlp, (int64_t)c->post_norm, (int64_t)c->qk_norm, c->n_params,
-        c->flops_per_token, c->flops_per_token_6n, c->flops_per_token_nanogpt,
-        c->flops_per_token_llmc, c->settings_json);
+        s, err, "INSERT INTO config (config_id" CONFIG_NAMES ") VALUES (NULL" CONFIG_PARAMETERS ")",
+        CONFIG_LETTERS CONFIG_VALUES);
 }
 
 gb_status store_plan_config(store *s, int64_t suite_id, const store_config *config,
@@ -63,37 +55,25 @@ gb_status store_plan_config(store *s, int64_t suite_id, const store_config *conf
                       "iii", config->position, (int64_t)config->is_baseline, *config_id);
 }
 
-gb_status store_plan_claim(store *s, int64_t suite_id, const char *name, const char *config,
-                           const char *baseline, const char *expect, const char *source,
-                           gb_error *err)
+gb_status store_plan_claim(store *s, int64_t suite_id, const store_claim *c, gb_error *err)
 {
     return store_exec(s, err,
                       "INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?, 1)"
                       " ON CONFLICT (suite_id, name) DO UPDATE SET config = excluded.config,"
                       " baseline = excluded.baseline, expect = excluded.expect,"
                       " source = excluded.source, in_plan = 1",
-                      "ittttt", suite_id, name, config, baseline, expect, source);
+                      "ittttt", suite_id, c->name, c->config, c->baseline, c->expect, c->source);
 }
 
 static gb_status run_insert(store *s, const store_run *r, int64_t attempt, double lr_scale,
                             gb_error *err)
 {
+    const train_spec *t = r->spec;
     return store_exec(
         s, err,
-        "INSERT INTO run (config_id, replicate, attempt, identity, in_plan, status, backend,"
-        " precision, threads, isa, precision_note, libraries, machine_id, program_version,"
-        " program_commit, compiler, seed, batch_size, sequence_length, grad_accumulation_steps,"
-        " tokens_per_step, num_iterations, learning_rate, train_data, val_data, train_data_hash,"
-        " val_data_hash, entropy_rate_nats, lr_scale, created_at) VALUES (?, ?, ?, ?, 1,"
-        " 'planned', ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "?,"
-        " " SQL_NOW ")",
-        "iiitttitttitttiiiiiidttttdd", r->config_id, r->replicate, attempt, r->identity, r->backend,
-        r->precision, r->threads, r->isa, r->precision_note, r->libraries, r->machine_id,
-        r->program_version, r->program_commit, r->compiler, r->seed, r->batch_size,
-        r->sequence_length, r->grad_accumulation_steps, r->tokens_per_step, r->num_iterations,
-        r->learning_rate * lr_scale, r->train_data, r->val_data, r->train_data_hash,
-        r->val_data_hash, r->entropy_rate_nats, lr_scale);
+        "INSERT INTO run (created_at, status, attempt, learning_rate, lr_scale" RUN_NAMES
+        ") VALUES (" SQL_NOW ", 'planned', ?, ?, ?" RUN_PARAMETERS ")",
+        "idd" RUN_LETTERS, attempt, t->learning_rate * lr_scale, lr_scale RUN_VALUES);
 }
 
 /* The cell may have had another name when this run was made. A/A pairs are not confused: only a
@@ -182,7 +162,7 @@ gb_status store_plan_run(store *s, int64_t suite_id, const store_run *run, bool 
     bool interrupted = strcmp(out->status, "interrupted") == 0;
     bool ok = strcmp(out->status, "ok") == 0;
     bool planned = strcmp(out->status, "planned") == 0 || never_started;
-    bool running = strcmp(out->status, "running") == 0; /* in the hands of another runner */
+    bool running = strcmp(out->status, "running") == 0; /* by another runner */
     bool halve = strcmp(out->status, "nan") == 0 && run->halves &&
                  out->lr_scale > ldexp(1, -LIMITS_MAX_HALVINGS);
     if (planned && s->others > 0 && !never_started) {

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/store/store_internal.h"
-
 /* ---- putting in ---- */
 
 static gb_status bytes_add(store_queue *q, const void *bytes, size_t n, gb_error *err)
@@ -57,8 +55,8 @@ static gb_status values_add(store_queue *q, gb_error *err, const char *types, va
     return GB_OK;
 }
 
-gb_status store_queue_add(store_queue *q, gb_error *err, const char *sql, const char *types,
-                          va_list args)
+gb_status store_queue_add(store_queue *q, int64_t now_ms, gb_error *err, const char *sql,
+                          const char *types, va_list args)
 {
     size_t before = q->used;
     const char *head[2] = {sql, types};
@@ -70,9 +68,7 @@ gb_status store_queue_add(store_queue *q, gb_error *err, const char *sql, const 
         q->used = before; /* never half a row */
         return status;
     }
-    if (q->rows++ == 0) {
-        q->oldest_ms = store_now_ms();
-    }
+    q->oldest_ms = q->rows++ == 0 ? now_ms : q->oldest_ms;
     return GB_OK;
 }
 
@@ -82,7 +78,7 @@ void store_queue_clear(store_queue *q)
     *q = (store_queue){.on = q->on};
 }
 
-/* ---- writing ---- */
+/* ---- taking out ---- */
 
 static void take(const unsigned char **at, void *out, size_t n)
 {
@@ -112,79 +108,22 @@ static int value_bind(sqlite3_stmt *stmt, int index, char type, const unsigned c
                                SQLITE_UTF8);
 }
 
-static gb_status row_write(store *s, const unsigned char **at, gb_error *err)
+const char *store_queue_statement(const store_queue *q, size_t at)
 {
-    const char *head[2];
-    sqlite3_stmt *stmt = NULL;
-    take(at, head, sizeof head);
-    GB_TRY(store_statement_get(s, &stmt, err, head[0]));
-    for (int i = 0; head[1][i]; i++) {
-        if (value_bind(stmt, i + 1, head[1][i], at) != SQLITE_OK) {
-            return store_sqlite_fail(s, err, "cannot bind a value");
-        }
-    }
-    int rc = sqlite3_step(stmt);
-    gb_status status =
-        rc == SQLITE_DONE || rc == SQLITE_ROW ? GB_OK : store_sqlite_fail(s, err, "cannot write");
-    sqlite3_reset(stmt);
-    sqlite3_clear_bindings(stmt);
-    return status;
+    const char *sql;
+    memcpy(&sql, q->bytes + at, sizeof sql);
+    return sql;
 }
 
-static gb_status rows_write(store *s, gb_error *err)
+int store_queue_bind(const store_queue *q, size_t *at, sqlite3_stmt *stmt)
 {
-    const unsigned char *at = s->queue.bytes;
-    GB_TRY(store_transaction_begin(s, err));
-    for (int i = 0; i < s->queue.rows; i++) {
-        GB_TRY(row_write(s, &at, err));
+    const char *head[2]; /* the statement and its types, as store_queue_add puts them in */
+    const unsigned char *next = q->bytes + *at;
+    int code = SQLITE_OK;
+    take(&next, head, sizeof head);
+    for (int i = 0; head[1][i] && code == SQLITE_OK; i++) {
+        code = value_bind(stmt, i + 1, head[1][i], &next);
     }
-    return GB_OK;
-}
-
-gb_status store_queue_write(store *s, gb_error *err)
-{
-    if (s->queue.rows == 0) {
-        return GB_OK;
-    }
-    gb_status status = rows_write(s, err);
-    if (status != GB_OK) {
-        store_transaction_drop(s);
-        return status;
-    }
-    if (sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-        status = store_sqlite_fail(s, err, "cannot commit");
-        store_transaction_drop(s);
-        return status;
-    }
-    s->in_transaction = false;
-    s->queue.used = 0;
-    s->queue.rows = 0;
-    return GB_OK;
-}
-
-gb_status store_queue_write_due(store *s, bool flush, gb_error *err)
-{
-    store_queue *q = &s->queue;
-    int64_t now = store_now_ms();
-    bool due = flush || q->rows >= STORE_COMMIT_ROWS || now - q->oldest_ms >= STORE_COMMIT_MS;
-    if (q->rows == 0 || !due || now < q->next_try_ms) {
-        return GB_OK;
-    }
-    s->patience_ms = STORE_TRY_MS;
-    gb_status status = store_queue_write(s, err);
-    s->patience_ms = 0;
-    q->next_try_ms = 0;
-    if (status != GB_OK && store_wait_goes_on(s)) {
-        q->next_try_ms = store_now_ms() + STORE_TRY_AGAIN_MS;
-        return GB_OK;
-    }
-    return status;
-}
-
-void store_defer(store *s, bool on)
-{
-    s->queue.on = on;
-    if (!on) {
-        store_queue_clear(&s->queue);
-    }
+    *at = (size_t)(next - q->bytes);
+    return code;
 }

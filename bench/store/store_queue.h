@@ -1,10 +1,11 @@
 /* store_queue.h: rows that wait in memory for the database. While a run goes on its rows are put
- * here and written together, so that the file is locked for moments only and other writers get
- * their turn; and while another program keeps the file locked they stay here. Not for others than
- * the store's own files. */
+ * here and written together (store_commit.c), so that the file is locked for moments only and other
+ * writers get their turn; and while another program keeps the file locked they stay here. Knows
+ * neither the store nor the file. */
 #ifndef GPTBENCH_BENCH_STORE_QUEUE_H
 #define GPTBENCH_BENCH_STORE_QUEUE_H
 
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,9 +26,15 @@ typedef struct store_queue {
 } store_queue;
 
 /* Copies the values; `sql` and `types` (store_exec) are kept by address. GB_ERR_OOM. */
-gb_status store_queue_add(store_queue *q, gb_error *err, const char *sql, const char *types,
-                          va_list args);
+gb_status store_queue_add(store_queue *q, int64_t now_ms, gb_error *err, const char *sql,
+                          const char *types, va_list args);
 /* Drops what there is; the queue can be used again. */
 void store_queue_clear(store_queue *q);
+
+/* Row after row, the first at 0: the statement of the row at `at`, and its values, which are bound
+ * to that statement as long as the queue is left alone. *at then is the next row's. Of SQLite's
+ * codes SQLITE_OK, or what a value met. */
+const char *store_queue_statement(const store_queue *q, size_t at);
+int store_queue_bind(const store_queue *q, size_t *at, sqlite3_stmt *stmt);
 
 #endif

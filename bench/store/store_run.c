@@ -129,17 +129,17 @@ gb_status store_sample(store *s, int64_t run_id, const gb_sample *x, gb_error *e
         s, "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run_id, x, err);
 }
 
-gb_status store_marks_into(store *s, const char *clear, const char *set, int64_t id,
+gb_status store_marks_into(store *s, const store_marks_sql *sql, int64_t id,
                            const unsigned char *marks, size_t n, gb_error *err)
 {
     /* Nearly all are undisturbed: one statement for those, one each for the others. */
-    GB_TRY(store_exec(s, err, clear, "ii", id, (int64_t)n));
+    GB_TRY(store_exec(s, err, sql->clear, "ii", id, (int64_t)n));
     for (size_t i = 0; i < n; i++) {
         if (marks[i] != 0) {
             char names[DISTURBANCE_NAMES_SIZE];
             disturbance_names(marks[i], names);
-            GB_TRY(store_exec(s, err, set, "tii", marks[i] & DISTURBANCE_UNKNOWN ? NULL : names, id,
-                              (int64_t)i));
+            GB_TRY(store_exec(s, err, sql->set, "tii",
+                              marks[i] & DISTURBANCE_UNKNOWN ? NULL : names, id, (int64_t)i));
         }
     }
     return GB_OK;
@@ -150,16 +150,16 @@ gb_status store_run_marks(store *s, int64_t run_id, const unsigned char *marks, 
 {
 /* Asked once, not for every step, so that steps are found by their key. */
 #define FIRST_STEP(run) "(SELECT coalesce(resumed_step, 0) FROM run WHERE run_id = " run ")"
-    return store_marks_into(s,
-                            "UPDATE step SET disturbance = '' WHERE run_id = ?1 AND step"
-                            " >= " FIRST_STEP("?1") " AND step < ?2 + " FIRST_STEP("?1"),
-                            "UPDATE step SET disturbance = ?1 WHERE run_id = ?2 AND step"
-                            " = ?3 + " FIRST_STEP("?2"),
-                            run_id, marks, n, err);
+    static const store_marks_sql sql = {
+        "UPDATE step SET disturbance = '' WHERE run_id = ?1 AND step"
+        " >= " FIRST_STEP("?1") " AND step < ?2 + " FIRST_STEP("?1"),
+        "UPDATE step SET disturbance = ?1 WHERE run_id = ?2 AND step"
+        " = ?3 + " FIRST_STEP("?2")};
 #undef FIRST_STEP
+    return store_marks_into(s, &sql, run_id, marks, n, err);
 }
 
-/* What the ops' timers leave of the profiled steps, so that the ledger adds up to the step. It is
+/* What the ops' timers leave of the profiled steps, so that the op rows add up to the step. It is
  * negative where timers overlap; that is written as it is. Where the idle time is known nothing is
  * left. */
 static gb_status unattributed_write(store *s, int64_t run_id, const store_run_result *r,

@@ -5,11 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
 
 /* Behind all that a database can hold, and where SQLite locks nothing. */
 #define BYTES_BEGIN ((off_t)1 << 48)
-/* The first are STORE_BYTE_*, then comes one for each runner by its id. */
+/* The first are those of store_lock, then comes one for each runner by its id. */
 #define BYTE_RUNNERS 16
 /* Of a larger id, which only a damaged file can have, there is no byte. */
 #define RUNNER_MOST ((int64_t)1 << 60)
@@ -33,17 +34,17 @@ static bool byte_is_held_at(int fd, int64_t byte)
     return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-bool store_byte_lock(store *s, store_byte byte, store_hold hold)
+bool store_lock_set(store *s, store_lock lock, store_lock_mode mode)
 {
-    return byte_set(s, byte,
-                    hold == STORE_FREE     ? F_UNLCK
-                    : hold == STORE_SHARED ? F_RDLCK
+    return byte_set(s, lock,
+                    mode == STORE_FREE     ? F_UNLCK
+                    : mode == STORE_SHARED ? F_RDLCK
                                            : F_WRLCK);
 }
 
-bool store_byte_is_held(const store *s, store_byte byte)
+bool store_lock_is_held(const store *s, store_lock lock)
 {
-    return byte_is_held_at(s->lock_fd, byte);
+    return byte_is_held_at(s->lock_fd, lock);
 }
 
 static bool runner_is_seen(int fd, int64_t runner_id)
@@ -167,7 +168,7 @@ static gb_status dead_find(store *s, int64_t *ids, int *n, gb_error *err)
     return GB_OK;
 }
 
-gb_status store_runners_bury(store *s, gb_error *err)
+gb_status store_runners_mark_dead(store *s, gb_error *err)
 {
     int64_t dead[DEAD_AT_ONCE];
     int n;
@@ -190,8 +191,8 @@ gb_status store_runners_bury(store *s, gb_error *err)
                       "");
 }
 
-gb_status store_runners_meet(store *s, const char *suite, const char *plan, int *others,
-                             gb_error *err)
+gb_status store_runners_count_others(store *s, const char *suite, const char *plan, int *others,
+                                     gb_error *err)
 {
     sqlite3_stmt *stmt = NULL;
     bool row = true;
@@ -244,12 +245,12 @@ gb_status store_run_unclaim(store *s, int64_t run_id, gb_error *err)
     return store_commit(s, err);
 }
 
-gb_status store_run_look(store *s, int64_t config_id, int64_t replicate, const char *identity,
-                         store_sight *out, gb_error *err)
+gb_status store_run_state_get(store *s, int64_t config_id, int64_t replicate, const char *identity,
+                              store_run_state *out, gb_error *err)
 {
     sqlite3_stmt *stmt = NULL;
     bool row;
-    *out = (store_sight){.other_pid = 0};
+    *out = (store_run_state){.other_pid = 0};
     GB_TRY(store_query(s, &stmt, err,
                        "SELECT r.status, coalesce(r.runner_id, 0), coalesce(u.pid, 0) FROM run r"
                        " LEFT JOIN runner u USING (runner_id) WHERE config_id = ? AND replicate = ?"

@@ -29,32 +29,33 @@ bool store_runner_lives(const store *s, int64_t runner_id);
  * `running` and whose runner is dead, for the reason STORE_DEAD_MESSAGE; else the status. */
 #define STORE_DEAD_MESSAGE "gptbench itself ended while this run was going on"
 
-/* What runs of dead runners say becomes `interrupted`; in the open transaction. */
-gb_status store_runners_bury(store *s, gb_error *err);
+/* Runners whose lock is gone are marked as ended, and their runs that say `running` become
+ * `interrupted`; in the open transaction. */
+gb_status store_runners_mark_dead(store *s, gb_error *err);
 /* Counts the living runners of a suite other than this one. GB_ERR_USAGE when one of them works by
  * another plan. */
-gb_status store_runners_meet(store *s, const char *suite, const char *plan, int *others,
-                             gb_error *err);
+gb_status store_runners_count_others(store *s, const char *suite, const char *plan, int *others,
+                                     gb_error *err);
 
 /* planned -> running, for this runner. *taken is false when somebody else has begun it. */
 gb_status store_run_claim(store *s, int64_t run_id, bool *taken, gb_error *err);
 /* Back again: it could not be begun. */
 gb_status store_run_unclaim(store *s, int64_t run_id, gb_error *err);
 
-/* The newest state of a planned run (store.h), and the process that has it in hand: 0 when none
- * that lives does, or this one. */
-typedef struct store_sight {
-    char status[16];
-    int64_t other_pid;
-} store_sight;
-gb_status store_run_look(store *s, int64_t config_id, int64_t replicate, const char *identity,
-                         store_sight *out, gb_error *err);
+/* How a planned run (store.h) stands now. */
+typedef struct store_run_state {
+    char status[16];   /* of the attempt that counts; "" when there is none */
+    int64_t other_pid; /* the living process, other than this one, that is doing it; 0: none */
+} store_run_state;
+gb_status store_run_state_get(store *s, int64_t config_id, int64_t replicate, const char *identity,
+                              store_run_state *out, gb_error *err);
 
-typedef enum store_byte { STORE_BYTE_GATE, STORE_BYTE_WORK } store_byte;
-typedef enum store_hold { STORE_FREE, STORE_SHARED, STORE_ALONE } store_hold;
-/* Takes or frees one of the bytes without waiting: false when others are in the way. */
-bool store_byte_lock(store *s, store_byte byte, store_hold hold);
+typedef enum store_lock { STORE_LOCK_GATE, STORE_LOCK_WORK } store_lock;
+typedef enum store_lock_mode { STORE_FREE, STORE_SHARED, STORE_ALONE } store_lock_mode;
+/* The two bytes: takes one, changes how it is held, or frees it, without waiting. False when others
+ * are in the way. */
+bool store_lock_set(store *s, store_lock lock, store_lock_mode mode);
 /* Whether others hold the byte, in any way. */
-bool store_byte_is_held(const store *s, store_byte byte);
+bool store_lock_is_held(const store *s, store_lock lock);
 
 #endif

@@ -48,12 +48,13 @@ gb_status store_timing_begin(store *s, const store_timing *t, const store_timing
     return store_commit(s, err);
 }
 
-gb_status store_timing_step(store *s, int64_t timing_id, int64_t position, int arm, int64_t block,
-                            const train_step *step, gb_error *err)
+gb_status store_timing_step(store *s, int64_t timing_id, const store_timed_step *timed,
+                            gb_error *err)
 {
+    const train_step *step = timed->step;
     return store_exec(s, err,
                       "INSERT INTO burst_step VALUES (?, ?, ?, nullif(?, -1), ?, ?, ?, NULL)",
-                      "iiiitdd", timing_id, position, (int64_t)arm, block,
+                      "iiiitdd", timing_id, timed->position, (int64_t)timed->arm, timed->block,
                       train_step_tag_name((train_step_tag)step->tag), step->step_ms, step->ended_s);
 }
 
@@ -74,33 +75,33 @@ gb_status store_timing_sample(store *s, int64_t timing_id, const gb_sample *x, g
 gb_status store_timing_marks(store *s, int64_t timing_id, const unsigned char *marks, size_t n,
                              gb_error *err)
 {
-    return store_marks_into(
-        s, "UPDATE burst_step SET disturbance = '' WHERE timing_id = ? AND position < ?",
-        "UPDATE burst_step SET disturbance = ? WHERE timing_id = ? AND position = ?", timing_id,
-        marks, n, err);
+    static const store_marks_sql sql = {
+        "UPDATE burst_step SET disturbance = '' WHERE timing_id = ? AND position < ?",
+        "UPDATE burst_step SET disturbance = ? WHERE timing_id = ? AND position = ?"};
+    return store_marks_into(s, &sql, timing_id, marks, n, err);
 }
 
-gb_status store_timing_arm_end(store *s, int64_t timing_id, int arm, const char *status,
-                               const char *message, int processes, gb_error *err)
+gb_status store_timing_arm_end(store *s, int64_t timing_id, const store_arm_end *end, gb_error *err)
 {
     return store_exec(s, err,
                       "UPDATE timing_arm SET status = ?, message = ?, processes = ?"
                       " WHERE timing_id = ? AND arm = ?",
-                      "ttiii", status, message, (int64_t)processes, timing_id, (int64_t)arm);
+                      "ttiii", end->status, end->message, (int64_t)end->processes, timing_id,
+                      (int64_t)end->arm);
 }
 
-gb_status store_timing_end(store *s, int64_t timing_id, const char *status, const char *message,
-                           const timing_outcome *outcome, const char *sensors_missing,
+gb_status store_timing_end(store *s, int64_t timing_id, const store_timing_result *result,
                            gb_error *err)
 {
+    const timing_outcome *outcome = result->outcome;
     GB_TRY(store_exec(
         s, err,
         "UPDATE timing SET status = ?, message = ?, blocks_done = ?, lead_steps = nullif(?, 0),"
         " timed_steps = nullif(?, 0),"
         " precision_reached = CASE WHEN stop_precision IS NULL THEN NULL ELSE ? END,"
         " sensors_missing = ?, ended_at = " SQL_ENDED " WHERE timing_id = ?",
-        "ttiiiiti", status, message, outcome->blocks_done, outcome->burst.lead_steps,
-        outcome->burst.timed_steps, (int64_t)outcome->precision_reached, sensors_missing,
-        timing_id));
+        "ttiiiiti", result->status, result->message, outcome->blocks_done,
+        outcome->burst.lead_steps, outcome->burst.timed_steps, (int64_t)outcome->precision_reached,
+        result->sensors_missing, timing_id));
     return store_commit(s, err);
 }

@@ -3,8 +3,8 @@
 #ifndef GPTBENCH_BENCH_STORE_TIMING_H
 #define GPTBENCH_BENCH_STORE_TIMING_H
 
-#include "bench/run/timing.h"
 #include "bench/store/store.h"
+#include "bench/suite/timing_options.h"
 
 typedef struct store_timing {
     int64_t suite_id, machine_id;
@@ -29,10 +29,14 @@ gb_status store_timing_find(store *s, int64_t suite_id, const char *identity, bo
 gb_status store_timing_begin(store *s, const store_timing *timing, const store_timing_arm *arms,
                              int n_arms, int64_t *timing_id, gb_error *err);
 
-/* A step at its position in the session; block -1 is the warm-up of a process. Its ended_s is since
- * the session's start. */
-gb_status store_timing_step(store *s, int64_t timing_id, int64_t position, int arm, int64_t block,
-                            const train_step *step, gb_error *err);
+typedef struct store_timed_step {
+    int64_t position; /* in the session */
+    int64_t block;    /* -1: warm-up of a process */
+    int arm;
+    const train_step *step; /* its ended_s is since the session's start */
+} store_timed_step;
+gb_status store_timing_step(store *s, int64_t timing_id, const store_timed_step *step,
+                            gb_error *err);
 
 typedef struct store_burst {
     int64_t block;
@@ -45,11 +49,22 @@ gb_status store_timing_sample(store *s, int64_t timing_id, const gb_sample *samp
 /* DISTURBANCE_* of the steps at positions 0 to n - 1. */
 gb_status store_timing_marks(store *s, int64_t timing_id, const unsigned char *marks, size_t n,
                              gb_error *err);
-gb_status store_timing_arm_end(store *s, int64_t timing_id, int arm, const char *status,
-                               const char *message, int processes, gb_error *err);
+
+typedef struct store_arm_end {
+    int arm;
+    const char *status, *message;
+    int processes; /* that were started for it */
+} store_arm_end;
+gb_status store_timing_arm_end(store *s, int64_t timing_id, const store_arm_end *end,
+                               gb_error *err);
+
+typedef struct store_timing_result {
+    const char *status, *message;
+    const timing_outcome *outcome;
+    const char *sensors_missing; /* NULL: nothing was sampled */
+} store_timing_result;
 /* Ends the session and commits. */
-gb_status store_timing_end(store *s, int64_t timing_id, const char *status, const char *message,
-                           const timing_outcome *outcome, const char *sensors_missing,
+gb_status store_timing_end(store *s, int64_t timing_id, const store_timing_result *result,
                            gb_error *err);
 
 #endif

@@ -22,15 +22,30 @@ typedef struct run_limits {
     double max_time_s;          /* of a run; 0: none */
     double heartbeat_timeout_s; /* 0: made from what was seen (bench/worker/watchdog.h); below 0:
                                    off */
-    int64_t max_retries;        /* after passing faults (bench/run/retry.h) */
-    limits_on_nan on_nan;
+    int64_t max_retries;        /* after transient faults (bench/run/retry.h) */
+    int64_t on_nan;             /* limits_on_nan */
 } run_limits;
 
 run_limits run_limits_default(void);
 
-/* One key of [limits]; the list ends with name == NULL. */
+typedef enum limits_type {
+    LIMITS_BYTES,   /* int64_t: "8 GiB" */
+    LIMITS_SECONDS, /* double: "90 min" */
+    LIMITS_COUNT,   /* int64_t: "3" */
+    LIMITS_WORD     /* int64_t, index into the words: "halve_lr" */
+} limits_type;
+
+/* One key of [limits]; the list ends with name == NULL. A new one is a field of run_limits and a
+ * row of the table in limits.c. */
 typedef struct limits_key {
-    const char *name, *help;
+    const char *name;
+    limits_type type;
+    size_t offset; /* of the field in run_limits */
+    double most;   /* but of LIMITS_WORD */
+    const char *const
+        *words;        /* NULL-terminated; of LIMITS_SECONDS one that stands for -1, or NULL */
+    const char *unset; /* LIMITS_BYTES, LIMITS_SECONDS: what 0 means */
+    const char *help;
 } limits_key;
 const limits_key *limits_keys(void);
 
@@ -38,6 +53,6 @@ const limits_key *limits_keys(void);
  * = 2: ...", with what would be right. */
 gb_status run_limits_set(run_limits *limits, const char *name, const char *text, gb_error *err);
 /* The value as run_limits_set takes it, or as words ("none", "automatic"). */
-void run_limits_format(const run_limits *limits, const char *name, char *out, size_t size);
+void run_limits_format(const run_limits *limits, const limits_key *key, char *out, size_t size);
 
 #endif

@@ -1,21 +1,27 @@
 #include "bench/suite/metric.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bench/base/numbers.h"
 
-const char *const metric_names[METRIC_COUNT + 1] = {
-    [METRIC_STEP_AVG] = "step_avg",
-    [METRIC_STEP_MEDIAN] = "step_median",
-    [METRIC_TOKENS_PER_S] = "tokens_per_s",
-    [METRIC_VAL_LOSS] = "val_loss",
-    [METRIC_BEST_VAL_LOSS] = "best_val_loss",
-    [METRIC_PEAK_MEMORY] = "peak_memory",
-    [METRIC_FLOPS] = "flops",
-    [METRIC_N_PARAMS] = "n_params",
+static const struct {
+    metric_kind kind;
+    const char *unit, *more, *less;
+    int claim_place;
+} rows[METRIC_COUNT] = {
+#define X(suffix, name, kind, unit, more, less, claim_place) {kind, unit, more, less, claim_place},
+    METRICS(X)
+#undef X
 };
+
+const char *const metric_names[METRIC_COUNT + 1] = {
+#define X(suffix, name, ...) name,
+    METRICS(X)
+#undef X
+        NULL};
 
 metric_id metric_find(const char *name)
 {
@@ -26,34 +32,39 @@ metric_id metric_find(const char *name)
     return (metric_id)i;
 }
 
+void metric_list_for_claims(const char *names[METRIC_COUNT + 1])
+{
+    int n = 0;
+    for (int place = 1; place <= METRIC_COUNT; place++) {
+        for (int i = 0; i < METRIC_COUNT; i++) {
+            if (rows[i].claim_place == place) {
+                names[n++] = metric_names[i];
+            }
+        }
+    }
+    names[n] = NULL;
+}
+
 metric_text metric_format(metric_id metric, double value)
 {
     metric_text out = {"-"};
     if (!isfinite(value)) {
         return out;
     }
-    switch (metric) {
-    case METRIC_STEP_AVG:
-    case METRIC_STEP_MEDIAN:
-        snprintf(out.text, sizeof out.text, "%.*f ms", value < 10 ? 3 : 2, value);
+    const char *unit = rows[metric].unit;
+    switch (rows[metric].kind) {
+    case METRIC_TIME:
+        snprintf(out.text, sizeof out.text, "%.*f %s", value < 10 ? 3 : 2, value, unit);
         break;
-    case METRIC_TOKENS_PER_S:
-        snprintf(out.text, sizeof out.text, "%s tokens/s", number_rounded(value).text);
+    case METRIC_LOSS:
+        snprintf(out.text, sizeof out.text, "%.4f %s", value, unit);
         break;
-    case METRIC_VAL_LOSS:
-    case METRIC_BEST_VAL_LOSS:
-        snprintf(out.text, sizeof out.text, "%.4f nats/token", value);
-        break;
-    case METRIC_PEAK_MEMORY:
+    case METRIC_MEMORY:
         snprintf(out.text, sizeof out.text, "%s", number_bytes(value).text);
         break;
-    case METRIC_FLOPS:
-        snprintf(out.text, sizeof out.text, "%s FLOPs/token", number_rounded(value).text);
-        break;
-    case METRIC_N_PARAMS:
-        snprintf(out.text, sizeof out.text, "%s parameters", number_rounded(value).text);
-        break;
-    case METRIC_COUNT:
+    case METRIC_RATE:
+    case METRIC_EXACT:
+        snprintf(out.text, sizeof out.text, "%s %s", number_rounded(value).text, unit);
         break;
     }
     return out;
@@ -61,16 +72,25 @@ metric_text metric_format(metric_id metric, double value)
 
 bool metric_is_time(metric_id metric)
 {
-    return metric == METRIC_STEP_AVG || metric == METRIC_STEP_MEDIAN ||
-           metric == METRIC_TOKENS_PER_S;
+    return rows[metric].kind == METRIC_TIME || rows[metric].kind == METRIC_RATE;
+}
+
+bool metric_is_rate(metric_id metric)
+{
+    return rows[metric].kind == METRIC_RATE;
 }
 
 bool metric_is_loss(metric_id metric)
 {
-    return metric == METRIC_VAL_LOSS || metric == METRIC_BEST_VAL_LOSS;
+    return rows[metric].kind == METRIC_LOSS;
 }
 
 bool metric_is_exact(metric_id metric)
 {
-    return metric == METRIC_FLOPS || metric == METRIC_N_PARAMS;
+    return rows[metric].kind == METRIC_EXACT;
+}
+
+const char *metric_comparative(metric_id metric, bool more)
+{
+    return more ? rows[metric].more : rows[metric].less;
 }

@@ -18,28 +18,22 @@ static const gb_key suite_keys[] = {
 
 static gb_status read_suite_section(suite_reader *reader)
 {
-    static const char *const names[] = {"name",          "baseline",         "replicates",
-                                        "profile_steps", "checkpoint_every", NULL};
     const suite_ini_section *section = reader->suite_section;
     suite *target = reader->suite;
     if (!section) {
         return suite_fail(reader, 1, "no [suite] section: start with [suite] and 'name = NAME'");
     }
-    GB_TRY(suite_section_check(reader, section, "suite", names));
+    GB_TRY(suite_section_check(reader, section, "suite", suite_section_names));
     const suite_ini_entry *name = suite_entry_find(section, "name");
     if (!name) {
         return suite_fail(reader, section->line, "[suite] has no name: add 'name = NAME'");
     }
     GB_TRY(suite_name_copy(reader, target->name, sizeof target->name, name->value, "suite",
                            name->line));
-    for (const gb_key *key = suite_keys; key->name; key++) {
-        const suite_ini_entry *entry = suite_entry_find(section, key->name);
-        if (entry && gb_key_set(target, key, entry->value, reader->err) != GB_OK) {
-            return gb_error_prefix(reader->err, "%s:%d", reader->path, entry->line);
-        }
-    }
-    target->replicates_given = suite_entry_find(section, "replicates") != NULL;
-    target->profile_steps_given = suite_entry_find(section, "profile_steps") != NULL;
+    uint32_t given;
+    GB_TRY(suite_keys_read(reader, section, suite_keys, target, &given));
+    target->replicates_given = given & 1;
+    target->profile_steps_given = given >> 1 & 1;
     return suite_checkpoint_read(reader);
 }
 

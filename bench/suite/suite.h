@@ -3,8 +3,9 @@
 #ifndef GPTBENCH_BENCH_SUITE_H
 #define GPTBENCH_BENCH_SUITE_H
 
-#include "bench/run/timing.h"
 #include "bench/suite/limits.h"
+#include "bench/suite/metric.h"
+#include "bench/suite/timing_options.h"
 #include "model/config.h"
 #include "model/train_spec.h"
 
@@ -22,26 +23,6 @@ typedef struct suite_cell {
     train_spec spec;     /* resolved and validated; one per cell, since axes may be train keys */
     uint32_t spec_given; /* bit i: train_spec_keys()[i] stands in the suite, not the default */
 } suite_cell;
-
-/* What a claim measures. X(enum suffix, name in suites). */
-#define SUITE_METRICS(X)                                                                           \
-    X(STEP_AVG, "step_avg")                                                                        \
-    X(STEP_MEDIAN, "step_median")                                                                  \
-    X(TOKENS_PER_S, "tokens_per_s")                                                                \
-    X(VAL_LOSS, "val_loss")                                                                        \
-    X(BEST_VAL_LOSS, "best_val_loss")                                                              \
-    X(PEAK_MEMORY, "peak_memory")                                                                  \
-    X(N_PARAMS, "n_params")                                                                        \
-    X(FLOPS, "flops") /* exact, per token */
-
-typedef enum suite_metric {
-#define X(suffix, name) SUITE_METRIC_##suffix,
-    SUITE_METRICS(X)
-#undef X
-        SUITE_METRIC_COUNT
-} suite_metric;
-
-const char *suite_metric_name(suite_metric metric);
 
 /* How config's value v and baseline's value b give the percentage p that is compared:
  *   SPEEDUP    more work per time: 100 * (b / v - 1) for the two step times,
@@ -61,7 +42,7 @@ typedef enum suite_comparison { SUITE_GE, SUITE_LE, SUITE_GT, SUITE_LT } suite_c
 
 /* `METRIC speedup|increase|reduction >=|<=|>|< NUMBER%` or `METRIC within NUMBER%`. */
 typedef struct suite_expect {
-    suite_metric metric;
+    metric_id metric;
     suite_relation relation;
     suite_comparison comparison;
     double percent;

@@ -3,14 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/quantity.h"
 #include "bench/suite/suite_internal.h"
-
-/* Units of time in seconds; a number without a unit counts steps. */
-static const struct {
-    const char *name;
-    double seconds;
-} units[] = {{"s", 1}, {"min", 60}, {"h", 3600}};
-enum { UNITS = sizeof units / sizeof units[0] };
 
 #define MOST_STEPS   1e12
 #define MOST_SECONDS 1e7 /* some four months */
@@ -27,14 +21,12 @@ static bool every_parse(const char *text, suite *out)
     if (*text < '0' || *text > '9') {
         return false; /* strtod would take inf, nan and signs */
     }
-    const double value = strtod(text, &end);
-    end += strspn(end, " \t");
-    for (int i = 0; i < UNITS; i++) {
-        if (strcmp(end, units[i].name) == 0) {
-            out->checkpoint_s = value * units[i].seconds;
-            return out->checkpoint_s >= 1 && out->checkpoint_s <= MOST_SECONDS;
-        }
+    if (quantity_parse(&out->checkpoint_s, text, quantity_seconds)) {
+        return out->checkpoint_s >= 1 && out->checkpoint_s <= MOST_SECONDS;
     }
+    out->checkpoint_s = 0;
+    const double value = strtod(text, &end); /* without a unit of time: steps */
+    end += strspn(end, " \t");
     if (*end != '\0' && strcmp(end, "steps") != 0) {
         return false;
     }
@@ -57,15 +49,15 @@ gb_status suite_checkpoint_read(suite_reader *reader)
 
 void suite_checkpoint_format(const suite *of, char out[SUITE_CHECKPOINT_TEXT])
 {
-    int unit = UNITS - 1;
-    while (unit > 0 && of->checkpoint_s < units[unit].seconds) {
-        unit--;
-    }
+    const double s = of->checkpoint_s;
     if (of->checkpoint_steps > 0) {
         snprintf(out, SUITE_CHECKPOINT_TEXT, "%lld steps", (long long)of->checkpoint_steps);
-    } else if (of->checkpoint_s > 0) {
-        snprintf(out, SUITE_CHECKPOINT_TEXT, "%.6g %s", of->checkpoint_s / units[unit].seconds,
-                 units[unit].name);
+    } else if (s >= 3600) {
+        snprintf(out, SUITE_CHECKPOINT_TEXT, "%.6g h", s / 3600);
+    } else if (s >= 60) {
+        snprintf(out, SUITE_CHECKPOINT_TEXT, "%.6g min", s / 60);
+    } else if (s > 0) {
+        snprintf(out, SUITE_CHECKPOINT_TEXT, "%.6g s", s);
     } else {
         snprintf(out, SUITE_CHECKPOINT_TEXT, "never");
     }

@@ -1,6 +1,6 @@
 /* What a cell does, as text to compare: the step that the model code issues for it, and how the
- * trainer goes about the steps. Nothing here knows what a key means; a key that is read and then
- * forgotten leaves no trace. */
+ * trainer goes about the steps. Nothing here knows what a key means: all of them come from the
+ * key tables, and one that the model reads and does not use changes nothing in the text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

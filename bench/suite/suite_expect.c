@@ -1,24 +1,12 @@
 /* The grammar of [claim] expect, and what it means for two measured values. */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/quantity.h"
 #include "bench/suite/suite.h"
 
-static const char *const metric_names[] = {
-#define X(suffix, name) name,
-    SUITE_METRICS(X)
-#undef X
-        NULL};
-
 static const char *const relation_names[] = {"speedup", "increase", "reduction", "within", NULL};
-
-const char *suite_metric_name(suite_metric metric)
-{
-    return metric_names[metric];
-}
 
 /* The next blank-separated word of *text, copied; "" at the end. */
 static void word_next(const char **text, char *word, size_t word_size)
@@ -39,14 +27,21 @@ static int name_index(const char *name, const char *const *names)
     return -1;
 }
 
+/* "one, two, three" */
+static void names_join(char *out, size_t out_size, const char *const *names)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; names[i] && used < out_size; i++) {
+        used += (size_t)snprintf(out + used, out_size - used, "%s%s", i ? ", " : "", names[i]);
+    }
+}
+
 static gb_status word_unknown(const char *what, const char *word, const char *const *names,
                               gb_error *err)
 {
-    char all[256] = "";
-    for (int i = 0; names[i]; i++) {
-        size_t used = strlen(all);
-        snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", names[i]);
-    }
+    char all[256];
+    names_join(all, sizeof all, names);
     const char *near = gb_nearest_name(word, names);
     return gb_fail(err, GB_ERR_USAGE, "no such %s '%s'%s%s; it is one of %s", what, word,
                    near ? ", did you mean " : "", near ? near : "", all);
@@ -65,42 +60,58 @@ static gb_status comparison_parse(suite_comparison *out, const char *word, gb_er
 
 static gb_status percent_parse(double *out, const char *word, gb_error *err)
 {
-    size_t digits = strspn(word, "0123456789.");
-    char *end;
-    *out = strtod(word, &end);
-    if (digits == 0 || end != word + digits || strcmp(end, "%") != 0 || !isfinite(*out)) {
+    bool plain = strspn(word, "0123456789.") == strcspn(word, "%"); /* no exponent */
+    if (!plain || !quantity_parse(out, word, quantity_percent)) {
         return gb_fail(err, GB_ERR_USAGE, "'%s' is no percentage: write one as 15%% or 2.5%%",
                        word);
     }
     return GB_OK;
 }
 
-static bool metric_is_speed(suite_metric metric)
+static gb_status metric_parse(metric_id *out, const char *word, gb_error *err)
 {
-    return metric == SUITE_METRIC_STEP_AVG || metric == SUITE_METRIC_STEP_MEDIAN ||
-           metric == SUITE_METRIC_TOKENS_PER_S;
+    const char *names[METRIC_COUNT + 1];
+    metric_list_for_claims(names);
+    if (name_index(word, names) < 0) {
+        return word_unknown("metric", word, names, err);
+    }
+    *out = metric_find(word);
+    return GB_OK;
+}
+
+static gb_status speedup_refuse(metric_id metric, gb_error *err)
+{
+    const char *names[METRIC_COUNT + 1], *with[METRIC_COUNT + 1];
+    int n = 0;
+    metric_list_for_claims(names);
+    for (int i = 0; names[i]; i++) {
+        if (metric_is_time(metric_find(names[i]))) {
+            with[n++] = names[i];
+        }
+    }
+    with[n] = NULL;
+    char all[256];
+    names_join(all, sizeof all, with);
+    return gb_fail(err, GB_ERR_USAGE,
+                   "%s has no speedup: use increase, reduction or within, or one of %s",
+                   metric_names[metric], all);
 }
 
 gb_status suite_expect_parse(suite_expect *out, const char *text, gb_error *err)
 {
     char word[64];
     word_next(&text, word, sizeof word);
-    int metric = name_index(word, metric_names);
-    if (metric < 0) {
-        return word_unknown("metric", word, metric_names, err);
-    }
-    *out = (suite_expect){.metric = (suite_metric)metric, .comparison = SUITE_LE};
+    metric_id metric = METRIC_COUNT;
+    GB_TRY(metric_parse(&metric, word, err));
+    *out = (suite_expect){.metric = metric, .comparison = SUITE_LE};
     word_next(&text, word, sizeof word);
     int relation = name_index(word, relation_names);
     if (relation < 0) {
         return word_unknown("relation", word, relation_names, err);
     }
     out->relation = (suite_relation)relation;
-    if (out->relation == SUITE_SPEEDUP && !metric_is_speed(out->metric)) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "%s has no speedup: use increase, reduction or within, or one of step_avg, "
-                       "step_median, tokens_per_s",
-                       metric_names[metric]);
+    if (out->relation == SUITE_SPEEDUP && !metric_is_time(metric)) {
+        return speedup_refuse(metric, err);
     }
     if (out->relation != SUITE_WITHIN) {
         word_next(&text, word, sizeof word);
@@ -122,8 +133,8 @@ double suite_expect_percent(const suite_expect *expect, double config, double ba
     }
     switch (expect->relation) {
     case SUITE_SPEEDUP:
-        return expect->metric == SUITE_METRIC_TOKENS_PER_S ? 100 * (config / baseline - 1)
-                                                           : 100 * (baseline / config - 1);
+        return metric_is_rate(expect->metric) ? 100 * (config / baseline - 1)
+                                              : 100 * (baseline / config - 1);
     case SUITE_INCREASE:
         return 100 * (config / baseline - 1);
     case SUITE_REDUCTION:

@@ -87,6 +87,12 @@ const suite_ini_entry *suite_entry_find(const suite_ini_section *section, const 
 /* Refuses a key that is not in the NULL-terminated `names`. section may be NULL. */
 gb_status suite_section_check(suite_reader *reader, const suite_ini_section *section,
                               const char *title, const char *const *names);
+/* The keys of [suite], NULL-terminated. */
+extern const char *const suite_section_names[];
+/* Sets the fields of `object` whose keys stand in the section, which may be NULL; bit i of *given:
+ * keys[i] stands there. */
+gb_status suite_keys_read(suite_reader *reader, const suite_ini_section *section,
+                          const gb_key *keys, void *object, uint32_t *given);
 /* Copies a name that is fit for files and plots; refuses any other. `what` is for the message. */
 gb_status suite_name_copy(suite_reader *reader, char *out, size_t out_size, const char *name,
                           const char *what, int line);
@@ -138,11 +144,8 @@ void suite_list_clear(suite_list *list);
 gb_status suite_axis_read(suite_reader *reader, suite_axis *axis, const suite_ini_entry *entry);
 void suite_axis_clear(suite_axis *axis);
 
-/* ---- suite_matrix.c: the product and its exclusions ---- */
+/* ---- suite_cell.c ---- */
 
-/* Appends the product's cells to the suite, named, applied and validated; [exclude] sections are
- * applied before validation, so that they can take out shapes that do not fit. */
-gb_status suite_matrix_expand(suite_reader *reader);
 /* Makes room for one more cell with the given section index (-1: of the product). */
 gb_status suite_cell_add(suite_reader *reader, int line, int section, int *index);
 /* Fills the cell's config and spec: preset (given among `own`), then the common settings, then
@@ -154,6 +157,11 @@ gb_status suite_cell_validate(suite_reader *reader, int cell, const suite_settin
 /* The settings that the axes give to a cell of the product; returns their number. */
 int suite_cell_settings(const suite_reader *reader, int cell, suite_setting own[SUITE_MAX_KEYS]);
 
+/* ---- suite_matrix.c: the product and its exclusions ---- */
+
+/* Appends the product's cells to the suite, named, applied and validated; [exclude] sections are
+ * applied before validation, so that they can take out shapes that do not fit. */
+gb_status suite_matrix_expand(suite_reader *reader);
 /* Copies the axes and every cell's place on them into the suite. */
 gb_status suite_axes_keep(suite_reader *reader);
 

@@ -1,12 +1,15 @@
 /* Names for the cells of the product: what sets a cell apart, in a form that is good for file
- * names, plots and shells. docs/SUITES.md describes the scheme. */
+ * names, plots and shells. docs/SUITES.md describes the scheme.
+ *
+ * A new key of model or training needs nothing here: its name stands in full with its value, as
+ * "n_foo8", "use_foo" or "no-use_foo", and of an enum the value alone. key_short_names only has
+ * shorter words for common keys. */
 #include <stdio.h>
 #include <string.h>
 
 #include "bench/suite/suite_internal.h"
 
-/* What stands for a key in a name: a prefix of the number, or the two words of a switch. Keys that
- * are not listed appear in full. */
+/* What stands for a key in a name: a prefix of the number, or the two words of a switch. */
 static const struct {
     const char *key, *text, *off_text;
 } key_short_names[] = {{"vocab_size", "v", NULL},
@@ -150,7 +153,8 @@ static void name_append_axis(suite_reader *reader, int index, int a, const suite
 
 /* Puts everything that cannot change the model to one value, so that a preset that is written in
  * another way is still that preset: a window over the whole sequence is standard attention, mqa is
- * gqa with one head, and the hidden size alone says how wide the MLP is. */
+ * gqa with one head, and the hidden size alone says how wide the MLP is. Keys that do not matter
+ * take their defaults by the key table, new ones too. */
 static void config_reduce(gpt_config *config, int64_t sequence_length)
 {
     gpt_config plain = gpt_config_default();
@@ -185,8 +189,8 @@ static bool base_is_preset(const suite_cell *base, const char *name)
     return gpt_config_equal(&preset, &config);
 }
 
-/* The preset stands in front where it tells cells apart, and where it is the truth: a product
- * whose constants change the model (fewer layers, say) is no d12 any more. */
+/* The preset stands in front where it tells cells apart, and where it is correct: a product whose
+ * constants change the model (fewer layers, say) is no d12 any more. */
 static bool name_shows_preset(const suite_reader *reader, int index, const suite_cell *base)
 {
     for (int a = 0; a < reader->n_axes; a++) {

@@ -134,6 +134,23 @@ static gb_status key_unknown(suite_reader *reader, const suite_ini_entry *entry,
                       title, all);
 }
 
+const char *const suite_section_names[] = {"name",          "baseline",         "replicates",
+                                           "profile_steps", "checkpoint_every", NULL};
+
+gb_status suite_keys_read(suite_reader *reader, const suite_ini_section *section,
+                          const gb_key *keys, void *object, uint32_t *given)
+{
+    *given = 0;
+    for (int i = 0; keys[i].name; i++) {
+        const suite_ini_entry *entry = suite_entry_find(section, keys[i].name);
+        *given |= (uint32_t)(entry != NULL) << i;
+        if (entry && gb_key_set(object, &keys[i], entry->value, reader->err) != GB_OK) {
+            return gb_error_prefix(reader->err, "%s:%d", reader->path, entry->line);
+        }
+    }
+    return GB_OK;
+}
+
 gb_status suite_section_check(suite_reader *reader, const suite_ini_section *section,
                               const char *title, const char *const *names)
 {

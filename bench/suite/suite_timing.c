@@ -1,7 +1,7 @@
 /* [timing]: how the speed of the cells is measured in turn. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/quantity.h"
 #include "bench/suite/suite_internal.h"
 
 static const gb_key timing_keys[] = {
@@ -26,18 +26,16 @@ const gb_key *suite_timing_keys(void)
 static bool precision_parse(const char *text, double *out)
 {
     static const char word[] = "precision";
-    char *end;
     if (strncmp(text, word, sizeof word - 1) != 0 || !strchr(" \t", text[sizeof word - 1])) {
         return false;
     }
     text += sizeof word;
     text += strspn(text, " \t");
-    if (!strchr("0123456789.", *text)) {
-        return false; /* strtod would take inf, nan and signs */
+    if (!quantity_parse(out, text, quantity_percent)) {
+        return false;
     }
-    *out = strtod(text, &end) / 100;
-    end += strspn(end, " \t");
-    return *end == '%' && end[1] == '\0' && *out >= 1e-5 && *out <= 1;
+    *out /= 100;
+    return *out >= 1e-5 && *out <= 1;
 }
 
 static gb_status stop_read(suite_reader *reader, const suite_ini_entry *entry)
@@ -62,14 +60,7 @@ gb_status suite_timing_read(suite_reader *reader)
         return GB_OK;
     }
     GB_TRY(suite_section_check(reader, section, "timing", names));
-    for (int i = 0; timing_keys[i].name; i++) {
-        const gb_key *key = &timing_keys[i];
-        const suite_ini_entry *entry = suite_entry_find(section, key->name);
-        reader->suite->timing_given |= (uint32_t)(entry != NULL) << i;
-        if (entry && gb_key_set(timing, key, entry->value, reader->err) != GB_OK) {
-            return gb_error_prefix(reader->err, "%s:%d", reader->path, entry->line);
-        }
-    }
+    GB_TRY(suite_keys_read(reader, section, timing_keys, timing, &reader->suite->timing_given));
     const suite_ini_entry *stop = suite_entry_find(section, "stop");
     const suite_ini_entry *most = suite_entry_find(section, "max_blocks");
     if (stop) {

@@ -25,9 +25,6 @@ gb_status suite_no_memory(suite_reader *reader)
 
 /* ---- keys ---- */
 
-static const char *const suite_section_keys[] = {"name",          "baseline",         "replicates",
-                                                 "profile_steps", "checkpoint_every", NULL};
-
 static bool name_in(const char *name, const char *const *names)
 {
     for (; *names; names++) {
@@ -57,7 +54,7 @@ const char *suite_key_home(const char *name)
             return "[limits]";
         }
     }
-    return name_in(name, suite_section_keys) ? "[suite]" : NULL;
+    return name_in(name, suite_section_names) ? "[suite]" : NULL;
 }
 
 static int names_add(const char **names, int count, const gb_key *table)

@@ -54,10 +54,10 @@ table *claims_table(const claim_result *results, int n)
 
 json_t *claim_result_json(const claim_result *r)
 {
-    static const char *const bases[] = {[PLAN_CLAIM_EXACT] = "exact",
-                                        [PLAN_CLAIM_FLOPS] = "equal FLOP/s",
-                                        [PLAN_CLAIM_MEMORY] = "memory plan",
-                                        [PLAN_CLAIM_UNKNOWN] = ""};
+    static const char *const bases[] = {[COST_CLAIM_EXACT] = "exact",
+                                        [COST_CLAIM_FLOPS] = "equal FLOP/s",
+                                        [COST_CLAIM_MEMORY] = "memory plan",
+                                        [COST_CLAIM_UNKNOWN] = ""};
     const suite_claim *c = r->claim;
     const claim_test *test = &r->test;
     bool predicted = isfinite(r->predicted_percent);
@@ -75,4 +75,11 @@ json_t *claim_result_json(const claim_result *r)
         json_value_number(r->predicted_percent), "predicted_by",
         predicted ? json_value_text(bases[r->prediction]) : json_null(), "prediction_note",
         r->prediction_note[0] ? json_value_text(r->prediction_note) : json_null());
+}
+
+verdict_text claim_result_words(const claim_result *result)
+{
+    bool of_blocks = result->basis == PAIR_BLOCKS || result->basis == PAIR_SESSIONS;
+    return verdict_claim_words(&result->test, &result->claim->expectation,
+                               of_blocks ? VERDICT_OF_SPEED : VERDICT_OF_LOSS);
 }

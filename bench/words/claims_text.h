@@ -7,6 +7,7 @@
 
 #include "bench/analysis/claims.h"
 #include "bench/base/table.h"
+#include "bench/words/verdict_words.h"
 
 /* A row per claim: outcome, what was measured with its interval, p, what arithmetic gives. To be
  * freed; as table_create without memory. */
@@ -14,5 +15,9 @@ table *claims_table(const claim_result *results, int n);
 
 /* The fields of docs/REPORT_JSON.md under `claims`. NULL without memory. */
 json_t *claim_result_json(const claim_result *result);
+
+/* "17.2 %, between 16.1 and 18.4 %; ..." as verdict_claim_words says it, with blocks or replicates
+ * as the result came from. */
+verdict_text claim_result_words(const claim_result *result);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/ledger_work.h"
 #include "bench/base/numbers.h"
 
 #define MINUS "\xe2\x88\x92" /* U+2212 */

@@ -5,8 +5,6 @@
 
 #include "bench/analysis/ledger.h"
 #include "bench/base/table.h"
-#include "bench/words/op_table.h"
-#include "model/gemm_shape.h"
 
 /* The table of rows; below it their sum, and how that leads to step_avg. *out is the caller's:
  * table_free. GB_ERR_OOM, GB_ERR_FORMAT. */
@@ -25,19 +23,5 @@ gb_status ledger_read(ledger_sentences *out, const ledger *l, int rows, gb_error
 /* What must be known to read it rightly: replicates, different conditions. */
 gb_status ledger_notes(ledger_sentences *out, const ledger *l, gb_error *err);
 void ledger_sentences_free(ledger_sentences *s);
-
-/* ---- what a row had to do (ledger_work.c) ---- */
-
-/* Products of a row in the base (or the new entry), as gpt_op_gemms; 0 for rows that are none. */
-int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
-                     gpt_gemm out[GPT_GEMMS_MAX]);
-
-/* Bytes per step that a row must move at least; 0 where that is not known, and for layers. */
-double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base);
-
-/* A row as an op against the roof, with the row's time; *known is false for rows that are no op of
- * one phase, and where the entry has none. GB_ERR_OOM. */
-gb_status ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op_row *out,
-                        bool *known);
 
 #endif

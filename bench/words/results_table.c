@@ -1,35 +1,16 @@
 #include "bench/words/results_table.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "bench/analysis/report_speed.h"
+#include "bench/analysis/load.h"
+#include "bench/analysis/run_ends.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
 #include "bench/run/rates.h"
 #include "bench/words/verdict_words.h"
-
-/* Runs of a config by status, the newest attempt of each: "ok 2, nan 1", "ok 3 (lr halved: 1)". */
-static const char ENDS_SQL[] =
-    "SELECT group_concat(status || ' ' || n || iif(h > 0, ' (lr halved: ' || h || ')', ''), ', ')"
-    " FROM (SELECT status, count(*) AS n, sum(lr_scale < 1) AS h FROM run r"
-    " WHERE config_id = ?1 AND backend = ?2 AND precision = ?3 AND in_plan = 1 AND NOT EXISTS"
-    " (SELECT 1 FROM run o WHERE o.config_id = r.config_id AND o.replicate = r.replicate"
-    "  AND o.identity = r.identity AND o.attempt > r.attempt)"
-    " GROUP BY status ORDER BY status <> 'ok', status)";
-
-static const char SUMMARY_SQL[] =
-    "SELECT c.config, c.n_params, c.flops_per_token, c.step_avg_ms, c.tokens_per_s, c.mfu,"
-    " c.final_val_loss, b.flops_per_token, b.step_avg_ms, c.backend, c.precision, c.config_id,"
-    " c.is_baseline FROM config_summary c LEFT JOIN config_summary b ON b.suite = c.suite"
-    " AND b.is_baseline = 1 AND b.backend = c.backend WHERE c.suite = ?1"
-    " ORDER BY c.backend, c.position";
-
-static double column_real(sqlite3_stmt *row, int column)
-{
-    return sqlite3_column_type(row, column) == SQLITE_NULL ? NAN
-                                                           : sqlite3_column_double(row, column);
-}
 
 static table *table_with_headings(void)
 {
@@ -48,58 +29,49 @@ static table *table_with_headings(void)
     return t;
 }
 
-static void ratio_add(table *t, double value, double base, bool is_baseline)
+/* ---- cells ---- */
+
+static void change_add(table *t, double change, bool is_baseline)
 {
     if (is_baseline) {
         table_add_cell(t, "baseline");
     } else {
-        table_add_cell(t, "%s", number_percent_signed(value / base - 1).text);
+        table_add_cell(t, "%s", number_percent_signed(change).text);
     }
-}
-
-/* ---- interleaved timing ---- */
-
-static int config_index(const report_data *data, int64_t config_id)
-{
-    for (int i = 0; i < data->n_configs; i++) {
-        if (data->configs[i].config_id == config_id) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-/* The arm of a row: the newest, whatever machine it was on, as the row is over all of them. */
-static const speed_arm *arm_of_row(const report_data *data, sqlite3_stmt *row)
-{
-    const speed_session *session;
-    const speed_arm *arm = NULL;
-    int config = config_index(data, sqlite3_column_int64(row, 11));
-    for (int i = 0; !arm && config >= 0 && i < data->speeds->n_sessions; i++) {
-        arm = speed_report_find_on(data->speeds, config, data->speeds->sessions[i].machine,
-                                   store_text(row, 9), store_text(row, 10), &session);
-    }
-    return arm;
-}
-
-static bool arm_has_speed(const speed_arm *arm)
-{
-    return arm && strcmp(arm->status, "ok") == 0 && arm->step_avg_ms > 0;
 }
 
 /* "SLOWER +7.4 %" */
-static void verdict_add(table *t, const speed_arm *arm, bool is_baseline)
+static void verdict_add(table *t, const report_verdict *row)
 {
-    if (is_baseline || (arm && arm->is_baseline)) {
+    const speed_arm *arm = row ? row->arm : NULL;
+    if (arm && (row->is_baseline || arm->facts->is_baseline)) {
         table_add_cell(t, "baseline");
-    } else if (arm && !arm_has_speed(arm)) {
-        table_add_cell(t, "not timed: %s", arm->status);
+    } else if (arm && !(speed_arm_is_ok(arm) && arm->step_avg_ms > 0)) {
+        table_add_cell(t, "not timed: %s", arm->facts->status);
     } else if (arm) {
-        table_add_cell(t, "%s %s", verdict_speed_name(arm->verdict.kind),
-                       number_percent_signed(arm->verdict.change.value).text);
+        table_add_cell(t, "%s %s", verdict_speed_name(row->speed.kind),
+                       number_percent_signed(row->speed.change.value).text);
     } else {
-        table_add_cell(t, "not timed");
+        table_add_cell(t, "%s", row && row->is_baseline ? "baseline" : "not timed");
     }
+}
+
+/* "ok 2, nan 1", "ok 3 (lr halved: 1)". */
+static void ends_add(table *t, const report_data *data, int config, const char *backend,
+                     const char *precision)
+{
+    run_end ends[RUN_ENDS_MAX];
+    char text[256] = "";
+    int n = run_ends_of(ends, data->facts, config, backend, precision);
+    for (int i = 0, used = 0; i < n && used < (int)sizeof text; i++) {
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%s %d", i ? ", " : "",
+                         ends[i].status, ends[i].n);
+        if (ends[i].halved && used < (int)sizeof text) {
+            used += snprintf(text + used, sizeof text - (size_t)used, " (lr halved: %d)",
+                             ends[i].halved);
+        }
+    }
+    table_add_cell(t, "%s", text);
 }
 
 /* What stands beneath a table with interleaved times. */
@@ -108,8 +80,8 @@ static void sessions_print(const speed_report *speeds, FILE *out)
     for (int i = 0; i < speeds->n_sessions; i++) {
         const speed_session *s = &speeds->sessions[i];
         fprintf(out, "%sstep_avg, tokens/s and MFU: interleaved, %lld blocks. Noise floor: ",
-                i == 0 ? "\n" : "", (long long)s->blocks);
-        if (s->control < 0) {
+                i == 0 ? "\n" : "", (long long)s->facts->blocks);
+        if (s->facts->control < 0) {
             fprintf(out, "not known, the baseline was timed once\n");
             continue;
         }
@@ -126,89 +98,128 @@ static void sessions_print(const speed_report *speeds, FILE *out)
 
 /* ---- rows ---- */
 
-static void row_add(table *t, sqlite3_stmt *row, const report_data *data, const char *ends,
-                    bool *beaten)
+/* A config on a backend in a precision; `verdict` where it has one there. */
+typedef struct result_row {
+    int config;
+    const char *backend, *precision;
+    const report_verdict *verdict; /* NULL: no run of it has finished there */
+} result_row;
+
+static void row_add(table *t, const report_data *data, const result_row *row, bool *beaten)
 {
-    double flops = column_real(row, 2), avg_ms = column_real(row, 3), loss = column_real(row, 6);
-    double tokens_per_s = column_real(row, 4), mfu = column_real(row, 5);
-    bool is_baseline = sqlite3_column_int(row, 12) != 0, in_turn = data->speeds->n_sessions > 0;
-    const speed_arm *arm = arm_of_row(data, row);
-    double base_ms = column_real(row, 8), run_ms = avg_ms;
-    if (arm_has_speed(arm)) {
-        avg_ms = arm->step_avg_ms;
-        tokens_per_s = (double)arm->tokens_per_step * 1000 / avg_ms;
-        mfu *= run_ms / avg_ms;
-    }
+    const report_config *config = &data->facts->configs[row->config];
+    const report_verdict *v = row->verdict;
+    const report_entry *e = v && v->entry >= 0 ? &data->entries[v->entry] : NULL;
+    const report_pace none = {
+        .step_avg_ms = {NAN, NAN, NAN}, .tokens_per_s = {NAN, NAN, NAN}, .mfu = NAN};
+    const report_pace *pace = e ? &e->pace : &none;
     table_begin_row(t);
-    table_add_cell(t, "%s", store_text(row, 0));
-    table_add_cell(t, "%s %s", store_text(row, 9), store_text(row, 10));
-    table_add_cell(t, "%s", number_short(sqlite3_column_double(row, 1)).text);
-    table_add_cell(t, "%s", number_short(flops).text);
-    ratio_add(t, flops, column_real(row, 7), is_baseline);
-    table_add_cell(t, "%s", number_duration_ms(avg_ms).text);
-    if (in_turn) {
-        verdict_add(t, arm, is_baseline);
+    table_add_cell(t, "%s", config->name);
+    table_add_cell(t, "%s %s", row->backend, row->precision);
+    table_add_cell(t, "%s", number_short((double)config->n_params).text);
+    table_add_cell(t, "%s", number_short(config->flops_per_token).text);
+    change_add(t, v ? v->flops_change : NAN, config->is_baseline);
+    table_add_cell(t, "%s", number_duration_ms(pace->step_avg_ms.value).text);
+    if (data->speeds->n_sessions > 0) {
+        verdict_add(t, v);
     } else {
-        ratio_add(t, avg_ms, base_ms, is_baseline);
+        change_add(t, v ? v->time_change.value : NAN, config->is_baseline);
     }
-    table_add_cell(t, "%s", number_rounded(tokens_per_s).text);
-    table_add_cell(t, "%s", number_percent(mfu).text);
-    *beaten |= mfu > 1;
-    if (isfinite(loss)) {
-        table_add_cell(t, "%.4f", loss);
+    table_add_cell(t, "%s", number_rounded(pace->tokens_per_s.value).text);
+    table_add_cell(t, "%s", number_percent(pace->mfu).text);
+    *beaten |= pace->mfu > 1;
+    if (e && isfinite(e->val_loss.value)) {
+        table_add_cell(t, "%.4f", e->val_loss.value);
     } else {
         table_add_cell(t, "-");
     }
-    table_add_cell(t, "%s", ends);
+    ends_add(t, data, row->config, row->backend, row->precision);
 }
 
-static gb_status row_print(store *s, table *t, sqlite3_stmt *row, const report_data *data,
-                           bool *beaten, gb_error *err)
+static bool row_is_new(const result_row *rows, int n, const report_run *run)
 {
-    sqlite3_stmt *ends = NULL;
-    bool found;
-    GB_TRY(store_query(s, &ends, err, ENDS_SQL, "itt", (int64_t)sqlite3_column_int64(row, 11),
-                       store_text(row, 9), store_text(row, 10)));
-    GB_TRY(store_step(s, ends, &found, err));
-    const char *text = found ? (const char *)sqlite3_column_text(ends, 0) : NULL;
-    row_add(t, row, data, text ? text : "", beaten);
-    sqlite3_reset(ends);
-    return GB_OK;
-}
-
-gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_error *err)
-{
-    sqlite3_stmt *row = NULL;
-    bool found = false, beaten = false;
-    report_data *data = NULL;
-    table *t = NULL;
-    GB_TRY(report_data_read_speeds(&data, s, suite_name, err));
-    t = table_with_headings();
-    gb_status status = store_query(s, &row, err, SUMMARY_SQL, "t", suite_name);
-    while (status == GB_OK) {
-        status = store_step(s, row, &found, err);
-        if (status != GB_OK || !found) {
-            break;
+    for (int i = 0; i < n; i++) {
+        if (rows[i].config == run->config && strcmp(rows[i].backend, run->backend) == 0 &&
+            strcmp(rows[i].precision, run->precision) == 0) {
+            return false;
         }
-        status = row_print(s, t, row, data, &beaten, err);
     }
-    if (status == GB_OK && table_row_count(t) == 0) {
-        status = gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s", store_path(s),
-                         suite_name);
+    return run->config >= 0;
+}
+
+/* The verdict of a config of which no run has finished anywhere. */
+static const report_verdict *verdict_without_entry(const report_data *data, int config)
+{
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const report_verdict *v = &data->verdicts->rows[i];
+        if (v->config == config && v->entry < 0) {
+            return v;
+        }
     }
-    if (status == GB_OK) {
-        status = table_write(t, out, TABLE_TEXT, err);
+    return NULL;
+}
+
+static int by_backend(const void *a, const void *b)
+{
+    const result_row *x = a, *y = b;
+    int order = strcmp(x->backend, y->backend);
+    order = order ? order : (x->config > y->config) - (x->config < y->config);
+    return order ? order : strcmp(x->precision, y->precision);
+}
+
+/* Room for all runs; returns how many there are. */
+static int rows_collect(result_row *rows, const report_data *data)
+{
+    int n = 0;
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const report_verdict *v = &data->verdicts->rows[i];
+        if (v->entry >= 0) {
+            const report_entry *e = &data->entries[v->entry];
+            rows[n++] = (result_row){v->config, e->backend, e->precision, v};
+        }
     }
+    for (int64_t i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
+        if (row_is_new(rows, n, run)) {
+            rows[n++] = (result_row){run->config, run->backend, run->precision,
+                                     verdict_without_entry(data, run->config)};
+        }
+    }
+    qsort(rows, (size_t)n, sizeof *rows, by_backend);
+    return n;
+}
+
+static gb_status table_print(const report_data *data, FILE *out, gb_error *err)
+{
+    bool beaten = false;
+    result_row *rows = calloc((size_t)(data->facts->n_runs + data->n_entries) + 1, sizeof *rows);
+    if (!rows) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for the table");
+    }
+    table *t = table_with_headings();
+    int n = rows_collect(rows, data);
+    for (int i = 0; i < n; i++) {
+        row_add(t, data, &rows[i], &beaten);
+    }
+    gb_status status = n > 0 ? table_write(t, out, TABLE_TEXT, err)
+                             : gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s",
+                                       data->facts->db_path, data->facts->suite_name);
+    table_free(t);
+    free(rows);
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
     }
     if (status == GB_OK && beaten) {
         fprintf(out, "\n%s\n", rates_peak_beaten);
     }
-    if (row) {
-        sqlite3_reset(row);
-    }
-    table_free(t);
+    return status;
+}
+
+gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_error *err)
+{
+    report_data *data = NULL;
+    GB_TRY(report_data_read_summary(&data, s, suite_name, err));
+    gb_status status = table_print(data, out, err);
     report_data_free(data);
     return status;
 }

@@ -38,8 +38,4 @@ char *worker_job_scale_rate(const char *text, double factor);
 /* GB_ERR_FORMAT when the text is not what worker_job_to_json writes. */
 gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err);
 
-/* The fields of `object` that `keys` describe, as a JSON object with numbers, booleans and
- * strings; NULL when there is no memory. The caller owns the reference. */
-json_t *keys_to_json(const void *object, const gb_key *keys);
-
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernels/sensors/sensors.h"
+#include "kernels/clock.h"
 
 enum { GROUPS = 256, STOPS = 64 };
 

@@ -79,8 +79,8 @@ static watchdog_finding silence_find(const watchdog *w, double now_s, char *mess
     return WATCHDOG_SILENT;
 }
 
-watchdog_finding watchdog_look(watchdog *w, double now_s, int64_t resident_bytes, char *message,
-                               size_t size)
+watchdog_finding watchdog_check(watchdog *w, double now_s, int64_t resident_bytes, char *message,
+                                size_t size)
 {
     char words[160];
     double away_s = now_s - w->looked_s;

@@ -41,8 +41,8 @@ void watchdog_rest(watchdog *w, double now_s);
 /* Called several times a second, after what has arrived was heard. resident_bytes: of the worker;
  * 0: not known, or of no interest. When it is not FINE `message` says why, in one line. Time in
  * which nobody looked (this process was stopped) does not count as silence. */
-watchdog_finding watchdog_look(watchdog *w, double now_s, int64_t resident_bytes, char *message,
-                               size_t size);
+watchdog_finding watchdog_check(watchdog *w, double now_s, int64_t resident_bytes, char *message,
+                                size_t size);
 
 /* Seconds that it may be silent now; INFINITY when heartbeat_timeout is off. */
 double watchdog_allowed_s(const watchdog *w);

@@ -9,21 +9,16 @@
 #include <unistd.h>
 
 #include "kernels/checked.h"
+#include "kernels/clock.h"
 #include "kernels/process_memory.h"
-#include "kernels/sensors/sensors.h"
 
 #define POLL_MS     100
 #define END_WAIT_MS 10000 /* for a worker to exit after closing its event pipe */
 /* From SIGTERM to SIGKILL for one that hangs or takes too much memory. */
-#define LAST_WORDS_MS          2000
+#define KILL_GRACE_MS          2000
 #define MEMORY_LOOK_S          0.25
 #define SLOW_DISK_BYTES_PER_MS 50000
 #define SAVING_MOST_MS         (30 * 60 * 1000)
-
-static int64_t now_ms(void)
-{
-    return (int64_t)(gb_monotonic_s() * 1e3);
-}
 
 int worker_stops_wanted(const worker_options *options)
 {
@@ -139,42 +134,43 @@ bool worker_link_ended(const worker_link *link)
 /* ---- stopping ---- */
 
 /* Ends a worker that goes beyond its limits. */
-static void watchdog_obey(worker_link *link, const worker_options *options)
+static void limits_enforce(worker_link *link, const worker_options *options)
 {
     double now_s = gb_monotonic_s();
     int64_t resident_bytes = 0;
-    if (link->condemned || link->stops_obeyed > 0 || link->process.ended) {
+    if (link->kill_reason || link->stops_sent > 0 || link->process.ended) {
         return;
     }
     if (link->watch.limits.max_memory_bytes > 0 && now_s - link->memory_at_s >= MEMORY_LOOK_S) {
         link->memory_at_s = now_s;
         resident_bytes = gb_process_resident_bytes(link->process.pid);
     }
-    link->condemned = watchdog_look(&link->watch, now_s, resident_bytes, link->condemned_why,
-                                    sizeof link->condemned_why);
-    if (link->condemned) {
-        int64_t grace_ms = link->condemned == WATCHDOG_OVERTIME
+    link->kill_reason = watchdog_check(&link->watch, now_s, resident_bytes, link->kill_message,
+                                       sizeof link->kill_message);
+    if (link->kill_reason) {
+        int64_t grace_ms = link->kill_reason == WATCHDOG_OVERTIME
                                ? options->grace_ms + link->saving_ms
-                               : LAST_WORDS_MS;
+                               : KILL_GRACE_MS;
         child_signal(&link->process, SIGTERM);
-        link->kill_at_ms = now_ms() + grace_ms;
+        link->kill_at_ms = gb_monotonic_whole_ms() + grace_ms;
     }
 }
 
-static bool stop_obey(worker_link *link, const worker_options *options)
+static bool stop_forward(worker_link *link, const worker_options *options)
 {
     int wanted = worker_stops_wanted(options);
-    bool first = wanted >= 1 && link->stops_obeyed == 0;
+    bool first = wanted >= 1 && link->stops_sent == 0;
     if (first) {
         child_signal(&link->process, SIGTERM);
-        link->stops_obeyed = 1;
-        link->kill_at_ms =
-            link->condemned ? link->kill_at_ms : now_ms() + options->grace_ms + link->saving_ms;
+        link->stops_sent = 1;
+        link->kill_at_ms = link->kill_reason
+                               ? link->kill_at_ms
+                               : gb_monotonic_whole_ms() + options->grace_ms + link->saving_ms;
     }
-    if (link->stops_obeyed == 1 && (wanted >= 2 || now_ms() >= link->kill_at_ms)) {
+    if (link->stops_sent == 1 && (wanted >= 2 || gb_monotonic_whole_ms() >= link->kill_at_ms)) {
         child_signal(&link->process, SIGKILL);
-        link->stops_obeyed = 2;
-    } else if (link->condemned && now_ms() >= link->kill_at_ms) {
+        link->stops_sent = 2;
+    } else if (link->kill_reason && gb_monotonic_whole_ms() >= link->kill_at_ms) {
         child_signal(&link->process, SIGKILL);
     }
     return first;
@@ -182,19 +178,20 @@ static bool stop_obey(worker_link *link, const worker_options *options)
 
 bool worker_link_wait(worker_link *link, const worker_options *options, int ms)
 {
-    watchdog_obey(link, options);
+    limits_enforce(link, options);
     struct pollfd fds[2] = {{link->process.event_fd, POLLIN, 0},
                             {link->process.stderr_fd, POLLIN, 0}}; /* -1 is ignored */
     poll(fds, 2, ms < POLL_MS ? ms : POLL_MS); /* what fails here fails again at the read */
     child_drain_stderr(&link->process);
-    return stop_obey(link, options);
+    return stop_forward(link, options);
 }
 
 void worker_link_collect(worker_link *link, const worker_options *options)
 {
-    int64_t until = now_ms() + END_WAIT_MS;
-    while (!link->broken && !child_wait(&link->process, POLL_MS) && now_ms() < until) {
-        stop_obey(link, options);
+    int64_t until = gb_monotonic_whole_ms() + END_WAIT_MS;
+    while (!link->broken && !child_wait(&link->process, POLL_MS) &&
+           gb_monotonic_whole_ms() < until) {
+        stop_forward(link, options);
         child_drain_stderr(&link->process);
     }
     child_drain_stderr(&link->process);
@@ -216,32 +213,32 @@ void worker_link_dismiss(worker_link *link)
     }
 }
 
-/* ---- verdict ---- */
+/* ---- how it ended ---- */
 
-static void verdict_set(worker_verdict *v, const char *status, const char *format, ...)
+static void outcome_set(worker_outcome *out, const char *status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void verdict_set(worker_verdict *v, const char *status, const char *format, ...)
+static void outcome_set(worker_outcome *out, const char *status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(v->message, sizeof v->message, format, args);
+    vsnprintf(out->message, sizeof out->message, format, args);
     va_end(args);
-    v->status = status;
+    out->status = status;
 }
 
 /* The end of the worker's stderr, for messages of failures that say nothing themselves. */
-static void verdict_add_stderr(worker_verdict *v, const child *worker)
+static void outcome_add_stderr(worker_outcome *out, const child *worker)
 {
     const char *tail = worker->stderr_tail;
-    size_t n = worker->stderr_used, used = strlen(v->message);
+    size_t n = worker->stderr_used, used = strlen(out->message);
     if (n > CHILD_STDERR_KEPT - 64) {
         tail += n - (CHILD_STDERR_KEPT - 64);
     }
     if (n > 0) {
-        snprintf(v->message + used, sizeof v->message - used, "; its stderr ended:\n%s", tail);
-        for (used = strlen(v->message); used > 0 && v->message[used - 1] == '\n';) {
-            v->message[--used] = '\0';
+        snprintf(out->message + used, sizeof out->message - used, "; its stderr ended:\n%s", tail);
+        for (used = strlen(out->message); used > 0 && out->message[used - 1] == '\n';) {
+            out->message[--used] = '\0';
         }
     }
 }
@@ -260,70 +257,70 @@ static bool signal_is_from_outside(int signal)
     return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
-static void verdict_of_signal(worker_verdict *v, const worker_link *link)
+static void outcome_of_signal(worker_outcome *out, const worker_link *link)
 {
     int signal = WTERMSIG(link->process.wait_status);
     long long after = child_oom_kills();
     const char *abbreviation = sigabbrev_np(signal);
     if (signal == SIGKILL && after > link->oom_kills_before && link->oom_kills_before >= 0) {
-        verdict_set(v, "oom", "killed by the kernel's OOM killer after %lld steps",
+        outcome_set(out, "oom", "killed by the kernel's OOM killer after %lld steps",
                     (long long)link->steps_done);
-        v->passing = true;
+        out->transient = true;
     } else if (signal_is_from_outside(signal)) {
-        verdict_set(v, "killed", "killed from outside by SIG%s after %lld steps", abbreviation,
+        outcome_set(out, "killed", "killed from outside by SIG%s after %lld steps", abbreviation,
                     (long long)link->steps_done);
-        v->passing = true;
+        out->transient = true;
     } else {
-        verdict_set(v, "failed", "crashed with SIG%s (%s) after %lld steps",
+        outcome_set(out, "failed", "crashed with SIG%s (%s) after %lld steps",
                     abbreviation ? abbreviation : "?", strsignal(signal),
                     (long long)link->steps_done);
-        verdict_add_stderr(v, &link->process);
+        outcome_add_stderr(out, &link->process);
     }
 }
 
-static void verdict_of_exit(worker_verdict *v, const worker_link *link)
+static void outcome_of_exit(worker_outcome *out, const worker_link *link)
 {
     int status = link->process.wait_status, code = WEXITSTATUS(status);
     if (link->has_end && (link->end.status != GB_OK || (WIFEXITED(status) && code == 0))) {
-        verdict_set(v, status_of_end((gb_status)link->end.status), "%s", link->end.message);
-        v->passing = link->end.status == GB_ERR_INTERRUPTED || link->end.status == GB_ERR_IO;
+        outcome_set(out, status_of_end((gb_status)link->end.status), "%s", link->end.message);
+        out->transient = link->end.status == GB_ERR_INTERRUPTED || link->end.status == GB_ERR_IO;
         if (link->end.status == GB_ERR_INTERRUPTED) {
-            verdict_set(v, "killed", "stopped from outside by SIGTERM or SIGINT");
+            outcome_set(out, "killed", "stopped from outside by SIGTERM or SIGINT");
         }
     } else if (WIFSIGNALED(status)) {
-        verdict_of_signal(v, link);
+        outcome_of_signal(out, link);
     } else if (code != 0) {
-        verdict_set(v, "failed", "the worker exited with code %d after %lld steps", code,
+        outcome_set(out, "failed", "the worker exited with code %d after %lld steps", code,
                     (long long)link->steps_done);
-        v->passing = code == CHILD_NOT_STARTED;
-        verdict_add_stderr(v, &link->process);
+        out->transient = code == CHILD_NOT_STARTED;
+        outcome_add_stderr(out, &link->process);
     } else {
-        verdict_set(v, "failed", "the worker exited without saying how the run ended%s",
+        outcome_set(out, "failed", "the worker exited without saying how the run ended%s",
                     event_reader_left(link->reader) ? ", in the middle of an event" : "");
-        verdict_add_stderr(v, &link->process);
+        outcome_add_stderr(out, &link->process);
     }
 }
 
-void worker_link_judge(const worker_link *link, worker_verdict *v)
+void worker_link_outcome(const worker_link *link, worker_outcome *out)
 {
     bool finished = link->has_end && link->end.status == GB_OK && link->process.ended &&
                     WIFEXITED(link->process.wait_status) &&
                     WEXITSTATUS(link->process.wait_status) == 0;
-    v->passing = false;
-    if (link->condemned && !finished) {
-        verdict_set(v, link->condemned == WATCHDOG_OVERSIZE ? "oom" : "failed", "%s",
-                    link->condemned_why);
-        v->passing = link->condemned == WATCHDOG_SILENT;
-    } else if (link->stops_obeyed > 0 && !finished) {
-        verdict_set(v, "interrupted", "stopped by the user after %lld steps",
+    out->transient = false;
+    if (link->kill_reason && !finished) {
+        outcome_set(out, link->kill_reason == WATCHDOG_OVERSIZE ? "oom" : "failed", "%s",
+                    link->kill_message);
+        out->transient = link->kill_reason == WATCHDOG_SILENT;
+    } else if (link->stops_sent > 0 && !finished) {
+        outcome_set(out, "interrupted", "stopped by the user after %lld steps",
                     (long long)link->steps_done);
     } else if (link->broken) {
-        verdict_set(v, "failed", "%s", link->broken_error.message);
-        verdict_add_stderr(v, &link->process);
+        outcome_set(out, "failed", "%s", link->broken_error.message);
+        outcome_add_stderr(out, &link->process);
     } else if (!link->process.ended) {
-        verdict_set(v, "failed", "the worker did not exit within %d s of its last word",
+        outcome_set(out, "failed", "the worker did not exit within %d s of its last word",
                     END_WAIT_MS / 1000);
     } else {
-        verdict_of_exit(v, link);
+        outcome_of_exit(out, link);
     }
 }

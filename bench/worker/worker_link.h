@@ -1,5 +1,5 @@
 /* worker_link.h: a worker process and its event stream: started, heard frame by frame, stopped, and
- * judged by how it ended. Knows nothing of runs, suites and databases. */
+ * how it ended. Knows nothing of runs, suites and databases. */
 #ifndef GPTBENCH_BENCH_WORKER_LINK_H
 #define GPTBENCH_BENCH_WORKER_LINK_H
 
@@ -12,7 +12,7 @@
 /* How whoever runs workers treats them. */
 typedef struct worker_options {
     char *const *argv; /* of the worker process; [0] is its path; NULL-terminated */
-    /* How often the user asked to stop; may be NULL. From 1 on the worker in hand gets SIGTERM and,
+    /* How often the user asked to stop; may be NULL. From 1 on the worker gets SIGTERM and,
      * after grace_ms and the time that a checkpoint of its model takes at 50 MB/s, SIGKILL; from 2
      * on SIGKILL at once. */
     const volatile sig_atomic_t *stops;
@@ -31,15 +31,15 @@ typedef struct worker_link {
     double last_ended_s; /* of the latest step, on the monotonic clock */
     bool broken;         /* the stream; the message says how */
     gb_error broken_error;
-    int stops_obeyed; /* 1: SIGTERM sent, 2: SIGKILL sent */
+    int stops_sent; /* of the user's: 1: SIGTERM, 2: SIGKILL too */
     int64_t kill_at_ms;
     int64_t saving_ms; /* beyond grace_ms, once it has said START */
     long long oom_kills_before;
     double started_s; /* on the monotonic clock */
     watchdog watch;
-    double memory_at_s;         /* when its memory was looked at */
-    watchdog_finding condemned; /* not FINE: we ended it; the reason is: */
-    char condemned_why[512];
+    double memory_at_s;           /* when its memory was looked at */
+    watchdog_finding kill_reason; /* WATCHDOG_FINE, or why we end it */
+    char kill_message[512];
 } worker_link;
 
 /* Starts a worker with a job on its standard input; with `controlled` there is also a pipe for
@@ -67,14 +67,14 @@ void worker_link_dismiss(worker_link *link);
 /* After the last frame: gives the process some time to exit. */
 void worker_link_collect(worker_link *link, const worker_options *options);
 
-typedef struct worker_verdict {
+typedef struct worker_outcome {
     const char *status; /* ok, nan, oom, failed, killed, interrupted: as in runner.h */
-    bool passing;       /* by a fault that may be gone next time (bench/run/retry.h) */
+    bool transient;     /* by a fault that may be gone next time (bench/run/retry.h) */
     char message[CHILD_STDERR_KEPT + 1024];
-} worker_verdict;
+} worker_outcome;
 
-/* What became of a collected worker. */
-void worker_link_judge(const worker_link *link, worker_verdict *v);
+/* How a collected worker ended. */
+void worker_link_outcome(const worker_link *link, worker_outcome *out);
 
 /* Kills what still runs and frees everything. */
 void worker_link_close(worker_link *link);

@@ -6,27 +6,6 @@
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/cpu/cpu_ops.h"
 
-/* Float logits of as many columns as are held in the cache together. */
-enum { COLUMNS_BYTES = 12 << 20 };
-
-int64_t cpu_classifier_rows(int64_t N, int64_t V)
-{
-    int64_t rows = ((int64_t)4 << 20) / (V * (int64_t)sizeof(float));
-    if (rows < 1024) {
-        rows = 1024;
-    }
-    return rows < N ? rows : N;
-}
-
-int64_t cpu_classifier_columns(int64_t rows, int64_t V)
-{
-    const int64_t row_bytes = rows * (int64_t)sizeof(float);
-    int64_t chunks = (V * row_bytes + COLUMNS_BYTES - 1) / COLUMNS_BYTES;
-    int64_t columns = (V + chunks - 1) / chunks;
-    columns = (columns + CPU_PACK_N - 1) / CPU_PACK_N * CPU_PACK_N;
-    return columns < V ? columns : V;
-}
-
 /* Some tokens; their buffers are shared by all. */
 typedef struct classifier_chunk {
     float *logits;         /* (V), lots of (n, columns) one after the other */

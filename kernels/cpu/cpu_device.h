@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_kernels.h"
+#include "kernels/cpu/cpu_sizes.h"
 #include "kernels/ledger.h"
 #include "kernels/results_queue.h"
 
@@ -84,9 +85,6 @@ int cpu_count_usable(void);
 
 /* ---- cpu_memory.c ---- */
 
-/* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
-int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
-                       int64_t bytes[CPU_SLOT_COUNT]);
 /* Allocates the arena; GB_ERR_OOM. */
 gb_status cpu_arena_open(gb_device *dev, gb_error *err);
 void cpu_arena_close(gb_device *dev);
@@ -163,14 +161,6 @@ bool cpu_onednn_packs(const gb_device *dev, int64_t M, int64_t N, int64_t K);
 gb_status cpu_onednn_run(gb_device *dev, const cpu_gemm *gemm, bool *done);
 /* "oneDNN 2.6.3"; empty where the program is built without it. */
 void cpu_onednn_describe(char *out, size_t size);
-
-/* ---- cpu_classifier.c ---- */
-
-/* Tokens whose logits are held at once: few enough for a bounded buffer, but enough that reading
- * and writing the (V, C) gradient once for each lot costs little beside its products. */
-int64_t cpu_classifier_rows(int64_t N, int64_t V);
-/* Columns of those that are worked on at once. */
-int64_t cpu_classifier_columns(int64_t rows, int64_t V);
 
 /* ---- cpu_rates.c ---- */
 

@@ -8,7 +8,7 @@
  * unless a comment says so. Shapes are as in kernels/backend.h.
  *
  * `ends`, where it is not NULL, gets from every thread of the team the moment at which it had done
- * its share, in milliseconds of the monotonic clock: thread i's at CPU_ENDS_STRIDE * i, a cache
+ * its share, in milliseconds of kernels/clock.h: thread i's at CPU_ENDS_STRIDE * i, a cache
  * line of its own.
  */
 #ifndef GPTBENCH_KERNELS_CPU_KERNELS_H
@@ -37,7 +37,8 @@ typedef struct cpu_attention_args {
     int64_t B, T, H, K, D, window;
     bool bf16;
     float *scratch;         /* one slice per thread of the team, 64-byte aligned */
-    int64_t scratch_floats; /* floats per slice, at least cpu_attention_scratch_floats */
+    int64_t scratch_floats; /* floats per slice, at least cpu_attention_scratch_floats of
+                             * cpu_sizes.h */
     double *ends;           /* NULL: nobody asks */
 } cpu_attention_args;
 
@@ -101,8 +102,6 @@ typedef struct cpu_pack_args {
     bool transposed;
 } cpu_pack_args;
 
-int64_t cpu_packed_elements(int64_t K, int64_t N);
-
 typedef struct cpu_transpose_args {
     uint16_t *out;      /* (columns, rows), dense */
     const uint16_t *in; /* (rows, columns), rows `stride` elements apart */
@@ -133,8 +132,6 @@ typedef struct cpu_product_args {
     bool accumulate; /* [+] */
     void *workspace; /* cpu_product_workspace_bytes for the team, 64-byte aligned */
 } cpu_product_args;
-
-int64_t cpu_product_workspace_bytes(int64_t M, int64_t threads);
 
 typedef struct cpu_kernels {
     void (*embed_forward)(void *out, const int32_t *tokens, const void *wte, int64_t N, int64_t C,
@@ -172,9 +169,6 @@ typedef struct cpu_kernels {
     void (*transpose)(const cpu_transpose_args *args);
     void (*product)(const cpu_product_args *args);
 } cpu_kernels;
-
-/* Scratch per thread that the attention kernels need, forward and backward, on any ISA. */
-int64_t cpu_attention_scratch_floats(int64_t T, int64_t D);
 
 /* isa/bf16_rate.c: multiply-adds a second in dot products of bfloat16 over those in float; takes
  * half a millisecond. 0 where the instruction set has no such products. */

@@ -1,16 +1,9 @@
 /* Timers of the ops, on the monotonic clock. */
 #include <omp.h>
-#include <time.h>
 
+#include "kernels/clock.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/nvtx.h"
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 cpu_op cpu_op_begin(gb_device *dev, gb_op op)
 {
@@ -18,7 +11,7 @@ cpu_op cpu_op_begin(gb_device *dev, gb_op op)
     /* The team is a property of the calling thread; OpenMP and oneDNN follow it. */
     omp_set_num_threads(dev->threads);
     gb_nvtx_op_begin(dev->options.nvtx, scope.op);
-    return (cpu_op){scope, dev->timing ? now_ms() : 0};
+    return (cpu_op){scope, dev->timing ? gb_monotonic_ms() : 0};
 }
 
 double *cpu_op_ends(gb_device *dev)
@@ -53,7 +46,7 @@ void cpu_op_end(gb_device *dev, cpu_op op, double flops)
     (void)gb_ledger_add(dev->ledger, op.scope, 1, 0, flops);
     if (dev->timing) {
         (void)gb_ledger_add_span(dev->ledger, op.scope, op.start_ms - dev->timers_start_ms,
-                                 now_ms() - dev->timers_start_ms);
+                                 gb_monotonic_ms() - dev->timers_start_ms);
         threads_add(dev, op.scope, op.start_ms);
     }
     gb_nvtx_op_end(dev->options.nvtx);
@@ -72,7 +65,7 @@ void cpu_backend_timers_enable(gb_device *dev, bool on)
 void cpu_backend_timers_reset(gb_device *dev)
 {
     gb_ledger_reset(dev->ledger);
-    dev->timers_start_ms = now_ms();
+    dev->timers_start_ms = gb_monotonic_ms();
 }
 
 int cpu_backend_timers_read(gb_device *dev, gb_op_time *rows, int capacity)

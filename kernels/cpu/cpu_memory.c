@@ -1,4 +1,4 @@
-/* Workspace arena and the buffers that alloc gives out. */
+/* The plan of the workspace, its arena, and the buffers that alloc gives out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +15,6 @@ struct cpu_block {
     gb_memory_group group;
     int64_t bytes;
 };
-
-/* What isa/attention.c carves out; isa/attention_bf16.c needs less. */
-int64_t cpu_attention_scratch_floats(int64_t T, int64_t D)
-{
-    const int64_t panel = CPU_ATTENTION_PANEL_MAX, rows = CPU_ATTENTION_ROWS;
-    const int64_t Tp = gb_round_up(T, panel), Dp = gb_round_up(D, panel);
-    return 5 * Tp * Dp + 2 * panel * Dp + 2 * rows * (Tp + panel) + 5 * rows * Dp;
-}
-
-int64_t cpu_packed_elements(int64_t K, int64_t N)
-{
-    return gb_round_up(K, CPU_PACK_K) * gb_round_up(N, CPU_PACK_N);
-}
-
-int64_t cpu_product_workspace_bytes(int64_t M, int64_t threads)
-{
-    const int64_t tiles = M / CPU_PRODUCT_TILE_MIN + 1;
-    return threads *
-           (CPU_PRODUCT_SHARED_BYTES + gb_round_up(tiles * (int64_t)sizeof(int32_t), LINE) +
-            CPU_PRODUCT_SCRATCH_FLOATS * (int64_t)sizeof(float));
-}
 
 static int64_t max64(int64_t a, int64_t b)
 {
@@ -61,8 +40,9 @@ static void packed_slots_plan(const gb_shape *s, int64_t rows, int64_t columns,
                         max64(cpu_packed_elements(N, wide), cpu_packed_elements(rows, C))));
 }
 
-int64_t cpu_plan_slots(const gb_options *options, int threads, cpu_isa isa,
-                       int64_t bytes[CPU_SLOT_COUNT])
+/* Bytes of each workspace slot for these options, and their sum in whole cache lines. */
+static int64_t slots_plan(const gb_options *options, int threads, cpu_isa isa,
+                          int64_t bytes[CPU_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length;
@@ -113,7 +93,7 @@ int64_t cpu_backend_workspace_bytes(const gb_options *options)
     int64_t bytes[CPU_SLOT_COUNT];
     cpu_isa isa = CPU_ISA_GENERIC; /* where none can be selected, open fails too */
     (void)cpu_isa_select(&isa, NULL);
-    return cpu_plan_slots(options, team_size(options), isa, bytes);
+    return slots_plan(options, team_size(options), isa, bytes);
 }
 
 /* What memory_get really takes for so many bytes. */
@@ -204,7 +184,7 @@ static gb_status refuse(gb_error *err, int64_t bytes, const char *what)
 gb_status cpu_arena_open(gb_device *dev, gb_error *err)
 {
     int64_t bytes[CPU_SLOT_COUNT];
-    int64_t total = cpu_plan_slots(&dev->options, dev->threads, dev->isa, bytes);
+    int64_t total = slots_plan(&dev->options, dev->threads, dev->isa, bytes);
     dev->arena = memory_get(total, dev->threads);
     if (dev->arena == NULL) {
         return refuse(err, total, "workspace");

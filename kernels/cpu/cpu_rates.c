@@ -2,17 +2,10 @@
  */
 #include <omp.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "kernels/clock.h"
 #include "kernels/cpu/cpu_device.h"
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* +-[1/2, 1) in either type, as in the CUDA backend: a processor that multiplies zeros uses less
  * power, and may clock higher, than one that trains. */
@@ -47,14 +40,14 @@ double cpu_backend_measure_gemm_peak(gb_device *dev)
                         .a = matrix[0],
                         .b = matrix[1],
                         .c = matrix[2]};
-    double start = now_s();
-    for (int i = 0; i < 3 || now_s() - start < 1.0; i++) {
-        double before = now_s();
+    double start = gb_monotonic_s();
+    for (int i = 0; i < 3 || gb_monotonic_s() - start < 1.0; i++) {
+        double before = gb_monotonic_s();
         if (cpu_gemm_run(dev, &g) != GB_OK) {
             best = 0;
             break;
         }
-        double rate = 2.0 * SIZE * SIZE * (double)SIZE / (now_s() - before);
+        double rate = 2.0 * SIZE * SIZE * (double)SIZE / (gb_monotonic_s() - before);
         best = rate > best ? rate : best;
     }
 done:
@@ -107,11 +100,11 @@ double cpu_backend_measure_copy_rate(gb_device *dev, int64_t bytes)
         cpu_backend_alloc(dev, GB_MEM_WORKSPACE, bytes, &to) == GB_OK) {
         copy_shared_out(from, NULL, bytes);
         copy_shared_out(to, NULL, bytes);
-        double start = now_s();
-        for (int i = 0; i < COPIES_MIN || now_s() - start < enough_s; i++) {
-            double before = now_s();
+        double start = gb_monotonic_s();
+        for (int i = 0; i < COPIES_MIN || gb_monotonic_s() - start < enough_s; i++) {
+            double before = gb_monotonic_s();
             copy_shared_out(to, from, bytes);
-            double rate = 2.0 * (double)bytes / (now_s() - before);
+            double rate = 2.0 * (double)bytes / (gb_monotonic_s() - before);
             best = rate > best ? rate : best;
         }
     }

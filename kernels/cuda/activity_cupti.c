@@ -45,7 +45,8 @@ void activity_source_describe(gb_profiler_description *out)
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "kernels/clock.h"
 
 /* Records grow at their end from toolkit to toolkit. */
 #if CUDA_VERSION >= 13000
@@ -402,20 +403,13 @@ static void buffers_parse(attribution *into)
 
 /* ---- the source ---- */
 
-static uint64_t host_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Both clocks at once: the closest of a few readings of the one between two of the other. */
 static gb_clock_pair clocks_read(void)
 {
     gb_clock_pair best = {.within_ns = UINT64_MAX};
     for (int i = 0; i < 8; i++) {
-        const uint64_t before = host_now_ns(), now = activity_source_now_ns();
-        const uint64_t within = (host_now_ns() - before + 1) / 2;
+        const uint64_t before = gb_monotonic_ns(), now = activity_source_now_ns();
+        const uint64_t within = (gb_monotonic_ns() - before + 1) / 2;
         if (within < best.within_ns) {
             best = (gb_clock_pair){now, before + within, within};
         }

@@ -1,7 +1,8 @@
-/* Which attention path runs, and its workspace.
+/* Which attention path runs.
  *
  * The forward paths give the same out and lse, so that any of them goes with the one backward. */
 #include "kernels/cuda/attention_common.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,17 +75,6 @@ static attention_args<act> shape_args(int64_t B, int64_t T, int64_t H, int64_t K
     return a;
 }
 
-static int64_t delta_bytes(int64_t B, int64_t T, int64_t H)
-{
-    return (int64_t)sizeof(float) * B * T * H;
-}
-
-int64_t cuda_attention_workspace_bytes(const gb_options *options)
-{
-    const gb_shape *s = &options->shape;
-    return delta_bytes(s->batch_size, s->sequence_length, s->n_head);
-}
-
 gb_status cuda_attention_forward(gb_device *dev, void *out, float *lse, const void *qkv, int64_t B,
                                  int64_t T, int64_t H, int64_t K, int64_t D, int64_t window)
 {
@@ -115,7 +105,7 @@ gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, 
 {
     void *delta = NULL;
     GB_TRY(check(dev, B, T, H, K, D, window));
-    GB_TRY(cuda_slot_get(dev, CUDA_SLOT_ATTENTION, delta_bytes(B, T, H), &delta));
+    GB_TRY(cuda_slot_get(dev, CUDA_SLOT_ATTENTION, cuda_attention_delta_bytes(B, T, H), &delta));
     if (!dev->bf16) {
         attention_args<float> a = shape_args<float>(B, T, H, K, D, window);
         a.qkv = (const float *)qkv;

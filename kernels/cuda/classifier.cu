@@ -3,26 +3,11 @@
 #include <math.h>
 
 #include "kernels/cuda/cuda_ops.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
 
 enum { THREADS = 512, WARPS = THREADS / 32 };
-
-/* Bounded memory, yet so many rows that reading and writing the (V, C) gradient once per chunk
- * costs little beside the chunk's products. */
-static const int64_t CHUNK_BYTES = (int64_t)512 << 20;
-
-int64_t cuda_classifier_stride(int64_t V)
-{
-    return (V + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP;
-}
-
-int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes)
-{
-    int64_t rows = CHUNK_BYTES / (cuda_classifier_stride(V) * act_bytes) / 128 * 128;
-    rows = rows < 128 ? 128 : rows > CUDA_CLASSIFIER_ROWS ? (int64_t)CUDA_CLASSIFIER_ROWS : rows;
-    return rows < N ? rows : N;
-}
 
 struct loss_args {
     void *logits;   /* (rows, stride) */

@@ -17,7 +17,5 @@ gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, 
 gb_status cuda_attention_open(gb_device *dev);
 /* What computes attention for the shape given at open: "attention mma.sync". */
 const char *cuda_attention_name(const gb_device *dev);
-/* Bytes of CUDA_SLOT_ATTENTION; 0 when none is needed. */
-int64_t cuda_attention_workspace_bytes(const gb_options *options);
 
 #endif

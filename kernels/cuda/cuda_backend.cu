@@ -6,6 +6,7 @@
 #include "kernels/cuda/cuda_attention.cuh"
 #include "kernels/cuda/cuda_device.cuh"
 #include "kernels/cuda/cuda_ops.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 
 /* The lowest compute capability that this binary has code for; the compiler lists them as 10 times
  * ours ("750,800"). */

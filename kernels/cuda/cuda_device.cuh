@@ -21,7 +21,7 @@ enum cuda_slot {
     CUDA_SLOT_ROPE,      /* float (T, D): cosines, then sines, of each position */
     CUDA_SLOT_PARTIALS,  /* double (CUDA_SUM_MAX_BLOCKS): partial sums */
     CUDA_SLOT_EMBED,     /* int32 (2 V + 1 + 2 N): token positions by vocabulary row */
-    CUDA_SLOT_ATTENTION, /* cuda_attention_workspace_bytes */
+    CUDA_SLOT_ATTENTION, /* cuda_attention_delta_bytes */
     CUDA_SLOT_ADAMW,     /* the optimiser's factors of this step */
     CUDA_SLOT_STAGE,     /* (CUDA_STAGE_ENTRIES, cuda_stage_entry_bytes): uploads on their way */
     CUDA_SLOT_COUNT
@@ -67,7 +67,7 @@ struct gb_device {
     gb_error error;
 };
 
-/* ---- errors (cuda_memory.cu) ---- */
+/* ---- cuda_error.cu ---- */
 
 /* Writes "op: what: reason (file:line)" into dev->error; GB_ERR_OOM for a failed allocation, else
  * GB_ERR_INTERNAL. */
@@ -94,8 +94,6 @@ gb_status cuda_fail_blas(gb_device *dev, cublasStatus_t code, const char *op, co
 
 /* ---- cuda_memory.cu ---- */
 
-/* Bytes of each workspace slot for these options; returns their sum. */
-int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT]);
 int64_t cuda_backend_workspace_bytes(const gb_options *options);
 gb_status cuda_arena_open(gb_device *dev);
 void cuda_arena_close(gb_device *dev);
@@ -156,8 +154,6 @@ int cuda_profiler_marks_take(gb_device *dev, gb_node_mark **out);
 
 /* ---- cuda_step.cu ---- */
 
-/* What one staged upload may hold at most to overlap with other work. */
-int64_t cuda_stage_entry_bytes(const gb_options *options);
 gb_status cuda_step_open(gb_device *dev);
 void cuda_step_close(cuda_step *step); /* NULL is fine */
 bool cuda_step_records(const gb_device *dev);
@@ -196,13 +192,4 @@ void cuda_gemm_describe(const gb_device *dev, char *out, size_t size);
 
 double cuda_backend_measure_gemm_peak(gb_device *dev);
 double cuda_backend_measure_copy_rate(gb_device *dev, int64_t bytes);
-
-/* ---- classifier.cu ---- */
-
-enum { CUDA_CLASSIFIER_ROWS = 8192 };
-
-/* Rows of logits held at once, and elements between those rows. */
-int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes);
-int64_t cuda_classifier_stride(int64_t V);
-
 #endif

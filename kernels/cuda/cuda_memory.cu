@@ -1,10 +1,10 @@
-/* Errors, the workspace arena, the buffers that alloc gives out, and copies. */
+/* The plan of the workspace, its arena, the buffers that alloc gives out, and copies. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cuda/cuda_attention.cuh"
 #include "kernels/cuda/cuda_device.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 
 static const int64_t SLOT_ALIGN = 256, STAGING_ITEMS = 1 << 18;
 
@@ -15,64 +15,6 @@ struct cuda_block {
     int64_t bytes;
 };
 
-/* ---- errors ---- */
-
-/* Whether a kernel met this while it ran: the call that reports it may be of a later op. */
-static bool is_late(cudaError_t code)
-{
-    switch (code) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorLaunchFailure:
-    case cudaErrorIllegalInstruction:
-        return true;
-    default:
-        return false;
-    }
-}
-
-gb_status cuda_fail(gb_device *dev, cudaError_t code, const char *op, const char *what,
-                    const char *file, int line)
-{
-    const bool memory = code == cudaErrorMemoryAllocation;
-    (void)cudaGetLastError(); /* so that the next call does not report it again */
-    return gb_fail(&dev->error, memory ? GB_ERR_OOM : GB_ERR_INTERNAL, "%s: %s: %s: %s%s (%s:%d)",
-                   op, what, cudaGetErrorName(code), cudaGetErrorString(code),
-                   is_late(code) ? ", here or in an op before (CUDA_LAUNCH_BLOCKING=1 "
-                                   "GPTBENCH_CUDA_GRAPHS=0 tells which)"
-                                 : "",
-                   file, line);
-}
-
-static const char *blas_status_text(cublasStatus_t code)
-{
-    switch (code) {
-    case CUBLAS_STATUS_NOT_INITIALIZED:
-        return "the library is not initialised, or not installed";
-    case CUBLAS_STATUS_ALLOC_FAILED:
-        return "out of memory";
-    case CUBLAS_STATUS_INVALID_VALUE:
-        return "invalid value";
-    case CUBLAS_STATUS_ARCH_MISMATCH:
-        return "not possible on this GPU";
-    case CUBLAS_STATUS_EXECUTION_FAILED:
-        return "execution failed";
-    case CUBLAS_STATUS_NOT_SUPPORTED:
-        return "not supported";
-    default:
-        return "internal error";
-    }
-}
-
-gb_status cuda_fail_blas(gb_device *dev, cublasStatus_t code, const char *op, const char *what,
-                         const char *file, int line)
-{
-    const bool memory = code == CUBLAS_STATUS_ALLOC_FAILED;
-    return gb_fail(&dev->error, memory ? GB_ERR_OOM : GB_ERR_INTERNAL,
-                   "%s: %s: cuBLASLt status %d, %s (%s:%d)", op, what, (int)code,
-                   blas_status_text(code), file, line);
-}
-
 /* ---- workspace ---- */
 
 static int64_t round_up(int64_t n, int64_t multiple)
@@ -80,7 +22,8 @@ static int64_t round_up(int64_t n, int64_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT])
+/* Bytes of each workspace slot for these options; returns their sum. */
+static int64_t slots_plan(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length, V = s->vocab_size;
@@ -91,9 +34,10 @@ int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT
     bytes[CUDA_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
     bytes[CUDA_SLOT_PARTIALS] = CUDA_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
     bytes[CUDA_SLOT_EMBED] = (2 * V + 1 + 2 * N) * (int64_t)sizeof(int32_t);
-    bytes[CUDA_SLOT_ATTENTION] = cuda_attention_workspace_bytes(options);
+    bytes[CUDA_SLOT_ATTENTION] =
+        cuda_attention_delta_bytes(s->batch_size, s->sequence_length, s->n_head);
     bytes[CUDA_SLOT_ADAMW] = CUDA_ADAMW_BYTES;
-    bytes[CUDA_SLOT_STAGE] = CUDA_STAGE_ENTRIES * cuda_stage_entry_bytes(options);
+    bytes[CUDA_SLOT_STAGE] = CUDA_STAGE_ENTRIES * cuda_stage_entry_bytes(s);
     int64_t total = 0;
     for (int i = 0; i < CUDA_SLOT_COUNT; i++) {
         bytes[i] = round_up(bytes[i], SLOT_ALIGN);
@@ -105,7 +49,7 @@ int64_t cuda_plan_slots(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT
 int64_t cuda_backend_workspace_bytes(const gb_options *options)
 {
     int64_t bytes[CUDA_SLOT_COUNT];
-    return cuda_plan_slots(options, bytes);
+    return slots_plan(options, bytes);
 }
 
 /* "12.3 MiB for workspace do not fit: 10.0 of 139.8 MiB are free" into dev->error. */
@@ -145,7 +89,7 @@ gb_status cuda_arena_open(gb_device *dev)
     if (dev->staging == NULL) {
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for staging copies");
     }
-    const int64_t total = cuda_plan_slots(&dev->options, bytes);
+    const int64_t total = slots_plan(&dev->options, bytes);
     GB_TRY(device_malloc(dev, total, gb_memory_group_name(GB_MEM_WORKSPACE), &data));
     dev->used[GB_MEM_WORKSPACE] = total;
     dev->arena = (char *)data;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/cuda/cuda_device.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 
 /* One more than can be under way, so that the event before the oldest is still that event. */
 enum { RESULT_SLOTS = GB_RESULTS_UNDER_WAY + 1 };
@@ -41,14 +42,6 @@ struct gb_recording {
 
 /* ---- life ---- */
 
-int64_t cuda_stage_entry_bytes(const gb_options *options)
-{
-    const int64_t tokens =
-        options->shape.batch_size * options->shape.sequence_length * (int64_t)sizeof(int32_t);
-    const int64_t least = GB_STAGE_MIN_BYTES, bytes = tokens > least ? tokens : least;
-    return (bytes + 255) / 256 * 256;
-}
-
 static gb_status events_create(gb_device *dev, cuda_step *step)
 {
     for (stage_entry &entry : step->entries) {
@@ -71,7 +64,7 @@ gb_status cuda_step_open(gb_device *dev)
     }
     dev->step = step;
     step->graphs = graphs == NULL || strcmp(graphs, "0") != 0;
-    step->entry_bytes = cuda_stage_entry_bytes(&dev->options);
+    step->entry_bytes = cuda_stage_entry_bytes(&dev->options.shape);
     CUDA_TRY(dev, "open", cudaStreamCreateWithFlags(&step->copies, cudaStreamNonBlocking));
     CUDA_TRY(
         dev, "open",

@@ -79,17 +79,6 @@ static gb_status plan_describe(gb_device *dev, gemm_plan *plan)
     return layout_create(dev, &plan->c, k->c_float ? CUDA_R_32F : act, k->M, k->N, k->ldc);
 }
 
-gb_status gemm_plan_run(gb_device *dev, const gemm_plan *plan, const cublasLtMatmulAlgo_t *algo,
-                        const cuda_gemm *g, void *c, bool accumulate)
-{
-    const float one = 1, beta = accumulate ? 1.0f : 0.0f;
-    CUBLAS_TRY(dev, "gemm",
-               cublasLtMatmul(dev->blas, plan->desc, &one, g->b, plan->b, g->a, plan->a, &beta, c,
-                              plan->c, c, plan->c, algo, dev->slots[CUDA_SLOT_GEMM].data,
-                              CUDA_GEMM_WORKSPACE_BYTES, dev->stream));
-    return GB_OK;
-}
-
 gb_status gemm_plan_get(gb_device *dev, const cuda_gemm *g, gemm_plan **out)
 {
     const gemm_key key = key_of(g);

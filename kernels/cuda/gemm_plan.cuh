@@ -1,4 +1,5 @@
-/* gemm_plan.cuh: plans of matrix products, between gemm.cu, gemm_plan.cu and gemm_tune.cu. */
+/* gemm_plan.cuh: plans of matrix products, between gemm.cu and its parts: gemm_plan.cu
+ * makes and keeps them, gemm_tune.cu chooses their algorithms, gemm_run.cu runs them. */
 #ifndef GPTBENCH_KERNELS_CUDA_GEMM_PLAN_CUH
 #define GPTBENCH_KERNELS_CUDA_GEMM_PLAN_CUH
 
@@ -23,10 +24,13 @@ struct gemm_plan {
 
 /* The plan for this product, made at the first call; owned by the device. */
 gb_status gemm_plan_get(gb_device *dev, const cuda_gemm *g, gemm_plan **out);
+void gemm_plans_close(gb_device *dev);
+
+/* ---- gemm_run.cu ---- */
+
 /* Runs `algo`, which may be the plan's own, into c, adding to what is there with `accumulate`. */
 gb_status gemm_plan_run(gb_device *dev, const gemm_plan *plan, const cublasLtMatmulAlgo_t *algo,
                         const cuda_gemm *g, void *c, bool accumulate);
-void gemm_plans_close(gb_device *dev);
 
 /* ---- gemm_tune.cu ---- */
 

@@ -134,15 +134,6 @@ template <typename T> static __device__ __forceinline__ T warp_sum(T x)
     return x;
 }
 
-static __device__ __forceinline__ float warp_max(float x)
-{
-#pragma unroll
-    for (int offset = 16; offset > 0; offset /= 2) {
-        x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
-    }
-    return x;
-}
-
 /* Index of the thread in a one-dimensional grid, and the size of that grid. */
 static __device__ __forceinline__ int64_t grid_index(void)
 {

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "kernels/clock.h"
 #include "kernels/sensors/cpu_sensors.h"
 #include "kernels/sensors/nvml.h"
 
@@ -15,13 +15,6 @@ struct gb_sensors {
     char gpu_reason[192];
     cpu_sensors *cpu;
 };
-
-double gb_monotonic_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void gb_throttle_names(int64_t mask, char *out, size_t size)
 {

@@ -41,7 +41,7 @@ void gb_throttle_names(int64_t mask, char *out, size_t size);
 
 /* One reading. Means and fractions are over the CPUs that the process may use. */
 typedef struct gb_sample {
-    double monotonic_s; /* CLOCK_MONOTONIC */
+    double monotonic_s; /* when: kernels/clock.h */
     double gpu_clock_mhz, gpu_memory_clock_mhz;
     double gpu_power_w;
     double gpu_temperature_c;
@@ -87,8 +87,5 @@ enum { GB_SENSORS_MAX = 12 };
 /* Fills `states` (room for GB_SENSORS_MAX), those of the GPU only when one was asked for; returns
  * how many. */
 int gb_sensors_states(gb_sensors *sensors, gb_sensor_state *states);
-
-/* The monotonic clock that samples and steps are stamped with. */
-double gb_monotonic_s(void);
 
 #endif

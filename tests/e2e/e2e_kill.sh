@@ -103,7 +103,7 @@ gone "$worker"
 check "program killed: its worker dies with it" $?
 is "program killed: what was committed is there" \
     "$(query "SELECT count(*) FROM step JOIN run_summary USING (run_id) WHERE status = 'running'")" 7
-is "program killed: show and list know that nobody has the run in hand" "$(seen)" \
+is "program killed: show and list know that nobody is doing the run" "$(seen)" \
     $'interrupted\ngptbench itself ended while this run was going on\ninterrupted'
 "$gptbench" report --db "$db" -o report >out 2>err
 grep -q '| interrupted | .* | gptbench itself ended while this run was going on |' report/report.md
@@ -112,7 +112,7 @@ is "program killed: the database is whole at once" "$(query 'PRAGMA integrity_ch
 again
 is "program killed: the same command finishes" $rc 0
 whole "program killed"
-is "program killed: the run in hand is interrupted, its rows kept, and done again" \
+is "program killed: the current run is interrupted, its rows kept, and done again" \
     "$(query "SELECT attempt, status, (SELECT count(*) FROM step t WHERE t.run_id = s.run_id) FROM run_summary s WHERE config = 'b' AND replicate = 0 ORDER BY 1")" \
     $'1|interrupted|7\n2|ok|20'
 is "program killed: the losses are those of the calm suite" "$(query "$losses" | sha256sum)" "$calm"
@@ -130,7 +130,7 @@ grep -q 'the same command continues' err
 check "Ctrl-C: says how to go on" $?
 gone "$worker"
 check "Ctrl-C: no worker is left" $?
-is "Ctrl-C: the run in hand is interrupted, the others wait" \
+is "Ctrl-C: the current run is interrupted, the others wait" \
     "$(query "SELECT config, replicate, status FROM run_summary ORDER BY 1, 2")" \
     $'a|0|ok\na|1|planned\nb|0|interrupted\nb|1|planned'
 again

@@ -73,7 +73,7 @@ query "$message" | grep -q 'no sign of life for 1.* after step 5 of 70; its last
 check "hang: the message says since when, and how it went until then" $?
 worker=$(query "SELECT pid FROM run WHERE status = 'failed'")
 ! kill -0 "$worker" 2>/dev/null
-check "hang: the worker is gone, though deaf to SIGTERM" $?
+check "hang: the worker is gone, though it ignores SIGTERM" $?
 
 suite 'max_time = 1 s' >tiny.ini
 fresh pause@5@b
@@ -113,11 +113,11 @@ sed -i 's/^max_memory = .*/max_memory = 1 MiB/' tiny.ini
 fresh ""
 is "nothing fits: nothing runs, not even timing" "$rc $(query "$ends")" "1 a1oom b1oom big1oom"
 
-# ---- passing faults ----
+# ---- transient faults ----
 suite 'max_retries = 2' >tiny.ini
 fresh "kill@5@b@mark"
 is "killed once: another attempt, and all is well" "$rc $(query "$ends")" "0 a1ok b1killed b2ok"
-grep -q 'a passing fault: again in 1 s, retry 1 of 2' err
+grep -q 'a transient fault: again in 1 s, retry 1 of 2' err
 check "killed once: it is said" $?
 losses="SELECT config, step, printf('%!.17g', train_loss) FROM step JOIN run_summary USING (run_id) WHERE status = 'ok' ORDER BY 1, 2"
 retried=$(query "$losses" | sha256sum)

@@ -27,8 +27,9 @@ if ! have gnuplot; then
     skip_rest "gnuplot is not installed"
 fi
 
-figures="speed_loss loss_curves step_avg step_times op_time waterfall timeline roofline model_size clocks loss_ratio"
 timed_figures="speed_ratio drift" # of interleaved timing alone
+# All others: every script is a figure (tests/unit/report/test_figures.c).
+figures=$(cd "$root/plots" && for f in *.gp; do echo "${f%.gp}"; done | grep -vxE "style|$(echo "$timed_figures" | tr ' ' '|')")
 files_are_there() { # DIRECTORY [FIGURES THAT ARE NOT THERE]
     for f in report.md index.html results.tsv report.json data/settings.gp plots/style.gp; do
         [ -s "$1/$f" ] || { echo "$1/$f is missing"; return 1; }
@@ -58,7 +59,7 @@ else
 fi
 passes "the page refers to nothing outside" lacks out/index.html \
     '(src|href|action|poster|srcset)="?(https?:|//|[a-z./]+\.(svg|png|css|js))|url\(|<(script|link|iframe|object)|@import'
-passes "eleven figures stand in the page" test "$(grep -c 'data:image/svg' out/index.html)" = 11
+passes "every figure but those stands in the page" test "$(grep -c 'data:image/svg' out/index.html)" = "$(echo "$figures" | wc -l)"
 passes "without interleaved timing there is no figure of it" test ! -e out/figures/speed_ratio.svg -a ! -e out/figures/drift.svg
 passes "and no verdict on speed, which is said" has out/report.md 'There is no verdict on speed'
 passes "the verdicts come first" test "$(grep -m1 '^## ' out/report.md)" = '## Verdicts'
@@ -202,6 +203,12 @@ if have sqlite3; then
     passes "no copy rate: no shares" lacks nocopy/report.md 'of roofline'
     passes "no copy rate: a flat roof" test "$(grep -c '^[0-9]' nocopy/data/roofline_roofs.tsv)" = 2
     passes "no spans: no timeline" test ! -e nocopy/figures/timeline.svg
+    cp plain.db nosensors.db
+    sqlite3 nosensors.db "DELETE FROM sample"
+    passes "no sensors: report runs" exits 0 "" "$program" report --db nosensors.db -o nosensors
+    passes "no sensors: no clocks, and that is said" test ! -e nosensors/figures/clocks.svg -a \
+        "$(grep -c 'No figure of clocks and power' nosensors/report.md)" = 1
+    passes "sensors: nothing of the kind" lacks out/report.md 'No figure of'
     passes "show: the ops of a run" exits 0 'ops of a profiled step' "$program" show 100 --db plain.db
     sqlite3 noops.db "UPDATE op_time SET flops = 0; DELETE FROM gemm_peak; UPDATE run SET machine_id = NULL"
     passes "no FLOPs and no peak: report runs" exits 0 "" "$program" report --db noops.db -o noops

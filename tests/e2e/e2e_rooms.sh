@@ -17,9 +17,9 @@ bench/analysis/claims: uses verdict_claim_words of bench/words/verdict_words, in
 bench/analysis/ledger_work.c: includes bench/words/ledger_text.h, of a room further down bench/ROOMS
 bench/analysis/ledger_work: uses op_rows_of_entry of bench/words/op_table, in a room further down bench/ROOMS
 bench/analysis/report_budget.c: includes bench/report/report.h, of a room further down bench/ROOMS
-bench/analysis/report_verdicts.h: includes bench/words/verdict_words.h, of a room further down bench/ROOMS
+bench/analysis/verdicts.h: includes bench/words/verdict_words.h, of a room further down bench/ROOMS
 bench/analysis/report_verdicts: uses verdict_reason of bench/words/verdict_words, in a room further down bench/ROOMS
-bench/read/report_data.c: includes bench/analysis/report_verdicts.h, of a room further down bench/ROOMS
+bench/read/report_data.c: includes bench/analysis/verdicts.h, of a room further down bench/ROOMS
 bench/read/report_data: uses report_data_make_entries of bench/analysis/report_entry, in a room further down bench/ROOMS
 bench/read/report_data: uses report_verdicts_free of bench/analysis/report_verdicts, in a room further down bench/ROOMS
 bench/read/report_data: uses speed_report_free of bench/analysis/report_speed, in a room further down bench/ROOMS

@@ -98,7 +98,7 @@ is "one killed: the one that lives exits 0" $rc 0
 end_of 3
 is "one killed: so does one that came later" $rc 0
 whole "one killed"
-is "one killed: what it had in hand was tried again" \
+is "one killed: what it was doing was tried again" \
     "$(query "SELECT count(*) FROM run r WHERE status = 'interrupted' AND NOT EXISTS (SELECT 1 FROM run s WHERE s.config_id = r.config_id AND s.replicate = r.replicate AND s.status = 'ok')")" 0
 
 # ---- the last run is in another's hands, which dies ----

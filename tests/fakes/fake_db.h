@@ -103,6 +103,13 @@ static void fake_name(char *out, size_t size, const fake_db *fake, int i)
     }
 }
 
+/* Of every config: the keys that the columns of `config` say. */
+static const char fake_settings[] =
+    "{\"vocab_size\":512,\"n_layer\":4,\"n_head\":4,\"n_embd\":256,\"attention_type\":\"standard\","
+    "\"n_kv_head\":4,\"mlp_expansion_factor\":4.0,\"mlp_hidden_multiple_of\":0,\"use_swiglu_mlp\":"
+    "false,"
+    "\"post_norm\":false,\"qk_norm\":false}";
+
 /* Step time and final loss that a config is heading for. */
 static double fake_step_ms(int config)
 {
@@ -270,8 +277,8 @@ static __attribute__((unused)) void fake_db_make(const fake_db *fake)
         double flops = 1.6e7 * (i == 0 ? 1 : fake_step_ms(i) / 182 * (1 + 0.02 * (i % 4 - 1.5)));
         fake_exec(s,
                   "INSERT INTO config VALUES (NULL,%d,%Q,%d,1,%d,512,4,4,256,64,'standard',4,NULL,"
-                  "NULL,4.0,1024,0,0,0,%d,%.1f,1e7,1e7,1e7,'{}')",
-                  suite_id, name, i, i == 0, 3277000 + 150000 * i, flops);
+                  "NULL,4.0,1024,0,0,0,%d,%.1f,1e7,1e7,1e7,%Q)",
+                  suite_id, name, i, i == 0, 3277000 + 150000 * i, flops, fake_settings);
         int config_id = (int)sqlite3_last_insert_rowid(store_sqlite(s));
         for (int r = 0; r < fake->replicates; r++) {
             fake_run(s, fake, config_id * 100 + r, config_id, i, r);

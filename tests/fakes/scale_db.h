@@ -17,6 +17,7 @@
 #include "bench/plan/runplan_internal.h"
 #include "bench/stats/disturbance.h"
 #include "bench/store/store_timing.h"
+#include "kernels/clock.h"
 #include "model/flops.h"
 
 typedef struct scale_size {
@@ -259,7 +260,8 @@ static gb_status scale_burst(scale_maker *m, int64_t timing_id, const suite_cell
                            .step_ms = level * (1 + 0.004 * scale_normal(m))};
         *now_s += step.step_ms / 1e3;
         step.ended_s = *now_s;
-        GB_TRY(store_timing_step(m->s, timing_id, (*position)++, arm, block, &step, err));
+        const store_timed_step row = {(*position)++, block, arm, &step};
+        GB_TRY(store_timing_step(m->s, timing_id, &row, err));
         m->totals.rows++;
         if (k >= LEAD) {
             ms[k - LEAD] = step.step_ms;
@@ -303,10 +305,12 @@ static gb_status scale_timing(scale_maker *m, runplan *plan, gb_error *err)
         GB_TRY(store_timing_sample(m->s, timing_id, &sample, err));
     }
     for (int a = 0; a < session.n_arms; a++) {
-        GB_TRY(store_timing_arm_end(m->s, timing_id, a, "ok", "", 1, err));
+        const store_arm_end end = {a, "ok", "", 1};
+        GB_TRY(store_timing_arm_end(m->s, timing_id, &end, err));
     }
     timing_outcome outcome = {m->size->blocks, {2, 9}, true};
-    return store_timing_end(m->s, timing_id, "ok", "", &outcome, "cpu_energy: made up", err);
+    const store_timing_result result = {"ok", "", &outcome, "cpu_energy: made up"};
+    return store_timing_end(m->s, timing_id, &result, err);
 }
 
 /* ---- all of it ---- */

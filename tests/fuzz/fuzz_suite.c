@@ -1,7 +1,8 @@
 /* libFuzzer harness for the suite reader: no bytes make it crash, leak or hang; every refusal has
  * a place; and every suite that it accepts is as sound as suite.h promises.
  *
- * `make fuzz` runs it, with suites/ and tests/fixtures/suites/ as further seeds (scripts/fuzz.sh). */
+ * `make fuzz` runs it, with suites/ and tests/fixtures/suites/ as further seeds (scripts/fuzz.sh).
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -47,7 +47,7 @@ mutant warp-sum "$cuda/launch.cuh $cuda/norm.cu" 'fp32 - add_norm' 'a warp sum l
 # ---- matrix products ----
 mutant gemm-transpose $cuda/gemm_plan.cu 'fp32 - linear' 'the other operand is transposed' \
     'op_b = k->b_transposed ?' 'op_b = k->a_transposed ?'
-mutant gemm-beta $cuda/gemm_plan.cu 'fp32 - linear' 'accumulation is dropped' \
+mutant gemm-beta $cuda/gemm_run.cu 'fp32 - linear' 'accumulation is dropped' \
     'accumulate ? 1.0f : 0.0f' '0.0f'
 mutant gemm-first $cuda/gemm.cu 'bf16 - linear' 'what should be overwritten is added to' \
     'g.accumulate = !first;' 'g.accumulate = true;'

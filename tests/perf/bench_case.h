@@ -13,8 +13,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "kernels/clock.h"
 #include "model/flops.h"
 #include "model/gpt.h"
 
@@ -57,13 +57,6 @@ static inline gb_status bench_case_find(bench_case *out, const char *name, gb_pr
                    name);
 }
 
-static inline double bench_now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
 /* Opens the CPU backend with so many threads (0: every usable CPU), and the model on it. */
 static inline gb_status bench_run_open(bench_run *run, const bench_case *c, int threads,
                                        gb_error *err)
@@ -102,13 +95,13 @@ static inline void bench_run_close(bench_run *run)
 static inline gb_status bench_run_step(bench_run *run, const bench_case *c, double *ms,
                                        gb_error *err)
 {
-    double start = bench_now_ms(), loss = 0;
+    double start = gb_monotonic_ms(), loss = 0;
     GB_TRY(gpt_loss_and_grad(run->model, run->tokens, run->tokens + 1, 1.0 / (double)(c->B * c->T),
                              true, &loss, err));
     run->last_loss = loss;
     const gpt_update_options update = {1e-4, 0.1, .grad_clip = 0, .step = ++run->step};
     GB_TRY(gpt_update(run->model, &update, err));
-    *ms = bench_now_ms() - start;
+    *ms = gb_monotonic_ms() - start;
     return GB_OK;
 }
 

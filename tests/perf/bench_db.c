@@ -12,6 +12,7 @@
 
 #include "bench/base/cli.h"
 #include "bench/base/table.h"
+#include "kernels/clock.h"
 #include "tests/fakes/scale_db.h"
 
 enum { STUB_STEPS = 800, STUB_STEP_US = 5000, EMIT_EVENTS = 200000 };
@@ -89,7 +90,7 @@ static gb_status runner_overhead(const bench_db_options *o, double *fraction, gb
     char self[] = "/proc/self/exe", stub[] = "stub-worker", path[300];
     char *argv[] = {self, stub, NULL};
     runner_options options = runner_options_default(argv);
-    runner_outcome outcome = {0};
+    runner_totals outcome = {0};
     store *s = NULL;
     FILE *screen = fopen("/dev/null", "w");
     runner_job job = {.label = {.config = "stub", .num_iterations = STUB_STEPS}, .json = "{}"};

@@ -47,11 +47,11 @@ static double timer_ns(bench_run *run)
     for (int i = 0; i < 2 * ROUNDS; i++) {
         run->be->timers_enable(run->dev, i % 2 == 1);
         run->be->timers_reset(run->dev);
-        double start = bench_now_ms();
+        double start = gb_monotonic_ms();
         for (int k = 0; k < CALLS; k++) {
             (void)run->be->upload(run->dev, &copy, &value, sizeof value);
         }
-        best[i % 2] = fmin(best[i % 2], bench_now_ms() - start);
+        best[i % 2] = fmin(best[i % 2], gb_monotonic_ms() - start);
     }
     run->be->timers_enable(run->dev, false);
     return (best[1] - best[0]) / CALLS * 1e6;
@@ -76,11 +76,11 @@ static gb_status print_timer_cost(bench_run *run, const bench_case *c, double se
                                   gb_error *err)
 {
     double on[PAIRS_MAX], off[PAIRS_MAX], ratio[PAIRS_MAX];
-    double start = bench_now_ms();
+    double start = gb_monotonic_ms();
     int n = 0;
     gb_status status = GB_OK;
     while (status == GB_OK && n < PAIRS_MAX &&
-           (n < PAIRS_MIN || bench_now_ms() - start < 1e3 * seconds)) {
+           (n < PAIRS_MIN || gb_monotonic_ms() - start < 1e3 * seconds)) {
         for (int k = 0; k < 2 && status == GB_OK; k++) {
             bool timed = (n + k) % 2 == 0;
             run->be->timers_enable(run->dev, timed);
@@ -174,10 +174,10 @@ static gb_status bench_case_run(const bench_case *c, const bench_options *o, gb_
         status = bench_run_step(&run, c, &warmup_ms, err);
     }
     int64_t steps = 0;
-    double start = bench_now_ms();
+    double start = gb_monotonic_ms();
     /* As many as asked for, or five seconds' worth, at least five. */
     while (status == GB_OK && steps < MAX_STEPS &&
-           (o->steps > 0 ? steps < o->steps : steps < 5 || bench_now_ms() - start < 5000)) {
+           (o->steps > 0 ? steps < o->steps : steps < 5 || gb_monotonic_ms() - start < 5000)) {
         status = bench_run_step(&run, c, &times[steps++], err);
     }
     if (status != GB_OK) {
@@ -215,12 +215,12 @@ static void print_range_cost(void)
     const int ops = opened ? OPS_HEARD : OPS;
     double best = INFINITY;
     for (int repeat = 0; repeat < REPEATS; repeat++) {
-        double start = bench_now_ms();
+        double start = gb_monotonic_ms();
         for (int i = 0; i < ops; i++) {
             gb_nvtx_op_begin(ranges, GB_OP_NORM);
             gb_nvtx_op_end(ranges);
         }
-        double ns = (bench_now_ms() - start) * 1e6 / ops;
+        double ns = (gb_monotonic_ms() - start) * 1e6 / ops;
         best = ns < best ? ns : best;
     }
     printf("ranges of an op: %.2f ns (%s)\n", best,

@@ -9,10 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/analysis/report_speed.h"
+#include "bench/analysis/findings.h"
+#include "bench/analysis/load.h"
+#include "bench/analysis/speed.h"
 #include "bench/base/cli.h"
 #include "bench/base/table.h"
-#include "bench/read/report_data.h"
 
 /* The most that time may change, as a ratio minus 1, when the FLOPs change by so much. */
 static double time_allowed(double flops_change)
@@ -45,14 +46,15 @@ static const char *judge(const stats_interval *time, double allowed, counts *n)
 static gb_status add_row(table *t, const report_data *data, const speed_session *session,
                          const speed_arm *arm, counts *n, gb_error *err)
 {
-    const report_config *config = &data->configs[arm->config];
-    const report_config *base = &data->configs[session->arms[session->baseline].config];
+    const report_config *config = &data->facts->configs[arm->facts->config];
+    const report_config *base =
+        &data->facts->configs[session->arms[session->facts->baseline].facts->config];
     double flops = config->flops_per_token / base->flops_per_token - 1;
     table_begin_row(t);
     table_add_cell(t, "%s", config->name);
-    if (strcmp(arm->status, "ok") != 0) {
+    if (strcmp(arm->facts->status, "ok") != 0) {
         n->open++;
-        table_add_cell(t, "%s: %s", arm->status, arm->message);
+        table_add_cell(t, "%s: %s", arm->facts->status, arm->facts->message);
         return GB_OK;
     }
     stats_interval time = estimate_change(&arm->ratio, 0.95);
@@ -89,11 +91,12 @@ static gb_status write_switches(const report_data *data, counts *n, gb_error *er
         return gb_fail(err, GB_ERR_USAGE,
                        "%s: no finished timing session; gptbench run "
                        "suites/switches.ini --speed-only makes one",
-                       data->db_path);
+                       data->facts->db_path);
     }
     const speed_session *session = &speeds->sessions[0];
-    if (session->arms[session->baseline].config < 0) {
-        return gb_fail(err, GB_ERR_USAGE, "%s: the baseline has left the plan", data->db_path);
+    if (session->arms[session->facts->baseline].facts->config < 0) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: the baseline has left the plan",
+                       data->facts->db_path);
     }
     table *t = table_create();
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
@@ -104,18 +107,19 @@ static gb_status write_switches(const report_data *data, counts *n, gb_error *er
     gb_status status = GB_OK;
     for (int i = 0; i < session->n_arms && status == GB_OK; i++) {
         const speed_arm *arm = &session->arms[i];
-        if (i != session->baseline && !arm->is_control && arm->config >= 0) {
+        if (i != session->facts->baseline && !arm->facts->is_control && arm->facts->config >= 0) {
             status = add_row(t, data, session, arm, n, err);
         }
     }
     if (status == GB_OK) {
         printf("baseline %s: %.1f ms a step; %lld blocks; the control differs by %.1f %%\n",
-               data->configs[session->arms[session->baseline].config].name,
-               session->arms[session->baseline].step_median_ms, (long long)session->blocks,
-               session->control < 0
+               data->facts->configs[session->arms[session->facts->baseline].facts->config].name,
+               session->arms[session->facts->baseline].step_median_ms,
+               (long long)session->facts->blocks,
+               session->facts->control < 0
                    ? NAN
-                   : 100 *
-                         fabs(estimate_change(&session->arms[session->control].ratio, 0.95).value));
+                   : 100 * fabs(estimate_change(&session->arms[session->facts->control].ratio, 0.95)
+                                    .value));
         status = table_write(t, stdout, TABLE_TEXT, err);
     }
     table_free(t);

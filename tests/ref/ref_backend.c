@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "kernels/clock.h"
 
 enum { ALIGNMENT_BYTES = 64 };
 
@@ -16,13 +17,6 @@ struct ref_block {
     gb_memory_group group;
     int64_t bytes;
 };
-
-static double clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
 
 gb_status ref_fail(gb_device *dev, const char *format, ...)
 {
@@ -107,10 +101,10 @@ static double ref_measure_gemm_peak(gb_device *dev)
     }
     double best_ms = 0;
     for (int run = 0; run < 3; run++) {
-        double start_ms = clock_ms();
+        double start_ms = gb_monotonic_ms();
         gb_status status =
             ref_linear_forward(dev, a, a + SIDE * SIDE, a + 2 * SIDE * SIDE, SIDE, SIDE, SIDE);
-        double ms = clock_ms() - start_ms;
+        double ms = gb_monotonic_ms() - start_ms;
         if (status != GB_OK) {
             best_ms = 0;
             break;
@@ -128,9 +122,9 @@ static double ref_measure_copy_rate(gb_device *dev, int64_t bytes)
     char *buffer = calloc(2, n);
     double best_ms = 0;
     for (int run = 0; run < 3 && buffer; run++) {
-        double start_ms = clock_ms();
+        double start_ms = gb_monotonic_ms();
         memcpy(buffer + n, buffer, n);
-        double ms = clock_ms() - start_ms;
+        double ms = gb_monotonic_ms() - start_ms;
         best_ms = best_ms > 0 && best_ms < ms ? best_ms : ms;
     }
     free(buffer);
@@ -249,7 +243,7 @@ static void ref_timers_enable(gb_device *dev, bool on)
 static void ref_timers_reset(gb_device *dev)
 {
     gb_ledger_reset(dev->ledger);
-    dev->timers_start_ms = clock_ms();
+    dev->timers_start_ms = gb_monotonic_ms();
 }
 
 static int ref_timers_read(gb_device *dev, gb_op_time *rows, int capacity)
@@ -264,7 +258,7 @@ static int ref_timers_spans(gb_device *dev, gb_op_span *spans, int capacity)
 
 void ref_begin(gb_device *dev)
 {
-    dev->op_start_ms = dev->timers_on ? clock_ms() : 0;
+    dev->op_start_ms = dev->timers_on ? gb_monotonic_ms() : 0;
 }
 
 gb_status ref_end(gb_device *dev, gb_op op, double flops)
@@ -273,7 +267,7 @@ gb_status ref_end(gb_device *dev, gb_op op, double flops)
     bool ok = gb_ledger_add(dev->ledger, scope, 1, 0, flops);
     if (dev->timers_on) {
         ok = gb_ledger_add_span(dev->ledger, scope, dev->op_start_ms - dev->timers_start_ms,
-                                clock_ms() - dev->timers_start_ms) &&
+                                gb_monotonic_ms() - dev->timers_start_ms) &&
              ok;
     }
     return ok ? GB_OK : ref_fail(dev, "no memory for the ledger of ops");

@@ -5,7 +5,7 @@
 #ifndef GPTBENCH_BENCH_FIGURE_CHOICE_H
 #define GPTBENCH_BENCH_FIGURE_CHOICE_H
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/verdicts.h"
 
 enum { FIGURE_ENTRIES_MAX = 24 };
 

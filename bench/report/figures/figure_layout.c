@@ -95,7 +95,15 @@ figure_label figure_label_make(const char *name)
     return out;
 }
 
-/* ---- ticks ---- */
+/* ---- ranges and ticks ---- */
+
+void figure_range_add(figure_range *range, double x)
+{
+    if (isfinite(x)) {
+        range->low = fmin(range->low, x);
+        range->high = fmax(range->high, x);
+    }
+}
 
 figure_ticks figure_ticks_make(double low, double high, int wanted)
 {

@@ -1,5 +1,6 @@
 /* figure_layout.h: what gnuplot does not do by itself: ticks with thousands separators, colours
- * that stay with a config over all figures, and labels that do not overlap. */
+ * that stay with a config over all figures, and labels that do not overlap. It knows nothing of a
+ * report. */
 #ifndef GPTBENCH_BENCH_FIGURE_LAYOUT_H
 #define GPTBENCH_BENCH_FIGURE_LAYOUT_H
 
@@ -25,6 +26,13 @@ typedef struct figure_label {
     int width; /* in characters */
 } figure_label;
 figure_label figure_label_make(const char *name);
+
+/* What an axis must show; {INFINITY, -INFINITY} to begin with. */
+typedef struct figure_range {
+    double low, high;
+} figure_range;
+/* Widens it to hold x; not for what is not finite. */
+void figure_range_add(figure_range *range, double x);
 
 /* Ticks at round values within [low, high]: about `wanted` of them. */
 typedef struct figure_ticks {

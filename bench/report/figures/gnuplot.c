@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "kernels/clock.h"
 
 /* The child's exit code where gnuplot did not take over. */
 enum { EXIT_NO_DIRECTORY = 126 };
@@ -54,22 +55,15 @@ static void child_exec(const char *program, const char *directory, const char *c
     _exit(EXIT_NO_DIRECTORY);
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Reads what the child says until it closes its end; keeps the last size - 1 bytes. Returns false
  * when the time ran out. */
 static int read_errors(int fd, char *said, size_t size)
 {
-    double deadline = now_s() + GNUPLOT_TIMEOUT_S;
+    double deadline = gb_monotonic_s() + GNUPLOT_TIMEOUT_S;
     size_t used = 0;
     for (;;) {
         struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        double left = deadline - now_s();
+        double left = deadline - gb_monotonic_s();
         if (left <= 0 || poll(&waiting, 1, (int)(left * 1000) + 1) == 0) {
             said[used] = '\0';
             return 0;

@@ -8,7 +8,6 @@
 #if defined(GB_ISA_avx512)
 
 #include <immintrin.h>
-#include <time.h>
 
 enum { ROUNDS = 2000, REPEATS = 15 };
 
@@ -23,44 +22,37 @@ enum { ROUNDS = 2000, REPEATS = 15 };
 #define DOTS(name)   (name) = _mm512_dpbf16_ps(name, (__m512bh)x, (__m512bh)y);
 #define SUM(name)    sum = _mm512_add_ps(sum, name);
 
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 /* The compiler must neither leave the sums out nor know what they are of: it makes one of two that
  * it knows to be equal. */
-static double time_floats(volatile float *sink)
+static double time_floats_ns(volatile float *sink)
 {
     __m512 x = _mm512_set1_ps(1e-3f), y = x, sum = _mm512_setzero_ps();
     EACH(ZERO)
-    double start = now_ns();
+    const uint64_t start_ns = gb_monotonic_ns();
     for (int round = 0; round < ROUNDS; round++) {
         __asm__ volatile("" : "+v"(x), "+v"(y));
         EACH(FLOATS)
     }
-    double taken = now_ns() - start;
+    const uint64_t taken_ns = gb_monotonic_ns() - start_ns;
     EACH(SUM)
     *sink = _mm512_reduce_add_ps(sum);
-    return taken;
+    return (double)taken_ns;
 }
 
-static double time_dots(volatile float *sink)
+static double time_dots_ns(volatile float *sink)
 {
     __m512i x = _mm512_set1_epi16(0x3a83), y = x; /* 1e-3 */
     __m512 sum = _mm512_setzero_ps();
     EACH(ZERO)
-    double start = now_ns();
+    const uint64_t start_ns = gb_monotonic_ns();
     for (int round = 0; round < ROUNDS; round++) {
         __asm__ volatile("" : "+v"(x), "+v"(y));
         EACH(DOTS)
     }
-    double taken = now_ns() - start;
+    const uint64_t taken_ns = gb_monotonic_ns() - start_ns;
     EACH(SUM)
     *sink = _mm512_reduce_add_ps(sum);
-    return taken;
+    return (double)taken_ns;
 }
 
 double ISA_NAME(cpu_bf16_dot_advantage)(void)
@@ -68,7 +60,7 @@ double ISA_NAME(cpu_bf16_dot_advantage)(void)
     volatile float sink;
     double floats = 1e30, dots = 1e30;
     for (int i = 0; i < REPEATS; i++) { /* in turn; the best, as interruptions only lengthen */
-        double f = time_floats(&sink), d = time_dots(&sink);
+        double f = time_floats_ns(&sink), d = time_dots_ns(&sink);
         floats = f < floats ? f : floats;
         dots = d < dots ? d : dots;
     }

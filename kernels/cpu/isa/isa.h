@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
+#include "kernels/clock.h"
 #include "kernels/cpu/cpu_kernels.h"
 
 #define ISA_CAT2(a, b) a##_##b
@@ -60,10 +60,8 @@ ISA_INLINE int64_t isa_parts(int64_t n, int64_t size)
 ISA_INLINE void isa_note_end(double *ends)
 {
     if (ends != NULL) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        ends[CPU_ENDS_STRIDE * omp_get_thread_num()] =
-            (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+        const double now_ms = gb_monotonic_ms();
+        ends[CPU_ENDS_STRIDE * omp_get_thread_num()] = now_ms;
     }
 }
 

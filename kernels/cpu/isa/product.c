@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "kernels/cpu/cpu_sizes.h"
 #include "kernels/cpu/isa/product_copy.h"
 
 /* A matrix as it is stored. */

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "bench/analysis/load.h"
 #include "bench/commands/compare_condition.h"
 #include "tests/fakes/planted_timing.h"
 

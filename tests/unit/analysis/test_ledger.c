@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "bench/analysis/entry_pair.h"
+#include "bench/analysis/load.h"
 #include "bench/words/ledger_text.h"
 #include "tests/fakes/fake_db.h"
 
@@ -99,7 +100,8 @@ static void hand_made(place *p)
     }
     store_close(s);
     /* Batch 8 x 256 tokens, width 256: the MLP shrinks from 1024 to 768. */
-    sql(p->db, "UPDATE config SET mlp_hidden = 768 WHERE is_baseline = 0");
+    sql(p->db, "UPDATE config SET settings_json ="
+               " json_set(settings_json, '$.mlp_expansion_factor', 3.0) WHERE is_baseline = 0");
 }
 
 static void place_open(place *p, ledger_by by)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "bench/analysis/entry_floor.h"
+#include "bench/analysis/load.h"
 #include "bench/report/figures/figures.h"
 #include "bench/report/report.h"
 #include "bench/words/op_table.h"
@@ -22,6 +23,9 @@
 typedef struct place {
     char dir[64], db[96];
 } place;
+
+/* Other keys for every config. */
+#define SETTINGS(pairs) "UPDATE config SET settings_json = json_set(settings_json, " pairs ")"
 
 static place place_make(int configs)
 {
@@ -83,12 +87,12 @@ static void test_bytes(void **state)
     check_bytes(&p, "", "nowhere", "norm", 0);
     /* K = 2 key/value heads: qkv is 8 heads of 64 wide where it was 12. In each layer h and w read,
      * qkv written. */
-    check_bytes(&p, "UPDATE config SET attention_type = 'gqa', n_kv_head = 2", "forward",
+    check_bytes(&p, SETTINGS("'$.attention_type', 'gqa', '$.n_kv_head', 2"), "forward",
                 "linear_qkv", 4.0 * 4 * (2048 * 256 + 256 * 512 + 2048 * 512));
-    check_bytes(&p, "UPDATE config SET attention_type = 'none such'", "forward", "norm", 0);
-    check_bytes(&p, "UPDATE config SET attention_type = 'standard', n_head = 0", "forward", "norm",
+    check_bytes(&p, SETTINGS("'$.attention_type', 'none such'"), "forward", "norm", 0);
+    check_bytes(&p, SETTINGS("'$.attention_type', 'standard', '$.n_head', 0"), "forward", "norm",
                 0);
-    check_bytes(&p, "UPDATE config SET n_head = 3", "forward", "norm", 0);
+    check_bytes(&p, SETTINGS("'$.n_head', 3"), "forward", "norm", 0);
     place_remove(&p);
 }
 
@@ -148,11 +152,7 @@ static void test_points(void **state)
                       "UPDATE op_time SET time_ms = 60, flops = 3e9 WHERE op = 'attention';"
                       "UPDATE op_time SET time_ms = 30, flops = 0 WHERE op = 'norm';"
                       "DELETE FROM op_time WHERE phase = 'eval'");
-    for (int i = 0; i < FIGURE_COUNT; i++) {
-        if (strcmp(figure_list[i].name, "roofline") == 0) {
-            assert_true(figure_has_data(data, &figure_list[i]));
-        }
-    }
+    assert_true(figure_find("roofline")->has_data(data));
     report_data_free(data);
     report_without_gnuplot(&p);
     /* Backward reads qkv, out, dout and lse and writes dqkv: (2*768 + 2*256) values of 4 bytes and
@@ -293,12 +293,8 @@ static void test_nothing_known(void **state)
 {
     (void)state;
     place p = place_make(2);
-    report_data *data = read_with(&p, "UPDATE config SET n_embd = 0");
-    for (int i = 0; i < FIGURE_COUNT; i++) {
-        if (strcmp(figure_list[i].name, "roofline") == 0) {
-            assert_false(figure_has_data(data, &figure_list[i]));
-        }
-    }
+    report_data *data = read_with(&p, SETTINGS("'$.n_embd', 0"));
+    assert_false(figure_find("roofline")->has_data(data));
     report_data_free(data);
     place_remove(&p);
 }

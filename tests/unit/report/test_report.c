@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/load.h"
+#include "bench/analysis/run_numbers.h"
 #include "bench/report/figures/figure_layout.h"
 #include "bench/report/figures/gnuplot.h"
 #include "bench/report/report.h"
@@ -136,15 +138,15 @@ static void test_sensors_equal_tables(void **state)
     report_data *data = read_ok(p.db, NULL);
     store *s = NULL;
     assert_int_equal(store_open(&s, p.db, STORE_READ, NULL), GB_OK);
-    for (int i = 0; i < data->n_runs; i++) {
-        const report_run *run = &data->runs[i];
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
         char id[32];
         snprintf(id, sizeof id, "%lld", (long long)run->run_id);
         check_close((double)run->sensors.timed_marked,
                     sql_number(store_sqlite(s),
                                "SELECT disturbed_steps FROM run_summary WHERE run_id = ?1", id),
                     0);
-        check_close(run->sensors.energy_per_token_j,
+        check_close(run_energy_per_token_j(run),
                     sql_number(store_sqlite(s),
                                "SELECT energy_per_token_j FROM run_summary WHERE run_id = ?1", id),
                     1e-12);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "bench/analysis/load.h"
 #include "bench/report/report.h"
 #include "tests/fakes/fake_db.h"
 

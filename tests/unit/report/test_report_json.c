@@ -15,7 +15,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/load.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/report/report.h"
 #include "tests/fakes/fake_db.h"
 

@@ -12,9 +12,11 @@
 
 #include <cmocka.h>
 
-#include "bench/analysis/report_verdicts.h"
+#include "bench/analysis/load.h"
+#include "bench/analysis/verdicts.h"
 #include "bench/report/report.h"
 #include "bench/words/results_table.h"
+#include "bench/words/verdict_rows.h"
 #include "tests/fakes/fake_db.h"
 
 #define T_2        4.302652729911275
@@ -183,7 +185,7 @@ static void test_speeds_by_hand(void **state)
     assert_true(pace->interleaved);
     check_close(pace->step_avg_ms.value, 200, 1e-9);
     check_close(pace->tokens_per_s.value, 10240, 1e-6);
-    check_close(pace->mfu, data->configs[1].flops_per_token * 10240 / 4.2e11, 1e-12);
+    check_close(pace->mfu, data->facts->configs[1].flops_per_token * 10240 / 4.2e11, 1e-12);
     assert_int_equal(pace->n_timed, 24 * FAKE_TIMED);
     assert_true(data->entries[0].pace.log_error == 0 && pace->log_error > 0);
     report_data_free(data);
@@ -256,7 +258,7 @@ static void test_beaten_peak(void **state)
     assert_int_equal(store_open(&s, path, STORE_READ, NULL), GB_OK);
     const store_engine engine = {1, "cpu", "fp32", 2};
     assert_int_equal(store_rate_reached(s, &engine, &reached, NULL), GB_OK);
-    check_close(reached / (data->configs[1].flops_per_token * 2048e3), 1, 1e-12);
+    check_close(reached / (data->facts->configs[1].flops_per_token * 2048e3), 1, 1e-12);
     store_close(s);
     report_data_free(data);
     fake_db_remove(path);
@@ -372,13 +374,13 @@ static void test_sessions_of_two_machines(void **state)
     fake_db_add_timing(&fake, 12, false);
     report_data *data = read_ok(path);
     assert_int_equal(data->speeds->n_sessions, 1); /* the newer one has all that the older has */
-    assert_int_equal(data->verdicts->rows[1].session->blocks, 12);
+    assert_int_equal(data->verdicts->rows[1].session->facts->blocks, 12);
     report_data_free(data);
     sql(path, "INSERT INTO machine VALUES (2,'g','other','Linux','x',2,1,'x','');"
               "UPDATE timing SET machine_id = 2 WHERE blocks_done = 12");
     data = read_ok(path); /* the runs are on machine 1, and so is the older session */
     assert_int_equal(data->speeds->n_sessions, 2);
-    assert_int_equal(data->verdicts->rows[1].session->blocks, 10);
+    assert_int_equal(data->verdicts->rows[1].session->facts->blocks, 10);
     assert_true(data->verdicts->rows[1].speed_judged);
     report_data_free(data);
     fake_db_remove(path);

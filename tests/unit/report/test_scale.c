@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-#include "bench/report/figures/figure_data.h"
+#include "bench/analysis/load.h"
+#include "bench/report/figures/figures.h"
 #include "bench/stats/disturbance.h"
 #include "bench/store/migrations.h"
 #include "tests/fakes/fake_db.h"
@@ -215,7 +216,7 @@ static void test_migration(void **state)
                  "DELETE FROM schema_version; INSERT INTO schema_version VALUES (4, '', '')");
     store_close(s);
     s = opened(STORE_READ);
-    assert_int_equal(migrations_version(store_sqlite(s)), STORE_SCHEMA_VERSION);
+    assert_int_equal(migrations_version(store_sqlite(s)), migrations_newest());
     assert_true(number_of(s, "SELECT count(*) FROM step_summary") == ended);
     assert_true(number_of(s, "SELECT step_avg_ms FROM run_summary WHERE run_id = 100") == average);
     store_close(s);
@@ -265,11 +266,11 @@ static void test_some_configs(void **state)
     fake_db_make(&fake);
     OK(report_data_read(&all, db, NULL, err));
     OK(report_data_read_configs(&some, db, NULL, wanted, err));
-    assert_int_equal(some->n_runs, all->n_runs);
+    assert_int_equal(some->facts->n_runs, all->facts->n_runs);
     assert_int_equal(some->n_entries, all->n_entries);
-    for (int i = 0; i < all->n_runs; i++) {
-        const report_run *a = &all->runs[i], *b = &some->runs[i];
-        const char *name = all->configs[a->config].name;
+    for (int i = 0; i < all->facts->n_runs; i++) {
+        const report_run *a = &all->facts->runs[i], *b = &some->facts->runs[i];
+        const char *name = all->facts->configs[a->config].name;
         /* The baseline, and what was asked for; d12_mlp3x_gqa only begins like it. */
         bool read = strcmp(name, "d12") == 0 || strcmp(name, "d12_mlp3x") == 0;
         assert_int_equal(b->n_steps, read ? a->n_steps : 0);
@@ -343,19 +344,19 @@ static void test_figures_bounded(void **state)
     }
     snprintf(path, sizeof path, "%s/data", dir);
     assert_int_equal(mkdir(path, 0777), 0);
-    OK(figure_data_write(&choice, dir, err));
+    OK(figures_write_data(&choice, dir, err));
     assert_int_equal(lines_of("data/entries.tsv"), 1 + FIGURE_ENTRIES_MAX);
     assert_true(lines_of("data/speed_loss.tsv") <= 1 + FIGURE_ENTRIES_MAX);
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 40); /* the machine's: every run */
     /* One run of 1000 s and 39 of 0.1 s. The figure's 1200 places of 0.837 s hold eight of these
      * each, the last one seven: five strips beside the long run's. */
-    for (int i = 0; i < data->n_runs; i++) {
-        report_sensors *sensors = &data->runs[i].sensors;
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        report_sensors *sensors = &data->facts->runs[i].sensors;
         sensors->n_samples = 1;
         sensors->samples[0].at_s = 0;
         sensors->end_s = i == 0 ? 1000 : 0.1;
     }
-    OK(figure_data_write(&choice, dir, err));
+    OK(figures_write_data(&choice, dir, err));
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 1 + 5);
     figure_choice_free(&choice);
     report_data_free(data);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "bench/analysis/load.h"
 #include "bench/report/figures/figures.h"
 #include "bench/report/report.h"
 #include "tests/fakes/fake_db.h"
@@ -100,12 +101,8 @@ static void report_without_gnuplot(const place *p)
 static bool is_drawn(const place *p)
 {
     report_data *data = NULL;
-    bool any = false;
     assert_int_equal(report_data_read(&data, p->db, NULL, NULL), GB_OK);
-    for (int i = 0; i < FIGURE_COUNT; i++) {
-        any |=
-            strcmp(figure_list[i].name, "timeline") == 0 && figure_has_data(data, &figure_list[i]);
-    }
+    bool any = figure_find("timeline")->has_data(data);
     report_data_free(data);
     return any;
 }

@@ -21,6 +21,7 @@
 #include "bench/run/runner.h"
 #include "bench/run/schedule.h"
 #include "bench/worker/job.h"
+#include "kernels/clock.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -118,9 +119,9 @@ static void worker_stop(int number)
     worker_stopped = 1;
 }
 
-static void wait_for_signal(bool deaf)
+static void wait_for_signal(bool ignores_sigterm)
 {
-    signal(SIGTERM, deaf ? SIG_IGN : worker_stop);
+    signal(SIGTERM, ignores_sigterm ? SIG_IGN : worker_stop);
     say_step(3); /* what the parent waits for before it sends one */
     while (!worker_stopped) {
         usleep(1000);
@@ -222,7 +223,7 @@ static int play(const char *part)
         play_once(part + 5);
     } else if (strcmp(part, "stoppable") == 0) {
         wait_for_signal(false);
-    } else if (strcmp(part, "deaf") == 0) {
+    } else if (strcmp(part, "ignores-sigterm") == 0) {
         wait_for_signal(true);
     }
     return 0;
@@ -252,10 +253,16 @@ typedef struct fixture {
 
 static void fixture_open(fixture *f, int n, const char *const *parts)
 {
+    const gpt_config model = gpt_config_default();
+    train_spec spec = train_spec_default();
+    spec.num_iterations = 3;
     memset(f, 0, sizeof *f);
     OK(store_open(&f->s, ":memory:", STORE_WRITE, err));
     const store_suite suite_row = {"s", "s.ini", "", "c", 20, NULL};
-    store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
+    store_config config = {.name = "c",
+                           .model = &model,
+                           .sequence_length = spec.sequence_length,
+                           .settings_json = "{}"};
     OK(store_plan_begin(f->s, &suite_row, &f->suite_id, err));
     OK(store_plan_config(f->s, f->suite_id, &config, &f->config_id, err));
     for (f->n_jobs = 0; f->n_jobs < n; f->n_jobs++) {
@@ -266,13 +273,10 @@ static void fixture_open(fixture *f, int n, const char *const *parts)
                          .replicate = f->n_jobs,
                          .identity = identity,
                          .backend = "cpu",
-                         .precision = "fp32",
                          .program_version = "",
                          .program_commit = "",
                          .compiler = "",
-                         .train_data = "",
-                         .val_data = "",
-                         .num_iterations = 3};
+                         .spec = &spec};
         OK(store_plan_run(f->s, f->suite_id, &run, false, &planned, err));
         f->jobs[f->n_jobs] = (runner_job){.label = {.config = "c",
                                                     .replicate = f->n_jobs,
@@ -338,7 +342,7 @@ static void test_every_end(void **state)
     enum { N = sizeof cases / sizeof cases[0] };
     const char *parts[N];
     fixture f;
-    runner_outcome outcome = {0};
+    runner_totals outcome = {0};
     for (int i = 0; i < N; i++) {
         parts[i] = cases[i].part;
     }
@@ -382,7 +386,7 @@ static void on_alarm(int number)
 }
 
 static void stop_while(const char *part, int how_often, int grace_ms, int alarm_us, fixture *f,
-                       runner_outcome *outcome)
+                       runner_totals *outcome)
 {
     const char *parts[] = {part, "ok"};
     fixture_open(f, 2, parts);
@@ -402,10 +406,11 @@ static void test_interrupt(void **state)
     static const struct {
         const char *part;
         int how_often, grace_ms;
-    } cases[] = {{"stoppable", 1, 60000}, {"deaf", 1, 50}, {"deaf", 2, 60000}};
+    } cases[] = {
+        {"stoppable", 1, 60000}, {"ignores-sigterm", 1, 50}, {"ignores-sigterm", 2, 60000}};
     for (int i = 0; i < 3; i++) {
         fixture f;
-        runner_outcome outcome = {0};
+        runner_totals outcome = {0};
         time_t began = time(NULL);
         stop_while(cases[i].part, cases[i].how_often, cases[i].grace_ms, 300000, &f, &outcome);
         /* Well below the grace time of those that are not to use it up. */
@@ -441,7 +446,7 @@ static void test_limits(void **state)
         const char *part, *status, *words, *where;
         run_limits limits;
     } cases[] = {
-        {"deaf",
+        {"ignores-sigterm",
          "failed",
          "no sign of life for",
          "after step 4 of 3",
@@ -453,7 +458,7 @@ static void test_limits(void **state)
     };
     for (int i = 0; i < (SHADOWED ? 2 : 3); i++) {
         fixture f;
-        runner_outcome outcome = {0};
+        runner_totals outcome = {0};
         fixture_open(&f, 1, &cases[i].part);
         runner_options options = runner_options_default(worker_argv);
         options.worker.limits = cases[i].limits;
@@ -489,7 +494,7 @@ static void test_retries(void **state)
     snprintf(once, sizeof once, "once %s", mark);
     const char *parts[] = {once, "nan", "crash", "io"};
     fixture f;
-    runner_outcome outcome = {0};
+    runner_totals outcome = {0};
     fixture_open(&f, 4, parts);
     runner_options options = runner_options_default(worker_argv);
     options.worker.limits.max_retries = 2;
@@ -519,7 +524,7 @@ static void test_stop_while_waiting(void **state)
     (void)state;
     const char *parts[] = {"killed"};
     fixture f;
-    runner_outcome outcome = {0};
+    runner_totals outcome = {0};
     fixture_open(&f, 1, parts);
     runner_options options = runner_options_default(worker_argv);
     stops = 0;
@@ -545,7 +550,7 @@ static void test_not_started(void **state)
     char missing[] = "/nonexistent/worker", *missing_argv[] = {missing, NULL};
     const char *parts[] = {"ok"};
     fixture f;
-    runner_outcome outcome = {0};
+    runner_totals outcome = {0};
     fixture_open(&f, 1, parts);
     runner_options options = runner_options_default(missing_argv);
     options.worker.limits.max_retries = 1;

@@ -47,16 +47,16 @@ static gb_status mock_settle(void *user, int arm, double *step_ms, gb_error *err
 }
 
 /* 10 ms for arm 0, 11 for arm 1, ...; a whole millisecond more with every block. */
-static gb_status mock_burst(void *user, int arm, int64_t block, int position,
-                            const train_burst *burst, double *step_ms, gb_error *err)
+static gb_status mock_burst(void *user, const timing_turn *turn, const train_burst *burst,
+                            double *step_ms, gb_error *err)
 {
     mock *m = user;
     (void)burst;
-    note(m, 'b', arm, block, position);
-    if (arm == m->fails_arm && block == m->fails_block) {
+    note(m, 'b', turn->arm, turn->block, turn->position);
+    if (turn->arm == m->fails_arm && turn->block == m->fails_block) {
         return gb_fail(err, m->fails, "as asked");
     }
-    *step_ms = 10.0 + arm + (double)block;
+    *step_ms = 10.0 + turn->arm + (double)turn->block;
     return GB_OK;
 }
 
@@ -86,9 +86,9 @@ static gb_status mock_precise(void *user, const timing_table *table, double prec
 static gb_status run(mock *m, const timing_options *options, int n_arms, int baseline,
                      timing_table *table, timing_outcome *outcome, gb_error *err)
 {
-    const timing_executor executor = {m,           mock_settle,     mock_burst,
-                                      mock_retire, mock_block_done, mock_precise};
-    return timing_run(options, n_arms, baseline, &executor, table, outcome, err);
+    const timing_executor executor = {
+        n_arms, baseline, m, mock_settle, mock_burst, mock_retire, mock_block_done, mock_precise};
+    return timing_run(options, &executor, table, outcome, err);
 }
 
 static int count(const mock *m, char what, int arm)

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "bench/run/timing_pool.h"
-#include "kernels/sensors/sensors.h"
+#include "kernels/clock.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \

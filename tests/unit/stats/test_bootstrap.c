@@ -1,5 +1,6 @@
-/* The bootstrap against SciPy and NumPy on the same draws, block counts and trends against SciPy:
- * every expected number without a note is in stats_fixtures.h, which make_stats_fixtures.py writes.
+/* The plain bootstrap against SciPy and NumPy on the same draws, and the one that verdicts take
+ * against the plain one; block counts and trends against SciPy. Every expected number without a
+ * note is in stats_fixtures.h, which make_stats_fixtures.py writes.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +13,9 @@
 #include "bench/stats/block_count.h"
 #include "bench/stats/drift.h"
 #include "bench/stats/noise.h"
+#include "bench/stats/trimmed_mean.h"
 #include "tests/fixtures/stats_fixtures.h"
+#include "tests/ref/plain_bootstrap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -31,59 +34,92 @@ static void check_ends(stats_interval got, double low, double high)
 
 static const size_t n_blocks = COUNT(block_ratios);
 
-static bootstrap *drawn(bootstrap_location location)
+/* ---- the plain bootstrap on given draws ---- */
+
+static plain_bootstrap drawn(plain_location location)
 {
-    bootstrap *b;
-    assert_int_equal(bootstrap_create_from(&b, block_ratios, n_blocks, location, block_draws,
-                                           COUNT(block_draws) / n_blocks, NULL),
-                     GB_OK);
-    return b;
+    const plain_sample sample = {block_ratios, n_blocks, block_draws};
+    return plain_bootstrap_make(&sample, location, COUNT(block_draws) / n_blocks);
 }
 
-/* ---- on given draws ---- */
-
-static void check_drawn(bootstrap_location location, const double *resampled, const double *expect)
+static void check_drawn(plain_location location, const double *resampled, const double *expect)
 {
-    bootstrap *b = drawn(location);
-    check_close(bootstrap_value(b), expect[0], 1e-13);
-    assert_int_equal(bootstrap_resamples(b), 60);
+    plain_bootstrap b = drawn(location);
+    check_close(b.value, expect[0], 1e-13);
+    assert_int_equal(b.resamples, 60);
     for (size_t i = 0; i < 60; i++) {
-        check_close(bootstrap_sorted(b)[i], resampled[i], 1e-13);
+        check_close(b.values[i], resampled[i], 1e-13);
     }
-    check_ends(bootstrap_interval(b, BOOTSTRAP_PERCENTILE, 0.95), expect[1], expect[2]);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_PERCENTILE, 0.8), expect[3], expect[4]);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_BCA, 0.95), expect[5], expect[6]);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_BCA, 0.8), expect[7], expect[8]);
-    bootstrap_free(b);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_PERCENTILE, 0.95), expect[1], expect[2]);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_PERCENTILE, 0.8), expect[3], expect[4]);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_BCA, 0.95), expect[5], expect[6]);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_BCA, 0.8), expect[7], expect[8]);
+    plain_bootstrap_free(&b);
 }
 
 static void test_given_draws(void **state)
 {
     (void)state;
-    check_drawn(BOOTSTRAP_MEAN, expect_resampled_mean, expect_blocks_mean);
-    check_drawn(BOOTSTRAP_TRIMMED_MEAN, expect_resampled_trimmed, expect_blocks_trimmed);
-    check_drawn(BOOTSTRAP_MEDIAN, expect_resampled_median, expect_blocks_median);
+    check_drawn(PLAIN_MEAN, expect_resampled_mean, expect_blocks_mean);
+    check_drawn(PLAIN_TRIMMED_MEAN, expect_resampled_trimmed, expect_blocks_trimmed);
+    check_drawn(PLAIN_MEDIAN, expect_resampled_median, expect_blocks_median);
 }
 
 static void test_studentised(void **state)
 {
     (void)state;
-    bootstrap *b = drawn(BOOTSTRAP_TRIMMED_MEAN);
-    check_close(bootstrap_standard_error(b), expect_studentised[0], 1e-12);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.95), expect_studentised[1],
+    plain_bootstrap b = drawn(PLAIN_TRIMMED_MEAN);
+    check_close(b.error, expect_studentised[0], 1e-12);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_STUDENTISED, 0.95), expect_studentised[1],
                expect_studentised[2]);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.8), expect_studentised[3],
+    check_ends(plain_bootstrap_interval(&b, PLAIN_STUDENTISED, 0.8), expect_studentised[3],
                expect_studentised[4]);
-    bootstrap_free(b);
-    b = drawn(BOOTSTRAP_MEAN);
-    check_close(bootstrap_standard_error(b), expect_studentised_mean[0], 1e-12);
-    check_ends(bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.95), expect_studentised_mean[1],
+    plain_bootstrap_free(&b);
+    b = drawn(PLAIN_MEAN);
+    check_close(b.error, expect_studentised_mean[0], 1e-12);
+    check_ends(plain_bootstrap_interval(&b, PLAIN_STUDENTISED, 0.95), expect_studentised_mean[1],
                expect_studentised_mean[2]);
-    bootstrap_free(b);
-    b = drawn(BOOTSTRAP_MEDIAN); /* has no standard error from the sample alone */
-    assert_true(isnan(bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.95).low));
-    assert_true(isnan(bootstrap_p_above(b, 0)));
-    bootstrap_free(b);
+    plain_bootstrap_free(&b);
+    b = drawn(PLAIN_MEDIAN); /* has no standard error from the sample alone */
+    assert_true(isnan(plain_bootstrap_interval(&b, PLAIN_STUDENTISED, 0.95).low));
+    plain_bootstrap_free(&b);
+}
+
+/* ---- the one that verdicts take, against the plain one ---- */
+
+static void check_as_plain(const bootstrap *b, const plain_bootstrap *plain)
+{
+    check_close(bootstrap_value(b), plain->value, 1e-12);
+    check_close(bootstrap_standard_error(b), plain->error, 1e-12);
+    for (size_t k = 0; k + 1 < plain->resamples; k++) {
+        double level = ((double)k + 0.5) / (double)(plain->resamples - 1);
+        stats_interval want = plain_bootstrap_interval(plain, PLAIN_STUDENTISED, level);
+        stats_interval got = bootstrap_interval(b, level);
+        check_close(got.high - got.value, want.high - want.value, 1e-9);
+        check_close(got.value - got.low, want.value - want.low, 1e-9);
+    }
+}
+
+/* Not of fewer values: there some resamples are one value many times over, and what is left of
+ * their spread is rounding alone. */
+static void test_as_plain(void **state)
+{
+    (void)state;
+    enum { RESAMPLES = 499 };
+    static const size_t sizes[] = {8, 9, 10, 12};
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        size_t n = sizes[i];
+        uint32_t *draws = plain_draws(n, RESAMPLES, 100 + n);
+        const plain_sample sample = {block_ratios, n, draws};
+        plain_bootstrap plain = plain_bootstrap_make(&sample, PLAIN_TRIMMED_MEAN, RESAMPLES);
+        bootstrap *b;
+        assert_int_equal(
+            bootstrap_create(&b, (stats_sample){block_ratios, n}, RESAMPLES, 100 + n, NULL), GB_OK);
+        check_as_plain(b, &plain);
+        bootstrap_free(b);
+        plain_bootstrap_free(&plain);
+        free(draws);
+    }
 }
 
 static void test_trimmed_mean(void **state)
@@ -102,10 +138,8 @@ static void test_trimmed_mean(void **state)
         size_t n = cases[i].n;
         memcpy(x, block_ratios, n * sizeof *x);
         stats_sort(x, n);
-        check_close(bootstrap_location_sorted(x, n, BOOTSTRAP_TRIMMED_MEAN), cases[i].expect[0],
-                    1e-13);
-        check_close(bootstrap_standard_error_sorted(x, n, BOOTSTRAP_TRIMMED_MEAN),
-                    cases[i].expect[1], 1e-11);
+        check_close(trimmed_mean_sorted(x, n), cases[i].expect[0], 1e-13);
+        check_close(trimmed_mean_error_sorted(x, n), cases[i].expect[1], 1e-11);
     }
 }
 
@@ -120,12 +154,13 @@ static void test_normal(void **state)
 
 /* ---- what holds by definition ---- */
 
+enum { SEEDED = 999 }; /* resamples */
+
 static bootstrap *seeded(uint64_t seed)
 {
     bootstrap *b;
     assert_int_equal(
-        bootstrap_create(&b, block_ratios, n_blocks, BOOTSTRAP_TRIMMED_MEAN, 999, seed, NULL),
-        GB_OK);
+        bootstrap_create(&b, (stats_sample){block_ratios, n_blocks}, SEEDED, seed, NULL), GB_OK);
     return b;
 }
 
@@ -144,14 +179,14 @@ static void test_p_is_the_interval(void **state)
     bootstrap *b = seeded(3);
     for (int percent = 50; percent < 100; percent += 7) {
         double level = percent / 100.0;
-        stats_interval i = bootstrap_interval(b, BOOTSTRAP_STUDENTISED, level);
+        stats_interval i = bootstrap_interval(b, level);
         check_near(bootstrap_p_above(b, i.low), (1 - level) / 2, 0.002);
-        check_near(bootstrap_p_below(b, i.high), (1 - level) / 2, 0.002);
-        check_near(bootstrap_p_below(b, i.low), (1 + level) / 2, 0.002);
+        check_near(1 - bootstrap_p_above(b, i.high), (1 - level) / 2, 0.002);
+        check_near(1 - bootstrap_p_above(b, i.low), (1 + level) / 2, 0.002);
     }
     /* 999 resamples vouch for 1 / 1000 on both sides together, and for no less. */
     check_close(bootstrap_p_above(b, -100), 0.0005, 1e-12);
-    check_close(bootstrap_p_below(b, 100), 0.0005, 1e-9);
+    check_close(1 - bootstrap_p_above(b, 100), 0.0005, 1e-9);
     bootstrap_free(b);
 }
 
@@ -159,8 +194,14 @@ static void test_seeds(void **state)
 {
     (void)state;
     bootstrap *a = seeded(3), *again = seeded(3), *other = seeded(4);
-    assert_memory_equal(bootstrap_sorted(a), bootstrap_sorted(again), 999 * sizeof(double));
-    assert_memory_not_equal(bootstrap_sorted(a), bootstrap_sorted(other), 999 * sizeof(double));
+    int differ = 0;
+    for (int k = 0; k + 1 < SEEDED; k++) { /* at a level between two neighbours for every |t*| */
+        double level = (k + 0.5) / (SEEDED - 1);
+        stats_interval one = bootstrap_interval(a, level), two = bootstrap_interval(again, level);
+        assert_memory_equal(&one, &two, sizeof one);
+        differ += one.low != bootstrap_interval(other, level).low;
+    }
+    assert_true(differ > SEEDED / 2);
     bootstrap_free(a);
     bootstrap_free(again);
     bootstrap_free(other);
@@ -171,22 +212,18 @@ static void test_edges(void **state)
     (void)state;
     static const double equal[9] = {2, 2, 2, 2, 2, 2, 2, 2, 2}, bad[2] = {1, NAN};
     bootstrap *b = NULL;
-    assert_int_equal(bootstrap_create(&b, equal, 9, BOOTSTRAP_TRIMMED_MEAN, 50, 1, NULL), GB_OK);
-    stats_interval i = bootstrap_interval(b, BOOTSTRAP_STUDENTISED, 0.95);
+    assert_int_equal(bootstrap_create(&b, (stats_sample){equal, 9}, 50, 1, NULL), GB_OK);
+    stats_interval i = bootstrap_interval(b, 0.95);
     assert_true(i.value == 2 && i.low == 2 && i.high == 2);
     assert_true(bootstrap_p_above(b, 1.9) < 0.025 && bootstrap_p_above(b, 2.1) > 0.975);
     bootstrap_free(b);
-    assert_int_equal(bootstrap_create(&b, equal, 1, BOOTSTRAP_MEAN, 50, 1, NULL), GB_OK);
-    assert_true(isnan(bootstrap_interval(b, BOOTSTRAP_PERCENTILE, 0.95).low));
+    assert_int_equal(bootstrap_create(&b, (stats_sample){equal, 1}, 50, 1, NULL), GB_OK);
+    assert_true(isnan(bootstrap_interval(b, 0.95).low));
     bootstrap_free(b);
     gb_error err;
-    const uint32_t beyond[2] = {0, 2};
-    assert_int_equal(bootstrap_create(&b, equal, 0, BOOTSTRAP_MEAN, 50, 1, &err), GB_ERR_INTERNAL);
-    assert_int_equal(bootstrap_create(&b, equal, 2, BOOTSTRAP_MEAN, 0, 1, &err), GB_ERR_INTERNAL);
-    assert_int_equal(bootstrap_create(&b, bad, 2, BOOTSTRAP_MEAN, 50, 1, &err), GB_ERR_INTERNAL);
-    assert_int_equal(bootstrap_create_from(&b, equal, 2, BOOTSTRAP_MEAN, beyond, 1, &err),
-                     GB_ERR_INTERNAL);
-    assert_non_null(strstr(err.message, "index 2 of 2"));
+    assert_int_equal(bootstrap_create(&b, (stats_sample){equal, 0}, 50, 1, &err), GB_ERR_INTERNAL);
+    assert_int_equal(bootstrap_create(&b, (stats_sample){equal, 2}, 0, 1, &err), GB_ERR_INTERNAL);
+    assert_int_equal(bootstrap_create(&b, (stats_sample){bad, 2}, 50, 1, &err), GB_ERR_INTERNAL);
     bootstrap_free(NULL);
 }
 
@@ -226,7 +263,8 @@ static void test_drift_exact(void **state)
     ms[1 * BLOCKS + 6] *= 10;
     ms[2 * BLOCKS + 0] = NAN; /* a burst that failed, the first: its median moves by half a block */
     drift d;
-    assert_int_equal(drift_measure(&d, ms, ARMS, BLOCKS, hours, effects, NULL), GB_OK);
+    assert_int_equal(drift_measure(&d, &(drift_bursts){ARMS, BLOCKS, ms, hours}, effects, NULL),
+                     GB_OK);
     assert_int_equal(d.n_blocks, BLOCKS);
     assert_true(d.hours == 4);
     check_close(d.per_hour.value, expm1(0.02), 1e-6);
@@ -234,9 +272,9 @@ static void test_drift_exact(void **state)
     for (int b = 0; b < BLOCKS; b++) {
         assert_true(fabs(effects[b] - 0.02 * (hours[b] - 5)) < 1e-12 || b == 6);
     }
-    assert_int_equal(drift_measure(&d, ms, ARMS, 2, hours, NULL, NULL), GB_OK);
+    assert_int_equal(drift_measure(&d, &(drift_bursts){ARMS, 2, ms, hours}, NULL, NULL), GB_OK);
     assert_true(isnan(d.per_hour.value));
-    assert_int_equal(drift_measure(&d, ms, 0, 0, hours, NULL, NULL), GB_OK);
+    assert_int_equal(drift_measure(&d, &(drift_bursts){0, 0, ms, hours}, NULL, NULL), GB_OK);
     assert_int_equal(d.n_blocks, 0);
 }
 
@@ -297,16 +335,23 @@ static void test_block_count(void **state)
     assert_true(isinf(block_count_to_settle(spread, log1p(0.005), 0.005, 0.05, 0.9)));
 }
 
+static block_spread spread_from(size_t n)
+{
+    estimate e;
+    assert_int_equal(estimate_bootstrap(&e, block_ratios, n, 1, 0, NULL), GB_OK);
+    block_spread spread = block_spread_of(&e);
+    estimate_free(&e);
+    return spread;
+}
+
 /* Twelve blocks, two cut off at each end: 7 degrees of freedom, of which seven tenths count. */
 static void test_spread(void **state)
 {
     (void)state;
-    block_spread spread;
-    assert_int_equal(block_spread_from(&spread, block_ratios, n_blocks, NULL), GB_OK);
+    block_spread spread = spread_from(n_blocks);
     check_close(spread.sd, expect_studentised[0] * sqrt(12), 1e-12);
     check_close(spread.df, 0.7 * 7, 1e-12);
-    assert_int_equal(block_spread_from(&spread, block_ratios, 7, NULL), GB_OK);
-    assert_true(isnan(spread.sd));
+    assert_true(isnan(spread_from(7).sd));
 }
 
 static void test_looks(void **state)
@@ -328,19 +373,13 @@ static void test_looks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_given_draws),
-        cmocka_unit_test(test_studentised),
-        cmocka_unit_test(test_trimmed_mean),
-        cmocka_unit_test(test_normal),
-        cmocka_unit_test(test_p_is_the_interval),
-        cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_theil_sen),
-        cmocka_unit_test(test_drift_exact),
-        cmocka_unit_test(test_outliers),
-        cmocka_unit_test(test_block_count),
-        cmocka_unit_test(test_looks),
-        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_given_draws), cmocka_unit_test(test_studentised),
+        cmocka_unit_test(test_as_plain),    cmocka_unit_test(test_trimmed_mean),
+        cmocka_unit_test(test_normal),      cmocka_unit_test(test_p_is_the_interval),
+        cmocka_unit_test(test_seeds),       cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_theil_sen),   cmocka_unit_test(test_drift_exact),
+        cmocka_unit_test(test_outliers),    cmocka_unit_test(test_block_count),
+        cmocka_unit_test(test_looks),       cmocka_unit_test(test_spread),
     };
     return cmocka_run_group_tests_name("bootstrap", tests, NULL, NULL);
 }

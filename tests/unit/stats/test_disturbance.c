@@ -44,7 +44,8 @@ static void check_marks(const disturbance_span *steps, const gb_sample *samples,
 {
     unsigned char marks[STEPS];
     memset(marks, 0x55, sizeof marks);
-    assert_int_equal(disturbance_mark(steps, STEPS, samples, m, gpu, marks, NULL), GB_OK);
+    assert_int_equal(
+        disturbance_mark(&(disturbance_watch){steps, STEPS, samples, m, gpu}, marks, NULL), GB_OK);
     for (int i = 0; i < STEPS; i++) {
         if (marks[i] != expected[i]) {
             fail_msg("step %d: %d, expected %d", i, marks[i], expected[i]);
@@ -196,7 +197,9 @@ static void check_energy(const disturbance_span *steps, const gb_sample *samples
                          bool gpu, double expected_j, const char *source)
 {
     disturbance_energy energy;
-    assert_int_equal(disturbance_energy_of(steps, STEPS, samples, m, gpu, &energy, NULL), GB_OK);
+    assert_int_equal(
+        disturbance_energy_of(&(disturbance_watch){steps, STEPS, samples, m, gpu}, &energy, NULL),
+        GB_OK);
     if (isnan(expected_j) ? !isnan(energy.energy_j)
                           : !(fabs(energy.energy_j - expected_j) <= 1e-9)) {
         fail_msg("%.12g J, expected %.12g", energy.energy_j, expected_j);

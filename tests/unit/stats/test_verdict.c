@@ -228,17 +228,22 @@ static void test_control(void **state)
         shifted[i] = 0.03 + wiggle; /* so far off that every half sees it */
         equal[i] = wiggle;
     }
-    assert_int_equal(noise_control_measure(&c, shifted, 20, &rule, 50, 1, NULL), GB_OK);
+    assert_int_equal(noise_control_measure(&c, (stats_sample){shifted, 20}, &rule, 50, 1, NULL),
+                     GB_OK);
     assert_true(c.subsets == 50 && c.false_alarm_rate == 1);
     assert_true(near(c.floor, expm1(0.03)));
     rule.floor = 1; /* of no concern to the control itself */
-    assert_int_equal(noise_control_measure(&c, shifted, 20, &rule, 50, 1, NULL), GB_OK);
+    assert_int_equal(noise_control_measure(&c, (stats_sample){shifted, 20}, &rule, 50, 1, NULL),
+                     GB_OK);
     assert_true(c.false_alarm_rate == 1);
-    assert_int_equal(noise_control_measure(&c, equal, 20, &rule, 50, 1, NULL), GB_OK);
+    assert_int_equal(noise_control_measure(&c, (stats_sample){equal, 20}, &rule, 50, 1, NULL),
+                     GB_OK);
     assert_true(c.false_alarm_rate == 0);
-    assert_int_equal(noise_control_measure(&c, equal, 11, &rule, 50, 1, NULL), GB_OK);
+    assert_int_equal(noise_control_measure(&c, (stats_sample){equal, 11}, &rule, 50, 1, NULL),
+                     GB_OK);
     assert_true(c.subsets == 0 && isnan(c.false_alarm_rate) && isfinite(c.change.low));
-    assert_int_equal(noise_control_measure(&c, equal, 0, &rule, 50, 1, NULL), GB_OK);
+    assert_int_equal(noise_control_measure(&c, (stats_sample){equal, 0}, &rule, 50, 1, NULL),
+                     GB_OK);
     assert_true(isnan(c.change.value) && c.floor == 0);
 }
 

@@ -22,6 +22,7 @@
 #include "bench/stats/drift.h"
 #include "bench/stats/noise.h"
 #include "tests/fakes/simulated_blocks.h"
+#include "tests/ref/plain_bootstrap.h"
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
@@ -241,8 +242,10 @@ static void test_planner(void **state)
         suite_run(&s, 10);
         double d[SIM_MAX_BLOCKS];
         size_t n = suite_ratios(&s, 1, d);
-        block_spread spread;
-        assert_int_equal(block_spread_from(&spread, d, n, NULL), GB_OK);
+        estimate pilot; /* its standard error is the sample's own, so one resample does */
+        assert_int_equal(estimate_bootstrap(&pilot, d, n, 1, 0, NULL), GB_OK);
+        block_spread spread = block_spread_of(&pilot);
+        estimate_free(&pilot);
         double proposed = block_count_to_find(spread, 0.01, 0.005, 0.05, CONFIGS, 0.9);
         assert_true(proposed >= ESTIMATE_MIN_BLOCKS);
         /* More than there is room for: judged there, with less than was asked for. */
@@ -321,8 +324,8 @@ typedef struct choice {
     double half;  /* median half width */
 } choice;
 
-static choice choice_measure(int model, size_t blocks, bootstrap_location location,
-                             bootstrap_method method, size_t suites)
+static choice choice_measure(int model, size_t blocks, plain_location location, plain_method method,
+                             size_t suites)
 {
     static sim_suite s;
     double *halves = calloc(suites + 1, sizeof *halves);
@@ -332,13 +335,14 @@ static choice choice_measure(int model, size_t blocks, bootstrap_location locati
         suite_begin(&s, model, 6, i, 1);
         suite_run(&s, blocks);
         double d[SIM_MAX_BLOCKS];
-        bootstrap *b;
         size_t n = suite_ratios(&s, 1, d);
-        assert_int_equal(bootstrap_create(&b, d, n, location, RESAMPLES, i, NULL), GB_OK);
-        stats_interval interval = bootstrap_interval(b, method, 0.95);
+        uint32_t *draws = plain_draws(n, RESAMPLES, i);
+        plain_bootstrap b = plain_bootstrap_make(&(plain_sample){d, n, draws}, location, RESAMPLES);
+        stats_interval interval = plain_bootstrap_interval(&b, method, 0.95);
         hits += interval.low <= 0 && interval.high >= 0;
         halves[i] = (interval.high - interval.low) / 2;
-        bootstrap_free(b);
+        plain_bootstrap_free(&b);
+        free(draws);
     }
     choice out = {(double)hits / (double)suites, stats_statistic_median(halves, suites)};
     free(halves);
@@ -355,8 +359,8 @@ static void print_choices(size_t suites)
     for (size_t m = 0; m < 3; m++) {
         for (size_t b = 0; b < 3; b++) {
             for (int k = 0; k < 8; k++) { /* a median has no studentised interval */
-                choice c = choice_measure(models[m], blocks[b], (bootstrap_location)(k / 3),
-                                          (bootstrap_method)(k % 3), suites);
+                choice c = choice_measure(models[m], blocks[b], (plain_location)(k / 3),
+                                          (plain_method)(k % 3), suites);
                 say("%-13s %2zu blocks, %-12s %-11s %.1f %%, half width %.2f %%\n",
                     sim_models[models[m]].name, blocks[b], locations[k / 3], methods[k % 3],
                     100 * c.share, 100 * c.half);
@@ -372,13 +376,11 @@ static void test_choice(void **state)
     (void)state;
     enum { OUTLIERS = 5 };
     size_t suites = scaled(1000);
-    choice mean = choice_measure(OUTLIERS, 20, BOOTSTRAP_MEAN, BOOTSTRAP_PERCENTILE, suites);
-    choice wide = choice_measure(OUTLIERS, 20, BOOTSTRAP_MEAN, BOOTSTRAP_STUDENTISED, suites);
-    choice few = choice_measure(OUTLIERS, 8, BOOTSTRAP_TRIMMED_MEAN, BOOTSTRAP_PERCENTILE, suites);
-    choice taken =
-        choice_measure(OUTLIERS, 8, BOOTSTRAP_TRIMMED_MEAN, BOOTSTRAP_STUDENTISED, suites);
-    choice later =
-        choice_measure(OUTLIERS, 20, BOOTSTRAP_TRIMMED_MEAN, BOOTSTRAP_STUDENTISED, suites);
+    choice mean = choice_measure(OUTLIERS, 20, PLAIN_MEAN, PLAIN_PERCENTILE, suites);
+    choice wide = choice_measure(OUTLIERS, 20, PLAIN_MEAN, PLAIN_STUDENTISED, suites);
+    choice few = choice_measure(OUTLIERS, 8, PLAIN_TRIMMED_MEAN, PLAIN_PERCENTILE, suites);
+    choice taken = choice_measure(OUTLIERS, 8, PLAIN_TRIMMED_MEAN, PLAIN_STUDENTISED, suites);
+    choice later = choice_measure(OUTLIERS, 20, PLAIN_TRIMMED_MEAN, PLAIN_STUDENTISED, suites);
     double allowed = SANITIZED ? slack(0.95, suites) : 0;
     assert_true(mean.share < 0.93 + allowed);
     assert_true(few.share < 0.935 + allowed);
@@ -405,7 +407,8 @@ static void test_halves_of_equals(void **state)
         double d[SIM_MAX_BLOCKS];
         size_t n = suite_ratios(&s, CONTROL, d);
         noise_control control;
-        assert_int_equal(noise_control_measure(&control, d, n, &rule, 20, i, NULL), GB_OK);
+        assert_int_equal(noise_control_measure(&control, (stats_sample){d, n}, &rule, 20, i, NULL),
+                         GB_OK);
         rate += control.false_alarm_rate;
         judged++;
     }
@@ -432,7 +435,8 @@ static void test_drift_coverage(void **state)
             }
         }
         drift d;
-        assert_int_equal(drift_measure(&d, ms, ARMS, 30, hours, NULL, NULL), GB_OK);
+        assert_int_equal(drift_measure(&d, &(drift_bursts){ARMS, 30, ms, hours}, NULL, NULL),
+                         GB_OK);
         hits += log1p(d.per_hour.low) <= 0.05 && log1p(d.per_hour.high) >= 0.05;
     }
     double share = (double)hits / (double)suites;

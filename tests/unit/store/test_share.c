@@ -60,8 +60,13 @@ static int remove_dir(void **state)
 /* Plans RUNS replicates of one config, as a suite with the plan `plan` does. */
 static gb_status plan_again(runner *r, const char *plan, bool retry, gb_error *err)
 {
+    const gpt_config model = gpt_config_default();
+    const train_spec spec = train_spec_default();
     const store_suite suite = {"s", "s.ini", plan, "c", RUNS, plan};
-    const store_config config = {.name = "c", .attention_type = "standard", .settings_json = "{}"};
+    const store_config config = {.name = "c",
+                                 .model = &model,
+                                 .sequence_length = spec.sequence_length,
+                                 .settings_json = "{}"};
     GB_TRY(store_plan_begin(r->s, &suite, &r->suite_id, err));
     GB_TRY(store_plan_config(r->s, r->suite_id, &config, &r->config_id, err));
     for (int i = 0; i < RUNS; i++) {
@@ -69,12 +74,10 @@ static gb_status plan_again(runner *r, const char *plan, bool retry, gb_error *e
                                .replicate = i,
                                .identity = "i",
                                .backend = "cpu",
-                               .precision = "fp32",
                                .program_version = "",
                                .program_commit = "",
                                .compiler = "",
-                               .train_data = "",
-                               .val_data = ""};
+                               .spec = &spec};
         GB_TRY(store_plan_run(r->s, r->suite_id, &run, retry, &r->runs[i], err));
     }
     GB_TRY(store_plan_end(r->s, r->suite_id, err));
@@ -174,15 +177,15 @@ static void test_only_the_dead_are_buried(void **state)
     assert_false(c.runs[1].to_do);
     assert_string_equal(c.runs[1].status, "running");
     assert_int_equal(number_of(&c, "SELECT count(*) FROM run WHERE status = 'running'"), 1);
-    store_sight sight;
-    OK(store_run_look(c.s, c.config_id, 1, "i", &sight, err));
-    assert_string_equal(sight.status, "running");
-    assert_int_equal(sight.other_pid, getpid());
-    OK(store_run_look(b.s, b.config_id, 1, "i", &sight, err)); /* its own */
-    assert_int_equal(sight.other_pid, 0);
+    store_run_state seen;
+    OK(store_run_state_get(c.s, c.config_id, 1, "i", &seen, err));
+    assert_string_equal(seen.status, "running");
+    assert_int_equal(seen.other_pid, getpid());
+    OK(store_run_state_get(b.s, b.config_id, 1, "i", &seen, err)); /* its own */
+    assert_int_equal(seen.other_pid, 0);
     runner_die(&b);
-    OK(store_run_look(c.s, c.config_id, 1, "i", &sight, err));
-    assert_int_equal(sight.other_pid, 0);
+    OK(store_run_state_get(c.s, c.config_id, 1, "i", &seen, err));
+    assert_int_equal(seen.other_pid, 0);
     store_close(c.s);
 }
 
@@ -193,15 +196,15 @@ static void test_runners_come_and_go(void **state)
     runner a, b;
     int others;
     runner_open(&a);
-    OK(store_runners_meet(a.s, "s", "plan", &others, err));
+    OK(store_runners_count_others(a.s, "s", "plan", &others, err));
     assert_int_equal(others, 0);
     runner_open(&b);
-    OK(store_runners_meet(a.s, "s", "plan", &others, err));
+    OK(store_runners_count_others(a.s, "s", "plan", &others, err));
     assert_int_equal(others, 1);
-    OK(store_runners_meet(a.s, "another suite", "plan", &others, err));
+    OK(store_runners_count_others(a.s, "another suite", "plan", &others, err));
     assert_int_equal(others, 0);
     OK(store_runner_end(b.s, err));
-    OK(store_runners_meet(a.s, "s", "plan", &others, err));
+    OK(store_runners_count_others(a.s, "s", "plan", &others, err));
     assert_int_equal(others, 0);
     assert_int_equal(number_of(&a, "SELECT count(*) FROM runner WHERE ended_at IS NOT NULL"), 1);
     store_close(a.s);
@@ -236,19 +239,19 @@ static void test_bytes(void **state)
     runner a, b;
     runner_open(&a);
     runner_open(&b);
-    assert_true(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
-    assert_false(store_byte_is_held(a.s, STORE_BYTE_WORK)); /* one's own does not count */
-    assert_true(store_byte_is_held(b.s, STORE_BYTE_WORK));
-    assert_true(store_byte_lock(b.s, STORE_BYTE_WORK, STORE_SHARED));
-    assert_false(store_byte_lock(b.s, STORE_BYTE_WORK, STORE_ALONE));
-    assert_true(store_byte_lock(b.s, STORE_BYTE_GATE, STORE_ALONE));
-    assert_false(store_byte_lock(a.s, STORE_BYTE_GATE, STORE_SHARED));
-    store_byte_lock(a.s, STORE_BYTE_WORK, STORE_FREE);
-    assert_true(store_byte_lock(b.s, STORE_BYTE_WORK, STORE_ALONE));
-    assert_false(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
+    assert_true(store_lock_set(a.s, STORE_LOCK_WORK, STORE_SHARED));
+    assert_false(store_lock_is_held(a.s, STORE_LOCK_WORK)); /* one's own does not count */
+    assert_true(store_lock_is_held(b.s, STORE_LOCK_WORK));
+    assert_true(store_lock_set(b.s, STORE_LOCK_WORK, STORE_SHARED));
+    assert_false(store_lock_set(b.s, STORE_LOCK_WORK, STORE_ALONE));
+    assert_true(store_lock_set(b.s, STORE_LOCK_GATE, STORE_ALONE));
+    assert_false(store_lock_set(a.s, STORE_LOCK_GATE, STORE_SHARED));
+    store_lock_set(a.s, STORE_LOCK_WORK, STORE_FREE);
+    assert_true(store_lock_set(b.s, STORE_LOCK_WORK, STORE_ALONE));
+    assert_false(store_lock_set(a.s, STORE_LOCK_WORK, STORE_SHARED));
     runner_die(&b);
-    assert_true(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
-    assert_true(store_byte_lock(a.s, STORE_BYTE_GATE, STORE_ALONE));
+    assert_true(store_lock_set(a.s, STORE_LOCK_WORK, STORE_SHARED));
+    assert_true(store_lock_set(a.s, STORE_LOCK_GATE, STORE_ALONE));
     store_close(a.s);
 }
 
@@ -260,16 +263,16 @@ static void test_alone_at_once(void **state)
     runner a, b;
     runner_open(&a);
     runner_open(&b);
-    assert_true(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
+    assert_true(store_lock_set(a.s, STORE_LOCK_WORK, STORE_SHARED));
     assert_false(work_gate_try_alone(b.s));
-    assert_false(store_byte_is_held(a.s, STORE_BYTE_GATE)); /* a can begin more work */
-    store_byte_lock(a.s, STORE_BYTE_WORK, STORE_FREE);
-    assert_true(store_byte_lock(a.s, STORE_BYTE_GATE, STORE_ALONE));
+    assert_false(store_lock_is_held(a.s, STORE_LOCK_GATE)); /* a can begin more work */
+    store_lock_set(a.s, STORE_LOCK_WORK, STORE_FREE);
+    assert_true(store_lock_set(a.s, STORE_LOCK_GATE, STORE_ALONE));
     assert_false(work_gate_try_alone(b.s));
-    assert_false(store_byte_is_held(a.s, STORE_BYTE_WORK));
+    assert_false(store_lock_is_held(a.s, STORE_LOCK_WORK));
     work_gate_leave(a.s);
     assert_true(work_gate_try_alone(b.s));
-    assert_false(store_byte_lock(a.s, STORE_BYTE_WORK, STORE_SHARED));
+    assert_false(store_lock_set(a.s, STORE_LOCK_WORK, STORE_SHARED));
     work_gate_leave(b.s);
     assert_true(work_gate_try_alone(a.s));
     store_close(a.s);

@@ -85,25 +85,25 @@ static char *read_file(const char *path, size_t *n)
 
 /* ---- rows ---- */
 
+static const gpt_config MODEL = {
+    .vocab_size = 256, .n_layer = 2, .n_head = 2, .n_embd = 64, .mlp_expansion_factor = 4};
+static const train_spec SPEC = {.batch_size = 4,
+                                .sequence_length = 25,
+                                .grad_accumulation_steps = 1,
+                                .num_iterations = 4,
+                                .learning_rate = 1e-3,
+                                .precision = GB_FP32,
+                                .seed = 1337,
+                                .train_data = "t",
+                                .val_data = "v"};
+
 static store_config config_row(const char *name, int64_t position)
 {
     return (store_config){.name = name,
                           .position = position,
                           .is_baseline = position == 0,
-                          .vocab_size = 256,
-                          .n_layer = 2,
-                          .n_head = 2,
-                          .n_embd = 64,
-                          .head_dim = 32,
-                          .attention_type = "standard",
-                          .n_kv_head = 2,
-                          .mlp_expansion_factor = 4,
-                          .mlp_hidden = 256,
-                          .n_params = 114688,
-                          .flops_per_token = 2e6,
-                          .flops_per_token_6n = 1e6,
-                          .flops_per_token_nanogpt = 1e6,
-                          .flops_per_token_llmc = 1e6,
+                          .model = &MODEL,
+                          .sequence_length = SPEC.sequence_length,
                           .settings_json = "{}"};
 }
 
@@ -112,21 +112,12 @@ static store_run run_row(int64_t config_id, int64_t replicate, const char *ident
     return (store_run){.config_id = config_id,
                        .replicate = replicate,
                        .identity = identity,
+                       .spec = &SPEC,
                        .backend = "cpu",
-                       .precision = "fp32",
                        .threads = 2,
                        .program_version = "test",
                        .program_commit = "test",
                        .compiler = "test",
-                       .seed = 1337,
-                       .batch_size = 4,
-                       .sequence_length = 25,
-                       .grad_accumulation_steps = 1,
-                       .tokens_per_step = 100,
-                       .num_iterations = 4,
-                       .learning_rate = 1e-3,
-                       .train_data = "t",
-                       .val_data = "v",
                        .train_data_hash = "th",
                        .val_data_hash = "vh",
                        .entropy_rate_nats = NAN};
@@ -197,6 +188,7 @@ static void test_views(void **state)
     OK(store_plan_begin(s, &SUITE, &suite_id, err));
     OK(store_machine_put(s, &machine, &machine_id, err));
     OK(store_plan_config(s, suite_id, &config, &config_id, err));
+    OK(store_exec(s, err, "UPDATE config SET flops_per_token = 2e6", "")); /* for round numbers */
     store_run run = run_row(config_id, 0, "i0");
     run.machine_id = machine_id;
     OK(store_plan_run(s, suite_id, &run, false, &a, err));
@@ -331,7 +323,7 @@ static void test_cut_short_file_is_begun_again(void **state)
     assert_true(info.st_size > 0);
     expect_refused(in_dir("short.db"), STORE_READ, GB_ERR_FORMAT, "not a database of gptbench");
     assert_int_equal(store_open(&s, in_dir("short.db"), STORE_WRITE, &err), GB_OK);
-    assert_near(number_of(s, "SELECT max(version) FROM schema_version"), STORE_SCHEMA_VERSION, 0);
+    assert_near(number_of(s, "SELECT max(version) FROM schema_version"), migrations_newest(), 0);
     store_close(s);
 }
 
@@ -369,21 +361,20 @@ static void test_corrupt_file_is_refused(void **state)
 static void test_migrations(void **state)
 {
     (void)state;
-    enum { NOW = STORE_SCHEMA_VERSION };
-    static const migration good[] = {
+    const int NOW = migrations_newest();
+    const migration good[] = {
         {NOW + 1, "ALTER TABLE run ADD COLUMN note TEXT; UPDATE run SET note = 'old';"},
         {NOW + 2, "CREATE TABLE extra (a INTEGER) STRICT;"},
         {0, NULL}};
-    static const migration bad[] = {
-        {NOW + 3, "CREATE TABLE half (a INTEGER) STRICT;"},
-        {NOW + 4, "CREATE TABLE extra (a INTEGER) STRICT;"}, /* is there */
-        {0, NULL}};
+    const migration bad[] = {{NOW + 3, "CREATE TABLE half (a INTEGER) STRICT;"},
+                             {NOW + 4, "CREATE TABLE extra (a INTEGER) STRICT;"}, /* is there */
+                             {0, NULL}};
     char failing[64];
     store *s = NULL;
     gb_error err_bad = {0};
     OK(store_open(&s, in_dir("migrate.db"), STORE_WRITE, err));
     plan_one(s, "base", "{}", "i", false, NULL);
-    assert_int_equal(migrations_version(store_sqlite(s)), STORE_SCHEMA_VERSION);
+    assert_int_equal(migrations_version(store_sqlite(s)), migrations_newest());
     OK(migrations_apply(store_sqlite(s), good, NULL, err));
     assert_int_equal(migrations_version(store_sqlite(s)), NOW + 2);
     assert_near(number_of(s, "SELECT count(*) FROM run WHERE note = 'old'"), 1, 0);
@@ -480,7 +471,7 @@ static void test_data_of_an_old_file(void **state)
         SQLITE_OK);
     sqlite3_close(db);
     OK(store_open(&s, in_dir("v1.db"), STORE_READ, err)); /* readers bring it up to date too */
-    assert_int_equal(migrations_version(store_sqlite(s)), STORE_SCHEMA_VERSION);
+    assert_int_equal(migrations_version(store_sqlite(s)), migrations_newest());
     assert_near(number_of(s, "SELECT step_avg_ms FROM run_summary"), 12.5, 0);
     assert_near(number_of(s, "SELECT step_avg_ms FROM mine WHERE config = 'a'"), 12.5, 0);
     /* Nobody looked then: not known, and not zero. */

@@ -100,7 +100,7 @@ static void test_section(void **state)
 
 static watchdog_finding look(watchdog *w, double now_s, char message[512])
 {
-    return watchdog_look(w, now_s, 0, message, 512);
+    return watchdog_check(w, now_s, 0, message, 512);
 }
 
 static void step(watchdog *w, double now_s)
@@ -177,8 +177,8 @@ static void test_time_and_memory(void **state)
     watchdog w;
     watchdog_begin(&w, &l, 100, 5);
     step(&w, 6);
-    assert_int_equal(watchdog_look(&w, 7, 100 << 20, message, sizeof message), WATCHDOG_FINE);
-    assert_int_equal(watchdog_look(&w, 7, (100 << 20) + 4096, message, sizeof message),
+    assert_int_equal(watchdog_check(&w, 7, 100 << 20, message, sizeof message), WATCHDOG_FINE);
+    assert_int_equal(watchdog_check(&w, 7, (100 << 20) + 4096, message, sizeof message),
                      WATCHDOG_OVERSIZE);
     assert_non_null(strstr(message, "max_memory is 100 MiB"));
     assert_int_equal(look(&w, 65, message), WATCHDOG_FINE);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "bench/suite/suite.h"
+#include "bench/suite/suite_internal.h"
 #include "model/flops.h"
 
 #define OK "[suite]\nname = t\n[data]\ntrain = a.bin\nval = b.bin\n"
@@ -91,6 +91,7 @@ static void test_checkpoint_every(void **state)
         {"checkpoint_every = 10min\n", 0, 600, "10 min"},
         {"checkpoint_every = 1.5 h\n", 0, 5400, "1.5 h"},
         {"checkpoint_every = 90 s\n", 0, 90, "1.5 min"},
+        {"checkpoint_every = 1 d\n", 0, 86400, "24 h"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[512], shown[SUITE_CHECKPOINT_TEXT];
@@ -266,7 +267,7 @@ static void test_expect(void **state)
     }
     suite_expect expect;
     assert_int_equal(suite_expect_parse(&expect, "flops within 1%", NULL), GB_OK);
-    assert_string_equal(suite_metric_name(expect.metric), "flops");
+    assert_string_equal(metric_names[expect.metric], "flops");
     assert_true(isnan(suite_expect_percent(&expect, 1, 0)));
     assert_true(isnan(suite_expect_percent(&expect, NAN, 1)));
     assert_false(suite_expect_holds(&expect, NAN));
@@ -352,6 +353,27 @@ static void test_claims_state_exact_flops(void **state)
     suite_free(s);
 }
 
+static int keys_count(const gb_key *keys)
+{
+    int n = 0;
+    while (keys[n].name) {
+        n++;
+    }
+    return n;
+}
+
+/* The reader's arrays have room for every key of the tables, and the bits of spec_given for every
+ * train key: a new key needs no change in the reader until one of these fails. The text of a step
+ * (suite_effect.c, 1024 bytes) holds values of up to 24 characters ("%.17g") with a bar each. */
+static void test_room_for_keys(void **state)
+{
+    (void)state;
+    const int config = keys_count(gpt_config_keys()), spec = keys_count(train_spec_keys());
+    assert_true(config + spec + 1 <= SUITE_MAX_KEYS);
+    assert_true(spec <= 32);
+    assert_true((config + spec + 1) * 25 < 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_precedence),       cmocka_unit_test(test_exclude),
         cmocka_unit_test(test_expect),           cmocka_unit_test(test_override_data),
         cmocka_unit_test(test_shipped_suites),   cmocka_unit_test(test_claims_state_exact_flops),
+        cmocka_unit_test(test_room_for_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

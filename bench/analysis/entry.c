@@ -1,0 +1,264 @@
+#include "bench/analysis/entry.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/analysis/run_numbers.h"
+
+/* ---- grouping ---- */
+
+static bool entry_takes(const report_entry *entry, const report_run *run)
+{
+    /* The analyzer does not see that entries below n_entries have been filled in. */
+    return entry->config == run->config && entry->machine == run->machine &&
+           /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
+           strcmp(entry->backend, run->backend) == 0 &&
+           strcmp(entry->precision, run->precision) == 0;
+}
+
+/* Runs come in order of (replicate, run_id): a later finished run of a replicate replaces an
+ * earlier one. */
+static gb_status entry_add_run(report_entry *entry, const report_run *run, gb_error *err)
+{
+    if (entry->n_runs > 0 && entry->runs[entry->n_runs - 1]->replicate == run->replicate) {
+        entry->runs[entry->n_runs - 1] = run;
+        return GB_OK;
+    }
+    size_t count = (size_t)entry->n_runs + 1;
+    const report_run **runs = realloc(entry->runs, count * sizeof *runs);
+    if (!runs) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %zu runs", count);
+    }
+    entry->runs = runs;
+    entry->runs[entry->n_runs++] = run;
+    return GB_OK;
+}
+
+static gb_status entries_group(report_data *data, gb_error *err)
+{
+    /* At most one entry per run. */
+    data->entries = calloc((size_t)data->facts->n_runs + 1, sizeof *data->entries);
+    if (!data->entries) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
+    }
+    for (int i = 0; i < data->facts->n_runs; i++) {
+        const report_run *run = &data->facts->runs[i];
+        if (strcmp(run->status, "ok") != 0 || run->config < 0) {
+            continue;
+        }
+        int k = 0;
+        while (k < data->n_entries && !entry_takes(&data->entries[k], run)) {
+            k++;
+        }
+        report_entry *entry = &data->entries[k];
+        if (k == data->n_entries) {
+            data->n_entries++;
+            entry->config = run->config;
+            entry->machine = run->machine;
+            entry->backend = run->backend;
+            entry->precision = run->precision;
+            entry->is_baseline = data->facts->configs[run->config].is_baseline;
+        }
+        GB_TRY(entry_add_run(entry, run, err));
+    }
+    return GB_OK;
+}
+
+/* The name, and what tells it from another entry of the same config. */
+static gb_status entry_label(report_data *data, report_entry *entry, gb_error *err)
+{
+    const char *name = data->facts->configs[entry->config].name;
+    bool alone = true, other_machine = false, other_backend = false, other_precision = false;
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *other = &data->entries[i];
+        if (other == entry || other->config != entry->config) {
+            continue;
+        }
+        alone = false;
+        other_machine |= other->machine != entry->machine;
+        other_backend |= strcmp(other->backend, entry->backend) != 0;
+        other_precision |= strcmp(other->precision, entry->precision) != 0;
+    }
+    if (alone) {
+        entry->label = name;
+        return GB_OK;
+    }
+    char machine[32] = "";
+    if (other_machine) {
+        snprintf(machine, sizeof machine, " machine %d", entry->machine + 1);
+    }
+    entry->label = facts_text(
+        data->facts, "%s (%s%s%s%s)", name, other_backend ? entry->backend : "",
+        other_backend && other_precision ? " " : "", other_precision ? entry->precision : "",
+        machine + (other_backend || other_precision ? 0 : 1));
+    return entry->label ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a label");
+}
+
+static int entry_find_baseline(const report_data *data, const report_entry *entry)
+{
+    int found = -1;
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *other = &data->entries[i];
+        if (!other->is_baseline || other->machine != entry->machine ||
+            strcmp(other->backend, entry->backend) != 0) {
+            continue;
+        }
+        if (strcmp(other->precision, entry->precision) == 0) {
+            return i;
+        }
+        found = found < 0 ? i : found;
+    }
+    return found;
+}
+
+/* ---- summary ---- */
+
+/* Values of one quantity over the entry's runs, the finite ones. */
+typedef double (*run_value)(const report_run *run);
+
+static double value_step_avg(const report_run *run)
+{
+    return run->step_avg_ms;
+}
+
+static double value_step_median(const report_run *run)
+{
+    return run->step_median_ms;
+}
+
+static double value_tokens_per_s(const report_run *run)
+{
+    return run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
+}
+
+static double value_final_loss(const report_run *run)
+{
+    return run->final_val_loss;
+}
+
+static size_t values_collect(const report_entry *entry, run_value value, double *out)
+{
+    size_t n = 0;
+    for (int i = 0; i < entry->n_runs; i++) {
+        double x = value(entry->runs[i]);
+        if (isfinite(x)) {
+            out[n++] = x;
+        }
+    }
+    return n;
+}
+
+static void entry_summarise(const report_data *data, report_entry *entry, double *scratch)
+{
+    /* An entry is made for a run. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+    const report_run *first = entry->runs[0];
+    double flops = data->facts->configs[entry->config].flops_per_token;
+    size_t n = values_collect(entry, value_step_avg, scratch);
+    entry->step_avg_ms = stats_mean_interval(scratch, n, 0.95);
+    if (n == 1 && entry->n_runs == 1) {
+        entry->step_avg_ms = stats_mean_interval(first->timed_ms, (size_t)first->n_timed, 0.95);
+    }
+    n = values_collect(entry, value_step_median, scratch);
+    entry->step_median_ms = stats_mean(scratch, n);
+    n = values_collect(entry, value_tokens_per_s, scratch);
+    double rate = stats_mean(scratch, n), avg = entry->step_avg_ms.value;
+    entry->tokens_per_s = (stats_interval){rate, NAN, NAN};
+    if (isfinite(entry->step_avg_ms.low)) {
+        entry->tokens_per_s.low = rate * avg / entry->step_avg_ms.high;
+        /* With two replicates the interval may reach below zero: no upper end then. */
+        entry->tokens_per_s.high =
+            entry->step_avg_ms.low > 0 ? rate * avg / entry->step_avg_ms.low : INFINITY;
+    }
+    n = values_collect(entry, value_final_loss, scratch);
+    entry->val_loss = stats_mean_interval(scratch, n, 0.95);
+
+    entry->best_val_loss = entry->peak_memory_bytes = NAN;
+    double mfu = 0;
+    for (int i = 0; i < entry->n_runs; i++) {
+        const report_run *run = entry->runs[i];
+        entry->n_timed += run->n_timed;
+        mfu += run_mfu(flops, value_tokens_per_s(run), run->gemm_peak_flops_per_s);
+        if (!(run->best_val_loss >= entry->best_val_loss)) {
+            entry->best_val_loss = run->best_val_loss;
+        }
+        if (!(run->peak_memory_bytes <= entry->peak_memory_bytes)) {
+            entry->peak_memory_bytes = run->peak_memory_bytes;
+        }
+    }
+    entry->mfu = mfu / entry->n_runs;
+    entry->entropy_rate_nats = first->entropy_rate_nats;
+}
+
+static bool is_dominated(const report_data *data, const report_entry *entry)
+{
+    double rate = entry->pace.tokens_per_s.value, loss = entry->val_loss.value;
+    for (int i = 0; i < data->n_entries; i++) {
+        const report_entry *other = &data->entries[i];
+        double other_rate = other->pace.tokens_per_s.value, other_loss = other->val_loss.value;
+        if (other_rate >= rate && other_loss <= loss && (other_rate > rate || other_loss < loss)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+gb_status entries_make(report_data *data, gb_error *err)
+{
+    GB_TRY(entries_group(data, err));
+    double *scratch = calloc((size_t)data->facts->n_runs + 1, sizeof *scratch);
+    if (!scratch) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
+    }
+    gb_status status = GB_OK;
+    for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
+        report_entry *entry = &data->entries[i];
+        entry_summarise(data, entry, scratch);
+        entry->baseline = entry_find_baseline(data, entry);
+        status = entry_label(data, entry, err);
+    }
+    free(scratch);
+    return status;
+}
+
+void entries_set_off(report_data *data)
+{
+    const report_config *configs = data->facts->configs;
+    for (int i = 0; i < data->n_entries; i++) {
+        report_entry *entry = &data->entries[i];
+        entry->on_front = isfinite(entry->pace.tokens_per_s.value) &&
+                          isfinite(entry->val_loss.value) && !is_dominated(data, entry);
+        entry->flops_fraction = NAN;
+        if (entry->baseline >= 0) {
+            const report_entry *base = &data->entries[entry->baseline];
+            entry->flops_fraction =
+                configs[entry->config].flops_per_token / configs[base->config].flops_per_token - 1;
+        }
+    }
+}
+
+int report_data_find_entry(const report_data *data, const char *name)
+{
+    for (int i = 0; i < data->n_entries; i++) {
+        if (strcmp(data->entries[i].label, name) == 0) {
+            return i;
+        }
+    }
+    for (int i = 0; i < data->n_entries; i++) {
+        if (strcmp(data->facts->configs[data->entries[i].config].name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+const report_run *report_entry_find_run(const report_entry *entry, int64_t replicate)
+{
+    for (int i = 0; i < entry->n_runs; i++) {
+        if (entry->runs[i]->replicate == replicate) {
+            return entry->runs[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,45 @@
+#include "bench/analysis/equal_budget.h"
+
+#include <stdlib.h>
+
+/* One allocation holds the runs and, behind them, their validations. `interleaved`: a step takes
+ * what it took in interleaved timing, else what it took in the run. NULL without memory. */
+static budget_run *runs_make(const report_data *data, const report_entry *entry, bool interleaved)
+{
+    size_t n_evals = 0;
+    for (int r = 0; r < entry->n_runs; r++) {
+        n_evals += (size_t)entry->runs[r]->n_evals;
+    }
+    budget_run *runs =
+        malloc(((size_t)entry->n_runs + 1) * sizeof *runs + (n_evals + 1) * sizeof(budget_eval));
+    budget_eval *evals = runs ? (budget_eval *)(runs + entry->n_runs + 1) : NULL;
+    for (int r = 0; runs && r < entry->n_runs; r++) {
+        const report_run *run = entry->runs[r];
+        runs[r] = (budget_run){
+            .replicate = run->replicate,
+            .evals = evals,
+            .n_evals = (int)run->n_evals,
+            .tokens_per_step = (double)run->tokens_per_step,
+            .flops_per_token = data->facts->configs[entry->config].flops_per_token,
+            .seconds_per_step =
+                (interleaved ? entry->pace.step_avg_ms.value : run->step_avg_ms) / 1000};
+        for (int64_t k = 0; k < run->n_evals; k++) {
+            *evals++ = (budget_eval){(double)run->evals[k].step, run->evals[k].val_loss};
+        }
+    }
+    return runs;
+}
+
+gb_status equal_budget_compare(budget_comparison *out, const report_data *data,
+                               const report_entry *base, const report_entry *entry, gb_error *err)
+{
+    bool interleaved = entry->pace.interleaved && base->pace.interleaved;
+    budget_run *one = runs_make(data, entry, interleaved);
+    budget_run *other = runs_make(data, base, interleaved);
+    gb_status status = one && other
+                           ? budget_compare(out, one, entry->n_runs, other, base->n_runs, err)
+                           : gb_fail(err, GB_ERR_OOM, "no memory for the curves");
+    free(one);
+    free(other);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* findings.h: what follows from the facts of a suite (bench/read/facts.h): entries, speeds,
+ * verdicts, the front. Made by load.h, in that order; whatever is shown is read off here, and
+ * nowhere else computed. */
+#ifndef GPTBENCH_BENCH_FINDINGS_H
+#define GPTBENCH_BENCH_FINDINGS_H
+
+#include "bench/read/facts.h"
+#include "bench/stats/stats.h"
+
+/* The speed to quote of an entry: from interleaved timing where it was timed so, else what its runs
+ * took, one after the other. */
+typedef struct report_pace {
+    bool interleaved;
+    stats_interval step_avg_ms; /* 95 %: interleaved, a t interval over its bursts' means */
+    double step_median_ms;
+    int64_t n_timed;
+    stats_interval tokens_per_s;
+    double mfu;
+    double log_error; /* standard error of log(step_avg) by which it is set off from the others:
+                         interleaved, that of its ratio to the baseline (0 for the baseline) */
+} report_pace;
+
+/* A config on one machine, backend and precision, over its finished replicates. */
+typedef struct report_entry {
+    const char
+        *label; /* the config's name; backend, precision or machine added where it needs them */
+    int config, machine;
+    const char *backend, *precision;
+    bool is_baseline;
+    int baseline; /* index of the entry that this one is compared with; -1: none */
+    const report_run *
+        *runs; /* status ok, ascending replicate, the latest where there are several */
+    int n_runs;
+    int64_t n_timed; /* over all runs */
+
+    report_pace pace;
+    /* of its runs: */
+    stats_interval step_avg_ms; /* 95 %: over replicates when n_runs >= 2, else over timed steps */
+    double step_median_ms;      /* mean of the runs' medians */
+    stats_interval tokens_per_s;
+    double mfu;
+    stats_interval val_loss; /* final; interval over replicates, none with one */
+    double best_val_loss;
+    double entropy_rate_nats;
+    double peak_memory_bytes; /* the largest */
+    double flops_fraction;    /* flops_per_token over the baseline's, minus 1 */
+    bool on_front; /* no other entry is at least as fast and as low in loss, and better in one */
+    double front_probability; /* that it is, for all that is known of the noise
+                                 (bench/stats/pareto.h) */
+} report_entry;
+
+typedef struct report_data {
+    facts *facts;
+    struct speed_report *speeds; /* of interleaved timing (bench/analysis/speed.h) */
+    report_entry *entries;       /* in the order of the suite */
+    int n_entries;
+    struct report_verdicts *verdicts; /* of each config (bench/analysis/verdicts.h) */
+    bool of_run;  /* of one run (report_data_read_run): nothing but its numbers */
+    bool partial; /* of some configs (report_data_read_configs): nothing is judged across configs */
+} report_data;
+
+#endif

@@ -1,0 +1,91 @@
+#include "bench/analysis/load.h"
+
+#include <stdlib.h>
+
+#include "bench/analysis/entry.h"
+#include "bench/analysis/front.h"
+#include "bench/analysis/run_numbers.h"
+#include "bench/analysis/speed.h"
+#include "bench/analysis/verdicts.h"
+#include "bench/store/store.h"
+
+static gb_status findings_make(report_data *data, gb_error *err)
+{
+    GB_TRY(run_numbers_make(data->facts, err));
+    if (data->of_run) {
+        return GB_OK;
+    }
+    GB_TRY(speed_report_make(&data->speeds, data->facts, data->partial, err));
+    GB_TRY(entries_make(data, err));
+    GB_TRY(report_verdicts_make(data, err));
+    entries_set_off(data);
+    return data->partial || data->facts->detail == FACTS_SUMMARY ? GB_OK : front_make(data, err);
+}
+
+static gb_status load(report_data **out, store *s, const facts_wanted *wanted, gb_error *err)
+{
+    report_data *data = calloc(1, sizeof *data);
+    if (!data) {
+        return gb_fail(err, GB_ERR_OOM, "no memory to read %s", store_path(s));
+    }
+    data->partial = wanted->names != NULL;
+    data->of_run = wanted->run_id != 0;
+    gb_status status = facts_read(&data->facts, s, wanted, err);
+    if (status == GB_OK) {
+        status = findings_make(data, err);
+    }
+    if (status != GB_OK) {
+        report_data_free(data);
+        return status;
+    }
+    *out = data;
+    return GB_OK;
+}
+
+gb_status report_data_read_some(report_data **out, store *s, const char *suite_name,
+                                const char *const *names, gb_error *err)
+{
+    return load(out, s, &(facts_wanted){.suite = suite_name, .names = names}, err);
+}
+
+gb_status report_data_read_configs(report_data **out, const char *db_path, const char *suite_name,
+                                   const char *const *names, gb_error *err)
+{
+    store *s = NULL;
+    GB_TRY(store_open(&s, db_path, STORE_READ, err));
+    gb_status status = report_data_read_some(out, s, suite_name, names, err);
+    store_close(s);
+    return status;
+}
+
+gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
+                           gb_error *err)
+{
+    return report_data_read_configs(out, db_path, suite_name, NULL, err);
+}
+
+gb_status report_data_read_summary(report_data **out, store *s, const char *suite_name,
+                                   gb_error *err)
+{
+    return load(out, s, &(facts_wanted){.suite = suite_name, .detail = FACTS_SUMMARY}, err);
+}
+
+gb_status report_data_read_run(report_data **out, store *s, int64_t run_id, gb_error *err)
+{
+    return load(out, s, &(facts_wanted){.run_id = run_id}, err);
+}
+
+void report_data_free(report_data *data)
+{
+    if (!data) {
+        return;
+    }
+    for (int i = 0; i < data->n_entries; i++) {
+        free(data->entries[i].runs);
+    }
+    free(data->entries);
+    report_verdicts_free(data->verdicts);
+    speed_report_free(data->speeds);
+    facts_free(data->facts);
+    free(data);
+}

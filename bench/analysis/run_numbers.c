@@ -1,0 +1,46 @@
+#include "bench/analysis/run_numbers.h"
+
+#include <math.h>
+
+#include "bench/stats/stats.h"
+
+static gb_status averages_make(report_run *run, gb_error *err)
+{
+    run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
+    for (int64_t k = 0; k < run->n_evals; k++) {
+        double loss = run->evals[k].val_loss;
+        run->final_val_loss = loss;
+        if (isfinite(loss) && !(loss >= run->best_val_loss)) {
+            run->best_val_loss = loss;
+        }
+    }
+    return stats_median(run->timed_ms, (size_t)run->n_timed, &run->step_median_ms, err);
+}
+
+gb_status run_numbers_make(facts *f, gb_error *err)
+{
+    for (int64_t i = 0; i < f->n_runs; i++) {
+        if (f->runs[i].steps) {
+            GB_TRY(averages_make(&f->runs[i], err));
+        }
+    }
+    return GB_OK;
+}
+
+double run_tokens_per_s(int64_t tokens_per_step, double step_ms)
+{
+    return (double)tokens_per_step * 1000 / step_ms;
+}
+
+double run_mfu(double flops_per_token, double tokens_per_second, double gemm_peak_flops_per_s)
+{
+    return flops_per_token * tokens_per_second / gemm_peak_flops_per_s;
+}
+
+double run_energy_per_token_j(const report_run *run)
+{
+    if (run->n_timed_last <= 0 || run->tokens_per_step <= 0) {
+        return NAN;
+    }
+    return run->sensors.energy_j / (double)(run->n_timed_last * run->tokens_per_step);
+}

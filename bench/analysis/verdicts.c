@@ -1,0 +1,322 @@
+#include "bench/analysis/verdicts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/analysis/comparison.h"
+#include "bench/analysis/entry.h"
+#include "bench/analysis/run_numbers.h"
+
+/* ---- rows ---- */
+
+static bool config_has_entry(const report_data *data, int config)
+{
+    for (int i = 0; i < data->n_entries; i++) {
+        if (data->entries[i].config == config) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void row_begin(report_verdicts *out, const report_data *data, int config, int entry)
+{
+    out->rows[out->n++] = (report_verdict){.label = entry >= 0 ? data->entries[entry].label
+                                                               : data->facts->configs[config].name,
+                                           .config = config,
+                                           .entry = entry,
+                                           .is_baseline = data->facts->configs[config].is_baseline,
+                                           .time_change = {NAN, NAN, NAN},
+                                           .flops_change = NAN,
+                                           .mean_change = {NAN, NAN, NAN},
+                                           .loss_difference = {NAN, NAN, NAN},
+                                           .seed_noise = NAN};
+}
+
+/* Entries come config by config, in the order of the suite. */
+static gb_status rows_make(report_verdicts *out, const report_data *data, gb_error *err)
+{
+    out->rows = calloc((size_t)(data->n_entries + data->facts->n_configs) + 1, sizeof *out->rows);
+    if (!out->rows) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d verdicts", data->n_entries);
+    }
+    for (int c = 0; c < data->facts->n_configs; c++) {
+        for (int i = 0; i < data->n_entries; i++) {
+            if (data->entries[i].config == c) {
+                row_begin(out, data, c, i);
+            }
+        }
+        if (!config_has_entry(data, c)) {
+            row_begin(out, data, c, -1);
+        }
+    }
+    return GB_OK;
+}
+
+/* ---- speed ---- */
+
+/* The config that the row is held against (`e`: its entry, or NULL); -1: unknown. */
+static int baseline_config(const report_data *data, const report_entry *e)
+{
+    if (e) {
+        return e->baseline >= 0 ? data->entries[e->baseline].config : -1;
+    }
+    for (int c = 0; c < data->facts->n_configs; c++) {
+        if (data->facts->configs[c].is_baseline) {
+            return c;
+        }
+    }
+    return -1;
+}
+
+static void speed_judge(const report_data *data, report_verdict *row)
+{
+    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    row->arm = e ? speed_report_find_on(data->speeds, row->config, e->machine, e->backend,
+                                        e->precision, &row->session)
+                 : speed_report_find(data->speeds, row->config, &row->session);
+    if (!row->arm) {
+        return;
+    }
+    const speed_arm *base = &row->session->arms[row->session->facts->baseline];
+    int wanted = baseline_config(data, e);
+    if (row->is_baseline || row->arm == base || !speed_arm_is_ok(row->arm) ||
+        (wanted >= 0 && base->facts->config != wanted)) {
+        return;
+    }
+    row->speed_judged = true;
+    row->speed = row->arm->verdict;
+    row->mean_change = row->arm->mean_change;
+    const stats_interval *a = &row->speed.change, *b = &row->mean_change;
+    row->means_disagree = a->high < b->low || b->high < a->low; /* false with NAN */
+}
+
+/* What an entry is quoted with: its arm's times, or its runs'. */
+static void pace_make(report_entry *entry, const report_data *data, const report_verdict *row,
+                      double *scratch)
+{
+    const speed_arm *arm = row->arm;
+    entry->pace = (report_pace){.step_avg_ms = entry->step_avg_ms,
+                                .step_median_ms = entry->step_median_ms,
+                                .n_timed = entry->n_timed,
+                                .tokens_per_s = entry->tokens_per_s,
+                                .mfu = entry->mfu,
+                                .log_error = NAN};
+    if (!arm || !speed_arm_is_ok(arm) || !(arm->step_avg_ms > 0)) {
+        return;
+    }
+    size_t n = 0;
+    for (int64_t b = 0; b < row->session->facts->blocks; b++) {
+        if (isfinite(arm->facts->mean_ms[b])) {
+            scratch[n++] = arm->facts->mean_ms[b];
+        }
+    }
+    double avg = arm->step_avg_ms;
+    int64_t tokens = arm->facts->tokens_per_step;
+    stats_interval bursts = stats_mean_interval(scratch, n, 0.95);
+    bool above = bursts.low > 0; /* of a few wild bursts it may reach below: no upper rate then */
+    report_pace *pace = &entry->pace;
+    pace->interleaved = true;
+    pace->step_avg_ms = (stats_interval){avg, bursts.low, bursts.high};
+    pace->step_median_ms = arm->step_median_ms;
+    pace->n_timed = (int64_t)arm->facts->n_timed;
+    pace->tokens_per_s = (stats_interval){
+        run_tokens_per_s(tokens, avg), run_tokens_per_s(tokens, bursts.high),
+        above || isnan(bursts.low) ? run_tokens_per_s(tokens, bursts.low) : INFINITY};
+    pace->mfu = run_mfu(data->facts->configs[entry->config].flops_per_token,
+                        pace->tokens_per_s.value, entry->runs[0]->gemm_peak_flops_per_s);
+    pace->log_error = arm->facts->is_baseline ? 0 : arm->ratio.standard_error;
+}
+
+static gb_status speeds_judge(report_data *data, gb_error *err)
+{
+    size_t most = 1;
+    for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
+        size_t blocks = (size_t)data->speeds->sessions[i].facts->blocks;
+        most = blocks > most ? blocks : most;
+    }
+    double *scratch = malloc(most * sizeof *scratch);
+    if (!scratch) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", most);
+    }
+    for (int i = 0; i < data->verdicts->n; i++) {
+        report_verdict *row = &data->verdicts->rows[i];
+        speed_judge(data, row);
+        if (row->entry >= 0) {
+            pace_make(&data->entries[row->entry], data, row, scratch);
+        }
+    }
+    free(scratch);
+    return GB_OK;
+}
+
+/* ---- loss ---- */
+
+double report_seed_noise(const report_entry *entry)
+{
+    double sum = 0, squares = 0;
+    int n = 0;
+    for (int r = 0; r < entry->n_runs; r++) {
+        double loss = entry->runs[r]->final_val_loss;
+        if (isfinite(loss) && loss > 0) {
+            n++;
+            double step = log(loss) - sum; /* Welford's mean and sum of squares */
+            sum += step / n;
+            squares += step * (log(loss) - sum);
+        }
+    }
+    return n >= 2 ? sqrt(2 * squares / (n - 1)) : NAN;
+}
+
+/* Both losses of each replicate that both finished, the baseline's behind the config's; returns how
+ * many. `out` has room for both sides' runs. */
+static size_t losses_pair(const report_entry *base, const report_entry *entry, double *config_loss,
+                          double *base_loss, int *rates_differ)
+{
+    size_t n = 0;
+    *rates_differ = 0;
+    for (int r = 0; r < entry->n_runs; r++) {
+        const report_run *other = report_entry_find_run(base, entry->runs[r]->replicate);
+        double a = entry->runs[r]->final_val_loss, b = other ? other->final_val_loss : NAN;
+        if (isfinite(a) && a > 0 && isfinite(b) && b > 0) {
+            *rates_differ += entry->runs[r]->lr_scale != other->lr_scale;
+            config_loss[n] = a;
+            base_loss[n++] = b;
+        }
+    }
+    return n;
+}
+
+static estimate loss_estimate(const report_data *data, report_verdict *row, double *scratch)
+{
+    const report_entry *entry = &data->entries[row->entry];
+    const report_entry *base = &data->entries[entry->baseline];
+    double *a = scratch, *b = scratch + data->facts->n_runs,
+           *out = scratch + 2 * data->facts->n_runs;
+    size_t n = losses_pair(base, entry, a, b, &row->rates_differ);
+    for (size_t k = 0; k < n; k++) {
+        out[k] = a[k] - b[k];
+    }
+    row->loss_difference = stats_mean_interval(out, n, 0.95);
+    row->seed_noise = report_seed_noise(base);
+    return estimate_student(out, estimate_log_ratios(a, b, n, out));
+}
+
+/* Losses of all configs whose baseline is entry `base`: one family of comparisons. */
+static gb_status family_judge(report_data *data, int base, estimate *estimates,
+                              const estimate **pointers, verdict *verdicts, double *scratch,
+                              gb_error *err)
+{
+    verdict_rule rule = verdict_rule_default();
+    size_t m = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t k = 0;
+        for (int i = 0; i < data->verdicts->n; i++) {
+            report_verdict *row = &data->verdicts->rows[i];
+            if (row->entry < 0 || row->entry == base ||
+                data->entries[row->entry].baseline != base) {
+                continue;
+            }
+            if (pass == 0) {
+                estimates[k] = loss_estimate(data, row, scratch);
+                pointers[k] = &estimates[k];
+            } else {
+                row->loss = verdicts[k];
+                row->loss_judged = true;
+            }
+            k++;
+        }
+        m = k;
+        if (pass == 0) {
+            GB_TRY(verdict_judge(verdicts, pointers, m, &rule, err));
+        }
+    }
+    return GB_OK;
+}
+
+static gb_status losses_judge(report_data *data, gb_error *err)
+{
+    size_t n = (size_t)data->verdicts->n + 1;
+    estimate *estimates = calloc(n, sizeof *estimates);
+    const estimate **pointers = calloc(n, sizeof *pointers);
+    verdict *verdicts = calloc(n, sizeof *verdicts);
+    double *scratch = calloc(3 * (size_t)data->facts->n_runs + 1, sizeof *scratch);
+    gb_status status = estimates && pointers && verdicts && scratch
+                           ? GB_OK
+                           : gb_fail(err, GB_ERR_OOM, "no memory for %zu verdicts", n);
+    for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
+        if (data->entries[i].is_baseline) {
+            status = family_judge(data, i, estimates, pointers, verdicts, scratch, err);
+        }
+    }
+    free(estimates);
+    free(pointers);
+    free(verdicts);
+    free(scratch);
+    return status;
+}
+
+/* ---- beside the baseline ---- */
+
+static gb_status change_make(report_data *data, report_verdict *row, gb_error *err)
+{
+    const report_config *configs = data->facts->configs;
+    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    const report_entry *base = e && e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
+    int base_config = baseline_config(data, e);
+    if (base_config >= 0) {
+        row->flops_change =
+            configs[row->config].flops_per_token / configs[base_config].flops_per_token - 1;
+    }
+    if (row->speed_judged) {
+        row->time_change = row->speed.change;
+    } else if (base && base != e && !e->pace.interleaved && !base->pace.interleaved &&
+               !data->partial) {
+        comparison c;
+        GB_TRY(comparison_make(&c, data, base, e, METRIC_STEP_AVG, err));
+        row->time_change = c.change;
+    }
+    return GB_OK;
+}
+
+/* ---- all ---- */
+
+gb_status report_verdicts_make(report_data *data, gb_error *err)
+{
+    data->verdicts = calloc(1, sizeof *data->verdicts);
+    if (!data->verdicts) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for verdicts");
+    }
+    GB_TRY(rows_make(data->verdicts, data, err));
+    GB_TRY(speeds_judge(data, err));
+    GB_TRY(losses_judge(data, err));
+    for (int i = 0; i < data->verdicts->n; i++) {
+        GB_TRY(change_make(data, &data->verdicts->rows[i], err));
+    }
+    return GB_OK;
+}
+
+void report_verdicts_free(report_verdicts *verdicts)
+{
+    if (verdicts) {
+        free(verdicts->rows);
+        free(verdicts);
+    }
+}
+
+bool report_verdicts_any_session(const report_data *data)
+{
+    return data->speeds && data->speeds->n_sessions > 0;
+}
+
+const report_verdict *report_verdict_of(const report_data *data, int entry)
+{
+    for (int i = 0; data->verdicts && i < data->verdicts->n; i++) {
+        if (data->verdicts->rows[i].entry == entry) {
+            return &data->verdicts->rows[i];
+        }
+    }
+    return NULL;
+}

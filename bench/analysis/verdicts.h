@@ -1,0 +1,60 @@
+/* verdicts.h: what may be said of each config of a suite: a verdict on its speed, from
+ * interleaved timing, and one on its loss, from paired replicates; both against the baseline on the
+ * same machine and backend. */
+#ifndef GPTBENCH_BENCH_VERDICTS_H
+#define GPTBENCH_BENCH_VERDICTS_H
+
+#include "bench/analysis/findings.h"
+#include "bench/analysis/speed.h"
+
+/* One line of the verdict table: an entry, or a config of which no run has finished. */
+typedef struct report_verdict {
+    const char *label;
+    int config;
+    int entry; /* -1: none */
+    bool is_baseline;
+
+    /* Speed. The session is the newest that timed the config on the entry's machine, backend and
+     * precision; NULL: there is none. */
+    const speed_session *session;
+    const speed_arm *arm;
+    bool speed_judged; /* else `speed` is UNCLEAR (bench/words/verdict_rows.h says why) */
+    verdict speed;
+    stats_interval mean_change; /* ratio - 1 by the bursts' means, 95 %: a check */
+    bool means_disagree;        /* its interval and that of the medians have nothing in common */
+
+    /* Against the baseline. The step time: as judged; without interleaved timing of either, what
+     * the runs took (bench/analysis/comparison.h); NAN where neither compares. */
+    stats_interval time_change;
+    double flops_change; /* exact FLOPs per token, new / base - 1; NAN: there is no baseline */
+
+    /* Loss: mean log ratio of final validation losses over the replicates that both finished. */
+    bool loss_judged;
+    verdict loss;
+    stats_interval loss_difference; /* config - baseline, nats/token: paired t, 95 % */
+    double seed_noise;              /* as report_seed_noise of the baseline */
+    int rates_differ;               /* pairs of losses of different learning rates, since one was
+                                     * halved after a NaN */
+} report_verdict;
+
+typedef struct report_verdicts {
+    report_verdict *rows; /* in the order of the suite */
+    int n;
+} report_verdicts;
+
+/* Fills data->verdicts, whose losses are corrected by Holm's rule over all configs with the same
+ * baseline, and the pace of each entry. Entries must have been made. GB_ERR_OOM. */
+gb_status report_verdicts_make(report_data *data, gb_error *err);
+void report_verdicts_free(report_verdicts *verdicts); /* NULL is fine */
+
+/* What two runs of this config that differ in nothing but the seed typically differ by in final
+ * validation loss, as a fraction: the standard deviation of such a difference, which is sqrt(2)
+ * times that of the log losses over the replicates. NAN below two replicates. */
+double report_seed_noise(const report_entry *entry);
+
+/* Whether any row was judged by a session. */
+bool report_verdicts_any_session(const report_data *data);
+/* The row of an entry. */
+const report_verdict *report_verdict_of(const report_data *data, int entry);
+
+#endif

@@ -1,0 +1,103 @@
+/* The run plan into the database: suite, configs, claims, and what is already known of each run. */
+#include <stdlib.h>
+
+#include "bench/base/keys_json.h"
+#include "bench/plan/runplan_internal.h"
+#include "bench/run/identity.h"
+#include "model/json_text.h"
+#include "version.h"
+
+char *runplan_settings_json(const suite_cell *cell)
+{
+    json_t *json = keys_to_json(&cell->config, gpt_config_keys());
+    json_t *spec = keys_to_json(&cell->spec, train_spec_keys());
+    char *text = NULL;
+    if (json && spec && json_object_update(json, spec) == 0) {
+        text = json_text(json, JSON_SORT_KEYS);
+    }
+    json_decref(json);
+    json_decref(spec);
+    return text;
+}
+
+static gb_status config_store(const runplan *plan, store *s, int64_t suite_id, int index,
+                              int64_t *config_id, gb_error *err)
+{
+    const suite_cell *cell = &plan->suite->cells[index];
+    char *settings = runplan_settings_json(cell);
+    if (!settings) {
+        return runplan_no_memory(err);
+    }
+    store_config row = {.name = cell->name,
+                        .position = index,
+                        .is_baseline = cell->is_baseline,
+                        .model = &cell->config,
+                        .sequence_length = cell->spec.sequence_length,
+                        .settings_json = settings};
+    gb_status status = store_plan_config(s, suite_id, &row, config_id, err);
+    free(settings);
+    return status;
+}
+
+static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int64_t config_id,
+                           runplan_run *run, gb_error *err)
+{
+    const suite_cell *cell = &plan->suite->cells[run->cell];
+    const train_spec *spec = &cell->spec;
+    const environment *env = &plan->environments[spec->precision];
+    const data_facts *val = runplan_data_find(plan, spec->val_data, true, cell->config.vocab_size);
+    store_run row = {
+        .config_id = config_id,
+        .replicate = run->replicate,
+        .identity = run->identity,
+        .spec = spec,
+        .backend = env->probe.backend,
+        .threads = env->probe.device.threads,
+        .isa = env->probe.device.isa,
+        .precision_note = env->probe.device.precision_note,
+        .libraries = env->probe.device.libraries,
+        .machine_id = env->machine_id,
+        .program_version = GPTBENCH_VERSION,
+        .program_commit = GPTBENCH_COMMIT,
+        .compiler = identity_compiler(),
+        .train_data_hash =
+            runplan_data_find(plan, spec->train_data, false, cell->config.vocab_size)->hash,
+        .val_data_hash = val->hash,
+        .entropy_rate_nats = val->entropy_rate_nats,
+        .halves = plan->suite->limits.on_nan == LIMITS_NAN_HALVE_LR};
+    bool retry = plan->options.retry_failed && run->selected;
+    return store_plan_run(s, suite_id, &row, retry, &run->planned, err);
+}
+
+gb_status runplan_store(runplan *plan, store *s, gb_error *err)
+{
+    const suite *asked = plan->suite;
+    runplan_checkpoints_place(plan, s);
+    store_suite row = {asked->name,       asked->path,
+                       asked->text,       asked->cells[asked->baseline].name,
+                       asked->replicates, plan->hash};
+    GB_TRY(store_plan_begin(s, &row, &plan->suite_id, err));
+    for (int i = 0; i < PRECISIONS; i++) {
+        environment *env = &plan->environments[i];
+        if (env->used) {
+            GB_TRY(store_machine_put(s, &env->machine, &env->machine_id, err));
+        }
+    }
+    /* All cells first: a cell may take over runs only from one that has left the plan. */
+    for (int pass = 0, run = 0; pass < 2; pass++) {
+        for (int c = 0; c < asked->n_cells; c++) {
+            GB_TRY(config_store(plan, s, plan->suite_id, c, &plan->config_ids[c], err));
+            for (int64_t r = 0; pass == 1 && r < asked->replicates; r++) {
+                GB_TRY(run_store(plan, s, plan->suite_id, plan->config_ids[c], &plan->runs[run++],
+                                 err));
+            }
+        }
+    }
+    for (int i = 0; i < asked->n_claims; i++) {
+        const suite_claim *claim = &asked->claims[i];
+        const store_claim claim_row = {claim->name, claim->config, claim->baseline, claim->expect,
+                                       claim->source};
+        GB_TRY(store_plan_claim(s, plan->suite_id, &claim_row, err));
+    }
+    return store_plan_end(s, plan->suite_id, err);
+}

@@ -1,0 +1,188 @@
+/* Runs: their rows, and what was measured in each of them. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "bench/read/facts_internal.h"
+#include "bench/store/store_share.h"
+
+/* ---- rows ---- */
+
+#define RUN(column, type, field)                                                                   \
+    {                                                                                              \
+        column, type, offsetof(report_run, field)                                                  \
+    }
+#define SAME(field, type)                                                                          \
+    {                                                                                              \
+#field, type, offsetof(report_run, field)                                                  \
+    }
+static const row_field RUN_FIELDS[] = {
+    RUN("r.run_id", ROW_INT, run_id),
+    RUN("r.config_id", ROW_INT, config_id),
+    RUN("coalesce(r.machine_id, -1)", ROW_INT, machine_id),
+    SAME(replicate, ROW_INT),
+    SAME(attempt, ROW_INT),
+    RUN("state_now(status, r.runner_id)", ROW_TEXT, status),
+    RUN("iif(state_now(status, r.runner_id) <> status, '" STORE_DEAD_MESSAGE "', message)",
+        ROW_TEXT, message),
+    SAME(identity, ROW_TEXT),
+    RUN("r.backend", ROW_TEXT, backend),
+    RUN("r.precision", ROW_TEXT, precision),
+    SAME(isa, ROW_TEXT),
+    SAME(precision_note, ROW_TEXT),
+    SAME(libraries, ROW_TEXT),
+    SAME(program_version, ROW_TEXT),
+    SAME(program_commit, ROW_TEXT),
+    SAME(compiler, ROW_TEXT),
+    SAME(train_data, ROW_TEXT),
+    SAME(val_data, ROW_TEXT),
+    SAME(train_data_hash, ROW_TEXT),
+    SAME(val_data_hash, ROW_TEXT),
+    SAME(profile_note, ROW_TEXT),
+    RUN("r.threads", ROW_INT, threads),
+    SAME(seed, ROW_INT),
+    SAME(batch_size, ROW_INT),
+    SAME(sequence_length, ROW_INT),
+    SAME(grad_accumulation_steps, ROW_INT),
+    SAME(tokens_per_step, ROW_INT),
+    SAME(num_iterations, ROW_INT),
+    SAME(steps_done, ROW_INT),
+    SAME(warmup_steps, ROW_INT),
+    SAME(entropy_rate_nats, ROW_REAL),
+    SAME(peak_memory_bytes, ROW_REAL),
+    RUN("p.flops_per_s", ROW_REAL, gemm_peak_flops_per_s),
+    RUN("p.copy_bytes_per_s", ROW_REAL, copy_bytes_per_s),
+    SAME(planned_memory_bytes, ROW_REAL),
+    SAME(process_memory_bytes, ROW_REAL),
+    SAME(resumed_step, ROW_REAL),
+    SAME(lr_scale, ROW_REAL),
+    RUN("d.nan_in", ROW_TEXT, nan_in),
+    RUN("d.nan_step", ROW_REAL, nan_step),
+    RUN("d.last_good_step", ROW_REAL, last_good_step),
+    RUN("d.last_good_loss", ROW_REAL, last_good_loss),
+    RUN("d.last_good_grad_norm", ROW_REAL, last_good_grad_norm),
+    RUN("d.learning_rate", ROW_REAL, nan_learning_rate),
+};
+
+#define RUN_TABLES                                                                                 \
+    "FROM run r JOIN config c USING (config_id)"                                                   \
+    " LEFT JOIN run_divergence d ON d.run_id = r.run_id"                                           \
+    " LEFT JOIN gemm_peak p ON p.machine_id = r.machine_id AND p.backend = r.backend"              \
+    " AND p.precision = r.precision AND p.threads = r.threads"
+
+gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id)
+{
+    static const row_table runs = ROW_TABLE(RUN_FIELDS, report_run);
+    const char *rest = run_id ? RUN_TABLES " WHERE r.run_id = ?1"
+                              : RUN_TABLES
+                           " WHERE c.suite_id = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
+                           " ORDER BY position, config_id, replicate, r.run_id";
+    GB_TRY(rows_read_few(r, &runs, rest, run_id ? run_id : f->suite_id, (void **)&f->runs,
+                         &f->n_runs));
+    for (int i = 0; i < f->n_runs; i++) {
+        report_run *run = &f->runs[i];
+        run->config = facts_find_config(f, run->config_id);
+        run->machine = facts_find_machine(f, run->machine_id);
+        run->step_avg_ms = run->step_median_ms = run->final_val_loss = run->best_val_loss = NAN;
+        run->sensors.started_at = run->sensors.missing = "";
+        run->sensors.energy_j = NAN;
+    }
+    return GB_OK;
+}
+
+/* ---- averages, as the views have them ---- */
+
+static const row_field SUMMARY_FIELDS[] = {
+    SAME(run_id, ROW_INT),          SAME(step_avg_ms, ROW_REAL),   SAME(step_median_ms, ROW_REAL),
+    SAME(final_val_loss, ROW_REAL), SAME(best_val_loss, ROW_REAL),
+};
+
+gb_status run_summaries_read(row_reader *r, facts *f)
+{
+    static const row_table summaries = ROW_TABLE(SUMMARY_FIELDS, report_run);
+    report_run *rows = NULL;
+    int64_t n = 0;
+    gb_status status = rows_read(
+        r, &summaries,
+        "FROM run_summary WHERE config_id IN (SELECT config_id FROM config WHERE suite_id = ?1)",
+        f->suite_id, (void **)&rows, &n);
+    for (int64_t k = 0; status == GB_OK && k < n; k++) {
+        for (int i = 0; i < f->n_runs; i++) {
+            report_run *run = &f->runs[i];
+            if (run->run_id == rows[k].run_id) {
+                run->step_avg_ms = rows[k].step_avg_ms;
+                run->step_median_ms = rows[k].step_median_ms;
+                run->final_val_loss = rows[k].final_val_loss;
+                run->best_val_loss = rows[k].best_val_loss;
+            }
+        }
+    }
+    free(rows);
+    return status;
+}
+
+/* ---- steps and validations ---- */
+
+#define STEP(column, type, field)                                                                  \
+    {                                                                                              \
+        column, type, offsetof(step_row, field)                                                    \
+    }
+static const row_field STEP_FIELDS[] = {
+    STEP("step", ROW_INT, step),
+    STEP("tag", ROW_LETTER, tag),
+    STEP("step_ms", ROW_REAL, step_ms),
+    STEP("ended_s", ROW_REAL, ended_s),
+    STEP("disturbance IS NOT NULL", ROW_BOOL, watched),
+    STEP("disturbance", ROW_MARKS, mask),
+};
+
+/* False without memory. */
+static bool steps_keep(report_run *run, const step_row *rows, int64_t n)
+{
+    run->steps = calloc((size_t)n + 1, sizeof *run->steps);
+    run->timed_ms = calloc((size_t)n + 1, sizeof *run->timed_ms);
+    if (!run->steps || !run->timed_ms) {
+        return false;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        run->steps[run->n_steps++] = (report_step){rows[i].tag, rows[i].step_ms};
+        if (rows[i].tag == 't' && isfinite(rows[i].step_ms)) {
+            run->timed_ms[run->n_timed++] = rows[i].step_ms;
+            run->n_timed_last += !((double)rows[i].step < run->resumed_step);
+        }
+    }
+    return sensor_marks_add(&run->sensors, rows, n);
+}
+
+static gb_status steps_read(row_reader *r, report_run *run)
+{
+    static const row_table steps = ROW_TABLE(STEP_FIELDS, step_row);
+    step_row *rows = NULL;
+    int64_t n = 0;
+    gb_status status = rows_read(r, &steps, "FROM step WHERE run_id = ?1 ORDER BY step",
+                                 run->run_id, (void **)&rows, &n);
+    if (status == GB_OK && !steps_keep(run, rows, n)) {
+        status = gb_fail(r->err, GB_ERR_OOM, "no memory to read %s", r->path);
+    }
+    free(rows);
+    return status;
+}
+
+#define EVAL(field, type)                                                                          \
+    {                                                                                              \
+#field, type, offsetof(report_eval, field)                                                 \
+    }
+static const row_field EVAL_FIELDS[] = {
+    EVAL(step, ROW_INT),     EVAL(val_loss, ROW_REAL),  EVAL(train_time_ms, ROW_REAL),
+    EVAL(eval_ms, ROW_REAL), EVAL(val_tokens, ROW_INT),
+};
+
+gb_status run_details_read(row_reader *r, report_run *run)
+{
+    static const row_table evals = ROW_TABLE(EVAL_FIELDS, report_eval);
+    GB_TRY(sensor_rows_read(r, run));
+    GB_TRY(steps_read(r, run));
+    GB_TRY(rows_read(r, &evals, "FROM eval WHERE run_id = ?1 ORDER BY step", run->run_id,
+                     (void **)&run->evals, &run->n_evals));
+    GB_TRY(ledger_rows_read(r, run));
+    return segment_rows_read(r, run);
+}

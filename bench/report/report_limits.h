@@ -1,0 +1,15 @@
+/* report_limits.h: what a report says of runs that diverged, and of those whose learning rate was
+ * halved for it. */
+#ifndef GPTBENCH_BENCH_REPORT_LIMITS_H
+#define GPTBENCH_BENCH_REPORT_LIMITS_H
+
+#include "bench/analysis/findings.h"
+#include "bench/base/document.h"
+
+/* Warns below the result table where any learning rate was halved. */
+void report_write_halved(document *doc, const report_data *data);
+
+/* The runs that ended as nan: where, and what was before. Nothing when there are none. */
+gb_status report_write_diverged(document *doc, const report_data *data, gb_error *err);
+
+#endif

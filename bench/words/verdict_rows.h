@@ -1,0 +1,12 @@
+/* verdict_rows.h: the reasons of the verdicts on a config (bench/analysis/verdicts.h) in words. */
+#ifndef GPTBENCH_BENCH_VERDICT_ROWS_H
+#define GPTBENCH_BENCH_VERDICT_ROWS_H
+
+#include "bench/analysis/verdicts.h"
+#include "bench/words/verdict_words.h"
+
+/* Also where nothing was judged: why not. */
+verdict_text report_verdict_speed_words(const report_data *data, const report_verdict *row);
+verdict_text report_verdict_loss_words(const report_verdict *row);
+
+#endif

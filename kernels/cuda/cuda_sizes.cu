@@ -1,0 +1,29 @@
+#include "kernels/cuda/cuda_sizes.cuh"
+
+/* Bounded memory, yet so many rows that reading and writing the (V, C) gradient once per chunk
+ * costs little beside the chunk's products. */
+static const int64_t CHUNK_BYTES = (int64_t)512 << 20;
+
+int64_t cuda_classifier_stride(int64_t V)
+{
+    return (V + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP;
+}
+
+int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes)
+{
+    int64_t rows = CHUNK_BYTES / (cuda_classifier_stride(V) * act_bytes) / 128 * 128;
+    rows = rows < 128 ? 128 : rows > CUDA_CLASSIFIER_ROWS ? (int64_t)CUDA_CLASSIFIER_ROWS : rows;
+    return rows < N ? rows : N;
+}
+
+int64_t cuda_attention_delta_bytes(int64_t B, int64_t T, int64_t H)
+{
+    return (int64_t)sizeof(float) * B * T * H;
+}
+
+int64_t cuda_stage_entry_bytes(const gb_shape *shape)
+{
+    const int64_t tokens = shape->batch_size * shape->sequence_length * (int64_t)sizeof(int32_t);
+    const int64_t least = GB_STAGE_MIN_BYTES, bytes = tokens > least ? tokens : least;
+    return (bytes + 255) / 256 * 256;
+}
