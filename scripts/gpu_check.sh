@@ -40,12 +40,12 @@ mkdir -p "$logs"
 fp32_bound=${GPU_CHECK_FP32_BOUND:-1e-5}
 bf16_bound=${GPU_CHECK_BF16_BOUND:-5e-3}
 
-steps=200
+steps=200 blocks=8
 model=(--set vocab_size=256 --set n_layer=4 --set n_head=4 --set n_embd=128 --set batch_size=8
     --set sequence_length=128 --set learning_rate=0.002 --set warmup_iters=20
     --set val_tokens=1024 --train synth:vocab=256,seed=1 --val synth:vocab=256,seed=1,stream=val)
 if [ "${GPU_CHECK_TINY:-}" = 1 ]; then
-    steps=8
+    steps=8 blocks=2
     model=(--set vocab_size=32 --set n_layer=2 --set n_head=2 --set n_embd=32 --set batch_size=2
         --set sequence_length=16 --set learning_rate=0.002 --set warmup_iters=2
         --set val_tokens=32 --train synth:vocab=32,seed=1 --val synth:vocab=32,seed=1,stream=val)
@@ -239,8 +239,8 @@ name = gpu_check
 baseline = base
 replicates = 1
 [timing]
-blocks = 8
-process_blocks = 4
+blocks = $2
+process_blocks = $(($2 / 2))
 
 [data]
 train = synth:vocab=67,seed=1,order=2
@@ -265,7 +265,7 @@ INI
 for precision in fp32 bf16; do
     name=suite-$precision
     wanted "$name" || continue
-    write_suite $precision
+    write_suite $precision "$blocks"
     if run "$name" "$gptbench" run "$work/suite.ini" --backend cuda --no-report --db "$work/$name.db"; then
         row PASS "$name" "$(grep -o '[0-9]* runs to do' "$logs/$name.log"), every one ended ok"
     else

@@ -7,6 +7,7 @@
 # `plain`, `sanitized` or both (both where there is no such line). With --simt also the tests of the CUDA
 # backend on the emulator (kind `emulated`, and all in tests/simt) from the folder `simt` of a build.
 # Folders are relative to the root of the sources.
+# A script that does less as one kind than as the other reads GPTBENCH_TEST_KIND: plain, sanitized or all.
 # `first` on that line starts a program before the others: one that takes long.
 #
 # Everything speaks TAP and is run by perl's prove, several at once, tests/run_one.sh around each.
@@ -88,7 +89,7 @@ offer_build() {
         if [[ $source == *.c ]]; then
             offer "$name$suffix" "$source" env CMOCKA_MESSAGE_OUTPUT=TAP "$folder/tests/$name"
         else
-            offer "$name$suffix" "$source" bash "$source" "$folder/gptbench"
+            offer "$name$suffix" "$source" env GPTBENCH_TEST_KIND="$kind" bash "$source" "$folder/gptbench"
         fi
     done
 }
