@@ -24,7 +24,7 @@ static double tokens_per_step(const pair_side *side)
 
 static cost_quantities quantities(const pair_side *side)
 {
-    const report_config *c = &side->data->facts->configs[side->config];
+    const config_facts *c = &side->data->facts->configs[side->config];
     return (cost_quantities){.n_params = (double)c->n_params,
                              .flops_per_token = c->flops_per_token,
                              .tokens_per_step = tokens_per_step(side),
@@ -63,7 +63,7 @@ static void prediction_make(claim_result *r, const pair_side *base, const pair_s
 
 /* ---- the pair ---- */
 
-static int config_find(const report_data *data, const char *name)
+static int config_find(const findings *data, const char *name)
 {
     int i = 0;
     while (i < data->facts->n_configs && strcmp(data->facts->configs[i].name, name) != 0) {
@@ -76,9 +76,9 @@ static int config_find(const report_data *data, const char *name)
 static void reason_of_runs(claim_result *r, const pair_side *side)
 {
     const char *name = pair_side_name(side);
-    const report_run *last = NULL;
+    const run_facts *last = NULL;
     for (int i = 0; i < side->data->facts->n_runs; i++) {
-        const report_run *run = &side->data->facts->runs[i];
+        const run_facts *run = &side->data->facts->runs[i];
         if (run->config == side->config && strcmp(run->status, "planned") != 0) {
             last = run;
         }
@@ -136,7 +136,7 @@ static gb_status pair_test(claim_result *r, const pair_side *base, const pair_si
     return GB_OK;
 }
 
-static gb_status claim_judge(claim_result *r, const report_data *data, gb_error *err)
+static gb_status claim_judge(claim_result *r, const findings *data, gb_error *err)
 {
     const suite_claim *claim = r->claim;
     estimate nothing = estimate_exact(NAN);
@@ -156,7 +156,7 @@ static gb_status claim_judge(claim_result *r, const report_data *data, gb_error 
     return pair_test(r, &base, &config, err);
 }
 
-gb_status claims_test(claim_result *out, const report_data *data, const suite_claim *claims, int n,
+gb_status claims_test(claim_result *out, const findings *data, const suite_claim *claims, int n,
                       gb_error *err)
 {
     for (int i = 0; i < n; i++) {

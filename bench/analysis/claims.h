@@ -24,7 +24,7 @@ typedef struct claim_result {
  * configs, looked up by name. Estimates are those of pair_estimate_make; a config that is not in
  * the database, that failed, or that was measured on another machine, backend, number of threads or
  * validation data than its counterpart makes the claim unsettled. GB_ERR_OOM. */
-gb_status claims_test(claim_result *out, const report_data *data, const suite_claim *claims, int n,
+gb_status claims_test(claim_result *out, const findings *data, const suite_claim *claims, int n,
                       gb_error *err);
 
 /* The claims of the suite as it was last run, by name. *out (n of them) is to be freed.

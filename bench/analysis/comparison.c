@@ -9,17 +9,17 @@
 
 /* The timed steps of an entry in one array, *n of them: of the replicates that `other` has too, or
  * of all when they share none. NULL without memory. */
-static double *pooled_steps(const report_entry *entry, const report_entry *other, size_t *n)
+static double *pooled_steps(const result_entry *entry, const result_entry *other, size_t *n)
 {
     double *all = malloc(((size_t)entry->n_timed + 1) * sizeof *all);
     *n = 0;
     bool shared = false;
     for (int i = 0; i < entry->n_runs; i++) {
-        shared |= report_entry_find_run(other, entry->runs[i]->replicate) != NULL;
+        shared |= entry_find_run(other, entry->runs[i]->replicate) != NULL;
     }
     for (int i = 0; all && i < entry->n_runs; i++) {
-        const report_run *run = entry->runs[i];
-        bool counts = !shared || report_entry_find_run(other, run->replicate);
+        const run_facts *run = entry->runs[i];
+        bool counts = !shared || entry_find_run(other, run->replicate);
         if (counts && run->n_timed > 0) {
             memcpy(all + *n, run->timed_ms, (size_t)run->n_timed * sizeof *all);
             *n += (size_t)run->n_timed;
@@ -37,8 +37,8 @@ static stats_interval ratio_to_change(stats_interval ratio, bool inverse)
     return (stats_interval){ratio.value - 1, ratio.low - 1, ratio.high - 1};
 }
 
-static gb_status change_over_steps(comparison *out, const report_entry *base,
-                                   const report_entry *new_entry, double tokens_ratio,
+static gb_status change_over_steps(comparison *out, const result_entry *base,
+                                   const result_entry *new_entry, double tokens_ratio,
                                    gb_error *err)
 {
     size_t n_new, n_base;
@@ -106,8 +106,8 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     return GB_OK;
 }
 
-gb_status comparison_make(comparison *out, const report_data *data, const report_entry *base,
-                          const report_entry *new_entry, metric_id metric, gb_error *err)
+gb_status comparison_make(comparison *out, const findings *data, const result_entry *base,
+                          const result_entry *new_entry, metric_id metric, gb_error *err)
 {
     pair_side base_side = {.data = data, .config = base->config, .entry = base};
     pair_side new_side = {.data = data, .config = new_entry->config, .entry = new_entry};

@@ -23,7 +23,7 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
                              metric_id metric, gb_error *err);
 
 /* The same of the runs of two entries of one suite, without interleaved timing. */
-gb_status comparison_make(comparison *out, const report_data *data, const report_entry *base,
-                          const report_entry *new_entry, metric_id metric, gb_error *err);
+gb_status comparison_make(comparison *out, const findings *data, const result_entry *base,
+                          const result_entry *new_entry, metric_id metric, gb_error *err);
 
 #endif

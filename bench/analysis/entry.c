@@ -9,7 +9,7 @@
 
 /* ---- grouping ---- */
 
-static bool entry_takes(const report_entry *entry, const report_run *run)
+static bool entry_takes(const result_entry *entry, const run_facts *run)
 {
     /* The analyzer does not see that entries below n_entries have been filled in. */
     return entry->config == run->config && entry->machine == run->machine &&
@@ -20,14 +20,14 @@ static bool entry_takes(const report_entry *entry, const report_run *run)
 
 /* Runs come in order of (replicate, run_id): a later finished run of a replicate replaces an
  * earlier one. */
-static gb_status entry_add_run(report_entry *entry, const report_run *run, gb_error *err)
+static gb_status entry_add_run(result_entry *entry, const run_facts *run, gb_error *err)
 {
     if (entry->n_runs > 0 && entry->runs[entry->n_runs - 1]->replicate == run->replicate) {
         entry->runs[entry->n_runs - 1] = run;
         return GB_OK;
     }
     size_t count = (size_t)entry->n_runs + 1;
-    const report_run **runs = realloc(entry->runs, count * sizeof *runs);
+    const run_facts **runs = realloc(entry->runs, count * sizeof *runs);
     if (!runs) {
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu runs", count);
     }
@@ -36,7 +36,7 @@ static gb_status entry_add_run(report_entry *entry, const report_run *run, gb_er
     return GB_OK;
 }
 
-static gb_status entries_group(report_data *data, gb_error *err)
+static gb_status entries_group(findings *data, gb_error *err)
 {
     /* At most one entry per run. */
     data->entries = calloc((size_t)data->facts->n_runs + 1, sizeof *data->entries);
@@ -44,7 +44,7 @@ static gb_status entries_group(report_data *data, gb_error *err)
         return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", data->facts->n_runs);
     }
     for (int i = 0; i < data->facts->n_runs; i++) {
-        const report_run *run = &data->facts->runs[i];
+        const run_facts *run = &data->facts->runs[i];
         if (strcmp(run->status, "ok") != 0 || run->config < 0) {
             continue;
         }
@@ -52,7 +52,7 @@ static gb_status entries_group(report_data *data, gb_error *err)
         while (k < data->n_entries && !entry_takes(&data->entries[k], run)) {
             k++;
         }
-        report_entry *entry = &data->entries[k];
+        result_entry *entry = &data->entries[k];
         if (k == data->n_entries) {
             data->n_entries++;
             entry->config = run->config;
@@ -67,12 +67,12 @@ static gb_status entries_group(report_data *data, gb_error *err)
 }
 
 /* The name, and what tells it from another entry of the same config. */
-static gb_status entry_label(report_data *data, report_entry *entry, gb_error *err)
+static gb_status entry_label(findings *data, result_entry *entry, gb_error *err)
 {
     const char *name = data->facts->configs[entry->config].name;
     bool alone = true, other_machine = false, other_backend = false, other_precision = false;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *other = &data->entries[i];
+        const result_entry *other = &data->entries[i];
         if (other == entry || other->config != entry->config) {
             continue;
         }
@@ -96,11 +96,11 @@ static gb_status entry_label(report_data *data, report_entry *entry, gb_error *e
     return entry->label ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a label");
 }
 
-static int entry_find_baseline(const report_data *data, const report_entry *entry)
+static int entry_find_baseline(const findings *data, const result_entry *entry)
 {
     int found = -1;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *other = &data->entries[i];
+        const result_entry *other = &data->entries[i];
         if (!other->is_baseline || other->machine != entry->machine ||
             strcmp(other->backend, entry->backend) != 0) {
             continue;
@@ -116,29 +116,29 @@ static int entry_find_baseline(const report_data *data, const report_entry *entr
 /* ---- summary ---- */
 
 /* Values of one quantity over the entry's runs, the finite ones. */
-typedef double (*run_value)(const report_run *run);
+typedef double (*run_value)(const run_facts *run);
 
-static double value_step_avg(const report_run *run)
+static double value_step_avg(const run_facts *run)
 {
     return run->step_avg_ms;
 }
 
-static double value_step_median(const report_run *run)
+static double value_step_median(const run_facts *run)
 {
     return run->step_median_ms;
 }
 
-static double value_tokens_per_s(const report_run *run)
+static double value_tokens_per_s(const run_facts *run)
 {
     return run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
 }
 
-static double value_final_loss(const report_run *run)
+static double value_final_loss(const run_facts *run)
 {
     return run->final_val_loss;
 }
 
-static size_t values_collect(const report_entry *entry, run_value value, double *out)
+static size_t values_collect(const result_entry *entry, run_value value, double *out)
 {
     size_t n = 0;
     for (int i = 0; i < entry->n_runs; i++) {
@@ -150,10 +150,10 @@ static size_t values_collect(const report_entry *entry, run_value value, double 
     return n;
 }
 
-static void entry_summarise(const report_data *data, report_entry *entry, double *scratch)
+static void entry_summarise(const findings *data, result_entry *entry, double *scratch)
 {
     /* An entry is made for a run. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-    const report_run *first = entry->runs[0];
+    const run_facts *first = entry->runs[0];
     double flops = data->facts->configs[entry->config].flops_per_token;
     size_t n = values_collect(entry, value_step_avg, scratch);
     entry->step_avg_ms = stats_mean_interval(scratch, n, 0.95);
@@ -177,7 +177,7 @@ static void entry_summarise(const report_data *data, report_entry *entry, double
     entry->best_val_loss = entry->peak_memory_bytes = NAN;
     double mfu = 0;
     for (int i = 0; i < entry->n_runs; i++) {
-        const report_run *run = entry->runs[i];
+        const run_facts *run = entry->runs[i];
         entry->n_timed += run->n_timed;
         mfu += run_mfu(flops, value_tokens_per_s(run), run->gemm_peak_flops_per_s);
         if (!(run->best_val_loss >= entry->best_val_loss)) {
@@ -191,11 +191,11 @@ static void entry_summarise(const report_data *data, report_entry *entry, double
     entry->entropy_rate_nats = first->entropy_rate_nats;
 }
 
-static bool is_dominated(const report_data *data, const report_entry *entry)
+static bool is_dominated(const findings *data, const result_entry *entry)
 {
     double rate = entry->pace.tokens_per_s.value, loss = entry->val_loss.value;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *other = &data->entries[i];
+        const result_entry *other = &data->entries[i];
         double other_rate = other->pace.tokens_per_s.value, other_loss = other->val_loss.value;
         if (other_rate >= rate && other_loss <= loss && (other_rate > rate || other_loss < loss)) {
             return true;
@@ -204,7 +204,7 @@ static bool is_dominated(const report_data *data, const report_entry *entry)
     return false;
 }
 
-gb_status entries_make(report_data *data, gb_error *err)
+gb_status entries_make(findings *data, gb_error *err)
 {
     GB_TRY(entries_group(data, err));
     double *scratch = calloc((size_t)data->facts->n_runs + 1, sizeof *scratch);
@@ -213,7 +213,7 @@ gb_status entries_make(report_data *data, gb_error *err)
     }
     gb_status status = GB_OK;
     for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
-        report_entry *entry = &data->entries[i];
+        result_entry *entry = &data->entries[i];
         entry_summarise(data, entry, scratch);
         entry->baseline = entry_find_baseline(data, entry);
         status = entry_label(data, entry, err);
@@ -222,23 +222,23 @@ gb_status entries_make(report_data *data, gb_error *err)
     return status;
 }
 
-void entries_set_off(report_data *data)
+void entries_set_off(findings *data)
 {
-    const report_config *configs = data->facts->configs;
+    const config_facts *configs = data->facts->configs;
     for (int i = 0; i < data->n_entries; i++) {
-        report_entry *entry = &data->entries[i];
+        result_entry *entry = &data->entries[i];
         entry->on_front = isfinite(entry->pace.tokens_per_s.value) &&
                           isfinite(entry->val_loss.value) && !is_dominated(data, entry);
         entry->flops_fraction = NAN;
         if (entry->baseline >= 0) {
-            const report_entry *base = &data->entries[entry->baseline];
+            const result_entry *base = &data->entries[entry->baseline];
             entry->flops_fraction =
                 configs[entry->config].flops_per_token / configs[base->config].flops_per_token - 1;
         }
     }
 }
 
-int report_data_find_entry(const report_data *data, const char *name)
+int findings_find_entry(const findings *data, const char *name)
 {
     for (int i = 0; i < data->n_entries; i++) {
         if (strcmp(data->entries[i].label, name) == 0) {
@@ -253,7 +253,7 @@ int report_data_find_entry(const report_data *data, const char *name)
     return -1;
 }
 
-const report_run *report_entry_find_run(const report_entry *entry, int64_t replicate)
+const run_facts *entry_find_run(const result_entry *entry, int64_t replicate)
 {
     for (int i = 0; i < entry->n_runs; i++) {
         if (entry->runs[i]->replicate == replicate) {

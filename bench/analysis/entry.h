@@ -5,15 +5,15 @@
 #include "bench/analysis/findings.h"
 
 /* Gathers the finished runs into data->entries, with what their runs say. GB_ERR_OOM. */
-gb_status entries_make(report_data *data, gb_error *err);
+gb_status entries_make(findings *data, gb_error *err);
 /* Sets the entries off from each other, once their pace is known: FLOPs against the baseline, and
  * whether they are on the Pareto front. */
-void entries_set_off(report_data *data);
+void entries_set_off(findings *data);
 
 /* Index of the entry with this label or config name (first match), or -1. */
-int report_data_find_entry(const report_data *data, const char *name);
+int findings_find_entry(const findings *data, const char *name);
 
 /* The entry's run of a replicate, or NULL. */
-const report_run *report_entry_find_run(const report_entry *entry, int64_t replicate);
+const run_facts *entry_find_run(const result_entry *entry, int64_t replicate);
 
 #endif

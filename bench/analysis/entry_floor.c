@@ -13,11 +13,11 @@ static gb_phase phase_find(const char *name)
     return (gb_phase)phase;
 }
 
-bool entry_work(const report_data *data, const report_entry *entry, gpt_config *model,
+bool entry_work(const findings *data, const result_entry *entry, gpt_config *model,
                 op_floor_shape *shape)
 {
-    const report_config *config = &data->facts->configs[entry->config];
-    const report_run *run = entry->runs[0];
+    const config_facts *config = &data->facts->configs[entry->config];
+    const run_facts *run = entry->runs[0];
     *model = config->model;
     *shape = (op_floor_shape){.batch_size = run->batch_size,
                               .sequence_length = run->sequence_length,
@@ -25,7 +25,7 @@ bool entry_work(const report_data *data, const report_entry *entry, gpt_config *
     return run->batch_size > 0 && run->sequence_length > 0 && config->model_known;
 }
 
-op_floor entry_op_floor(const report_data *data, const report_entry *entry, const char *phase,
+op_floor entry_op_floor(const findings *data, const result_entry *entry, const char *phase,
                         const char *op)
 {
     gpt_config model;
@@ -38,8 +38,8 @@ op_floor entry_op_floor(const report_data *data, const report_entry *entry, cons
     return op_floor_of_batches(&model, &shape, entry->runs[0]->grad_accumulation_steps, in, which);
 }
 
-op_rates entry_rates(const report_entry *entry)
+op_rates entry_rates(const result_entry *entry)
 {
-    const report_run *run = entry->runs[0];
+    const run_facts *run = entry->runs[0];
     return (op_rates){run->gemm_peak_flops_per_s, run->copy_bytes_per_s};
 }

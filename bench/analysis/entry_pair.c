@@ -8,7 +8,7 @@
 
 #include "bench/analysis/entry.h"
 
-gb_status entry_name_unknown(const report_data *data, const char *name, gb_error *err)
+gb_status entry_name_unknown(const findings *data, const char *name, gb_error *err)
 {
     const char **names = calloc((size_t)data->facts->n_configs + 1, sizeof *names);
     if (!names) {
@@ -36,11 +36,11 @@ gb_status entry_name_unknown(const report_data *data, const char *name, gb_error
                    list);
 }
 
-const report_entry *entry_beside(const report_data *data, const report_entry *base,
-                                 const report_entry *like)
+const result_entry *entry_beside(const findings *data, const result_entry *base,
+                                 const result_entry *like)
 {
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *candidate = &data->entries[i];
+        const result_entry *candidate = &data->entries[i];
         if (candidate->config == base->config && candidate->machine == like->machine &&
             strcmp(candidate->backend, like->backend) == 0 &&
             strcmp(candidate->precision, like->precision) == 0) {
@@ -50,12 +50,12 @@ const report_entry *entry_beside(const report_data *data, const report_entry *ba
     return base;
 }
 
-gb_status entry_pair_find(const report_data *data, const char *const names[2],
-                          const report_entry **base, const report_entry **new_entry, gb_error *err)
+gb_status entry_pair_find(const findings *data, const char *const names[2],
+                          const result_entry **base, const result_entry **new_entry, gb_error *err)
 {
     int found[2];
     for (int i = 0; i < 2; i++) {
-        found[i] = report_data_find_entry(data, names[i]);
+        found[i] = findings_find_entry(data, names[i]);
         if (found[i] < 0) {
             return entry_name_unknown(data, names[i], err);
         }
@@ -68,7 +68,7 @@ gb_status entry_pair_find(const report_data *data, const char *const names[2],
     return GB_OK;
 }
 
-bool entry_pair_same_platform(const report_entry *a, const report_entry *b)
+bool entry_pair_same_platform(const result_entry *a, const result_entry *b)
 {
     return a->machine == b->machine && strcmp(a->backend, b->backend) == 0;
 }

@@ -7,16 +7,16 @@
 /* Names are labels or names of configs. Where the base's name fits several entries, it is the one
  * that ran where the new one did. GB_ERR_USAGE names the nearest config; GB_ERR_FAILED when there
  * is such a config and no run of it has finished. The entries belong to `data`. */
-gb_status entry_pair_find(const report_data *data, const char *const names[2],
-                          const report_entry **base, const report_entry **new_entry, gb_error *err);
+gb_status entry_pair_find(const findings *data, const char *const names[2],
+                          const result_entry **base, const result_entry **new_entry, gb_error *err);
 
 /* What to say of a name that is no entry: as above. */
-gb_status entry_name_unknown(const report_data *data, const char *name, gb_error *err);
+gb_status entry_name_unknown(const findings *data, const char *name, gb_error *err);
 /* The entry of base's config that ran where `like` did; base itself where there is none. */
-const report_entry *entry_beside(const report_data *data, const report_entry *base,
-                                 const report_entry *like);
+const result_entry *entry_beside(const findings *data, const result_entry *base,
+                                 const result_entry *like);
 
 /* Same machine, same backend. */
-bool entry_pair_same_platform(const report_entry *a, const report_entry *b);
+bool entry_pair_same_platform(const result_entry *a, const result_entry *b);
 
 #endif

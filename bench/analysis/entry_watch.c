@@ -4,13 +4,13 @@
 
 #include "bench/analysis/run_numbers.h"
 
-bool entry_watch_any(const report_data *data)
+bool entry_watch_any(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         for (int r = 0; r < data->entries[i].n_runs; r++) {
-            const report_sensors *s = &data->entries[i].runs[r]->sensors;
+            const sensor_facts *s = &data->entries[i].runs[r]->sensors;
             for (int64_t k = 0; k < s->n_samples; k++) {
-                const report_sample *x = &s->samples[k];
+                const sample_facts *x = &s->samples[k];
                 if (isfinite(x->clock_mhz) || isfinite(x->power_w) || isfinite(x->busy)) {
                     return true;
                 }
@@ -20,12 +20,12 @@ bool entry_watch_any(const report_data *data)
     return false;
 }
 
-entry_watch entry_watch_of(const report_entry *entry)
+entry_watch entry_watch_of(const result_entry *entry)
 {
     entry_watch sum = {.energy_per_token_j = 0};
     int known = 0;
     for (int r = 0; r < entry->n_runs; r++) {
-        const report_sensors *s = &entry->runs[r]->sensors;
+        const sensor_facts *s = &entry->runs[r]->sensors;
         double energy = run_energy_per_token_j(entry->runs[r]);
         sum.timed_known += s->timed_known;
         sum.timed_marked += s->timed_marked;

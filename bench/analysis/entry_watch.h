@@ -12,9 +12,9 @@ typedef struct entry_watch {
 } entry_watch;
 
 /* Sums over the entry's runs. */
-entry_watch entry_watch_of(const report_entry *entry);
+entry_watch entry_watch_of(const result_entry *entry);
 
 /* Whether there is anything to draw over time. */
-bool entry_watch_any(const report_data *data);
+bool entry_watch_any(const findings *data);
 
 #endif

@@ -4,7 +4,7 @@
 
 /* One allocation holds the runs and, behind them, their validations. `interleaved`: a step takes
  * what it took in interleaved timing, else what it took in the run. NULL without memory. */
-static budget_run *runs_make(const report_data *data, const report_entry *entry, bool interleaved)
+static budget_run *runs_make(const findings *data, const result_entry *entry, bool interleaved)
 {
     size_t n_evals = 0;
     for (int r = 0; r < entry->n_runs; r++) {
@@ -14,7 +14,7 @@ static budget_run *runs_make(const report_data *data, const report_entry *entry,
         malloc(((size_t)entry->n_runs + 1) * sizeof *runs + (n_evals + 1) * sizeof(budget_eval));
     budget_eval *evals = runs ? (budget_eval *)(runs + entry->n_runs + 1) : NULL;
     for (int r = 0; runs && r < entry->n_runs; r++) {
-        const report_run *run = entry->runs[r];
+        const run_facts *run = entry->runs[r];
         runs[r] = (budget_run){
             .replicate = run->replicate,
             .evals = evals,
@@ -30,8 +30,8 @@ static budget_run *runs_make(const report_data *data, const report_entry *entry,
     return runs;
 }
 
-gb_status equal_budget_compare(budget_comparison *out, const report_data *data,
-                               const report_entry *base, const report_entry *entry, gb_error *err)
+gb_status equal_budget_compare(budget_comparison *out, const findings *data,
+                               const result_entry *base, const result_entry *entry, gb_error *err)
 {
     bool interleaved = entry->pace.interleaved && base->pace.interleaved;
     budget_run *one = runs_make(data, entry, interleaved);

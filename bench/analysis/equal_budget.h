@@ -9,7 +9,7 @@
 
 /* By the validations of their runs. Seconds are steps times step_avg: of interleaved timing where
  * both have it, else of each run. GB_ERR_OOM. */
-gb_status equal_budget_compare(budget_comparison *out, const report_data *data,
-                               const report_entry *base, const report_entry *entry, gb_error *err);
+gb_status equal_budget_compare(budget_comparison *out, const findings *data,
+                               const result_entry *base, const result_entry *entry, gb_error *err);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* The speed to quote of an entry: from interleaved timing where it was timed so, else what its runs
  * took, one after the other. */
-typedef struct report_pace {
+typedef struct entry_pace {
     bool interleaved;
     stats_interval step_avg_ms; /* 95 %: interleaved, a t interval over its bursts' means */
     double step_median_ms;
@@ -18,22 +18,21 @@ typedef struct report_pace {
     double mfu;
     double log_error; /* standard error of log(step_avg) by which it is set off from the others:
                          interleaved, that of its ratio to the baseline (0 for the baseline) */
-} report_pace;
+} entry_pace;
 
 /* A config on one machine, backend and precision, over its finished replicates. */
-typedef struct report_entry {
+typedef struct result_entry {
     const char
         *label; /* the config's name; backend, precision or machine added where it needs them */
     int config, machine;
     const char *backend, *precision;
     bool is_baseline;
-    int baseline; /* index of the entry that this one is compared with; -1: none */
-    const report_run *
-        *runs; /* status ok, ascending replicate, the latest where there are several */
+    int baseline;           /* index of the entry that this one is compared with; -1: none */
+    const run_facts **runs; /* status ok, ascending replicate, the latest where there are several */
     int n_runs;
     int64_t n_timed; /* over all runs */
 
-    report_pace pace;
+    entry_pace pace;
     /* of its runs: */
     stats_interval step_avg_ms; /* 95 %: over replicates when n_runs >= 2, else over timed steps */
     double step_median_ms;      /* mean of the runs' medians */
@@ -47,16 +46,16 @@ typedef struct report_entry {
     bool on_front; /* no other entry is at least as fast and as low in loss, and better in one */
     double front_probability; /* that it is, for all that is known of the noise
                                  (bench/stats/pareto.h) */
-} report_entry;
+} result_entry;
 
-typedef struct report_data {
+typedef struct findings {
     facts *facts;
     struct speed_report *speeds; /* of interleaved timing (bench/analysis/speed.h) */
-    report_entry *entries;       /* in the order of the suite */
+    result_entry *entries;       /* in the order of the suite */
     int n_entries;
-    struct report_verdicts *verdicts; /* of each config (bench/analysis/verdicts.h) */
-    bool of_run;  /* of one run (report_data_read_run): nothing but its numbers */
-    bool partial; /* of some configs (report_data_read_configs): nothing is judged across configs */
-} report_data;
+    struct config_verdicts *verdicts; /* of each config (bench/analysis/verdicts.h) */
+    bool of_run;                      /* of one run (findings_read_run): nothing but its numbers */
+    bool partial; /* of some configs (findings_read_configs): nothing is judged across configs */
+} findings;
 
 #endif

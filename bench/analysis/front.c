@@ -8,7 +8,7 @@
 /* Standard error of the logarithm of step_avg: from interleaved timing where there is any; else
  * over replicates, else over the timed steps of the one run, which depend on each other: then it is
  * too small. NAN where there is neither. */
-static double log_speed_error(const report_entry *entry, double *scratch)
+static double log_speed_error(const result_entry *entry, double *scratch)
 {
     if (entry->pace.interleaved) {
         return entry->pace.log_error;
@@ -22,12 +22,12 @@ static double log_speed_error(const report_entry *entry, double *scratch)
     if (n >= 2) {
         return stats_sd(scratch, n) / sqrt((double)n);
     }
-    const report_run *run = entry->runs[0];
+    const run_facts *run = entry->runs[0];
     return stats_sd(run->timed_ms, (size_t)run->n_timed) / sqrt((double)run->n_timed) /
            run->step_avg_ms;
 }
 
-static int losses_collect(const report_entry *entry, double *losses, int64_t *replicates)
+static int losses_collect(const result_entry *entry, double *losses, int64_t *replicates)
 {
     int n = 0;
     for (int r = 0; r < entry->n_runs; r++) {
@@ -39,7 +39,7 @@ static int losses_collect(const report_entry *entry, double *losses, int64_t *re
     return n;
 }
 
-gb_status front_make(report_data *data, gb_error *err)
+gb_status front_make(findings *data, gb_error *err)
 {
     const size_t n = (size_t)data->n_entries, room = (size_t)data->facts->n_runs + 1;
     pareto_config *configs = calloc(n + 1, sizeof *configs);
@@ -52,7 +52,7 @@ gb_status front_make(report_data *data, gb_error *err)
         double *scratch = losses + room, *share = scratch + room;
         size_t used = 0;
         for (size_t i = 0; i < n; i++) {
-            const report_entry *entry = &data->entries[i];
+            const result_entry *entry = &data->entries[i];
             double speed = entry->pace.tokens_per_s.value;
             configs[i] = (pareto_config){.log_speed = speed > 0 ? log(speed) : NAN,
                                          .log_speed_error = log_speed_error(entry, scratch),

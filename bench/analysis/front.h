@@ -5,6 +5,6 @@
 #include "bench/analysis/findings.h"
 
 /* Fills front_probability of every entry; paces must be known. GB_ERR_OOM. */
-gb_status front_make(report_data *data, gb_error *err);
+gb_status front_make(findings *data, gb_error *err);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "bench/run/retry.h"
 
-entry_rates entry_rates_of(const report_entry *entry)
+entry_rates entry_rates_of(const result_entry *entry)
 {
     entry_rates out = {0, "as asked"};
     int64_t least = INT64_MAX, most = 0;

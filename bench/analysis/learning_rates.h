@@ -10,6 +10,6 @@ typedef struct entry_rates {
     int halved; /* runs */
     char text[64];
 } entry_rates;
-entry_rates entry_rates_of(const report_entry *entry);
+entry_rates entry_rates_of(const result_entry *entry);
 
 #endif

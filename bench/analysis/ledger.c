@@ -12,7 +12,7 @@ const char *const ledger_by_names[LEDGER_BY_COUNT + 1] = {
 
 /* The runs that enter: pairs of one replicate where there are any, else all of each. */
 typedef struct ledger_runs {
-    const report_run **base, **new_runs;
+    const run_facts **base, **new_runs;
     int n_base, n_new, n_pairs;
 } ledger_runs;
 
@@ -31,8 +31,8 @@ typedef struct builder {
 
 /* ---- runs ---- */
 
-static gb_status runs_choose(ledger_runs *runs, const report_entry *base,
-                             const report_entry *new_entry, gb_error *err)
+static gb_status runs_choose(ledger_runs *runs, const result_entry *base,
+                             const result_entry *new_entry, gb_error *err)
 {
     runs->base = calloc((size_t)base->n_runs + 1, sizeof(*runs->base));
     runs->new_runs = calloc((size_t)(base->n_runs + new_entry->n_runs) + 1, sizeof *runs->base);
@@ -40,7 +40,7 @@ static gb_status runs_choose(ledger_runs *runs, const report_entry *base,
         return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", base->n_runs + new_entry->n_runs);
     }
     for (int i = 0; i < base->n_runs; i++) {
-        const report_run *other = report_entry_find_run(new_entry, base->runs[i]->replicate);
+        const run_facts *other = entry_find_run(new_entry, base->runs[i]->replicate);
         if (base->runs[i]->n_ops > 0 && other && other->n_ops > 0) {
             runs->base[runs->n_pairs] = base->runs[i];
             runs->new_runs[runs->n_pairs++] = other;
@@ -57,7 +57,7 @@ static gb_status runs_choose(ledger_runs *runs, const report_entry *base,
             runs->new_runs[runs->n_new++] = new_entry->runs[i];
         }
     }
-    const report_entry *without = runs->n_base == 0 ? base : runs->n_new == 0 ? new_entry : NULL;
+    const result_entry *without = runs->n_base == 0 ? base : runs->n_new == 0 ? new_entry : NULL;
     if (without) {
         return gb_fail(err, GB_ERR_USAGE,
                        "`%s` has no profiled steps, so nothing says where its time goes; let its "
@@ -67,11 +67,11 @@ static gb_status runs_choose(ledger_runs *runs, const report_entry *base,
     return GB_OK;
 }
 
-static bool entry_has_ledger(const report_entry *e)
+static bool entry_has_ledger(const result_entry *e)
 {
     bool any = false;
     for (int i = 0; i < e->n_runs; i++) {
-        const report_run *run = e->runs[i];
+        const run_facts *run = e->runs[i];
         any |= run->n_ops > 0;
         for (int64_t k = 0; k < run->n_ops; k++) {
             if (!isfinite(run->ops[k].time_ms) || !isfinite(run->ops[k].flops)) {
@@ -87,13 +87,13 @@ static bool entry_has_ledger(const report_entry *e)
     return any;
 }
 
-bool ledger_possible(const report_entry *base, const report_entry *new_entry)
+bool ledger_possible(const result_entry *base, const result_entry *new_entry)
 {
     return entry_has_ledger(base) && entry_has_ledger(new_entry);
 }
 
 /* Mean duration of the profiled steps; without any, what the rows say. */
-static double run_profiled_ms(const report_run *run)
+static double run_profiled_ms(const run_facts *run)
 {
     double sum = 0;
     int64_t n = 0;
@@ -157,7 +157,7 @@ static gb_status row_find(builder *b, const char *op, const char *phase, int64_t
     return GB_OK;
 }
 
-static gb_status row_of_op(builder *b, const report_op *op, int *row, gb_error *err)
+static gb_status row_of_op(builder *b, const op_facts *op, int *row, gb_error *err)
 {
     switch (b->l->by) {
     case LEDGER_BY_OP:
@@ -172,10 +172,10 @@ static gb_status row_of_op(builder *b, const report_op *op, int *row, gb_error *
 /* Adds run `r` of the base's runs (or the new one's) to the rows. */
 static gb_status run_add(builder *b, bool is_base, int r, gb_error *err)
 {
-    const report_run *run = is_base ? b->runs.base[r] : b->runs.new_runs[r];
+    const run_facts *run = is_base ? b->runs.base[r] : b->runs.new_runs[r];
     double count = is_base ? b->runs.n_base : b->runs.n_new, sum = 0;
     for (int64_t i = 0; i < run->n_ops; i++) {
-        const report_op *op = &run->ops[i];
+        const op_facts *op = &run->ops[i];
         int row;
         if (!isfinite(op->time_ms) || !isfinite(op->flops)) {
             return gb_fail(err, GB_ERR_FORMAT,
@@ -236,8 +236,8 @@ static gb_status row_finish(builder *b, int i, gb_error *err)
     return GB_OK;
 }
 
-static gb_status total_make(const builder *b, double (*value)(const report_run *),
-                            ledger_total *out, gb_error *err)
+static gb_status total_make(const builder *b, double (*value)(const run_facts *), ledger_total *out,
+                            gb_error *err)
 {
     int n = b->runs.n_base + b->runs.n_new;
     double *values = calloc((size_t)n, sizeof *values);
@@ -255,7 +255,7 @@ static gb_status total_make(const builder *b, double (*value)(const report_run *
     return status;
 }
 
-static double run_step_avg_ms(const report_run *run)
+static double run_step_avg_ms(const run_facts *run)
 {
     return run->step_avg_ms;
 }
@@ -294,8 +294,8 @@ static gb_status ledger_fill(builder *b, gb_error *err)
     return total_make(b, run_step_avg_ms, &l->timed, err);
 }
 
-gb_status ledger_make(ledger **out, const report_data *data, const report_entry *base,
-                      const report_entry *new_entry, ledger_by by, gb_error *err)
+gb_status ledger_make(ledger **out, const findings *data, const result_entry *base,
+                      const result_entry *new_entry, ledger_by by, gb_error *err)
 {
     ledger *l = calloc(1, sizeof *l);
     if (!l) {

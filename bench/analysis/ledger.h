@@ -39,8 +39,8 @@ typedef struct ledger_total {
 } ledger_total;
 
 typedef struct ledger {
-    const report_data *data;
-    const report_entry *base, *new_entry;
+    const findings *data;
+    const result_entry *base, *new_entry;
     ledger_by by;
     int n_pairs;       /* replicates that both have with a ledger; 0: each over its own */
     int n_base, n_new; /* replicates in the means */
@@ -52,13 +52,13 @@ typedef struct ledger {
 
 /* Whether both have profiled steps, with times that are numbers: ledger_make then lacks nothing but
  * memory. */
-bool ledger_possible(const report_entry *base, const report_entry *new_entry);
+bool ledger_possible(const result_entry *base, const result_entry *new_entry);
 
 /* GB_ERR_USAGE when one of the two has no profiled steps; GB_ERR_FORMAT when the database holds a
  * time that is no number; GB_ERR_OOM. *out is owned by the caller: ledger_free. Strings are those
  * of `data`, which must outlive it. */
-gb_status ledger_make(ledger **out, const report_data *data, const report_entry *base,
-                      const report_entry *new_entry, ledger_by by, gb_error *err);
+gb_status ledger_make(ledger **out, const findings *data, const result_entry *base,
+                      const result_entry *new_entry, ledger_by by, gb_error *err);
 void ledger_free(ledger *l); /* NULL is fine */
 
 /* Whether the interval of a change holds 0: -1 where there is no interval, else 0 or 1. */

@@ -24,7 +24,7 @@ int ledger_row_gemms(const ledger *l, const ledger_row *row, bool of_base,
 double ledger_row_bytes(const ledger *l, const ledger_row *row, bool of_base)
 {
     static const char *const phases[] = {"forward", "backward", "update"};
-    const report_entry *e = of_base ? l->base : l->new_entry;
+    const result_entry *e = of_base ? l->base : l->new_entry;
     double bytes = 0;
     if (*row->phase || !*row->op) {
         return entry_op_floor(l->data, e, row->phase, row->op).bytes;
@@ -40,7 +40,7 @@ gb_status ledger_row_op(const ledger *l, const ledger_row *row, bool of_base, op
 {
     op_row *rows = NULL;
     int n = 0;
-    const report_entry *e = of_base ? l->base : l->new_entry;
+    const result_entry *e = of_base ? l->base : l->new_entry;
     *known = false;
     if (!*row->phase) {
         return GB_OK;

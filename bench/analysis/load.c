@@ -9,7 +9,7 @@
 #include "bench/analysis/verdicts.h"
 #include "bench/store/store.h"
 
-static gb_status findings_make(report_data *data, gb_error *err)
+static gb_status findings_make(findings *data, gb_error *err)
 {
     GB_TRY(run_numbers_make(data->facts, err));
     if (data->of_run) {
@@ -17,14 +17,14 @@ static gb_status findings_make(report_data *data, gb_error *err)
     }
     GB_TRY(speed_report_make(&data->speeds, data->facts, data->partial, err));
     GB_TRY(entries_make(data, err));
-    GB_TRY(report_verdicts_make(data, err));
+    GB_TRY(config_verdicts_make(data, err));
     entries_set_off(data);
     return data->partial || data->facts->detail == FACTS_SUMMARY ? GB_OK : front_make(data, err);
 }
 
-static gb_status load(report_data **out, store *s, const facts_wanted *wanted, gb_error *err)
+static gb_status load(findings **out, store *s, const facts_wanted *wanted, gb_error *err)
 {
-    report_data *data = calloc(1, sizeof *data);
+    findings *data = calloc(1, sizeof *data);
     if (!data) {
         return gb_fail(err, GB_ERR_OOM, "no memory to read %s", store_path(s));
     }
@@ -35,47 +35,45 @@ static gb_status load(report_data **out, store *s, const facts_wanted *wanted, g
         status = findings_make(data, err);
     }
     if (status != GB_OK) {
-        report_data_free(data);
+        findings_free(data);
         return status;
     }
     *out = data;
     return GB_OK;
 }
 
-gb_status report_data_read_some(report_data **out, store *s, const char *suite_name,
-                                const char *const *names, gb_error *err)
+gb_status findings_read_some(findings **out, store *s, const char *suite_name,
+                             const char *const *names, gb_error *err)
 {
     return load(out, s, &(facts_wanted){.suite = suite_name, .names = names}, err);
 }
 
-gb_status report_data_read_configs(report_data **out, const char *db_path, const char *suite_name,
-                                   const char *const *names, gb_error *err)
+gb_status findings_read_configs(findings **out, const char *db_path, const char *suite_name,
+                                const char *const *names, gb_error *err)
 {
     store *s = NULL;
     GB_TRY(store_open(&s, db_path, STORE_READ, err));
-    gb_status status = report_data_read_some(out, s, suite_name, names, err);
+    gb_status status = findings_read_some(out, s, suite_name, names, err);
     store_close(s);
     return status;
 }
 
-gb_status report_data_read(report_data **out, const char *db_path, const char *suite_name,
-                           gb_error *err)
+gb_status findings_read(findings **out, const char *db_path, const char *suite_name, gb_error *err)
 {
-    return report_data_read_configs(out, db_path, suite_name, NULL, err);
+    return findings_read_configs(out, db_path, suite_name, NULL, err);
 }
 
-gb_status report_data_read_summary(report_data **out, store *s, const char *suite_name,
-                                   gb_error *err)
+gb_status findings_read_summary(findings **out, store *s, const char *suite_name, gb_error *err)
 {
     return load(out, s, &(facts_wanted){.suite = suite_name, .detail = FACTS_SUMMARY}, err);
 }
 
-gb_status report_data_read_run(report_data **out, store *s, int64_t run_id, gb_error *err)
+gb_status findings_read_run(findings **out, store *s, int64_t run_id, gb_error *err)
 {
     return load(out, s, &(facts_wanted){.run_id = run_id}, err);
 }
 
-void report_data_free(report_data *data)
+void findings_free(findings *data)
 {
     if (!data) {
         return;
@@ -84,7 +82,7 @@ void report_data_free(report_data *data)
         free(data->entries[i].runs);
     }
     free(data->entries);
-    report_verdicts_free(data->verdicts);
+    config_verdicts_free(data->verdicts);
     speed_report_free(data->speeds);
     facts_free(data->facts);
     free(data);

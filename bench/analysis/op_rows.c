@@ -7,7 +7,7 @@
 #include "bench/analysis/entry_floor.h"
 #include "bench/run/rates.h"
 
-op_roof op_roof_of_entry(const report_entry *entry)
+op_roof op_roof_of_entry(const result_entry *entry)
 {
     return (op_roof){entry_rates(entry), rates_start_ms(entry->backend)};
 }
@@ -51,7 +51,7 @@ static double or_zero(double x)
     return isfinite(x) ? x : 0;
 }
 
-static void row_add(op_row *rows, int *n, const report_op *op)
+static void row_add(op_row *rows, int *n, const op_facts *op)
 {
     int i = 0;
     while (i < *n && (strcmp(rows[i].op, op->op) != 0 || strcmp(rows[i].phase, op->phase) != 0)) {
@@ -67,8 +67,8 @@ static void row_add(op_row *rows, int *n, const report_op *op)
     rows[i].thread_max_ms += or_zero(op->thread_max_ms);
 }
 
-gb_status op_rows_of_entry(op_row **rows, int *n, const report_data *data,
-                           const report_entry *entry, gb_error *err)
+gb_status op_rows_of_entry(op_row **rows, int *n, const findings *data, const result_entry *entry,
+                           gb_error *err)
 {
     size_t most = 1;
     int runs = 0;

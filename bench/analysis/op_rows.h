@@ -20,7 +20,7 @@ typedef struct op_roof {
     double start_ms; /* what starting a call costs: rates_start_ms */
 } op_roof;
 
-op_roof op_roof_of_entry(const report_entry *entry);
+op_roof op_roof_of_entry(const result_entry *entry);
 
 /* The share of the roofline: floor by time. NAN where it has no floor, or a rate is missing. */
 double op_row_share(const op_row *row, const op_roof *roof);
@@ -30,8 +30,8 @@ double op_row_imbalance(const op_row *row);
 
 /* The rows of an entry, means over its runs that have a ledger, most time first. *rows is the
  * caller's: free. No ledger: *n is 0. GB_ERR_OOM. Strings are those of `data`. */
-gb_status op_rows_of_entry(op_row **rows, int *n, const report_data *data,
-                           const report_entry *entry, gb_error *err);
+gb_status op_rows_of_entry(op_row **rows, int *n, const findings *data, const result_entry *entry,
+                           gb_error *err);
 
 /* Most time first. */
 void op_rows_sort(op_row *rows, int n);

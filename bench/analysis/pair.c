@@ -18,13 +18,13 @@ const char *pair_side_name(const pair_side *side)
 
 static bool arm_fits(const pair_side *side, const speed_session *session, const speed_arm *arm)
 {
-    const report_entry *e = side->entry;
+    const result_entry *e = side->entry;
     return !e ||
            (session->facts->machine == e->machine && strcmp(arm->facts->backend, e->backend) == 0 &&
             strcmp(arm->facts->precision, e->precision) == 0);
 }
 
-static pair_side side_make(const report_data *data, int config, const report_entry *entry)
+static pair_side side_make(const findings *data, int config, const result_entry *entry)
 {
     pair_side side = {.data = data, .config = config, .entry = entry};
     const speed_session *session = NULL;
@@ -36,7 +36,7 @@ static pair_side side_make(const report_data *data, int config, const report_ent
     return side;
 }
 
-pair_side pair_side_of(const report_data *data, int config)
+pair_side pair_side_of(const findings *data, int config)
 {
     for (int i = 0; i < data->n_entries; i++) {
         if (data->entries[i].config == config) {
@@ -46,9 +46,9 @@ pair_side pair_side_of(const report_data *data, int config)
     return side_make(data, config, NULL);
 }
 
-gb_status pair_side_find(pair_side *out, const report_data *data, const char *name, gb_error *err)
+gb_status pair_side_find(pair_side *out, const findings *data, const char *name, gb_error *err)
 {
-    int entry = report_data_find_entry(data, name);
+    int entry = findings_find_entry(data, name);
     if (entry >= 0) {
         *out = side_make(data, data->entries[entry].config, &data->entries[entry]);
         return GB_OK;
@@ -99,8 +99,8 @@ static double timed_value(const speed_arm *arm, metric_id metric)
 
 double pair_side_value(const pair_side *side, metric_id metric, bool timed)
 {
-    const report_config *config = &side->data->facts->configs[side->config];
-    const report_entry *e = side->entry;
+    const config_facts *config = &side->data->facts->configs[side->config];
+    const result_entry *e = side->entry;
     if (metric_is_exact(metric)) {
         return metric == METRIC_FLOPS ? config->flops_per_token : (double)config->n_params;
     }
@@ -217,7 +217,7 @@ static gb_status timed_estimate(pair_estimate *out, const pair_side *base, const
 
 /* ---- estimates from runs ---- */
 
-static double run_metric(const report_run *run, metric_id metric)
+static double run_metric(const run_facts *run, metric_id metric)
 {
     switch (metric) {
     case METRIC_STEP_AVG:
@@ -238,7 +238,7 @@ static double run_metric(const report_run *run, metric_id metric)
 }
 
 /* Whether two runs of one replicate saw the same: then their difference is that of the configs. */
-static bool runs_belong_together(const report_run *a, const report_run *b)
+static bool runs_belong_together(const run_facts *a, const run_facts *b)
 {
     return a->seed == b->seed && strcmp(a->train_data_hash, b->train_data_hash) == 0 &&
            strcmp(a->val_data_hash, b->val_data_hash) == 0;
@@ -250,8 +250,8 @@ static bool entries_are_paired(const pair_side *base, const pair_side *config, m
         return base->data == config->data; /* of another day they are no pair; data do not matter */
     }
     for (int i = 0; i < config->entry->n_runs; i++) {
-        const report_run *run = config->entry->runs[i];
-        const report_run *other = report_entry_find_run(base->entry, run->replicate);
+        const run_facts *run = config->entry->runs[i];
+        const run_facts *other = entry_find_run(base->entry, run->replicate);
         if (other && !runs_belong_together(run, other)) {
             return false;
         }
@@ -261,13 +261,13 @@ static bool entries_are_paired(const pair_side *base, const pair_side *config, m
 
 /* Logarithms of new/base over the replicates that both finished; returns how many. In logarithms a
  * slower and an equally much faster replicate weigh the same, and no interval reaches -100 %. */
-static size_t paired_logs(const report_entry *base, const report_entry *config, metric_id metric,
+static size_t paired_logs(const result_entry *base, const result_entry *config, metric_id metric,
                           double *out)
 {
     size_t n = 0;
     for (int i = 0; i < config->n_runs; i++) {
-        const report_run *run = config->runs[i];
-        const report_run *other = report_entry_find_run(base, run->replicate);
+        const run_facts *run = config->runs[i];
+        const run_facts *other = entry_find_run(base, run->replicate);
         double ratio = other ? run_metric(run, metric) / run_metric(other, metric) : NAN;
         if (isfinite(ratio) && ratio > 0) {
             out[n++] = log(ratio);
@@ -276,7 +276,7 @@ static size_t paired_logs(const report_entry *base, const report_entry *config, 
     return n;
 }
 
-static size_t run_logs(const report_entry *entry, metric_id metric, double *out)
+static size_t run_logs(const result_entry *entry, metric_id metric, double *out)
 {
     size_t n = 0;
     for (int i = 0; i < entry->n_runs; i++) {
@@ -309,7 +309,7 @@ static void runs_method(pair_estimate *out, size_t n_base, size_t n_config, metr
 static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const pair_side *config,
                                metric_id metric, gb_error *err)
 {
-    const report_entry *b = base->entry, *c = config->entry;
+    const result_entry *b = base->entry, *c = config->entry;
     if (!b || !c) {
         snprintf(out->method, sizeof out->method, "no value: `%.128s` has no finished run",
                  pair_side_name(b ? config : base));

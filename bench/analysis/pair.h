@@ -10,9 +10,9 @@
 
 /* A config and what was measured of it; all pointers into `data`. */
 typedef struct pair_side {
-    const report_data *data;
+    const findings *data;
     int config;                   /* index into the configs of data */
-    const report_entry *entry;    /* its finished runs; NULL: none */
+    const result_entry *entry;    /* its finished runs; NULL: none */
     const speed_session *session; /* its newest interleaved timing; NULL, as is arm: none */
     const speed_arm *arm;         /* may have failed: arm->facts->status */
 } pair_side;
@@ -22,9 +22,9 @@ const char *pair_side_name(const pair_side *side);
 
 /* By label of an entry or name of a config. GB_ERR_USAGE names the nearest; GB_ERR_FAILED when
  * nothing of it was measured. */
-gb_status pair_side_find(pair_side *out, const report_data *data, const char *name, gb_error *err);
+gb_status pair_side_find(pair_side *out, const findings *data, const char *name, gb_error *err);
 /* Of a config by index, whatever was measured of it. */
-pair_side pair_side_of(const report_data *data, int config);
+pair_side pair_side_of(const findings *data, int config);
 /* Brings both sides to what belongs together: the newest session that both were in, and, where
  * `base_by_name` fits several entries, the one that ran where the other did. A session that is of
  * another backend or precision than the runs is let go. */

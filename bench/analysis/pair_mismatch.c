@@ -10,14 +10,14 @@
 
 /* Where and how a side was measured. */
 typedef struct circumstances {
-    const report_machine *machine; /* NULL: unknown */
+    const machine_facts *machine; /* NULL: unknown */
     const char *backend, *precision;
     int64_t threads, tokens_per_step;
 } circumstances;
 
 static circumstances circumstances_of(const pair_side *side, bool timed)
 {
-    const report_run *run = timed ? NULL : side->entry->runs[0];
+    const run_facts *run = timed ? NULL : side->entry->runs[0];
     const speed_arm *arm = side->arm;
     int machine = timed ? side->session->facts->machine : run->machine;
     return (circumstances){
@@ -54,7 +54,7 @@ static void list_int(mismatch_list *list, const char *what, int64_t base, int64_
     list_text(list, what, texts[0], texts[1]);
 }
 
-static void list_machines(mismatch_list *list, const report_machine *a, const report_machine *b)
+static void list_machines(mismatch_list *list, const machine_facts *a, const machine_facts *b)
 {
     if (!a || !b) {
         list_text(list, "machine", a ? a->hostname : "unknown", b ? b->hostname : "unknown");
@@ -80,7 +80,7 @@ static double session_clock(const pair_side *side)
 }
 
 /* The same over the samples of all runs of an entry. */
-static gb_status runs_clock(double *mhz, const report_entry *e, gb_error *err)
+static gb_status runs_clock(double *mhz, const result_entry *e, gb_error *err)
 {
     int64_t all = 0, n = 0;
     for (int i = 0; i < e->n_runs; i++) {
@@ -91,7 +91,7 @@ static gb_status runs_clock(double *mhz, const report_entry *e, gb_error *err)
         return gb_fail(err, GB_ERR_OOM, "no memory for %" PRId64 " samples", all);
     }
     for (int i = 0; i < e->n_runs; i++) {
-        const report_sensors *sensors = &e->runs[i]->sensors;
+        const sensor_facts *sensors = &e->runs[i]->sensors;
         for (int64_t k = 0; k < sensors->n_samples; k++) {
             if (sensors->samples[k].clock_mhz > 0) {
                 clocks[n++] = sensors->samples[k].clock_mhz;

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_newest_attempt(const facts *f, const report_run *run)
+static bool is_newest_attempt(const facts *f, const run_facts *run)
 {
     for (int64_t i = 0; i < f->n_runs; i++) {
-        const report_run *other = &f->runs[i];
+        const run_facts *other = &f->runs[i];
         if (other->config == run->config && other->replicate == run->replicate &&
             other->attempt > run->attempt && strcmp(other->identity, run->identity) == 0) {
             return false;
@@ -15,7 +15,7 @@ static bool is_newest_attempt(const facts *f, const report_run *run)
     return true;
 }
 
-static void end_count(run_end *out, int *n, const report_run *run)
+static void end_count(run_end *out, int *n, const run_facts *run)
 {
     int i = 0;
     while (i < *n && strcmp(out[i].status, run->status) != 0) {
@@ -43,7 +43,7 @@ int run_ends_of(run_end *out, const facts *f, int config, const char *backend,
 {
     int n = 0;
     for (int64_t i = 0; i < f->n_runs; i++) {
-        const report_run *run = &f->runs[i];
+        const run_facts *run = &f->runs[i];
         if (run->config == config && strcmp(run->backend, backend) == 0 &&
             strcmp(run->precision, precision) == 0 && is_newest_attempt(f, run)) {
             end_count(out, &n, run);

@@ -4,7 +4,7 @@
 
 #include "bench/stats/stats.h"
 
-static gb_status averages_make(report_run *run, gb_error *err)
+static gb_status averages_make(run_facts *run, gb_error *err)
 {
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
     for (int64_t k = 0; k < run->n_evals; k++) {
@@ -37,7 +37,7 @@ double run_mfu(double flops_per_token, double tokens_per_second, double gemm_pea
     return flops_per_token * tokens_per_second / gemm_peak_flops_per_s;
 }
 
-double run_energy_per_token_j(const report_run *run)
+double run_energy_per_token_j(const run_facts *run)
 {
     if (run->n_timed_last <= 0 || run->tokens_per_step <= 0) {
         return NAN;

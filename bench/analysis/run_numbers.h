@@ -15,6 +15,6 @@ double run_mfu(double flops_per_token, double tokens_per_second, double gemm_pea
 
 /* Energy of the timed steps over their tokens, of the last segment of a run that was resumed. NAN:
  * not known. */
-double run_energy_per_token_j(const report_run *run);
+double run_energy_per_token_j(const run_facts *run);
 
 #endif

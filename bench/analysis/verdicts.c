@@ -11,7 +11,7 @@
 
 /* ---- rows ---- */
 
-static bool config_has_entry(const report_data *data, int config)
+static bool config_has_entry(const findings *data, int config)
 {
     for (int i = 0; i < data->n_entries; i++) {
         if (data->entries[i].config == config) {
@@ -21,9 +21,9 @@ static bool config_has_entry(const report_data *data, int config)
     return false;
 }
 
-static void row_begin(report_verdicts *out, const report_data *data, int config, int entry)
+static void row_begin(config_verdicts *out, const findings *data, int config, int entry)
 {
-    out->rows[out->n++] = (report_verdict){.label = entry >= 0 ? data->entries[entry].label
+    out->rows[out->n++] = (config_verdict){.label = entry >= 0 ? data->entries[entry].label
                                                                : data->facts->configs[config].name,
                                            .config = config,
                                            .entry = entry,
@@ -36,7 +36,7 @@ static void row_begin(report_verdicts *out, const report_data *data, int config,
 }
 
 /* Entries come config by config, in the order of the suite. */
-static gb_status rows_make(report_verdicts *out, const report_data *data, gb_error *err)
+static gb_status rows_make(config_verdicts *out, const findings *data, gb_error *err)
 {
     out->rows = calloc((size_t)(data->n_entries + data->facts->n_configs) + 1, sizeof *out->rows);
     if (!out->rows) {
@@ -58,7 +58,7 @@ static gb_status rows_make(report_verdicts *out, const report_data *data, gb_err
 /* ---- speed ---- */
 
 /* The config that the row is held against (`e`: its entry, or NULL); -1: unknown. */
-static int baseline_config(const report_data *data, const report_entry *e)
+static int baseline_config(const findings *data, const result_entry *e)
 {
     if (e) {
         return e->baseline >= 0 ? data->entries[e->baseline].config : -1;
@@ -71,9 +71,9 @@ static int baseline_config(const report_data *data, const report_entry *e)
     return -1;
 }
 
-static void speed_judge(const report_data *data, report_verdict *row)
+static void speed_judge(const findings *data, config_verdict *row)
 {
-    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
     row->arm = e ? speed_report_find_on(data->speeds, row->config, e->machine, e->backend,
                                         e->precision, &row->session)
                  : speed_report_find(data->speeds, row->config, &row->session);
@@ -94,16 +94,16 @@ static void speed_judge(const report_data *data, report_verdict *row)
 }
 
 /* What an entry is quoted with: its arm's times, or its runs'. */
-static void pace_make(report_entry *entry, const report_data *data, const report_verdict *row,
+static void pace_make(result_entry *entry, const findings *data, const config_verdict *row,
                       double *scratch)
 {
     const speed_arm *arm = row->arm;
-    entry->pace = (report_pace){.step_avg_ms = entry->step_avg_ms,
-                                .step_median_ms = entry->step_median_ms,
-                                .n_timed = entry->n_timed,
-                                .tokens_per_s = entry->tokens_per_s,
-                                .mfu = entry->mfu,
-                                .log_error = NAN};
+    entry->pace = (entry_pace){.step_avg_ms = entry->step_avg_ms,
+                               .step_median_ms = entry->step_median_ms,
+                               .n_timed = entry->n_timed,
+                               .tokens_per_s = entry->tokens_per_s,
+                               .mfu = entry->mfu,
+                               .log_error = NAN};
     if (!arm || !speed_arm_is_ok(arm) || !(arm->step_avg_ms > 0)) {
         return;
     }
@@ -117,7 +117,7 @@ static void pace_make(report_entry *entry, const report_data *data, const report
     int64_t tokens = arm->facts->tokens_per_step;
     stats_interval bursts = stats_mean_interval(scratch, n, 0.95);
     bool above = bursts.low > 0; /* of a few wild bursts it may reach below: no upper rate then */
-    report_pace *pace = &entry->pace;
+    entry_pace *pace = &entry->pace;
     pace->interleaved = true;
     pace->step_avg_ms = (stats_interval){avg, bursts.low, bursts.high};
     pace->step_median_ms = arm->step_median_ms;
@@ -130,7 +130,7 @@ static void pace_make(report_entry *entry, const report_data *data, const report
     pace->log_error = arm->facts->is_baseline ? 0 : arm->ratio.standard_error;
 }
 
-static gb_status speeds_judge(report_data *data, gb_error *err)
+static gb_status speeds_judge(findings *data, gb_error *err)
 {
     size_t most = 1;
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
@@ -142,7 +142,7 @@ static gb_status speeds_judge(report_data *data, gb_error *err)
         return gb_fail(err, GB_ERR_OOM, "no memory for %zu blocks", most);
     }
     for (int i = 0; i < data->verdicts->n; i++) {
-        report_verdict *row = &data->verdicts->rows[i];
+        config_verdict *row = &data->verdicts->rows[i];
         speed_judge(data, row);
         if (row->entry >= 0) {
             pace_make(&data->entries[row->entry], data, row, scratch);
@@ -154,7 +154,7 @@ static gb_status speeds_judge(report_data *data, gb_error *err)
 
 /* ---- loss ---- */
 
-double report_seed_noise(const report_entry *entry)
+double entry_seed_noise(const result_entry *entry)
 {
     double sum = 0, squares = 0;
     int n = 0;
@@ -172,13 +172,13 @@ double report_seed_noise(const report_entry *entry)
 
 /* Both losses of each replicate that both finished, the baseline's behind the config's; returns how
  * many. `out` has room for both sides' runs. */
-static size_t losses_pair(const report_entry *base, const report_entry *entry, double *config_loss,
+static size_t losses_pair(const result_entry *base, const result_entry *entry, double *config_loss,
                           double *base_loss, int *rates_differ)
 {
     size_t n = 0;
     *rates_differ = 0;
     for (int r = 0; r < entry->n_runs; r++) {
-        const report_run *other = report_entry_find_run(base, entry->runs[r]->replicate);
+        const run_facts *other = entry_find_run(base, entry->runs[r]->replicate);
         double a = entry->runs[r]->final_val_loss, b = other ? other->final_val_loss : NAN;
         if (isfinite(a) && a > 0 && isfinite(b) && b > 0) {
             *rates_differ += entry->runs[r]->lr_scale != other->lr_scale;
@@ -189,10 +189,10 @@ static size_t losses_pair(const report_entry *base, const report_entry *entry, d
     return n;
 }
 
-static estimate loss_estimate(const report_data *data, report_verdict *row, double *scratch)
+static estimate loss_estimate(const findings *data, config_verdict *row, double *scratch)
 {
-    const report_entry *entry = &data->entries[row->entry];
-    const report_entry *base = &data->entries[entry->baseline];
+    const result_entry *entry = &data->entries[row->entry];
+    const result_entry *base = &data->entries[entry->baseline];
     double *a = scratch, *b = scratch + data->facts->n_runs,
            *out = scratch + 2 * data->facts->n_runs;
     size_t n = losses_pair(base, entry, a, b, &row->rates_differ);
@@ -200,12 +200,12 @@ static estimate loss_estimate(const report_data *data, report_verdict *row, doub
         out[k] = a[k] - b[k];
     }
     row->loss_difference = stats_mean_interval(out, n, 0.95);
-    row->seed_noise = report_seed_noise(base);
+    row->seed_noise = entry_seed_noise(base);
     return estimate_student(out, estimate_log_ratios(a, b, n, out));
 }
 
 /* Losses of all configs whose baseline is entry `base`: one family of comparisons. */
-static gb_status family_judge(report_data *data, int base, estimate *estimates,
+static gb_status family_judge(findings *data, int base, estimate *estimates,
                               const estimate **pointers, verdict *verdicts, double *scratch,
                               gb_error *err)
 {
@@ -214,7 +214,7 @@ static gb_status family_judge(report_data *data, int base, estimate *estimates,
     for (int pass = 0; pass < 2; pass++) {
         size_t k = 0;
         for (int i = 0; i < data->verdicts->n; i++) {
-            report_verdict *row = &data->verdicts->rows[i];
+            config_verdict *row = &data->verdicts->rows[i];
             if (row->entry < 0 || row->entry == base ||
                 data->entries[row->entry].baseline != base) {
                 continue;
@@ -236,7 +236,7 @@ static gb_status family_judge(report_data *data, int base, estimate *estimates,
     return GB_OK;
 }
 
-static gb_status losses_judge(report_data *data, gb_error *err)
+static gb_status losses_judge(findings *data, gb_error *err)
 {
     size_t n = (size_t)data->verdicts->n + 1;
     estimate *estimates = calloc(n, sizeof *estimates);
@@ -260,11 +260,11 @@ static gb_status losses_judge(report_data *data, gb_error *err)
 
 /* ---- beside the baseline ---- */
 
-static gb_status change_make(report_data *data, report_verdict *row, gb_error *err)
+static gb_status change_make(findings *data, config_verdict *row, gb_error *err)
 {
-    const report_config *configs = data->facts->configs;
-    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
-    const report_entry *base = e && e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
+    const config_facts *configs = data->facts->configs;
+    const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    const result_entry *base = e && e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
     int base_config = baseline_config(data, e);
     if (base_config >= 0) {
         row->flops_change =
@@ -283,7 +283,7 @@ static gb_status change_make(report_data *data, report_verdict *row, gb_error *e
 
 /* ---- all ---- */
 
-gb_status report_verdicts_make(report_data *data, gb_error *err)
+gb_status config_verdicts_make(findings *data, gb_error *err)
 {
     data->verdicts = calloc(1, sizeof *data->verdicts);
     if (!data->verdicts) {
@@ -298,7 +298,7 @@ gb_status report_verdicts_make(report_data *data, gb_error *err)
     return GB_OK;
 }
 
-void report_verdicts_free(report_verdicts *verdicts)
+void config_verdicts_free(config_verdicts *verdicts)
 {
     if (verdicts) {
         free(verdicts->rows);
@@ -306,12 +306,12 @@ void report_verdicts_free(report_verdicts *verdicts)
     }
 }
 
-bool report_verdicts_any_session(const report_data *data)
+bool speed_report_any(const findings *data)
 {
     return data->speeds && data->speeds->n_sessions > 0;
 }
 
-const report_verdict *report_verdict_of(const report_data *data, int entry)
+const config_verdict *config_verdict_of(const findings *data, int entry)
 {
     for (int i = 0; data->verdicts && i < data->verdicts->n; i++) {
         if (data->verdicts->rows[i].entry == entry) {

@@ -8,7 +8,7 @@
 #include "bench/analysis/speed.h"
 
 /* One line of the verdict table: an entry, or a config of which no run has finished. */
-typedef struct report_verdict {
+typedef struct config_verdict {
     const char *label;
     int config;
     int entry; /* -1: none */
@@ -32,29 +32,29 @@ typedef struct report_verdict {
     bool loss_judged;
     verdict loss;
     stats_interval loss_difference; /* config - baseline, nats/token: paired t, 95 % */
-    double seed_noise;              /* as report_seed_noise of the baseline */
+    double seed_noise;              /* as entry_seed_noise of the baseline */
     int rates_differ;               /* pairs of losses of different learning rates, since one was
                                      * halved after a NaN */
-} report_verdict;
+} config_verdict;
 
-typedef struct report_verdicts {
-    report_verdict *rows; /* in the order of the suite */
+typedef struct config_verdicts {
+    config_verdict *rows; /* in the order of the suite */
     int n;
-} report_verdicts;
+} config_verdicts;
 
 /* Fills data->verdicts, whose losses are corrected by Holm's rule over all configs with the same
  * baseline, and the pace of each entry. Entries must have been made. GB_ERR_OOM. */
-gb_status report_verdicts_make(report_data *data, gb_error *err);
-void report_verdicts_free(report_verdicts *verdicts); /* NULL is fine */
+gb_status config_verdicts_make(findings *data, gb_error *err);
+void config_verdicts_free(config_verdicts *verdicts); /* NULL is fine */
 
 /* What two runs of this config that differ in nothing but the seed typically differ by in final
  * validation loss, as a fraction: the standard deviation of such a difference, which is sqrt(2)
  * times that of the log losses over the replicates. NAN below two replicates. */
-double report_seed_noise(const report_entry *entry);
+double entry_seed_noise(const result_entry *entry);
 
 /* Whether any row was judged by a session. */
-bool report_verdicts_any_session(const report_data *data);
+bool speed_report_any(const findings *data);
 /* The row of an entry. */
-const report_verdict *report_verdict_of(const report_data *data, int entry);
+const config_verdict *config_verdict_of(const findings *data, int entry);
 
 #endif

@@ -15,7 +15,7 @@
 
 typedef struct asked {
     const suite *suite;
-    const report_data *data;
+    const findings *data;
     claim_result *results; /* suite->n_claims */
     char *changed; /* in what the database is of another text of the suite; NULL: it is not */
 } asked;
@@ -33,7 +33,7 @@ static gb_status cell_is_other(bool *other, const asked *a, const char *name, gb
         return cell < 0 ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for settings");
     }
     for (int i = 0; i < f->n_configs; i++) {
-        const report_config *c = &f->configs[i];
+        const config_facts *c = &f->configs[i];
         *other |= strcmp(c->name, name) == 0 && strcmp(c->settings_json, settings) != 0;
     }
     free(settings);
@@ -206,7 +206,7 @@ static gb_status suite_claims(const suite *s, const char *db, bool json, claim_o
                               gb_error *err)
 {
     char path[4096];
-    report_data *data = NULL;
+    findings *data = NULL;
     GB_TRY(database_choose(path, sizeof path, db, s, err));
     const char **wanted = calloc(2 * (size_t)s->n_claims + 1, sizeof *wanted);
     if (!wanted) {
@@ -216,7 +216,7 @@ static gb_status suite_claims(const suite *s, const char *db, bool json, claim_o
         wanted[2 * i] = s->claims[i].config;
         wanted[2 * i + 1] = s->claims[i].baseline;
     }
-    gb_status read = report_data_read_configs(&data, path, s->name, wanted, err);
+    gb_status read = findings_read_configs(&data, path, s->name, wanted, err);
     free(wanted);
     GB_TRY(read);
     asked a = {
@@ -225,7 +225,7 @@ static gb_status suite_claims(const suite *s, const char *db, bool json, claim_o
                                  : gb_fail(err, GB_ERR_OOM, "no memory for the claims");
     free(a.results);
     free(a.changed);
-    report_data_free(data);
+    findings_free(data);
     return status;
 }
 

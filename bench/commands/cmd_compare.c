@@ -169,7 +169,7 @@ typedef struct build {
 
 static build side_build(const pair_side *side)
 {
-    const report_run *run = side->entry ? side->entry->runs[0] : NULL;
+    const run_facts *run = side->entry ? side->entry->runs[0] : NULL;
     return side->session ? (build){side->session->facts->program_version,
                                    side->session->facts->program_commit}
            : run         ? (build){run->program_version, run->program_commit}
@@ -271,7 +271,7 @@ static gb_status print_json(const asked *a, gb_error *err)
 
 /* ---- the command ---- */
 
-static gb_status compare(asked *a, const report_data *base_data, const report_data *data,
+static gb_status compare(asked *a, const findings *base_data, const findings *data,
                          const char *const names[2], gb_error *err)
 {
     GB_TRY(pair_side_find(&a->base, base_data, names[0], err));
@@ -308,19 +308,19 @@ static gb_status databases_compare(asked *a, const char *base_db, const char *db
                                    const char *const names[2], gb_error *err)
 {
     char path[4096];
-    report_data *data = NULL, *base_data = NULL;
+    findings *data = NULL, *base_data = NULL;
     const char *const wanted[] = {names[0], names[1], NULL};
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
     bool two = base_db && !same_file(base_db, path);
-    gb_status status = report_data_read_configs(&data, path, suite, wanted, err);
+    gb_status status = findings_read_configs(&data, path, suite, wanted, err);
     if (status == GB_OK && two) {
-        status = report_data_read_configs(&base_data, base_db, suite, wanted, err);
+        status = findings_read_configs(&base_data, base_db, suite, wanted, err);
     }
     if (status == GB_OK) {
         status = compare(a, two ? base_data : data, data, names, err);
     }
-    report_data_free(base_data);
-    report_data_free(data);
+    findings_free(base_data);
+    findings_free(data);
     return status;
 }
 

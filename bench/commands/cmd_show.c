@@ -38,7 +38,7 @@ static void texts_print(const run_texts *texts)
 }
 
 /* Every key that matters, as the key table has them, and what they come to. */
-static void model_print(const report_config *config)
+static void model_print(const config_facts *config)
 {
     printf("\nmodel\n");
     for (const gb_key *key = gpt_config_keys(); config->model_known && key->name; key++) {
@@ -58,7 +58,7 @@ static void model_print(const report_config *config)
 
 /* ---- memory, divergence ---- */
 
-static void memory_print(const report_run *run)
+static void memory_print(const run_facts *run)
 {
     double planned = run->planned_memory_bytes, peak = run->peak_memory_bytes;
     if (!(planned > 0)) {
@@ -75,7 +75,7 @@ static void memory_print(const report_run *run)
     }
 }
 
-static void divergence_print(const report_run *run)
+static void divergence_print(const run_facts *run)
 {
     if (!*run->nan_in) {
         return;
@@ -95,7 +95,7 @@ static void divergence_print(const report_run *run)
 
 /* ---- timing ---- */
 
-static void tags_print(const report_run *run)
+static void tags_print(const run_facts *run)
 {
     /* By name. A damaged file may hold others. */
     static const char *const tags[] = {"checkpoint", "eval", "profiled", "timed", "warmup", "?"};
@@ -115,7 +115,7 @@ static void tags_print(const report_run *run)
     }
 }
 
-static void rates_print(const report_config *config, const report_run *run)
+static void rates_print(const config_facts *config, const run_facts *run)
 {
     double rate = run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
     double share = run_mfu(config->flops_per_token, rate, run->gemm_peak_flops_per_s);
@@ -135,7 +135,7 @@ static void rates_print(const report_config *config, const report_run *run)
     }
 }
 
-static void timing_print(const report_config *config, const report_run *run)
+static void timing_print(const config_facts *config, const run_facts *run)
 {
     stats_interval mean = stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
     printf("\ntiming\n");
@@ -153,7 +153,7 @@ static void timing_print(const report_config *config, const report_run *run)
 /* ---- segments, validations ---- */
 
 /* Of a run that was interrupted and gone on with: each segment has a warm-up of its own. */
-static gb_status segments_print(const report_run *run, gb_error *err)
+static gb_status segments_print(const run_facts *run, gb_error *err)
 {
     static const char *const headings[] = {"session", "started", "first_step", "steps",
                                            "warmup",  "timed",   "step_avg"};
@@ -165,7 +165,7 @@ static gb_status segments_print(const report_run *run, gb_error *err)
         table_add_column(t, headings[i], i == 1 ? TABLE_LEFT : TABLE_RIGHT);
     }
     for (int64_t i = 0; i < run->n_segments; i++) {
-        const report_segment *s = &run->segments[i];
+        const segment_facts *s = &run->segments[i];
         table_begin_row(t);
         table_add_cell(t, "%lld", (long long)s->segment);
         table_add_cell(t, "%s", s->started_at);
@@ -181,7 +181,7 @@ static gb_status segments_print(const report_run *run, gb_error *err)
     return status;
 }
 
-static gb_status evals_print(const report_run *run, gb_error *err)
+static gb_status evals_print(const run_facts *run, gb_error *err)
 {
     static const char *const headings[] = {"step", "val_loss", "train_time", "eval_time", "tokens"};
     if (run->n_evals == 0) {
@@ -192,7 +192,7 @@ static gb_status evals_print(const report_run *run, gb_error *err)
         table_add_column(t, headings[i], TABLE_RIGHT);
     }
     for (int64_t i = 0; i < run->n_evals; i++) {
-        const report_eval *e = &run->evals[i];
+        const eval_facts *e = &run->evals[i];
         table_begin_row(t);
         table_add_cell(t, "%lld", (long long)e->step);
         table_add_cell(t, isfinite(e->val_loss) ? "%.4f" : "not finite", e->val_loss);
@@ -209,13 +209,13 @@ static gb_status evals_print(const report_run *run, gb_error *err)
 /* ---- ops ---- */
 
 /* The run as an entry of its own: means over one run. */
-static gb_status ops_print(const report_data *data, const report_run *run, gb_error *err)
+static gb_status ops_print(const findings *data, const run_facts *run, gb_error *err)
 {
     op_row *rows = NULL;
     table *t = NULL;
     int n = 0;
     double step_ms = 0;
-    const report_entry entry = {.config = run->config,
+    const result_entry entry = {.config = run->config,
                                 .backend = run->backend,
                                 .precision = run->precision,
                                 .runs = &run,
@@ -238,7 +238,7 @@ static gb_status ops_print(const report_data *data, const report_run *run, gb_er
 /* ---- all ---- */
 
 typedef struct shown {
-    report_data *data;
+    findings *data;
     run_texts before_model, after_model, sensors;
 } shown;
 
@@ -248,8 +248,8 @@ static gb_status shown_print(const shown *x, gb_error *err)
     if (f->n_runs == 0 || f->runs[0].config < 0) {
         return gb_fail(err, GB_ERR_FORMAT, "%s: the run belongs to no config", f->db_path);
     }
-    const report_run *run = &f->runs[0];
-    const report_config *config = &f->configs[run->config];
+    const run_facts *run = &f->runs[0];
+    const config_facts *config = &f->configs[run->config];
     texts_print(&x->before_model);
     model_print(config);
     texts_print(&x->after_model);
@@ -264,7 +264,7 @@ static gb_status shown_print(const shown *x, gb_error *err)
 
 static gb_status shown_read(shown *x, store *s, int64_t run_id, gb_error *err)
 {
-    GB_TRY(report_data_read_run(&x->data, s, run_id, err));
+    GB_TRY(findings_read_run(&x->data, s, run_id, err));
     GB_TRY(run_texts_read(&x->before_model, &x->after_model, s, run_id, err));
     return run_texts_read_sensors(&x->sensors, s, run_id, err);
 }
@@ -282,7 +282,7 @@ static gb_status run_print(store *s, int64_t run_id, gb_error *err)
     run_texts_free(&x.before_model);
     run_texts_free(&x.after_model);
     run_texts_free(&x.sensors);
-    report_data_free(x.data);
+    findings_free(x.data);
     return status;
 }
 

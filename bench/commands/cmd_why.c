@@ -184,14 +184,14 @@ static gb_status print_text(const ledger *l, const ledger_sentences *reading,
 
 /* ---- the command ---- */
 
-static gb_status platforms_check(const report_data *data, const report_entry *base,
-                                 const report_entry *e, gb_error *err)
+static gb_status platforms_check(const findings *data, const result_entry *base,
+                                 const result_entry *e, gb_error *err)
 {
     if (entry_pair_same_platform(base, e) && strcmp(base->precision, e->precision) == 0) {
         return GB_OK;
     }
     const char *machines[2] = {"unknown", "unknown"};
-    const report_entry *entries[2] = {base, e};
+    const result_entry *entries[2] = {base, e};
     for (int i = 0; i < 2; i++) {
         if (entries[i]->machine >= 0) {
             machines[i] = data->facts->machines[entries[i]->machine].device;
@@ -209,10 +209,10 @@ typedef struct why_options {
     bool json, force;
 } why_options;
 
-static gb_status why(const report_data *data, const char *const names[2],
-                     const why_options *options, gb_error *err)
+static gb_status why(const findings *data, const char *const names[2], const why_options *options,
+                     gb_error *err)
 {
-    const report_entry *base = NULL, *e = NULL;
+    const result_entry *base = NULL, *e = NULL;
     GB_TRY(entry_pair_find(data, names, &base, &e, err));
     if (!options->force) {
         GB_TRY(platforms_check(data, base, e, err));
@@ -281,10 +281,10 @@ gb_status cmd_why(int argc, char **argv, gb_error *err)
     }
     char path[4096];
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
-    report_data *data = NULL;
+    findings *data = NULL;
     const char *const wanted[] = {names[0], names[1], NULL};
-    GB_TRY(report_data_read_configs(&data, path, suite, wanted, err));
+    GB_TRY(findings_read_configs(&data, path, suite, wanted, err));
     gb_status status = why(data, names, &chosen, err);
-    report_data_free(data);
+    findings_free(data);
     return status;
 }

@@ -96,7 +96,7 @@ static gb_status suite_read_row(row_reader *r, facts *f, const facts_wanted *wan
 
 #define MACHINE(field, type)                                                                       \
     {                                                                                              \
-#field, type, offsetof(report_machine, field)                                              \
+#field, type, offsetof(machine_facts, field)                                               \
     }
 static const row_field MACHINE_FIELDS[] = {
     MACHINE(machine_id, ROW_INT), MACHINE(hostname, ROW_TEXT),    MACHINE(os, ROW_TEXT),
@@ -106,7 +106,7 @@ static const row_field MACHINE_FIELDS[] = {
 
 #define CONFIG(field, type)                                                                        \
     {                                                                                              \
-#field, type, offsetof(report_config, field)                                               \
+#field, type, offsetof(config_facts, field)                                                \
     }
 /* No column per model key: they are in settings_json, all of them. */
 static const row_field CONFIG_FIELDS[] = {
@@ -130,15 +130,15 @@ static gb_status plan_read(row_reader *r, facts *f, int64_t run_id)
         "FROM config WHERE config_id = (SELECT config_id FROM run WHERE run_id = ?1)";
     const char *of_suite =
         "FROM config WHERE suite_id = ?1 AND in_plan = 1 ORDER BY position, config_id";
-    static const row_table machines = ROW_TABLE(MACHINE_FIELDS, report_machine);
-    static const row_table configs = ROW_TABLE(CONFIG_FIELDS, report_config);
+    static const row_table machines = ROW_TABLE(MACHINE_FIELDS, machine_facts);
+    static const row_table configs = ROW_TABLE(CONFIG_FIELDS, config_facts);
     static const row_table claims = ROW_TABLE(CLAIM_FIELDS, claim_row);
     GB_TRY(rows_read_few(r, &machines, "FROM machine ORDER BY machine_id", 0, (void **)&f->machines,
                          &f->n_machines));
     GB_TRY(rows_read_few(r, &configs, run_id ? of_run : of_suite, run_id ? run_id : f->suite_id,
                          (void **)&f->configs, &f->n_configs));
     for (int i = 0; i < f->n_configs; i++) {
-        report_config *c = &f->configs[i];
+        config_facts *c = &f->configs[i];
         c->model = gpt_config_default();
         c->model_known = keys_from_settings(&c->model, gpt_config_keys(), c->settings_json) &&
                          gpt_config_validate(&c->model, NULL) == GB_OK;
@@ -150,9 +150,9 @@ static gb_status plan_read(row_reader *r, facts *f, int64_t run_id)
 /* ---- all ---- */
 
 /* Whether the comparison that is asked for may need this run; a label begins with the name. */
-static bool run_is_wanted(const facts *f, const report_run *run, const char *const *names)
+static bool run_is_wanted(const facts *f, const run_facts *run, const char *const *names)
 {
-    const report_config *c = run->config >= 0 ? &f->configs[run->config] : NULL;
+    const config_facts *c = run->config >= 0 ? &f->configs[run->config] : NULL;
     bool wanted = !names || (c && c->is_baseline);
     for (int i = 0; c && !wanted && names[i]; i++) {
         wanted = strncmp(names[i], c->name, strlen(c->name)) == 0;
@@ -210,7 +210,7 @@ gb_status facts_read(facts **out, store *s, const facts_wanted *wanted, gb_error
     return GB_OK;
 }
 
-static void run_free(report_run *run)
+static void run_free(run_facts *run)
 {
     free(run->steps);
     free(run->timed_ms);

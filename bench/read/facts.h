@@ -13,13 +13,13 @@
 
 struct store;
 
-typedef struct report_machine {
+typedef struct machine_facts {
     int64_t machine_id;
     const char *hostname, *os, *cpu, *device, *driver;
     int64_t cpu_count, memory_bytes;
-} report_machine;
+} machine_facts;
 
-typedef struct report_config {
+typedef struct config_facts {
     int64_t config_id;
     const char *name;
     bool is_baseline;
@@ -28,79 +28,79 @@ typedef struct report_config {
     const char *settings_json;
     bool model_known; /* false: settings_json describes no model that can be (a damaged file) */
     gpt_config model; /* of settings_json; keys that it lacks have their default */
-} report_config;
+} config_facts;
 
-typedef struct report_step {
+typedef struct step_facts {
     char tag; /* first letter of step.tag: w, t, p, e, c */
     double step_ms;
-} report_step;
+} step_facts;
 
-typedef struct report_eval {
+typedef struct eval_facts {
     int64_t step; /* optimiser steps done before it */
     double val_loss, train_time_ms, eval_ms;
     int64_t val_tokens;
-} report_eval;
+} eval_facts;
 
 /* One op of the profiled steps, per step; never of phase `eval`. */
-typedef struct report_op {
+typedef struct op_facts {
     const char *phase, *op;
     int64_t layer; /* -1 outside the blocks */
     double calls, time_ms, flops;
     double thread_mean_ms, thread_max_ms; /* NAN: not known */
-} report_op;
+} op_facts;
 
 /* One op of one profiled step, times since its first op. */
-typedef struct report_span {
+typedef struct span_facts {
     const char *phase, *op;
     int64_t layer;
     double begin_ms, end_ms;
-} report_span;
+} span_facts;
 
 /* A GPU kernel of the profiled steps, per step, over the layers; most time first. */
-typedef struct report_kernel {
+typedef struct kernel_facts {
     const char *name, *phase, *op, *grid, *block;
     int64_t registers, shared_bytes;
     double calls, time_ms;
-} report_kernel;
+} kernel_facts;
 
 /* Of what computed: the GPU where one was seen, else the CPU. */
-typedef struct report_sample {
+typedef struct sample_facts {
     double at_s; /* since the run started */
     double clock_mhz, power_w, temperature_c;
     double busy, steal; /* fractions of the CPU time */
-} report_sample;
+} sample_facts;
 
-typedef struct report_stretch {
+typedef struct stretch_facts {
     double start_s, end_s;
     unsigned mask; /* DISTURBANCE_* */
-} report_stretch;
+} stretch_facts;
 
 /* What was watched beside a run. */
-typedef struct report_sensors {
+typedef struct sensor_facts {
     const char *started_at, *missing;
     bool of_gpu;
-    report_sample *samples;
+    sample_facts *samples;
     int64_t n_samples;
-    report_stretch *stretches; /* marked steps, joined where they follow each other */
+    stretch_facts *stretches; /* marked steps, joined where they follow each other */
     int64_t n_stretches;
     double end_s;        /* of the last step */
     int64_t timed_known; /* timed steps that were watched, and of these the marked ones */
     int64_t timed_marked;
     int64_t timed_by[DISTURBANCE_KINDS]; /* for DISTURBANCE_INDEX_* */
     double energy_j;                     /* of the timed steps of the last segment */
-} report_sensors;
+} sensor_facts;
 
 /* A stretch of a run that one process did, of which there were several: a row of table `session`.
  */
-typedef struct report_segment {
+typedef struct segment_facts {
     int64_t segment; /* from 1 */
     const char *started_at;
     int64_t first_step, steps, warmup_steps, timed_steps;
     double step_avg_ms; /* NAN: it has no timed step */
-} report_segment;
+} segment_facts;
 
 /* An attempt at a run that the suite's current text asks for. */
-typedef struct report_run {
+typedef struct run_facts {
     int64_t run_id, config_id, machine_id, replicate, attempt;
     int config;  /* index into configs; -1 in a damaged file */
     int machine; /* index into machines, -1 when unknown */
@@ -120,26 +120,26 @@ typedef struct report_run {
     const char *nan_in;
     double nan_step, last_good_step, last_good_loss, last_good_grad_norm, nan_learning_rate;
     /* Details, not with FACTS_SUMMARY. */
-    report_step *steps;
+    step_facts *steps;
     int64_t n_steps;
     double *timed_ms; /* of the timed steps, in order */
     int64_t n_timed;
     int64_t n_timed_last; /* of its last segment */
-    report_eval *evals;
+    eval_facts *evals;
     int64_t n_evals;
-    report_segment *segments; /* none where there was only one */
+    segment_facts *segments; /* none where there was only one */
     int64_t n_segments;
-    report_op *ops;
+    op_facts *ops;
     int64_t n_ops;
-    report_kernel *kernels;
+    kernel_facts *kernels;
     int64_t n_kernels;
-    report_span *spans; /* of one profiled step, in the order in which they ran */
+    span_facts *spans; /* of one profiled step, in the order in which they ran */
     int64_t n_spans;
-    report_sensors sensors;
+    sensor_facts sensors;
     /* Filled by bench/analysis/run_numbers.h; with FACTS_SUMMARY as view run_summary has them. */
     double step_avg_ms, step_median_ms; /* over timed_ms; NAN when there are none */
     double final_val_loss, best_val_loss;
-} report_run;
+} run_facts;
 
 /* What took its turn in a session of interleaved timing. Per-burst arrays have an entry per block,
  * NAN where there was no burst. */
@@ -190,11 +190,11 @@ typedef struct facts {
     const char *suite_name, *suite_path, *suite_text, *baseline_name;
     int64_t replicates, suite_id;
     facts_detail detail;
-    report_machine *machines;
+    machine_facts *machines;
     int n_machines;
-    report_config *configs; /* in the order of the suite */
+    config_facts *configs; /* in the order of the suite */
     int n_configs;
-    report_run *runs; /* by config, replicate, run_id */
+    run_facts *runs; /* by config, replicate, run_id */
     int n_runs;
     timing_facts *timings; /* the newest first; only those that are the newest for some config */
     int n_timings;

@@ -17,14 +17,14 @@ typedef struct step_row {
  * 0 that one. */
 gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id); /* run_rows.c */
 gb_status run_summaries_read(row_reader *r, facts *f);            /* run_rows.c */
-gb_status run_details_read(row_reader *r, report_run *run);       /* run_rows.c */
-gb_status ledger_rows_read(row_reader *r, report_run *run);       /* ledger_rows.c */
-gb_status sensor_rows_read(row_reader *r, report_run *run);       /* sensor_rows.c */
+gb_status run_details_read(row_reader *r, run_facts *run);        /* run_rows.c */
+gb_status ledger_rows_read(row_reader *r, run_facts *run);        /* ledger_rows.c */
+gb_status sensor_rows_read(row_reader *r, run_facts *run);        /* sensor_rows.c */
 /* Counts the marks of timed steps and joins marked steps that follow each other to stretches; after
  * sensor_rows_read. False without memory. */
-bool sensor_marks_add(report_sensors *s, const step_row *steps, int64_t n);
-gb_status segment_rows_read(row_reader *r, report_run *run); /* segment_rows.c */
-gb_status timing_rows_read(row_reader *r, facts *f);         /* timing_rows.c */
-void timing_facts_free(timing_facts *t);                     /* timing_rows.c */
+bool sensor_marks_add(sensor_facts *s, const step_row *steps, int64_t n);
+gb_status segment_rows_read(row_reader *r, run_facts *run); /* segment_rows.c */
+gb_status timing_rows_read(row_reader *r, facts *f);        /* timing_rows.c */
+void timing_facts_free(timing_facts *t);                    /* timing_rows.c */
 
 #endif

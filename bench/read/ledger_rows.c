@@ -3,7 +3,7 @@
 
 #define OP(column, type, field)                                                                    \
     {                                                                                              \
-        column, type, offsetof(report_op, field)                                                   \
+        column, type, offsetof(op_facts, field)                                                    \
     }
 /* Rows are sums over `steps` steps. */
 static const row_field OP_FIELDS[] = {
@@ -19,7 +19,7 @@ static const row_field OP_FIELDS[] = {
 
 #define SPAN(column, type, field)                                                                  \
     {                                                                                              \
-        column, type, offsetof(report_span, field)                                                 \
+        column, type, offsetof(span_facts, field)                                                  \
     }
 static const row_field SPAN_FIELDS[] = {
     SPAN("phase", ROW_TEXT, phase),   SPAN("op", ROW_TEXT, op),
@@ -29,7 +29,7 @@ static const row_field SPAN_FIELDS[] = {
 
 #define KERNEL(column, type, field)                                                                \
     {                                                                                              \
-        column, type, offsetof(report_kernel, field)                                               \
+        column, type, offsetof(kernel_facts, field)                                                \
     }
 static const row_field KERNEL_FIELDS[] = {
     KERNEL("name", ROW_TEXT, name),
@@ -43,11 +43,11 @@ static const row_field KERNEL_FIELDS[] = {
     KERNEL("sum(time_ms) / steps AS ms", ROW_REAL, time_ms),
 };
 
-gb_status ledger_rows_read(row_reader *r, report_run *run)
+gb_status ledger_rows_read(row_reader *r, run_facts *run)
 {
-    static const row_table ops = ROW_TABLE(OP_FIELDS, report_op);
-    static const row_table spans = ROW_TABLE(SPAN_FIELDS, report_span);
-    static const row_table kernels = ROW_TABLE(KERNEL_FIELDS, report_kernel);
+    static const row_table ops = ROW_TABLE(OP_FIELDS, op_facts);
+    static const row_table spans = ROW_TABLE(SPAN_FIELDS, span_facts);
+    static const row_table kernels = ROW_TABLE(KERNEL_FIELDS, kernel_facts);
     /* Evaluation is not part of a training step. */
     GB_TRY(rows_read(r, &ops,
                      "FROM op_time WHERE run_id = ?1 AND phase <> 'eval' AND steps > 0"

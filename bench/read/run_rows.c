@@ -9,11 +9,11 @@
 
 #define RUN(column, type, field)                                                                   \
     {                                                                                              \
-        column, type, offsetof(report_run, field)                                                  \
+        column, type, offsetof(run_facts, field)                                                   \
     }
 #define SAME(field, type)                                                                          \
     {                                                                                              \
-#field, type, offsetof(report_run, field)                                                  \
+#field, type, offsetof(run_facts, field)                                                   \
     }
 static const row_field RUN_FIELDS[] = {
     RUN("r.run_id", ROW_INT, run_id),
@@ -71,7 +71,7 @@ static const row_field RUN_FIELDS[] = {
 
 gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id)
 {
-    static const row_table runs = ROW_TABLE(RUN_FIELDS, report_run);
+    static const row_table runs = ROW_TABLE(RUN_FIELDS, run_facts);
     const char *rest = run_id ? RUN_TABLES " WHERE r.run_id = ?1"
                               : RUN_TABLES
                            " WHERE c.suite_id = ?1 AND r.in_plan = 1 AND c.in_plan = 1"
@@ -79,7 +79,7 @@ gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id)
     GB_TRY(rows_read_few(r, &runs, rest, run_id ? run_id : f->suite_id, (void **)&f->runs,
                          &f->n_runs));
     for (int i = 0; i < f->n_runs; i++) {
-        report_run *run = &f->runs[i];
+        run_facts *run = &f->runs[i];
         run->config = facts_find_config(f, run->config_id);
         run->machine = facts_find_machine(f, run->machine_id);
         run->step_avg_ms = run->step_median_ms = run->final_val_loss = run->best_val_loss = NAN;
@@ -98,8 +98,8 @@ static const row_field SUMMARY_FIELDS[] = {
 
 gb_status run_summaries_read(row_reader *r, facts *f)
 {
-    static const row_table summaries = ROW_TABLE(SUMMARY_FIELDS, report_run);
-    report_run *rows = NULL;
+    static const row_table summaries = ROW_TABLE(SUMMARY_FIELDS, run_facts);
+    run_facts *rows = NULL;
     int64_t n = 0;
     gb_status status = rows_read(
         r, &summaries,
@@ -107,7 +107,7 @@ gb_status run_summaries_read(row_reader *r, facts *f)
         f->suite_id, (void **)&rows, &n);
     for (int64_t k = 0; status == GB_OK && k < n; k++) {
         for (int i = 0; i < f->n_runs; i++) {
-            report_run *run = &f->runs[i];
+            run_facts *run = &f->runs[i];
             if (run->run_id == rows[k].run_id) {
                 run->step_avg_ms = rows[k].step_avg_ms;
                 run->step_median_ms = rows[k].step_median_ms;
@@ -136,7 +136,7 @@ static const row_field STEP_FIELDS[] = {
 };
 
 /* False without memory. */
-static bool steps_keep(report_run *run, const step_row *rows, int64_t n)
+static bool steps_keep(run_facts *run, const step_row *rows, int64_t n)
 {
     run->steps = calloc((size_t)n + 1, sizeof *run->steps);
     run->timed_ms = calloc((size_t)n + 1, sizeof *run->timed_ms);
@@ -144,7 +144,7 @@ static bool steps_keep(report_run *run, const step_row *rows, int64_t n)
         return false;
     }
     for (int64_t i = 0; i < n; i++) {
-        run->steps[run->n_steps++] = (report_step){rows[i].tag, rows[i].step_ms};
+        run->steps[run->n_steps++] = (step_facts){rows[i].tag, rows[i].step_ms};
         if (rows[i].tag == 't' && isfinite(rows[i].step_ms)) {
             run->timed_ms[run->n_timed++] = rows[i].step_ms;
             run->n_timed_last += !((double)rows[i].step < run->resumed_step);
@@ -153,7 +153,7 @@ static bool steps_keep(report_run *run, const step_row *rows, int64_t n)
     return sensor_marks_add(&run->sensors, rows, n);
 }
 
-static gb_status steps_read(row_reader *r, report_run *run)
+static gb_status steps_read(row_reader *r, run_facts *run)
 {
     static const row_table steps = ROW_TABLE(STEP_FIELDS, step_row);
     step_row *rows = NULL;
@@ -169,16 +169,16 @@ static gb_status steps_read(row_reader *r, report_run *run)
 
 #define EVAL(field, type)                                                                          \
     {                                                                                              \
-#field, type, offsetof(report_eval, field)                                                 \
+#field, type, offsetof(eval_facts, field)                                                  \
     }
 static const row_field EVAL_FIELDS[] = {
     EVAL(step, ROW_INT),     EVAL(val_loss, ROW_REAL),  EVAL(train_time_ms, ROW_REAL),
     EVAL(eval_ms, ROW_REAL), EVAL(val_tokens, ROW_INT),
 };
 
-gb_status run_details_read(row_reader *r, report_run *run)
+gb_status run_details_read(row_reader *r, run_facts *run)
 {
-    static const row_table evals = ROW_TABLE(EVAL_FIELDS, report_eval);
+    static const row_table evals = ROW_TABLE(EVAL_FIELDS, eval_facts);
     GB_TRY(sensor_rows_read(r, run));
     GB_TRY(steps_read(r, run));
     GB_TRY(rows_read(r, &evals, "FROM eval WHERE run_id = ?1 ORDER BY step", run->run_id,

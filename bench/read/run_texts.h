@@ -19,7 +19,7 @@ typedef struct run_texts {
 void run_texts_free(run_texts *texts);
 
 /* Which run, how it went; training keys and data; provenance. Of the model nothing: its keys are in
- * report_config.model. Both begin as {0}; to be freed, also after an error. GB_ERR_FORMAT,
+ * config_facts.model. Both begin as {0}; to be freed, also after an error. GB_ERR_FORMAT,
  * GB_ERR_OOM. */
 gb_status run_texts_read(run_texts *before_model, run_texts *after_model, struct store *s,
                          int64_t run_id, gb_error *err);

@@ -4,7 +4,7 @@
 
 #define FIELD(column, type, field)                                                                 \
     {                                                                                              \
-        column, type, offsetof(report_segment, field)                                              \
+        column, type, offsetof(segment_facts, field)                                               \
     }
 static const row_field FIELDS[] = {
     FIELD("session", ROW_INT, segment),           FIELD("started_at", ROW_TEXT, started_at),
@@ -13,9 +13,9 @@ static const row_field FIELDS[] = {
     FIELD("step_avg_ms", ROW_REAL, step_avg_ms),
 };
 
-gb_status segment_rows_read(row_reader *r, report_run *run)
+gb_status segment_rows_read(row_reader *r, run_facts *run)
 {
-    static const row_table segments = ROW_TABLE(FIELDS, report_segment);
+    static const row_table segments = ROW_TABLE(FIELDS, segment_facts);
     return rows_read(r, &segments,
                      "FROM session_summary WHERE run_id = ?1"
                      " AND (SELECT count(*) FROM session WHERE run_id = ?1) > 1 ORDER BY session",

@@ -8,7 +8,7 @@
 
 #define BESIDE(column, type, field)                                                                \
     {                                                                                              \
-        column, type, offsetof(report_sensors, field)                                              \
+        column, type, offsetof(sensor_facts, field)                                                \
     }
 static const row_field BESIDE_FIELDS[] = {
     BESIDE("energy_j", ROW_REAL, energy_j),
@@ -16,10 +16,10 @@ static const row_field BESIDE_FIELDS[] = {
     BESIDE("sensors_missing", ROW_TEXT, missing),
 };
 
-static gb_status beside_read(row_reader *r, report_run *run)
+static gb_status beside_read(row_reader *r, run_facts *run)
 {
-    static const row_table beside = ROW_TABLE(BESIDE_FIELDS, report_sensors);
-    report_sensors *found = NULL;
+    static const row_table beside = ROW_TABLE(BESIDE_FIELDS, sensor_facts);
+    sensor_facts *found = NULL;
     int64_t n = 0;
     gb_status status =
         rows_read(r, &beside, "FROM run WHERE run_id = ?1", run->run_id, (void **)&found, &n);
@@ -53,10 +53,10 @@ static double value_or(double value, double otherwise)
 
 /* The clock and the power are those of the GPU where one was seen, else those of the CPU, whose
  * power is what its counter took since the sample before. */
-static gb_status samples_read(row_reader *r, report_run *run)
+static gb_status samples_read(row_reader *r, run_facts *run)
 {
     static const row_table samples = ROW_TABLE(SAMPLE_FIELDS, sample_row);
-    report_sensors *s = &run->sensors;
+    sensor_facts *s = &run->sensors;
     sample_row *rows = NULL;
     int64_t n = 0;
     gb_status status = rows_read(r, &samples, "FROM sample WHERE run_id = ?1 ORDER BY at_s",
@@ -67,7 +67,7 @@ static gb_status samples_read(row_reader *r, report_run *run)
     for (int64_t i = 0; status == GB_OK && i < n; i++) {
         const sample_row *x = &rows[i];
         double last_s = i ? rows[i - 1].at_s : NAN, last_j = i ? rows[i - 1].cpu_energy_j : NAN;
-        s->samples[s->n_samples++] = (report_sample){
+        s->samples[s->n_samples++] = (sample_facts){
             .at_s = x->at_s,
             .clock_mhz = value_or(x->gpu_clock_mhz, x->cpu_clock_mhz),
             .power_w = value_or(x->gpu_power_w, (x->cpu_energy_j - last_j) / (x->at_s - last_s)),
@@ -82,7 +82,7 @@ static gb_status samples_read(row_reader *r, report_run *run)
 
 /* ---- marks ---- */
 
-static void timed_count(report_sensors *s, unsigned mask)
+static void timed_count(sensor_facts *s, unsigned mask)
 {
     s->timed_known++;
     s->timed_marked += mask != 0;
@@ -91,7 +91,7 @@ static void timed_count(report_sensors *s, unsigned mask)
     }
 }
 
-bool sensor_marks_add(report_sensors *s, const step_row *steps, int64_t n)
+bool sensor_marks_add(sensor_facts *s, const step_row *steps, int64_t n)
 {
     unsigned before = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -110,14 +110,14 @@ bool sensor_marks_add(report_sensors *s, const step_row *steps, int64_t n)
                 return false;
             }
             s->stretches[s->n_stretches++] =
-                (report_stretch){x->ended_s - x->step_ms / 1e3, x->ended_s, x->mask};
+                (stretch_facts){x->ended_s - x->step_ms / 1e3, x->ended_s, x->mask};
         }
         before = x->mask;
     }
     return true;
 }
 
-gb_status sensor_rows_read(row_reader *r, report_run *run)
+gb_status sensor_rows_read(row_reader *r, run_facts *run)
 {
     GB_TRY(beside_read(r, run));
     return samples_read(r, run);

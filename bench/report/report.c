@@ -27,7 +27,7 @@ static gb_status write_figures(document *doc, const figure_choice *choice, gb_st
 static gb_status write_document(document *doc, const figure_choice *choice, gb_status drawn,
                                 const char *reason, gb_error *err)
 {
-    const report_data *data = choice->all;
+    const findings *data = choice->all;
     char title[256];
     snprintf(title, sizeof title, "gptbench: %s", data->facts->suite_name);
     document_begin(doc, title);
@@ -50,9 +50,9 @@ static gb_status write_document(document *doc, const figure_choice *choice, gb_s
 }
 
 /* One that is written whole by one function. */
-typedef gb_status (*data_writer)(const report_data *data, FILE *out, gb_error *err);
+typedef gb_status (*data_writer)(const findings *data, FILE *out, gb_error *err);
 
-static gb_status write_data_file(const report_data *data, const char *dir, const char *name,
+static gb_status write_data_file(const findings *data, const char *dir, const char *name,
                                  data_writer writer, gb_error *err)
 {
     FILE *out = figure_file_open(dir, name, err);
@@ -65,7 +65,7 @@ static gb_status write_data_file(const report_data *data, const char *dir, const
 static gb_status write_files(const figure_choice *choice, const char *dir, gb_status drawn,
                              const char *reason, gb_error *err)
 {
-    const report_data *data = choice->all;
+    const findings *data = choice->all;
     document doc = {.dir = dir};
     gb_status status = GB_ERR_IO;
     if ((doc.markdown = figure_file_open(dir, "report.md", err)) &&
@@ -104,13 +104,13 @@ static gb_status write_all(const figure_choice *choice, staging *st, gb_error *e
 gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
                        gb_error *err)
 {
-    report_data *data = NULL;
+    findings *data = NULL;
     figure_choice choice;
     staging st;
-    GB_TRY(report_data_read(&data, db_path, suite_name, err));
+    GB_TRY(findings_read(&data, db_path, suite_name, err));
     gb_status status = figure_choice_make(&choice, data, err);
     if (status != GB_OK) {
-        report_data_free(data);
+        findings_free(data);
         return status;
     }
     status = staging_begin(&st, out_dir, err);
@@ -122,6 +122,6 @@ gb_status report_write(const char *db_path, const char *suite_name, const char *
     }
     staging_drop(&st);
     figure_choice_free(&choice);
-    report_data_free(data);
+    findings_free(data);
     return status;
 }

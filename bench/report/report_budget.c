@@ -70,7 +70,7 @@ static budget_text amount_text(budget_kind kind, double amount)
 /* ---- tables ---- */
 
 /* Whether tokens say what steps say already, in every row. */
-static bool tokens_follow_steps(const report_data *data)
+static bool tokens_follow_steps(const findings *data)
 {
     for (int i = 1; i < data->n_entries; i++) {
         if (data->entries[i].runs[0]->tokens_per_step !=
@@ -146,7 +146,7 @@ static const char *difference_words(const stats_interval *difference)
 }
 
 /* What a config comes to for the same time, in a sentence; time is what people pay. */
-static void sentence_add(document *doc, const report_entry *entry, const report_entry *base,
+static void sentence_add(document *doc, const result_entry *entry, const result_entry *base,
                          const budget_comparison *c)
 {
     const budget_equal *seconds = &c->equal[BUDGET_SECONDS];
@@ -174,7 +174,7 @@ static void sentence_add(document *doc, const report_entry *entry, const report_
                        difference_words(&seconds->difference), sooner);
 }
 
-static void explain(document *doc, const report_data *data)
+static void explain(document *doc, const findings *data)
 {
     document_paragraph(
         doc,
@@ -187,22 +187,22 @@ static void explain(document *doc, const report_data *data)
         "come lower, so at equal FLOPs and seconds the cheaper config is favoured. In parentheses "
         "95 %% "
         "paired t intervals over the replicates that both have; one pair has none.",
-        report_verdicts_any_session(data)
+        speed_report_any(data)
             ? "from interleaved timing where both configs have it, else each run's own"
             : "each run's own");
 }
 
-static gb_status comparisons_write(document *doc, const report_data *data, table *equal,
-                                   table *reach, gb_error *err)
+static gb_status comparisons_write(document *doc, const findings *data, table *equal, table *reach,
+                                   gb_error *err)
 {
     enum { SENTENCES = 12 };
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *entry = &data->entries[i];
+        const result_entry *entry = &data->entries[i];
         if (entry->baseline < 0 || entry->baseline == i || !isfinite(entry->val_loss.value)) {
             continue;
         }
-        const report_entry *base = &data->entries[entry->baseline];
+        const result_entry *base = &data->entries[entry->baseline];
         budget_comparison c;
         GB_TRY(equal_budget_compare(&c, data, base, entry, err));
         if (c.n_shared == 0) {
@@ -223,7 +223,7 @@ static gb_status comparisons_write(document *doc, const report_data *data, table
     return GB_OK;
 }
 
-gb_status report_write_budgets(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_budgets(document *doc, const findings *data, gb_error *err)
 {
     bool no_tokens = tokens_follow_steps(data);
     table *equal = equal_table(no_tokens), *reach = reach_table(no_tokens);

@@ -16,7 +16,7 @@ static void claims_free(claims *c)
     free(c->results);
 }
 
-static gb_status claims_make(claims *c, const report_data *data, gb_error *err)
+static gb_status claims_make(claims *c, const findings *data, gb_error *err)
 {
     *c = (claims){.n = 0};
     GB_TRY(claims_of_facts(&c->claims, &c->n, data->facts, err));
@@ -63,7 +63,7 @@ static void write_count(document *doc, const claims *c)
         count[CLAIM_SUPPORTED] == 1 ? "is" : "are", count[CLAIM_REFUTED], count[CLAIM_UNSETTLED]);
 }
 
-gb_status report_write_claims(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_claims(document *doc, const findings *data, gb_error *err)
 {
     claims c;
     GB_TRY(claims_make(&c, data, err));
@@ -84,7 +84,7 @@ gb_status report_write_claims(document *doc, const report_data *data, gb_error *
     return status;
 }
 
-gb_status report_claims_json(json_t **out, const report_data *data, gb_error *err)
+gb_status report_claims_json(json_t **out, const findings *data, gb_error *err)
 {
     claims c;
     GB_TRY(claims_make(&c, data, err));

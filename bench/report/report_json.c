@@ -41,7 +41,7 @@ static json_t *index_or_null(int index)
     return index >= 0 ? json_integer(index) : json_null();
 }
 
-static json_t *config_name(const report_data *data, int config)
+static json_t *config_name(const findings *data, int config)
 {
     return config >= 0 ? json_value_text(data->facts->configs[config].name) : json_null();
 }
@@ -55,7 +55,7 @@ static void set(json_t *object, const char *key, json_t *value)
 
 /* ---- suite, machines, configs ---- */
 
-static json_t *suite_json(const report_data *data)
+static json_t *suite_json(const findings *data)
 {
     json_t *out = json_object();
     set(out, "name", json_value_text(data->facts->suite_name));
@@ -77,7 +77,7 @@ static json_t *rule_json(void)
     return out;
 }
 
-static json_t *machine_json(const report_machine *m)
+static json_t *machine_json(const machine_facts *m)
 {
     json_t *out = json_object();
     set(out, "hostname", json_value_text(m->hostname));
@@ -115,7 +115,7 @@ static void set_model(json_t *out, const gpt_config *c)
     set(out, "qk_norm", json_boolean(c->qk_norm));
 }
 
-static json_t *config_json(const report_config *c)
+static json_t *config_json(const config_facts *c)
 {
     json_t *out = json_object();
     set(out, "name", json_value_text(c->name));
@@ -163,13 +163,13 @@ static json_t *verdict_json(const verdict *v, bool judged, const char *name, con
     return out;
 }
 
-static json_t *speed_json(const report_data *data, const report_verdict *row)
+static json_t *speed_json(const findings *data, const config_verdict *row)
 {
     if (row->is_baseline) {
         return json_null();
     }
     json_t *out = verdict_json(&row->speed, row->speed_judged, verdict_speed_name(row->speed.kind),
-                               report_verdict_speed_words(data, row).text);
+                               config_verdict_speed_words(data, row).text);
     set(out, "timing_id",
         row->session ? json_integer(row->session->facts->timing_id) : json_null());
     set(out, "mean_change", interval(row->mean_change));
@@ -177,21 +177,21 @@ static json_t *speed_json(const report_data *data, const report_verdict *row)
     return out;
 }
 
-static json_t *loss_json(const report_verdict *row)
+static json_t *loss_json(const config_verdict *row)
 {
     if (row->is_baseline) {
         return json_null();
     }
     json_t *out = verdict_json(&row->loss, row->loss_judged, verdict_loss_name(row->loss.kind),
-                               report_verdict_loss_words(row).text);
+                               config_verdict_loss_words(row).text);
     set(out, "difference_nats", interval(row->loss_difference));
     set(out, "seed_noise", json_value_number(row->seed_noise));
     return out;
 }
 
-static void set_entry(json_t *out, const report_data *data, const report_entry *e)
+static void set_entry(json_t *out, const findings *data, const result_entry *e)
 {
-    const report_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
+    const result_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
     set(out, "machine", index_or_null(e->machine));
     set(out, "backend", json_value_text(e->backend));
     set(out, "precision", json_value_text(e->precision));
@@ -213,7 +213,7 @@ static void set_entry(json_t *out, const report_data *data, const report_entry *
     set(out, "pareto_front_probability", json_value_number(e->front_probability));
 }
 
-static json_t *result_json(const report_data *data, const report_verdict *row)
+static json_t *result_json(const findings *data, const config_verdict *row)
 {
     json_t *out = json_object();
     set(out, "label", json_value_text(row->label));
@@ -230,7 +230,7 @@ static json_t *result_json(const report_data *data, const report_verdict *row)
 
 /* ---- sessions ---- */
 
-static json_t *arm_json(const report_data *data, const speed_session *s, const speed_arm *arm)
+static json_t *arm_json(const findings *data, const speed_session *s, const speed_arm *arm)
 {
     json_t *out = json_object();
     set(out, "config", config_name(data, arm->facts->config));
@@ -300,7 +300,7 @@ static void set_design(json_t *out, const speed_session *s)
     set(out, "blocks_for_one_percent", json_value_number(s->needed_blocks));
 }
 
-static json_t *session_json(const report_data *data, const speed_session *s)
+static json_t *session_json(const findings *data, const speed_session *s)
 {
     json_t *out = json_object(), *arms = json_array();
     set(out, "timing_id", json_integer(s->facts->timing_id));
@@ -329,11 +329,11 @@ static json_t *session_json(const report_data *data, const speed_session *s)
 
 /* ---- runs: losses and provenance ---- */
 
-static json_t *evals_json(const report_run *run)
+static json_t *evals_json(const run_facts *run)
 {
     json_t *out = json_array();
     for (int64_t i = 0; i < run->n_evals; i++) {
-        const report_eval *e = &run->evals[i];
+        const eval_facts *e = &run->evals[i];
         json_t *eval = json_object();
         set(eval, "step", json_integer(e->step));
         set(eval, "val_loss", json_value_number(e->val_loss));
@@ -344,7 +344,7 @@ static json_t *evals_json(const report_run *run)
     return out;
 }
 
-static json_t *provenance_json(const report_run *run)
+static json_t *provenance_json(const run_facts *run)
 {
     json_t *out = json_object();
     set(out, "program_version", json_value_text(run->program_version));
@@ -361,7 +361,7 @@ static json_t *provenance_json(const report_run *run)
     return out;
 }
 
-static json_t *run_json(const report_data *data, const report_run *run)
+static json_t *run_json(const findings *data, const run_facts *run)
 {
     json_t *out = json_object();
     set(out, "run_id", json_integer(run->run_id));
@@ -398,7 +398,7 @@ static json_t *run_json(const report_data *data, const report_run *run)
 
 /* ---- all ---- */
 
-static json_t *report_json(const report_data *data, json_t *claims)
+static json_t *report_json(const findings *data, json_t *claims)
 {
     json_t *out = json_object(), *machines = json_array(), *configs = json_array();
     json_t *results = json_array(), *sessions = json_array(), *runs = json_array();
@@ -430,7 +430,7 @@ static json_t *report_json(const report_data *data, json_t *claims)
     return out;
 }
 
-gb_status report_write_json(const report_data *data, FILE *out, gb_error *err)
+gb_status report_write_json(const findings *data, FILE *out, gb_error *err)
 {
     json_t *claims = NULL;
     json_memory_watch();

@@ -7,7 +7,7 @@
 #include "bench/analysis/learning_rates.h"
 #include "bench/run/lr_mark.h"
 
-void report_write_halved(document *doc, const report_data *data)
+void report_write_halved(document *doc, const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         entry_rates rates = entry_rates_of(&data->entries[i]);
@@ -30,7 +30,7 @@ static void add_number(table *t, const char *format, double x, const char *missi
     }
 }
 
-static void add_row(table *t, const report_data *data, const report_run *run)
+static void add_row(table *t, const findings *data, const run_facts *run)
 {
     table_begin_row(t);
     table_add_cell(t, "%s", run->config >= 0 ? data->facts->configs[run->config].name : "?");
@@ -45,7 +45,7 @@ static void add_row(table *t, const report_data *data, const report_run *run)
     table_add_cell(t, "%lld", (long long)run->run_id);
 }
 
-gb_status report_write_diverged(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_diverged(document *doc, const findings *data, gb_error *err)
 {
     static const char *const headings[] = {"step",
                                            "learning rate there",

@@ -7,9 +7,9 @@
 #include "bench/base/document.h"
 
 /* Warns below the result table where any learning rate was halved. */
-void report_write_halved(document *doc, const report_data *data);
+void report_write_halved(document *doc, const findings *data);
 
 /* The runs that ended as nan: where, and what was before. Nothing when there are none. */
-gb_status report_write_diverged(document *doc, const report_data *data, gb_error *err);
+gb_status report_write_diverged(document *doc, const findings *data, gb_error *err);
 
 #endif

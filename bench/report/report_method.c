@@ -11,59 +11,59 @@
 
 /* ---- provenance: what all finished runs have ---- */
 
-typedef const char *(*run_text)(const report_run *run);
+typedef const char *(*run_text)(const run_facts *run);
 
-static const char *text_backend(const report_run *run)
+static const char *text_backend(const run_facts *run)
 {
     return run->backend;
 }
-static const char *text_precision(const report_run *run)
+static const char *text_precision(const run_facts *run)
 {
     return run->precision;
 }
-static const char *text_precision_note(const report_run *run)
+static const char *text_precision_note(const run_facts *run)
 {
     return run->precision_note;
 }
-static const char *text_isa(const report_run *run)
+static const char *text_isa(const run_facts *run)
 {
     return run->isa;
 }
-static const char *text_libraries(const report_run *run)
+static const char *text_libraries(const run_facts *run)
 {
     return run->libraries;
 }
-static const char *text_compiler(const report_run *run)
+static const char *text_compiler(const run_facts *run)
 {
     return run->compiler;
 }
-static const char *text_version(const report_run *run)
+static const char *text_version(const run_facts *run)
 {
     return run->program_version;
 }
-static const char *text_commit(const report_run *run)
+static const char *text_commit(const run_facts *run)
 {
     return run->program_commit;
 }
-static const char *text_train_data(const report_run *run)
+static const char *text_train_data(const run_facts *run)
 {
     return run->train_data;
 }
-static const char *text_train_hash(const report_run *run)
+static const char *text_train_hash(const run_facts *run)
 {
     return run->train_data_hash;
 }
-static const char *text_val_data(const report_run *run)
+static const char *text_val_data(const run_facts *run)
 {
     return run->val_data;
 }
-static const char *text_val_hash(const report_run *run)
+static const char *text_val_hash(const run_facts *run)
 {
     return run->val_data_hash;
 }
 
 /* A list item with every value that finished runs have; nothing when all are empty. */
-static void write_distinct(document *doc, const report_data *data, const char *name, run_text get)
+static void write_distinct(document *doc, const findings *data, const char *name, run_text get)
 {
     const char *seen[16];
     int n = 0;
@@ -85,38 +85,38 @@ static void write_distinct(document *doc, const report_data *data, const char *n
     }
 }
 
-typedef int64_t (*run_number)(const report_run *run);
+typedef int64_t (*run_number)(const run_facts *run);
 
-static int64_t number_warmup(const report_run *run)
+static int64_t number_warmup(const run_facts *run)
 {
     return run->warmup_steps;
 }
-static int64_t number_threads(const report_run *run)
+static int64_t number_threads(const run_facts *run)
 {
     return run->threads;
 }
-static int64_t number_seed(const report_run *run)
+static int64_t number_seed(const run_facts *run)
 {
     return run->seed;
 }
-static int64_t number_batch(const report_run *run)
+static int64_t number_batch(const run_facts *run)
 {
     return run->batch_size;
 }
-static int64_t number_sequence(const report_run *run)
+static int64_t number_sequence(const run_facts *run)
 {
     return run->sequence_length;
 }
-static int64_t number_accumulation(const report_run *run)
+static int64_t number_accumulation(const run_facts *run)
 {
     return run->grad_accumulation_steps;
 }
-static int64_t number_iterations(const report_run *run)
+static int64_t number_iterations(const run_facts *run)
 {
     return run->num_iterations;
 }
 
-static void write_range(document *doc, const report_data *data, const char *name, run_number get)
+static void write_range(document *doc, const findings *data, const char *name, run_number get)
 {
     int64_t low = INT64_MAX, high = INT64_MIN;
     for (int i = 0; i < data->facts->n_runs; i++) {
@@ -133,12 +133,12 @@ static void write_range(document *doc, const report_data *data, const char *name
     }
 }
 
-static void write_peaks(document *doc, const report_data *data)
+static void write_peaks(document *doc, const findings *data)
 {
     double seen[16];
     int n = 0;
     for (int i = 0; i < data->facts->n_runs && n < 16; i++) {
-        const report_run *run = &data->facts->runs[i];
+        const run_facts *run = &data->facts->runs[i];
         double peak = run->gemm_peak_flops_per_s;
         bool known = strcmp(run->status, "ok") != 0 || !isfinite(peak);
         for (int k = 0; k < n && !known; k++) {
@@ -161,10 +161,10 @@ static void write_peaks(document *doc, const report_data *data)
     }
 }
 
-static void write_machines(document *doc, const report_data *data)
+static void write_machines(document *doc, const findings *data)
 {
     for (int m = 0; m < data->facts->n_machines; m++) {
-        const report_machine *machine = &data->facts->machines[m];
+        const machine_facts *machine = &data->facts->machines[m];
         bool used = false;
         for (int i = 0; i < data->n_entries; i++) {
             used |= data->entries[i].machine == m;
@@ -178,7 +178,7 @@ static void write_machines(document *doc, const report_data *data)
     }
 }
 
-static void write_provenance(document *doc, const report_data *data)
+static void write_provenance(document *doc, const findings *data)
 {
     document_paragraph(doc, "Machine, program and data:");
     document_list_begin(doc);
@@ -206,16 +206,16 @@ static void write_provenance(document *doc, const report_data *data)
 
 /* ---- losses ---- */
 
-static int64_t number_tokens(const report_run *run)
+static int64_t number_tokens(const run_facts *run)
 {
     return gb_times(run->steps_done, run->tokens_per_step);
 }
-static int64_t number_val_tokens(const report_run *run)
+static int64_t number_val_tokens(const run_facts *run)
 {
     return run->n_evals > 0 ? run->evals[run->n_evals - 1].val_tokens : 0;
 }
 
-static void write_losses(document *doc, const report_data *data)
+static void write_losses(document *doc, const findings *data)
 {
     document_paragraph(
         doc,
@@ -233,7 +233,7 @@ static void write_losses(document *doc, const report_data *data)
     write_range(doc, data, "Validation tokens", number_val_tokens);
     write_range(doc, data, "Warm-up steps left out of each run's own step_avg", number_warmup);
     for (int i = 0; i < data->n_entries; i++) {
-        double noise = report_seed_noise(&data->entries[i]);
+        double noise = entry_seed_noise(&data->entries[i]);
         if (data->entries[i].is_baseline && isfinite(noise)) {
             document_list_item(doc,
                                "Seed noise: two runs of `%s` that differ in nothing but the seed "
@@ -244,7 +244,7 @@ static void write_losses(document *doc, const report_data *data)
     document_list_end(doc);
 }
 
-gb_status report_write_method(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_method(document *doc, const findings *data, gb_error *err)
 {
     document_heading(doc, "How this was measured");
     document_paragraph(

@@ -6,8 +6,7 @@
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
 
-static void add_row(table *t, const report_data *data, const report_run *run,
-                    const report_segment *s)
+static void add_row(table *t, const findings *data, const run_facts *run, const segment_facts *s)
 {
     table_begin_row(t);
     table_add_cell(t, "%s", run->config >= 0 ? data->facts->configs[run->config].name : "?");
@@ -26,7 +25,7 @@ static void add_row(table *t, const report_data *data, const report_run *run,
     table_add_cell(t, "%lld", (long long)run->run_id);
 }
 
-gb_status report_write_resumed(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_resumed(document *doc, const findings *data, gb_error *err)
 {
     static const char *const headings[] = {"first step",  "steps",    "warm-up steps",
                                            "timed steps", "step_avg", "run"};
@@ -39,7 +38,7 @@ gb_status report_write_resumed(document *doc, const report_data *data, gb_error 
         table_add_column(t, headings[i], TABLE_RIGHT);
     }
     for (int i = 0; i < data->facts->n_runs; i++) {
-        const report_run *run = &data->facts->runs[i];
+        const run_facts *run = &data->facts->runs[i];
         /* Attempts that came to nothing are a part of the one that took up their checkpoint. */
         for (int64_t k = 0; k < run->n_segments && strcmp(run->status, "ok") == 0; k++) {
             add_row(t, data, run, &run->segments[k]);
@@ -57,11 +56,11 @@ gb_status report_write_resumed(document *doc, const report_data *data, gb_error 
     return status;
 }
 
-json_t *report_resumed_json(const report_run *run)
+json_t *report_resumed_json(const run_facts *run)
 {
     json_t *out = json_array();
     for (int64_t k = 0; k < run->n_segments; k++) {
-        const report_segment *s = &run->segments[k];
+        const segment_facts *s = &run->segments[k];
         json_array_append_new(
             out, json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:o}", "session", (json_int_t)s->segment,
                            "started_at", json_value_text(s->started_at), "first_step",

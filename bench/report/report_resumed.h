@@ -9,9 +9,9 @@
 #include "bench/base/document.h"
 
 /* The segments of such runs that are ok side by side. Nothing when there are none. */
-gb_status report_write_resumed(document *doc, const report_data *data, gb_error *err);
+gb_status report_write_resumed(document *doc, const findings *data, gb_error *err);
 
 /* Array of objects, one per segment; empty where one process did all of it. NULL without memory. */
-json_t *report_resumed_json(const report_run *run);
+json_t *report_resumed_json(const run_facts *run);
 
 #endif

@@ -6,7 +6,7 @@
 #include "bench/base/numbers.h"
 #include "bench/stats/disturbance.h"
 
-static void add_row(table *t, const report_entry *entry, const entry_watch *sum, bool energy)
+static void add_row(table *t, const result_entry *entry, const entry_watch *sum, bool energy)
 {
     table_begin_row(t);
     table_add_cell(t, "%s", entry->label);
@@ -21,7 +21,7 @@ static void add_row(table *t, const report_entry *entry, const entry_watch *sum,
     }
 }
 
-static gb_status write_table(document *doc, const report_data *data, bool energy, gb_error *err)
+static gb_status write_table(document *doc, const findings *data, bool energy, gb_error *err)
 {
     static const char *const headings[] = {
         "timed steps watched", "marked",    "throttled", "clock drop", "steal",
@@ -40,7 +40,7 @@ static gb_status write_table(document *doc, const report_data *data, bool energy
     return status;
 }
 
-gb_status report_write_disturbances(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_disturbances(document *doc, const findings *data, gb_error *err)
 {
     int64_t known = 0, marked = 0;
     bool energy = false;

@@ -6,6 +6,6 @@
 #include "bench/base/document.h"
 
 /* Marked steps of each config, and its energy per token. */
-gb_status report_write_disturbances(document *doc, const report_data *data, gb_error *err);
+gb_status report_write_disturbances(document *doc, const findings *data, gb_error *err);
 
 #endif

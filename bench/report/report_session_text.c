@@ -9,7 +9,7 @@
 #include "bench/report/report.h"
 #include "bench/words/verdict_words.h"
 
-static const char *arm_name(const report_data *data, const speed_arm *arm)
+static const char *arm_name(const findings *data, const speed_arm *arm)
 {
     return arm->facts->config >= 0 ? data->facts->configs[arm->facts->config].name
                                    : "(has left the suite)";
@@ -144,7 +144,7 @@ static table *arm_table(void)
     return t;
 }
 
-static void arm_add(table *t, const report_data *data, const speed_session *s, const speed_arm *arm)
+static void arm_add(table *t, const findings *data, const speed_session *s, const speed_arm *arm)
 {
     table_begin_row(t);
     table_add_cell(t, "%s%s", arm_name(data, arm), arm->facts->is_control ? " (control)" : "");
@@ -166,7 +166,7 @@ static void arm_add(table *t, const report_data *data, const speed_session *s, c
                    arm->facts->message);
 }
 
-static gb_status write_arms(document *doc, const report_data *data, const speed_session *s,
+static gb_status write_arms(document *doc, const findings *data, const speed_session *s,
                             gb_error *err)
 {
     table *t = arm_table();
@@ -178,9 +178,9 @@ static gb_status write_arms(document *doc, const report_data *data, const speed_
     return status;
 }
 
-gb_status report_write_sessions(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_sessions(document *doc, const findings *data, gb_error *err)
 {
-    if (!report_verdicts_any_session(data)) {
+    if (!speed_report_any(data)) {
         document_paragraph(doc, "Speed: no interleaved timing. Runs were timed as they trained, "
                                 "one after the other; there is no A/A control and no noise floor.");
         return GB_OK;

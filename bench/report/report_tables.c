@@ -36,7 +36,7 @@ static void change_text(char *out, size_t size, stats_interval change)
     }
 }
 
-static bool any_floor(const report_data *data)
+static bool any_floor(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         if (isfinite(data->entries[i].entropy_rate_nats)) {
@@ -55,7 +55,7 @@ static int ms_decimals(double ms)
 /* Marks a row whose time is not interleaved among others whose time is. */
 #define NOT_INTERLEAVED "\xe2\x80\xa0"
 
-static bool some_interleaved(const report_data *data, bool *all)
+static bool some_interleaved(const findings *data, bool *all)
 {
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
@@ -65,11 +65,11 @@ static bool some_interleaved(const report_data *data, bool *all)
     return n > 0;
 }
 
-static void add_cells_of_time(table *t, const report_entry *e, stats_interval change,
+static void add_cells_of_time(table *t, const result_entry *e, stats_interval change,
                               const char *mark, bool compared)
 {
     char text[128];
-    const report_pace *pace = &e->pace;
+    const entry_pace *pace = &e->pace;
     interval_text(text, sizeof text, pace->step_avg_ms, ms_decimals(pace->step_avg_ms.value));
     table_add_cell(t, "%s%s", text, mark);
     table_add_cell(t, "%.*f", ms_decimals(pace->step_median_ms), pace->step_median_ms);
@@ -86,12 +86,12 @@ static void add_cells_of_time(table *t, const report_entry *e, stats_interval ch
     table_add_cell(t, "%s", number_percent(pace->mfu).text);
 }
 
-static void add_result_row(table *t, const report_data *data, int i, bool floor)
+static void add_result_row(table *t, const findings *data, int i, bool floor)
 {
-    const report_entry *e = &data->entries[i];
-    const report_config *config = &data->facts->configs[e->config];
+    const result_entry *e = &data->entries[i];
+    const config_facts *config = &data->facts->configs[e->config];
     bool compared = e->baseline >= 0 && e->baseline != i;
-    const report_verdict *row = report_verdict_of(data, i);
+    const config_verdict *row = config_verdict_of(data, i);
     stats_interval change = row ? row->time_change : (stats_interval){NAN, NAN, NAN};
     bool all, some = some_interleaved(data, &all);
     char text[128];
@@ -146,7 +146,7 @@ static table *result_table(bool floor, bool interleaved)
     return t;
 }
 
-static void add_run_row(table *t, const report_entry *e, const report_run *run)
+static void add_run_row(table *t, const result_entry *e, const run_facts *run)
 {
     stats_interval within = stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
     int64_t tags[128] = {0};
@@ -179,7 +179,7 @@ static void add_run_row(table *t, const report_entry *e, const report_run *run)
     table_add_cell(t, "%lld", (long long)run->run_id);
 }
 
-static gb_status write_run_table(document *doc, const report_data *data, gb_error *err)
+static gb_status write_run_table(document *doc, const findings *data, gb_error *err)
 {
     static const char *const headings[] = {"replicate",
                                            "step_avg (ms)",
@@ -240,7 +240,7 @@ static void explain_interleaved(document *doc, bool all)
         all ? "" : " Rows with " NOT_INTERLEAVED " have no such time, and their runs' stands in.");
 }
 
-gb_status report_write_results(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_results(document *doc, const findings *data, gb_error *err)
 {
     document_heading(doc, "Results");
     if (data->n_entries == 0) {
@@ -271,7 +271,7 @@ gb_status report_write_results(document *doc, const report_data *data, gb_error 
     return write_run_table(doc, data, err);
 }
 
-gb_status report_write_unfinished(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_unfinished(document *doc, const findings *data, gb_error *err)
 {
     table *t = table_create();
     table_add_column(t, "config", TABLE_LEFT);
@@ -282,7 +282,7 @@ gb_status report_write_unfinished(document *doc, const report_data *data, gb_err
     table_add_column(t, "reason", TABLE_LEFT);
     table_add_column(t, "run", TABLE_RIGHT);
     for (int i = 0; i < data->facts->n_runs; i++) {
-        const report_run *run = &data->facts->runs[i];
+        const run_facts *run = &data->facts->runs[i];
         if (strcmp(run->status, "ok") == 0) {
             continue;
         }
@@ -322,7 +322,7 @@ static void add_interval(table *t, stats_interval x, bool known)
     add_number(t, known ? x.high : NAN);
 }
 
-static void add_tsv_verdicts(table *t, const report_entry *e, const report_verdict *row)
+static void add_tsv_verdicts(table *t, const result_entry *e, const config_verdict *row)
 {
     add_interval(t, e->pace.step_avg_ms, e->pace.interleaved);
     table_add_cell(t, "%s", row->speed_judged ? verdict_speed_name(row->speed.kind) : "");
@@ -331,7 +331,7 @@ static void add_tsv_verdicts(table *t, const report_entry *e, const report_verdi
     add_interval(t, row->loss.change, row->loss_judged);
 }
 
-gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
+gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
 {
     static const char *const columns[] = {"config",
                                           "backend",
@@ -371,8 +371,8 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
         table_add_column(t, columns[i], TABLE_LEFT);
     }
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
-        const report_config *config = &data->facts->configs[e->config];
+        const result_entry *e = &data->entries[i];
+        const config_facts *config = &data->facts->configs[e->config];
         table_begin_row(t);
         table_add_cell(t, "%s", e->label);
         table_add_cell(t, "%s", e->backend);
@@ -390,7 +390,7 @@ gb_status report_write_tsv(const report_data *data, FILE *out, gb_error *err)
         }
         table_add_cell(t, "%d", e->on_front);
         add_number(t, e->front_probability);
-        add_tsv_verdicts(t, e, report_verdict_of(data, i));
+        add_tsv_verdicts(t, e, config_verdict_of(data, i));
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

@@ -16,11 +16,11 @@ typedef struct best {
     int on_front;
 } best;
 
-static best find_best(const report_data *data)
+static best find_best(const findings *data)
 {
     best b = {-1, -1, 0};
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         double rate = e->pace.tokens_per_s.value, loss = e->val_loss.value;
         if (isfinite(rate) &&
             (b.fastest < 0 || rate > data->entries[b.fastest].pace.tokens_per_s.value)) {
@@ -35,7 +35,7 @@ static best find_best(const report_data *data)
     return b;
 }
 
-static void front_text(const report_data *data, char *out, size_t size)
+static void front_text(const findings *data, char *out, size_t size)
 {
     size_t used = 0;
     out[0] = '\0';
@@ -47,7 +47,7 @@ static void front_text(const report_data *data, char *out, size_t size)
     }
 }
 
-static int count_ok(const report_data *data)
+static int count_ok(const findings *data)
 {
     int ok = 0;
     for (int i = 0; i < data->facts->n_runs; i++) {
@@ -56,7 +56,7 @@ static int count_ok(const report_data *data)
     return ok;
 }
 
-static bool several_platforms(const report_data *data)
+static bool several_platforms(const findings *data)
 {
     for (int i = 1; i < data->n_entries; i++) {
         if (data->entries[i].machine != data->entries[0].machine ||
@@ -67,17 +67,17 @@ static bool several_platforms(const report_data *data)
     return false;
 }
 
-static void write_best(document *doc, const report_data *data)
+static void write_best(document *doc, const findings *data)
 {
     best b = find_best(data);
     if (b.fastest >= 0) {
-        const report_entry *e = &data->entries[b.fastest];
+        const result_entry *e = &data->entries[b.fastest];
         document_paragraph(doc, "Most tokens per second: `%s` with %s (step_avg %s).", e->label,
                            number_rounded(e->pace.tokens_per_s.value).text,
                            number_duration_ms(e->pace.step_avg_ms.value).text);
     }
     if (b.lowest_loss >= 0) {
-        const report_entry *e = &data->entries[b.lowest_loss];
+        const result_entry *e = &data->entries[b.lowest_loss];
         document_paragraph(doc, "Lowest final validation loss: `%s` with %.4f nats/token.%s",
                            e->label, e->val_loss.value,
                            e->n_runs == 1
@@ -87,7 +87,7 @@ static void write_best(document *doc, const report_data *data)
     }
 }
 
-static void write_front(document *doc, const report_data *data)
+static void write_front(document *doc, const findings *data)
 {
     best b = find_best(data);
     if (b.on_front > 1) {
@@ -103,10 +103,10 @@ static void write_front(document *doc, const report_data *data)
     }
 }
 
-static gb_status write_difference(document *doc, const report_data *data, const report_entry *e,
+static gb_status write_difference(document *doc, const findings *data, const result_entry *e,
                                   gb_error *err)
 {
-    const report_entry *base = &data->entries[e->baseline];
+    const result_entry *base = &data->entries[e->baseline];
     comparison time, loss;
     char interval[96] = "", loss_text[160] = "";
     GB_TRY(comparison_make(&time, data, base, e, METRIC_STEP_AVG, err));
@@ -137,11 +137,11 @@ static gb_status write_difference(document *doc, const report_data *data, const 
     return GB_OK;
 }
 
-static gb_status write_differences(document *doc, const report_data *data, gb_error *err)
+static gb_status write_differences(document *doc, const findings *data, gb_error *err)
 {
     int lines = 0, left = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (e->baseline < 0 || e->baseline == i) {
             continue;
         }
@@ -169,7 +169,7 @@ static gb_status write_differences(document *doc, const report_data *data, gb_er
     return GB_OK;
 }
 
-void report_write_intro(document *doc, const report_data *data)
+void report_write_intro(document *doc, const findings *data)
 {
     int ok = count_ok(data);
     if (data->n_entries == 0) {
@@ -177,7 +177,7 @@ void report_write_intro(document *doc, const report_data *data)
                            data->facts->suite_name, data->facts->n_configs, data->facts->n_runs);
         return;
     }
-    const report_entry *first = &data->entries[0];
+    const result_entry *first = &data->entries[0];
     const char *device = first->machine >= 0 ? data->facts->machines[first->machine].device : "";
     document_paragraph(
         doc, "Suite `%s`: %d config%s, %d of %d runs finished%s%s%s. Baseline: `%s`.",
@@ -190,14 +190,14 @@ void report_write_intro(document *doc, const report_data *data)
         data->facts->baseline_name);
 }
 
-gb_status report_write_answer(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_answer(document *doc, const findings *data, gb_error *err)
 {
     if (data->n_entries == 0) {
         return GB_OK;
     }
-    if (!report_verdicts_any_session(data)) {
+    if (!speed_report_any(data)) {
         write_best(doc, data);
     }
     write_front(doc, data);
-    return report_verdicts_any_session(data) ? GB_OK : write_differences(doc, data, err);
+    return speed_report_any(data) ? GB_OK : write_differences(doc, data, err);
 }

@@ -13,10 +13,10 @@
 /* ---- the table ---- */
 
 /* The change of step_avg from run to run: what there is without a session, and no verdict. */
-static gb_status add_plain_speed(table *t, const report_data *data, const report_verdict *row,
+static gb_status add_plain_speed(table *t, const findings *data, const config_verdict *row,
                                  gb_error *err)
 {
-    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
     if (!e || e->baseline < 0) {
         table_add_cell(t, "-");
         return GB_OK;
@@ -28,24 +28,23 @@ static gb_status add_plain_speed(table *t, const report_data *data, const report
     return GB_OK;
 }
 
-static gb_status add_row(table *t, const report_data *data, const report_verdict *row,
-                         gb_error *err)
+static gb_status add_row(table *t, const findings *data, const config_verdict *row, gb_error *err)
 {
-    const report_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
     table_begin_row(t);
     table_add_cell(t, "%s", row->label);
     if (row->is_baseline) {
         table_add_cell(t, "baseline");
         table_add_cell(t, "baseline");
     } else {
-        if (report_verdicts_any_session(data)) {
+        if (speed_report_any(data)) {
             table_add_cell(t, "%s: %s", verdict_speed_name(row->speed.kind),
-                           report_verdict_speed_words(data, row).text);
+                           config_verdict_speed_words(data, row).text);
         } else {
             GB_TRY(add_plain_speed(t, data, row, err));
         }
         table_add_cell(t, "%s: %s", verdict_loss_name(row->loss.kind),
-                       report_verdict_loss_words(row).text);
+                       config_verdict_loss_words(row).text);
     }
     table_add_cell(t, "%s",
                    row->is_baseline || !e ? "-" : number_percent_signed(e->flops_fraction).text);
@@ -59,7 +58,7 @@ static gb_status add_row(table *t, const report_data *data, const report_verdict
     return GB_OK;
 }
 
-static gb_status write_table(document *doc, const report_data *data, gb_error *err)
+static gb_status write_table(document *doc, const findings *data, gb_error *err)
 {
     table *t = table_create();
     table_add_column(t, "config", TABLE_LEFT);
@@ -114,23 +113,22 @@ typedef struct side {
 static const side sides[] = {{VERDICT_OF_SPEED, "Fastest", "faster", "speed"},
                              {VERDICT_OF_LOSS, "Lowest in loss", "better in loss", "loss"}};
 
-static const verdict *verdict_of_side(const report_verdict *row, const side *s)
+static const verdict *verdict_of_side(const config_verdict *row, const side *s)
 {
     return s->subject == VERDICT_OF_SPEED ? &row->speed : &row->loss;
 }
 
-static bool judged_on_side(const report_verdict *row, const side *s)
+static bool judged_on_side(const config_verdict *row, const side *s)
 {
     return s->subject == VERDICT_OF_SPEED ? row->speed_judged : row->loss_judged;
 }
 
 /* The one with the best estimate among those with the verdict LESS; `but` is left out. */
-static const report_verdict *best_of(const report_data *data, const side *s,
-                                     const report_verdict *but)
+static const config_verdict *best_of(const findings *data, const side *s, const config_verdict *but)
 {
-    const report_verdict *best = NULL;
+    const config_verdict *best = NULL;
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         if (row != but && judged_on_side(row, s) && verdict_of_side(row, s)->kind == VERDICT_LESS &&
             (!best ||
              verdict_of_side(row, s)->change.value < verdict_of_side(best, s)->change.value)) {
@@ -140,7 +138,7 @@ static const report_verdict *best_of(const report_data *data, const side *s,
     return best;
 }
 
-static int judged_count(const report_data *data, const side *s)
+static int judged_count(const findings *data, const side *s)
 {
     int n = 0;
     for (int i = 0; i < data->verdicts->n; i++) {
@@ -150,10 +148,10 @@ static int judged_count(const report_data *data, const side *s)
 }
 
 /* Whether the fastest is told apart from the next: their ratio, block by block. */
-static gb_status lead_text(const report_data *data, const report_verdict *first, char *out,
+static gb_status lead_text(const findings *data, const config_verdict *first, char *out,
                            size_t size, gb_error *err)
 {
-    const report_verdict *second = best_of(data, &sides[0], first);
+    const config_verdict *second = best_of(data, &sides[0], first);
     out[0] = '\0';
     if (!second || second->session != first->session) {
         return GB_OK;
@@ -175,9 +173,9 @@ static gb_status lead_text(const report_data *data, const report_verdict *first,
     return status;
 }
 
-static gb_status write_best(document *doc, const report_data *data, const side *s, gb_error *err)
+static gb_status write_best(document *doc, const findings *data, const side *s, gb_error *err)
 {
-    const report_verdict *best = best_of(data, s, NULL);
+    const config_verdict *best = best_of(data, s, NULL);
     char lead[256] = "";
     if (judged_count(data, s) == 0) {
         return GB_OK;
@@ -208,11 +206,11 @@ typedef struct unclear {
     double most; /* blocks or replicates that would settle the `near` ones */
 } unclear;
 
-static void unclear_count(unclear *u, const report_data *data, const side *s)
+static void unclear_count(unclear *u, const findings *data, const side *s)
 {
     *u = (unclear){.most = 0};
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         const verdict *v = verdict_of_side(row, s);
         if (!judged_on_side(row, s) || v->kind != VERDICT_UNCLEAR) {
             continue;
@@ -231,7 +229,7 @@ static void unclear_count(unclear *u, const report_data *data, const side *s)
 }
 
 /* Which are unclear, and what would settle them. */
-static void write_unclear(document *doc, const report_data *data, const side *s)
+static void write_unclear(document *doc, const findings *data, const side *s)
 {
     unclear u;
     unclear_count(&u, data, s);
@@ -262,7 +260,7 @@ static void write_unclear(document *doc, const report_data *data, const side *s)
                                  "needed for an interval.");
 }
 
-static void write_floor(document *doc, const report_data *data)
+static void write_floor(document *doc, const findings *data)
 {
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
         const speed_session *s = &data->speeds->sessions[i];
@@ -279,10 +277,10 @@ static void write_floor(document *doc, const report_data *data)
     }
 }
 
-static void write_disagreements(document *doc, const report_data *data)
+static void write_disagreements(document *doc, const findings *data)
 {
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         if (row->means_disagree) {
             document_list_item(
                 doc,
@@ -305,10 +303,10 @@ static void write_no_session(document *doc)
         "looks like a difference between configs, and no interval here accounts for it.");
 }
 
-static gb_status write_summary(document *doc, const report_data *data, gb_error *err)
+static gb_status write_summary(document *doc, const findings *data, gb_error *err)
 {
     gb_status status = GB_OK;
-    if (!report_verdicts_any_session(data) && judged_count(data, &sides[1]) == 0) {
+    if (!speed_report_any(data) && judged_count(data, &sides[1]) == 0) {
         return GB_OK; /* an empty list */
     }
     document_list_begin(doc);
@@ -325,7 +323,7 @@ static gb_status write_summary(document *doc, const report_data *data, gb_error 
     return status;
 }
 
-gb_status report_write_verdicts(document *doc, const report_data *data, gb_error *err)
+gb_status report_write_verdicts(document *doc, const findings *data, gb_error *err)
 {
     document_heading(doc, "Verdicts");
     report_write_intro(doc, data);
@@ -334,7 +332,7 @@ gb_status report_write_verdicts(document *doc, const report_data *data, gb_error
     }
     GB_TRY(write_table(doc, data, err));
     GB_TRY(write_summary(doc, data, err));
-    if (!report_verdicts_any_session(data)) {
+    if (!speed_report_any(data)) {
         write_no_session(doc);
     }
     document_paragraph(
@@ -343,7 +341,7 @@ gb_status report_write_verdicts(document *doc, const report_data *data, gb_error
         "configs, so that in at most one suite of twenty any of them is called different without "
         "being so. Differences below %s count as none.%s",
         number_percent(verdict_rule_default().band).text,
-        report_verdicts_any_session(data)
+        speed_report_any(data)
             ? " Speed is judged block by block, with all configs taking turns on the same machine."
             : "");
     return GB_OK;

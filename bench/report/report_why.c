@@ -44,7 +44,7 @@ static gb_status notes_write(document *doc, const ledger_sentences *notes, ledge
     return GB_OK;
 }
 
-static gb_status write_comparison(document *doc, const report_data *data, const report_entry *e,
+static gb_status write_comparison(document *doc, const findings *data, const result_entry *e,
                                   ledger_sentences *said, gb_error *err)
 {
     ledger *l = NULL;
@@ -67,13 +67,13 @@ static gb_status write_comparison(document *doc, const report_data *data, const 
     return status;
 }
 
-static bool is_compared(const report_data *data, int i)
+static bool is_compared(const findings *data, int i)
 {
-    const report_entry *e = &data->entries[i];
+    const result_entry *e = &data->entries[i];
     return e->baseline >= 0 && e->baseline != i && ledger_possible(&data->entries[e->baseline], e);
 }
 
-static gb_status write_comparisons(document *doc, const report_data *data, gb_error *err)
+static gb_status write_comparisons(document *doc, const findings *data, gb_error *err)
 {
     ledger_sentences said = {NULL, 0};
     gb_status status = GB_OK;
@@ -103,7 +103,7 @@ static gb_status write_comparisons(document *doc, const report_data *data, gb_er
 
 /* ---- kernels ---- */
 
-static const report_run *run_with_kernels(const report_entry *e)
+static const run_facts *run_with_kernels(const result_entry *e)
 {
     for (int i = 0; i < e->n_runs; i++) {
         if (e->runs[i]->n_kernels > 0) {
@@ -124,7 +124,7 @@ static void name_shorten(char *out, size_t size, const char *name)
     }
 }
 
-static void add_kernel(table *t, const report_kernel *k, double total_ms)
+static void add_kernel(table *t, const kernel_facts *k, double total_ms)
 {
     char name[96];
     name_shorten(name, sizeof name, k->name);
@@ -140,7 +140,7 @@ static void add_kernel(table *t, const report_kernel *k, double total_ms)
     table_add_cell(t, "%s", number_bytes((double)k->shared_bytes).text);
 }
 
-static gb_status write_kernels_of(document *doc, const report_entry *e, const report_run *run,
+static gb_status write_kernels_of(document *doc, const result_entry *e, const run_facts *run,
                                   gb_error *err)
 {
     static const char *const headings[] = {"calls per step", "time per step", "of all kernels",
@@ -173,11 +173,11 @@ static gb_status write_kernels_of(document *doc, const report_entry *e, const re
     return status;
 }
 
-static gb_status write_kernels(document *doc, const report_data *data, gb_error *err)
+static gb_status write_kernels(document *doc, const findings *data, gb_error *err)
 {
     int written = 0, left = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_run *run = run_with_kernels(&data->entries[i]);
+        const run_facts *run = run_with_kernels(&data->entries[i]);
         if (run && written == KERNEL_TABLES) {
             left++;
         } else if (run) {
@@ -196,7 +196,7 @@ static gb_status write_kernels(document *doc, const report_data *data, gb_error 
 
 /* ---- ops ---- */
 
-static gb_status write_ops_of(document *doc, const report_data *data, const report_entry *e,
+static gb_status write_ops_of(document *doc, const findings *data, const result_entry *e,
                               gb_error *err)
 {
     op_row *rows = NULL;
@@ -229,7 +229,7 @@ static gb_status write_ops_of(document *doc, const report_data *data, const repo
 }
 
 /* The baselines: the others are told apart from them above. */
-static gb_status write_ops(document *doc, const report_data *data, gb_error *err)
+static gb_status write_ops(document *doc, const findings *data, gb_error *err)
 {
     int written = 0;
     for (int i = 0; i < data->n_entries && written < OP_TABLES; i++) {
@@ -246,8 +246,8 @@ static gb_status write_ops(document *doc, const report_data *data, gb_error *err
 
 /* ---- all ---- */
 
-gb_status report_write_why(document *doc, const report_data *data,
-                           const struct figure_choice *figures, gb_error *err)
+gb_status report_write_why(document *doc, const findings *data, const struct figure_choice *figures,
+                           gb_error *err)
 {
     bool any = false;
     for (int i = 0; i < data->n_entries; i++) {

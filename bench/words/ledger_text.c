@@ -397,7 +397,7 @@ gb_status ledger_read(ledger_sentences *out, const ledger *l, int rows, gb_error
 
 static gb_status say_conditions(ledger_sentences *s, const ledger *l)
 {
-    const report_run *b = l->base->runs[0], *e = l->new_entry->runs[0];
+    const run_facts *b = l->base->runs[0], *e = l->new_entry->runs[0];
     gb_status status = GB_OK;
     if (!(l->base->machine == l->new_entry->machine) ||
         strcmp(l->base->backend, l->new_entry->backend) != 0 ||
@@ -420,7 +420,7 @@ static gb_status say_conditions(ledger_sentences *s, const ledger *l)
 }
 
 /* A profile that lost something must not look whole. */
-static gb_status say_profile_note(ledger_sentences *s, const report_entry *e)
+static gb_status say_profile_note(ledger_sentences *s, const result_entry *e)
 {
     for (int i = 0; i < e->n_runs; i++) {
         if (*e->runs[i]->profile_note) {

@@ -41,7 +41,7 @@ static void change_add(table *t, double change, bool is_baseline)
 }
 
 /* "SLOWER +7.4 %" */
-static void verdict_add(table *t, const report_verdict *row)
+static void verdict_add(table *t, const config_verdict *row)
 {
     const speed_arm *arm = row ? row->arm : NULL;
     if (arm && (row->is_baseline || arm->facts->is_baseline)) {
@@ -57,7 +57,7 @@ static void verdict_add(table *t, const report_verdict *row)
 }
 
 /* "ok 2, nan 1", "ok 3 (lr halved: 1)". */
-static void ends_add(table *t, const report_data *data, int config, const char *backend,
+static void ends_add(table *t, const findings *data, int config, const char *backend,
                      const char *precision)
 {
     run_end ends[RUN_ENDS_MAX];
@@ -102,17 +102,17 @@ static void sessions_print(const speed_report *speeds, FILE *out)
 typedef struct result_row {
     int config;
     const char *backend, *precision;
-    const report_verdict *verdict; /* NULL: no run of it has finished there */
+    const config_verdict *verdict; /* NULL: no run of it has finished there */
 } result_row;
 
-static void row_add(table *t, const report_data *data, const result_row *row, bool *beaten)
+static void row_add(table *t, const findings *data, const result_row *row, bool *beaten)
 {
-    const report_config *config = &data->facts->configs[row->config];
-    const report_verdict *v = row->verdict;
-    const report_entry *e = v && v->entry >= 0 ? &data->entries[v->entry] : NULL;
-    const report_pace none = {
+    const config_facts *config = &data->facts->configs[row->config];
+    const config_verdict *v = row->verdict;
+    const result_entry *e = v && v->entry >= 0 ? &data->entries[v->entry] : NULL;
+    const entry_pace none = {
         .step_avg_ms = {NAN, NAN, NAN}, .tokens_per_s = {NAN, NAN, NAN}, .mfu = NAN};
-    const report_pace *pace = e ? &e->pace : &none;
+    const entry_pace *pace = e ? &e->pace : &none;
     table_begin_row(t);
     table_add_cell(t, "%s", config->name);
     table_add_cell(t, "%s %s", row->backend, row->precision);
@@ -136,7 +136,7 @@ static void row_add(table *t, const report_data *data, const result_row *row, bo
     ends_add(t, data, row->config, row->backend, row->precision);
 }
 
-static bool row_is_new(const result_row *rows, int n, const report_run *run)
+static bool row_is_new(const result_row *rows, int n, const run_facts *run)
 {
     for (int i = 0; i < n; i++) {
         if (rows[i].config == run->config && strcmp(rows[i].backend, run->backend) == 0 &&
@@ -148,10 +148,10 @@ static bool row_is_new(const result_row *rows, int n, const report_run *run)
 }
 
 /* The verdict of a config of which no run has finished anywhere. */
-static const report_verdict *verdict_without_entry(const report_data *data, int config)
+static const config_verdict *verdict_without_entry(const findings *data, int config)
 {
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *v = &data->verdicts->rows[i];
+        const config_verdict *v = &data->verdicts->rows[i];
         if (v->config == config && v->entry < 0) {
             return v;
         }
@@ -168,18 +168,18 @@ static int by_backend(const void *a, const void *b)
 }
 
 /* Room for all runs; returns how many there are. */
-static int rows_collect(result_row *rows, const report_data *data)
+static int rows_collect(result_row *rows, const findings *data)
 {
     int n = 0;
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *v = &data->verdicts->rows[i];
+        const config_verdict *v = &data->verdicts->rows[i];
         if (v->entry >= 0) {
-            const report_entry *e = &data->entries[v->entry];
+            const result_entry *e = &data->entries[v->entry];
             rows[n++] = (result_row){v->config, e->backend, e->precision, v};
         }
     }
     for (int64_t i = 0; i < data->facts->n_runs; i++) {
-        const report_run *run = &data->facts->runs[i];
+        const run_facts *run = &data->facts->runs[i];
         if (row_is_new(rows, n, run)) {
             rows[n++] = (result_row){run->config, run->backend, run->precision,
                                      verdict_without_entry(data, run->config)};
@@ -189,7 +189,7 @@ static int rows_collect(result_row *rows, const report_data *data)
     return n;
 }
 
-static gb_status table_print(const report_data *data, FILE *out, gb_error *err)
+static gb_status table_print(const findings *data, FILE *out, gb_error *err)
 {
     bool beaten = false;
     result_row *rows = calloc((size_t)(data->facts->n_runs + data->n_entries) + 1, sizeof *rows);
@@ -217,9 +217,9 @@ static gb_status table_print(const report_data *data, FILE *out, gb_error *err)
 
 gb_status results_table_print(store *s, const char *suite_name, FILE *out, gb_error *err)
 {
-    report_data *data = NULL;
-    GB_TRY(report_data_read_summary(&data, s, suite_name, err));
+    findings *data = NULL;
+    GB_TRY(findings_read_summary(&data, s, suite_name, err));
     gb_status status = table_print(data, out, err);
-    report_data_free(data);
+    findings_free(data);
     return status;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-verdict_text report_verdict_speed_words(const report_data *data, const report_verdict *row)
+verdict_text config_verdict_speed_words(const findings *data, const config_verdict *row)
 {
     verdict_text out = {""};
     if (row->speed_judged) {
@@ -27,7 +27,7 @@ verdict_text report_verdict_speed_words(const report_data *data, const report_ve
     return out;
 }
 
-verdict_text report_verdict_loss_words(const report_verdict *row)
+verdict_text config_verdict_loss_words(const config_verdict *row)
 {
     verdict_text out = {""};
     if (row->loss_judged) {

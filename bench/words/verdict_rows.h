@@ -6,7 +6,7 @@
 #include "bench/words/verdict_words.h"
 
 /* Also where nothing was judged: why not. */
-verdict_text report_verdict_speed_words(const report_data *data, const report_verdict *row);
-verdict_text report_verdict_loss_words(const report_verdict *row);
+verdict_text config_verdict_speed_words(const findings *data, const config_verdict *row);
+verdict_text config_verdict_loss_words(const config_verdict *row);
 
 #endif

@@ -43,11 +43,11 @@ static const char *judge(const stats_interval *time, double allowed, counts *n)
     return time->value <= allowed ? "unclear, rather reached" : "unclear, rather short";
 }
 
-static gb_status add_row(table *t, const report_data *data, const speed_session *session,
+static gb_status add_row(table *t, const findings *data, const speed_session *session,
                          const speed_arm *arm, counts *n, gb_error *err)
 {
-    const report_config *config = &data->facts->configs[arm->facts->config];
-    const report_config *base =
+    const config_facts *config = &data->facts->configs[arm->facts->config];
+    const config_facts *base =
         &data->facts->configs[session->arms[session->facts->baseline].facts->config];
     double flops = config->flops_per_token / base->flops_per_token - 1;
     table_begin_row(t);
@@ -82,7 +82,7 @@ static gb_status add_row(table *t, const report_data *data, const speed_session 
     return GB_OK;
 }
 
-static gb_status write_switches(const report_data *data, counts *n, gb_error *err)
+static gb_status write_switches(const findings *data, counts *n, gb_error *err)
 {
     static const char *const headings[] = {"config", "step",   "FLOPs",      "time",
                                            "95 %",   "wanted", "time/FLOPs", "verdict"};
@@ -138,11 +138,11 @@ int main(int argc, char **argv)
     gb_error err = {0};
     bool help_shown = false;
     int n_positional = 0;
-    report_data *data = NULL;
+    findings *data = NULL;
     counts n = {0};
     gb_status status = cli_parse(&command, argc, argv, &db, &n_positional, &help_shown, &err);
     if (status == GB_OK && !help_shown) {
-        status = report_data_read(&data, db, NULL, &err);
+        status = findings_read(&data, db, NULL, &err);
         if (status == GB_OK) {
             status = write_switches(data, &n, &err);
         }
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
                    n.reached, n.short_of, n.open);
         }
     }
-    report_data_free(data);
+    findings_free(data);
     if (status != GB_OK) {
         fprintf(stderr, "switch_table: %s\n", err.message);
         return gb_status_exit_code(status);

@@ -15,7 +15,7 @@ enum { PANEL_CLOCK, PANEL_POWER, PANEL_TEMPERATURE, PANEL_LOAD, PANELS };
 
 /* A run on the common axis. */
 typedef struct clocks_run {
-    const report_run *run;
+    const run_facts *run;
     int color;
     double offset_s; /* where it begins */
     double length_s;
@@ -31,12 +31,12 @@ static int by_start(const void *a, const void *b)
 /* The runs with samples, in order of time; *total_s is the length of the axis. */
 static int runs_arrange(const figure_choice *choice, clocks_run *out, double *total_s)
 {
-    const report_data *data = choice->all;
+    const findings *data = choice->all;
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
         int slot = figure_choice_slot(choice, i);
         for (int r = 0; r < data->entries[i].n_runs; r++) {
-            const report_run *run = data->entries[i].runs[r];
+            const run_facts *run = data->entries[i].runs[r];
             if (run->sensors.n_samples > 0) {
                 double last = run->sensors.samples[run->sensors.n_samples - 1].at_s;
                 out[n++] = (clocks_run){run, slot < 0 ? LEFT_OUT_COLOR : figure_color(slot), 0,
@@ -53,7 +53,7 @@ static int runs_arrange(const figure_choice *choice, clocks_run *out, double *to
     return n;
 }
 
-static double value_of(const report_sample *sample, int panel)
+static double value_of(const sample_facts *sample, int panel)
 {
     return panel == PANEL_CLOCK         ? sample->clock_mhz
            : panel == PANEL_POWER       ? sample->power_w
@@ -104,7 +104,7 @@ static void bin_write(const bin *b, double at_s, FILE *out, clocks_range *range)
  * a point alone is no line. */
 static void write_run(const clocks_run *run, double bin_s, FILE *out, clocks_range *range)
 {
-    const report_sensors *s = &run->run->sensors;
+    const sensor_facts *s = &run->run->sensors;
     for (int64_t i = 0; i < s->n_samples;) {
         bin b = {.n = {0}};
         double first = s->samples[i].at_s, last = first;
@@ -135,9 +135,9 @@ static void write_stretches(const clocks_run *runs, int n, double bin_s, double 
 {
     fprintf(out, "# from_s\tto_s\tcolor\n0\t0\t16777215\n");
     for (int i = 0; i < n; i++) {
-        const report_sensors *s = &runs[i].run->sensors;
+        const sensor_facts *s = &runs[i].run->sensors;
         for (int64_t k = 0; k < s->n_stretches;) {
-            report_stretch whole = s->stretches[k++];
+            stretch_facts whole = s->stretches[k++];
             while (k < s->n_stretches && s->stretches[k].start_s < whole.end_s + bin_s &&
                    stretch_color(s->stretches[k].mask) == stretch_color(whole.mask)) {
                 whole.end_s = s->stretches[k++].end_s;

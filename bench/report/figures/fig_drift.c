@@ -55,7 +55,7 @@ typedef struct time_unit {
     double hours;
 } time_unit;
 
-static time_unit unit_choose(const report_data *data, int panels)
+static time_unit unit_choose(const findings *data, int panels)
 {
     double longest = 0;
     for (int i = 0; i < panels; i++) {
@@ -93,7 +93,7 @@ static gb_status write_session(FILE *out, const speed_session *s, time_unit unit
     return GB_OK;
 }
 
-static gb_status write_sessions(const report_data *data, FILE *out, int panels, time_unit unit,
+static gb_status write_sessions(const findings *data, FILE *out, int panels, time_unit unit,
                                 drift_range *range, gb_error *err)
 {
     for (int i = 0; i < panels; i++) {
@@ -114,7 +114,7 @@ static gb_status write_sessions(const report_data *data, FILE *out, int panels, 
 static gb_status drift_write(const figure_choice *choice, const char *dir, FILE *settings,
                              gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     int sessions = data->speeds ? data->speeds->n_sessions : 0;
     int panels = sessions < DRIFT_PANELS ? sessions : DRIFT_PANELS;
     drift_range range = {-0.5, 0.5, 0};
@@ -146,6 +146,6 @@ const figure figure_drift = {
                "weather, so the ratios hold none of it: what to look for are bars that are long "
                "against the differences that matter, and a trend that has not come to rest.",
     .order = 50,
-    .has_data = report_verdicts_any_session,
+    .has_data = speed_report_any,
     .write = drift_write,
 };

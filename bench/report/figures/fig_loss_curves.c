@@ -10,7 +10,7 @@ typedef struct loss_point {
     double step, tokens, seconds, flops, mean, low, high;
 } loss_point;
 
-static const report_eval *run_eval_at(const report_run *run, int64_t step)
+static const eval_facts *run_eval_at(const run_facts *run, int64_t step)
 {
     for (int64_t i = 0; i < run->n_evals; i++) {
         if (run->evals[i].step == step) {
@@ -22,14 +22,14 @@ static const report_eval *run_eval_at(const report_run *run, int64_t step)
 
 /* The k-th validation of the entry's first run, over the replicates; false when one of them lacks
  * it. */
-static bool loss_at(const report_data *data, const report_entry *entry, int64_t k, loss_point *out)
+static bool loss_at(const findings *data, const result_entry *entry, int64_t k, loss_point *out)
 {
-    const report_run *first = entry->runs[0];
+    const run_facts *first = entry->runs[0];
     int64_t step = first->evals[k].step;
     figure_range band = {INFINITY, -INFINITY};
     double sum = 0, seconds = 0;
     for (int r = 0; r < entry->n_runs; r++) {
-        const report_eval *e = run_eval_at(entry->runs[r], step);
+        const eval_facts *e = run_eval_at(entry->runs[r], step);
         if (!e || !isfinite(e->val_loss)) {
             return false;
         }
@@ -54,13 +54,13 @@ typedef struct loss_plot {
     double floor; /* NAN when unknown or not the same for all */
 } loss_plot;
 
-static void write_loss(const report_data *data, FILE *out, loss_plot *plot)
+static void write_loss(const findings *data, FILE *out, loss_plot *plot)
 {
     *plot = (loss_plot){.y = {INFINITY, -INFINITY}, .floor = NAN};
     fprintf(out, "# a block per config: step\ttokens\tseconds\tflops\tmean\tlow\thigh\n");
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *entry = &data->entries[i];
-        const report_run *first = entry->runs[0];
+        const result_entry *entry = &data->entries[i];
+        const run_facts *first = entry->runs[0];
         double last_step = first->n_evals ? (double)first->evals[first->n_evals - 1].step : 0;
         int64_t written = 0;
         for (int64_t k = 0; k < first->n_evals; k++) {

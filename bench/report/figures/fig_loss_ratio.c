@@ -7,10 +7,10 @@
 #include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
 
-static bool loss_ratio_has_data(const report_data *data)
+static bool loss_ratio_has_data(const findings *data)
 {
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         if (row->loss_judged && isfinite(row->loss.change.value)) {
             return true;
         }
@@ -21,12 +21,12 @@ static bool loss_ratio_has_data(const report_data *data)
 static gb_status loss_ratio_write(const figure_choice *choice, const char *dir, FILE *settings,
                                   gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     figure_changes lines;
     double flops_low = 0, flops_high = 0;
     GB_TRY(figure_changes_begin(&lines, dir, "data/loss_ratio.tsv", err));
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         if (row->is_baseline || !row->loss_judged) {
             continue;
         }

@@ -16,7 +16,7 @@ static void change_text(char *out, size_t size, double value, double base, bool 
     }
 }
 
-static bool model_size_has_data(const report_data *data)
+static bool model_size_has_data(const findings *data)
 {
     return data->n_entries > 0;
 }
@@ -24,7 +24,7 @@ static bool model_size_has_data(const report_data *data)
 static gb_status model_size_write(const figure_choice *choice, const char *dir, FILE *settings,
                                   gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     FILE *out = figure_file_open(dir, "data/model_size.tsv", err);
     if (!out) {
         return GB_ERR_IO;
@@ -32,9 +32,9 @@ static gb_status model_size_write(const figure_choice *choice, const char *dir, 
     double max_params = 1, max_flops = 1;
     fprintf(out, "# row\tconfig\tn_params\ttext\tflops_per_token\ttext\tcolor\n");
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
-        const report_config *c = &data->facts->configs[e->config];
-        const report_config *base =
+        const result_entry *e = &data->entries[i];
+        const config_facts *c = &data->facts->configs[e->config];
+        const config_facts *base =
             e->baseline >= 0 ? &data->facts->configs[data->entries[e->baseline].config] : NULL;
         char params[80], flops[80];
         change_text(params, sizeof params, (double)c->n_params, base ? (double)base->n_params : 0,

@@ -26,7 +26,7 @@ static void write_segment(op_bar *bar, const char *name, double ms, int color, d
     bar->at += ms;
 }
 
-static void write_bar(const report_entry *e, int row, const figure_op_palette *palette,
+static void write_bar(const result_entry *e, int row, const figure_op_palette *palette,
                       double widest, FILE *out)
 {
     const figure_label label = figure_label_make(e->label);
@@ -42,7 +42,7 @@ static void write_bar(const report_entry *e, int row, const figure_op_palette *p
     write_segment(&bar, "unattributed", unattributed, FIGURE_OP_UNATTRIBUTED_COLOR, widest);
 }
 
-static void write_bars(const report_data *data, const figure_op_palette *palette, double widest,
+static void write_bars(const findings *data, const figure_op_palette *palette, double widest,
                        FILE *out)
 {
     fprintf(out, "# row\tconfig\top\tms_per_step\tfrom\tto\tcolor\ttext\ttext_color\n");
@@ -52,7 +52,7 @@ static void write_bars(const report_data *data, const figure_op_palette *palette
 }
 
 /* The whole bar, with its t interval over replicates where there are two or more. */
-static gb_status write_totals(const report_data *data, FILE *out, gb_error *err)
+static gb_status write_totals(const findings *data, FILE *out, gb_error *err)
 {
     double *totals = malloc(((size_t)data->facts->n_runs + 1) * sizeof *totals);
     if (!totals) {
@@ -60,7 +60,7 @@ static gb_status write_totals(const report_data *data, FILE *out, gb_error *err)
     }
     fprintf(out, "# row\tms_per_step\tlow\thigh\n");
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         size_t n = 0;
         for (int r = 0; r < e->n_runs; r++) {
             double sum = 0;
@@ -88,7 +88,7 @@ static void write_legend(const figure_op_palette *palette, FILE *out)
             palette->n + 2, FIGURE_OP_UNATTRIBUTED_COLOR);
 }
 
-static bool op_time_has_data(const report_data *data)
+static bool op_time_has_data(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         for (int r = 0; r < data->entries[i].n_runs; r++) {
@@ -105,7 +105,7 @@ static gb_status op_time_write(const figure_choice *choice, const char *dir, FIL
 {
     static const char *const names[] = {"data/op_time.tsv", "data/op_total.tsv",
                                         "data/op_legend.tsv"};
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     const figure_op_palette palette = figure_op_palette_make(data);
     FILE *files[3];
     double widest = 0;

@@ -28,16 +28,16 @@ typedef struct op_rate {
     double bytes_per_s;
 } op_rate;
 
-static bool rate_make(const report_data *data, int i, int phase, gb_op op, op_rate *out)
+static bool rate_make(const findings *data, int i, int phase, gb_op op, op_rate *out)
 {
-    const report_entry *e = &data->entries[i];
+    const result_entry *e = &data->entries[i];
     double time_ms = 0, flops = 0;
     int runs = 0;
     for (int r = 0; r < e->n_runs; r++) {
-        const report_run *run = e->runs[r];
+        const run_facts *run = e->runs[r];
         runs += run->n_ops > 0;
         for (int64_t k = 0; k < run->n_ops; k++) {
-            const report_op *row = &run->ops[k];
+            const op_facts *row = &run->ops[k];
             if (strcmp(row->op, gb_op_name(op)) == 0 && strcmp(row->phase, phases[phase]) == 0) {
                 time_ms += row->time_ms;
                 flops += row->flops;
@@ -60,7 +60,7 @@ static bool rate_make(const report_data *data, int i, int phase, gb_op op, op_ra
 }
 
 /* All that are known, up to POINTS_MAX: by op, phase, then in the order of the suite. */
-static int rates_collect(const report_data *data, op_rate *out, int capacity)
+static int rates_collect(const findings *data, op_rate *out, int capacity)
 {
     int n = 0;
     for (int op = 0; op < GB_OP_COUNT; op++) {
@@ -73,7 +73,7 @@ static int rates_collect(const report_data *data, op_rate *out, int capacity)
     return n;
 }
 
-static bool roofline_has_data(const report_data *data)
+static bool roofline_has_data(const findings *data)
 {
     op_rate any;
     return rates_collect(data, &any, 1) > 0;
@@ -135,7 +135,7 @@ typedef struct roof {
     double gflops, gbytes;
 } roof;
 
-static int roofs_find(const report_data *data, roof roofs[ROOFS_MAX])
+static int roofs_find(const findings *data, roof roofs[ROOFS_MAX])
 {
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
@@ -165,7 +165,7 @@ typedef struct roofline {
     int n_roofs;
 } roofline;
 
-static roofline roofline_plan(const report_data *data, const op_rate *rates, int n)
+static roofline roofline_plan(const findings *data, const op_rate *rates, int n)
 {
     roofline plot = {.x = {INFINITY, 0}, .y = {INFINITY, 0}, .bytes = {INFINITY, 0}};
     plot.n_roofs = roofs_find(data, plot.roofs);
@@ -263,7 +263,7 @@ static int roofs_place(const roofline *plot, figure_point *points, int count)
 
 /* Points of ops with FLOPs, those of the baseline first: their names are placed around all of them.
  * Two of the baseline's that all but coincide share a name. */
-static int names_place(const report_data *data, const roofline *plot, const op_rate *rates, int n,
+static int names_place(const findings *data, const roofline *plot, const op_rate *rates, int n,
                        figure_point *points, const op_rate **of)
 {
     int count = 0, named = 0;
@@ -308,13 +308,13 @@ static void write_names(const roofline *plot, const figure_point *points, const 
     }
 }
 
-static void write_points(const report_data *data, const op_rate *rates, int n,
+static void write_points(const findings *data, const op_rate *rates, int n,
                          const int colors[GB_OP_COUNT], FILE *out)
 {
     fprintf(out, "# baseline\tintensity\tgflops_per_s\tcolor\tpoint_type\tconfig\top\tphase\n");
     for (int i = 0; i < n; i++) {
         const op_rate *r = &rates[i];
-        const report_entry *e = &data->entries[r->entry];
+        const result_entry *e = &data->entries[r->entry];
         if (r->flops_per_s > 0) {
             fprintf(out, "%d\t%.8g\t%.8g\t%d\t%d\t%s\t%s\t%s\n", e->is_baseline, r->intensity,
                     r->flops_per_s / 1e9, colors[r->op], r->phase == 0 ? 7 : 5,
@@ -348,7 +348,7 @@ static void write_roofs(const roofline *plot, FILE *lines, FILE *labels)
 /* ---- right: ops without ---- */
 
 /* Returns the number of rows. */
-static int write_bytes(const report_data *data, const op_rate *rates, int n,
+static int write_bytes(const findings *data, const op_rate *rates, int n,
                        const int colors[GB_OP_COUNT], FILE *out)
 {
     int row = 0;
@@ -356,7 +356,7 @@ static int write_bytes(const report_data *data, const op_rate *rates, int n,
     fprintf(out, "# baseline\trow\tname\tgbytes_per_s\tcolor\ttext\tconfig\n");
     for (int i = 0; i < n; i++) {
         const op_rate *r = &rates[i];
-        const report_entry *e = &data->entries[r->entry];
+        const result_entry *e = &data->entries[r->entry];
         if (r->flops_per_s > 0) {
             continue;
         }
@@ -379,7 +379,7 @@ static int write_bytes(const report_data *data, const op_rate *rates, int n,
 
 enum { FILE_POINTS, FILE_NAMES, FILE_ROOFS, FILE_ROOF_LABELS, FILE_BYTES, FILES };
 
-static void write_all(const report_data *data, const op_rate *rates, int n, figure_point *points,
+static void write_all(const findings *data, const op_rate *rates, int n, figure_point *points,
                       FILE *const files[FILES], FILE *settings)
 {
     roofline plot = roofline_plan(data, rates, n);
@@ -418,7 +418,7 @@ static void write_all(const report_data *data, const op_rate *rates, int n, figu
 static gb_status roofline_write(const figure_choice *choice, const char *dir, FILE *settings,
                                 gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     static const char *const names[FILES] = {
         "data/roofline.tsv", "data/roofline_names.tsv", "data/roofline_roofs.tsv",
         "data/roofline_roof_labels.tsv", "data/roofline_bytes.tsv"};

@@ -34,7 +34,7 @@ static int speed_width(bool numbered)
     return SPEED_WIDTH + (numbered ? 210 : 0);
 }
 
-static bool speed_has(const report_entry *entry)
+static bool speed_has(const result_entry *entry)
 {
     return isfinite(entry->val_loss.value) && isfinite(entry->pace.tokens_per_s.value);
 }
@@ -47,7 +47,7 @@ typedef struct speed_label {
 
 enum { SHARE_CHARS = 8 }; /* of ", 1 seed" */
 
-static speed_label speed_label_make(const report_entry *entry)
+static speed_label speed_label_make(const result_entry *entry)
 {
     figure_label name = figure_label_make(entry->label);
     speed_label out = {.width = name.width};
@@ -60,11 +60,11 @@ static speed_label speed_label_make(const report_entry *entry)
     return out;
 }
 
-static speed_plot speed_plan(const report_data *data)
+static speed_plot speed_plan(const findings *data)
 {
     figure_range x = {INFINITY, -INFINITY}, y = x, x_wide = x, y_wide = x;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (speed_has(e)) {
             figure_range_add(&x, e->pace.tokens_per_s.value);
             figure_range_add(&y, e->val_loss.value);
@@ -106,11 +106,11 @@ static double pixel_y(const speed_plot *plot, double y)
                                     (plot->y.high - plot->y.low);
 }
 
-static void speed_place(const report_data *data, const speed_plot *plot, figure_point *points)
+static void speed_place(const findings *data, const speed_plot *plot, figure_point *points)
 {
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (speed_has(e)) {
             double chars = plot->numbered ? (i >= 9 ? 2 : 1) : speed_label_make(e).width;
             points[n++] = (figure_point){
@@ -129,8 +129,8 @@ static void speed_place(const report_data *data, const speed_plot *plot, figure_
     figure_labels_place(points, n, FONT_PX + 3, plot->frame);
 }
 
-static void write_points(const report_data *data, const speed_plot *plot,
-                         const figure_point *points, FILE *out)
+static void write_points(const findings *data, const speed_plot *plot, const figure_point *points,
+                         FILE *out)
 {
     double unit_x = (plot->x.high - plot->x.low) / (plot->frame.right - plot->frame.left);
     double unit_y = (plot->y.high - plot->y.low) / (plot->frame.top - plot->frame.bottom);
@@ -138,7 +138,7 @@ static void write_points(const report_data *data, const speed_plot *plot,
                  "\tlabel_x\tlabel_y\tleader_dx\tleader_dy\tconfig\n");
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (!speed_has(e)) {
             continue;
         }
@@ -161,8 +161,7 @@ static void write_points(const report_data *data, const speed_plot *plot,
     }
 }
 
-static gb_status write_speed(const report_data *data, const speed_plot *plot, FILE *out,
-                             gb_error *err)
+static gb_status write_speed(const findings *data, const speed_plot *plot, FILE *out, gb_error *err)
 {
     figure_point *points = calloc((size_t)data->n_entries + 1, sizeof *points);
     if (!points) {
@@ -176,17 +175,16 @@ static gb_status write_speed(const report_data *data, const speed_plot *plot, FI
 
 static int by_speed(const void *a, const void *b)
 {
-    double x = (*(const report_entry *const *)a)->pace.tokens_per_s.value;
-    double y = (*(const report_entry *const *)b)->pace.tokens_per_s.value;
+    double x = (*(const result_entry *const *)a)->pace.tokens_per_s.value;
+    double y = (*(const result_entry *const *)b)->pace.tokens_per_s.value;
     return (x > y) - (x < y);
 }
 
 /* The corners of the front, slow to fast, carried on to the frame at both ends. */
-static gb_status write_front(const report_data *data, const speed_plot *plot, FILE *out,
-                             gb_error *err)
+static gb_status write_front(const findings *data, const speed_plot *plot, FILE *out, gb_error *err)
 {
     size_t n = 0;
-    const report_entry **front = calloc((size_t)data->n_entries + 1, sizeof *front);
+    const result_entry **front = calloc((size_t)data->n_entries + 1, sizeof *front);
     if (!front) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the Pareto front");
     }
@@ -229,7 +227,7 @@ static gb_status speed_loss_write(const figure_choice *choice, const char *dir, 
                                   gb_error *err)
 {
     static const char *const names[] = {"data/speed_loss.tsv", "data/speed_loss_front.tsv"};
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     const speed_plot plot = speed_plan(data);
     FILE *files[2];
     write_speed_settings(&plot, settings);

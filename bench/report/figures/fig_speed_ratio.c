@@ -9,7 +9,7 @@
 enum { CONTROL_COLOR = 0x606060 };
 
 /* The baseline against itself; *floor_percent is the largest that equals differ by. */
-static void add_controls(figure_changes *lines, const report_data *data, double *floor_percent)
+static void add_controls(figure_changes *lines, const findings *data, double *floor_percent)
 {
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
         const speed_session *s = &data->speeds->sessions[i];
@@ -24,12 +24,12 @@ static void add_controls(figure_changes *lines, const report_data *data, double 
 static gb_status speed_ratio_write(const figure_choice *choice, const char *dir, FILE *settings,
                                    gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     figure_changes lines;
     double floor_percent = 0, low = -1, high = 1;
     GB_TRY(figure_changes_begin(&lines, dir, "data/speed_ratio.tsv", err));
     for (int i = 0; i < data->verdicts->n; i++) {
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         if (row->is_baseline || !row->arm) {
             continue;
         }
@@ -64,6 +64,6 @@ const figure figure_speed_ratio = {
                "time; dashed lines: as much as it differs from itself, and nothing smaller is "
                "called real.",
     .order = 30,
-    .has_data = report_verdicts_any_session,
+    .has_data = speed_report_any,
     .write = speed_ratio_write,
 };

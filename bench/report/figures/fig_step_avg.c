@@ -9,15 +9,15 @@
 #include "bench/report/figures/figure_layout.h"
 
 /* Returns the largest time that the axis must show. */
-static double write_line(const report_data *data, int i, FILE *out)
+static double write_line(const findings *data, int i, FILE *out)
 {
-    const report_entry *e = &data->entries[i];
-    const report_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
+    const result_entry *e = &data->entries[i];
+    const result_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
     const stats_interval avg_ms = e->pace.step_avg_ms;
     double predicted_ms = NAN;
     char text[64] = "", prediction[64] = "";
     if (base && base != e) {
-        const report_verdict *row = report_verdict_of(data, i);
+        const config_verdict *row = config_verdict_of(data, i);
         const double base_ms = base->pace.step_avg_ms.value;
         predicted_ms = base_ms * (1 + e->flops_fraction);
         snprintf(text, sizeof text, ", %s",
@@ -39,12 +39,12 @@ static double write_line(const report_data *data, int i, FILE *out)
 }
 
 /* The baseline's time, where there is one for all; else 0. */
-static double common_baseline_ms(const report_data *data)
+static double common_baseline_ms(const findings *data)
 {
     double ms = 0;
     int baselines = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (e->baseline == i && isfinite(e->pace.step_avg_ms.value)) {
             ms = e->pace.step_avg_ms.value;
             baselines++;
@@ -56,7 +56,7 @@ static double common_baseline_ms(const report_data *data)
 static gb_status step_avg_write(const figure_choice *choice, const char *dir, FILE *settings,
                                 gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     double max_ms = 0;
     FILE *out = figure_file_open(dir, "data/step_avg.tsv", err);
     if (!out) {

@@ -11,7 +11,7 @@
 enum { DENSITY_POINTS = 161, DENSITY_SAMPLES = 4000, OUTLIERS_SHOWN = 60 };
 
 /* All timed steps of an entry, sorted; *n of them. NULL without memory. */
-static double *sorted_steps(const report_entry *entry, size_t *n)
+static double *sorted_steps(const result_entry *entry, size_t *n)
 {
     double *all = malloc(((size_t)entry->n_timed + 1) * sizeof *all);
     *n = 0;
@@ -104,7 +104,7 @@ static void write_box(FILE *box, FILE *outliers, const double *x, size_t n, int 
 }
 
 /* What the axis must show: nearly all steps of every entry. */
-static gb_status step_range(const report_data *data, double *low, double *high, gb_error *err)
+static gb_status step_range(const findings *data, double *low, double *high, gb_error *err)
 {
     *low = INFINITY;
     *high = -INFINITY;
@@ -129,7 +129,7 @@ static gb_status step_range(const report_data *data, double *low, double *high, 
 
 enum { FILE_DENSITY, FILE_BOX, FILE_OUTLIERS, FILES };
 
-static gb_status write_files(const report_data *data, bool logarithmic, FILE *const files[FILES],
+static gb_status write_files(const findings *data, bool logarithmic, FILE *const files[FILES],
                              gb_error *err)
 {
     fprintf(files[FILE_DENSITY], "# a block per config: step_ms\thalf_height\n");
@@ -153,12 +153,12 @@ static gb_status write_files(const report_data *data, bool logarithmic, FILE *co
     return GB_OK;
 }
 
-static int64_t steps_beyond(const report_data *data, double low, double high)
+static int64_t steps_beyond(const findings *data, double low, double high)
 {
     int64_t beyond = 0;
     for (int i = 0; i < data->n_entries; i++) {
         for (int r = 0; r < data->entries[i].n_runs; r++) {
-            const report_run *run = data->entries[i].runs[r];
+            const run_facts *run = data->entries[i].runs[r];
             for (int64_t k = 0; k < run->n_timed; k++) {
                 beyond += run->timed_ms[k] < low || run->timed_ms[k] > high;
             }
@@ -167,7 +167,7 @@ static int64_t steps_beyond(const report_data *data, double low, double high)
     return beyond;
 }
 
-static void write_settings(const report_data *data, double low, double high, bool logarithmic,
+static void write_settings(const findings *data, double low, double high, bool logarithmic,
                            FILE *settings)
 {
     double pad = logarithmic ? 0 : 0.04 * (high - low) + 1e-3 * high;
@@ -184,7 +184,7 @@ static gb_status step_times_write(const figure_choice *choice, const char *dir, 
 {
     static const char *const names[FILES] = {"data/step_density.tsv", "data/step_box.tsv",
                                              "data/step_outliers.tsv"};
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     FILE *files[FILES];
     double low, high;
     GB_TRY(step_range(data, &low, &high, err));

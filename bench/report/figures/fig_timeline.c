@@ -19,7 +19,7 @@ enum { PANEL_PX = 320, ROW_PX_MAX = 20, ROW_PX_MIN = 5, LABEL_PX = 14 };
 
 typedef struct panel {
     int entry;
-    const report_run *run;
+    const run_facts *run;
     double step_ms; /* end of the last span */
     int layers; /* rows 2 to layers + 1; the first row is what comes before, the last one after */
 } panel;
@@ -30,22 +30,22 @@ typedef struct panels {
     double longest_ms;
 } panels;
 
-static bool span_valid(const report_span *s)
+static bool span_valid(const span_facts *s)
 {
     return isfinite(s->begin_ms) && isfinite(s->end_ms) && s->begin_ms >= 0 &&
            s->end_ms >= s->begin_ms && s->layer >= -1 && s->layer < LAYERS_MAX;
 }
 
 /* False where the entry has no step to draw. */
-static bool panel_make(const report_data *data, int entry, panel *out)
+static bool panel_make(const findings *data, int entry, panel *out)
 {
-    const report_entry *e = &data->entries[entry];
+    const result_entry *e = &data->entries[entry];
     *out = (panel){.entry = entry};
     for (int r = 0; r < e->n_runs && !out->run; r++) {
         out->run = e->runs[r]->n_spans > 0 ? e->runs[r] : NULL;
     }
     for (int64_t i = 0; out->run && i < out->run->n_spans; i++) {
-        const report_span *s = &out->run->spans[i];
+        const span_facts *s = &out->run->spans[i];
         if (span_valid(s)) {
             out->step_ms = fmax(out->step_ms, s->end_ms);
             out->layers = s->layer + 1 > out->layers ? (int)s->layer + 1 : out->layers;
@@ -56,9 +56,9 @@ static bool panel_make(const report_data *data, int entry, panel *out)
 
 /* How much a config is worth a panel: the baseline most of all, then by how far its step is from
  * the baseline's, as a ratio. */
-static double panel_weight(const report_data *data, const panel *p)
+static double panel_weight(const findings *data, const panel *p)
 {
-    const report_entry *e = &data->entries[p->entry];
+    const result_entry *e = &data->entries[p->entry];
     panel base;
     if (e->is_baseline) {
         return INFINITY;
@@ -68,7 +68,7 @@ static double panel_weight(const report_data *data, const panel *p)
                : 0;
 }
 
-static panels panels_choose(const report_data *data)
+static panels panels_choose(const findings *data)
 {
     panels out = {.n = 0};
     double weights[PANELS_MAX];
@@ -99,7 +99,7 @@ static panels panels_choose(const report_data *data)
     return out;
 }
 
-static bool timeline_has_data(const report_data *data)
+static bool timeline_has_data(const findings *data)
 {
     panel any;
     for (int i = 0; i < data->n_entries; i++) {
@@ -114,7 +114,7 @@ static bool timeline_has_data(const report_data *data)
 
 /* Ops outside the blocks come before them (tokens, embedding) or after (norm, classifier, update).
  */
-static int row_of(const panel *p, const report_span *s)
+static int row_of(const panel *p, const span_facts *s)
 {
     static const char *const before[] = {"embed", "data", "copy", "zero"};
     if (s->layer >= 0) {
@@ -134,7 +134,7 @@ typedef struct bin {
     int op;     /* gb_op, GB_OP_COUNT where the name is none; valid when part > 0 */
 } bin;
 
-static void span_paint(bin *row, const report_span *s, double bin_ms)
+static void span_paint(bin *row, const span_facts *s, double bin_ms)
 {
     int op = (int)gpt_op_find(s->op);
     int first = (int)(s->begin_ms / bin_ms), last = (int)(s->end_ms / bin_ms);
@@ -176,7 +176,7 @@ static gb_status panel_write(const panels *all, const panel *p, const int colors
         return gb_fail(err, GB_ERR_OOM, "no memory for a timeline of %d rows", rows);
     }
     for (int64_t i = 0; i < p->run->n_spans; i++) {
-        const report_span *s = &p->run->spans[i];
+        const span_facts *s = &p->run->spans[i];
         if (span_valid(s)) {
             span_paint(bins + (size_t)row_of(p, s) * BINS, s, bin_ms);
         }
@@ -203,7 +203,7 @@ enum { PHASES = sizeof phases / sizeof *phases };
 /* Neighbours of one phase become one stretch of the strip; named where the name has room. */
 static void phases_write(const panels *all, const panel *p, FILE *out)
 {
-    const report_run *run = p->run;
+    const run_facts *run = p->run;
     fprintf(out, "0\t0\t%d\t\t0\n", phases[0].color); /* so that no block is empty */
     for (int64_t i = 0, from = 0; i < run->n_spans; i++) {
         bool ends =
@@ -211,7 +211,7 @@ static void phases_write(const panels *all, const panel *p, FILE *out)
         if (!ends) {
             continue;
         }
-        const report_span *first = &run->spans[from], *last = &run->spans[i];
+        const span_facts *first = &run->spans[from], *last = &run->spans[i];
         from = i + 1;
         for (int k = 0; k < PHASES && span_valid(first) && span_valid(last); k++) {
             double px = (last->end_ms - first->begin_ms) / all->longest_ms * FRAME_PX;
@@ -283,7 +283,7 @@ static void legend_write(const panels *all, const int colors[GB_OP_COUNT + 1], F
 
 enum { FILE_BOXES, FILE_PHASES, FILE_ROWS, FILE_TITLES, FILE_LEGEND, FILES };
 
-static gb_status write_all(const report_data *data, FILE *const files[FILES], FILE *settings,
+static gb_status write_all(const findings *data, FILE *const files[FILES], FILE *settings,
                            gb_error *err)
 {
     const panels all = panels_choose(data);
@@ -298,7 +298,7 @@ static gb_status write_all(const report_data *data, FILE *const files[FILES], FI
     fprintf(files[FILE_TITLES], "# panel\ttitle\n");
     for (int k = 0; k < all.n; k++) {
         const panel *p = &all.list[k];
-        const report_entry *e = &data->entries[p->entry];
+        const result_entry *e = &data->entries[p->entry];
         GB_TRY(panel_write(&all, p, colors, files[FILE_BOXES], err));
         phases_write(&all, p, files[FILE_PHASES]);
         rows_write(p, files[FILE_ROWS]);
@@ -319,7 +319,7 @@ static gb_status write_all(const report_data *data, FILE *const files[FILES], FI
 static gb_status timeline_write(const figure_choice *choice, const char *dir, FILE *settings,
                                 gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     static const char *const names[FILES] = {"data/timeline.tsv", "data/timeline_phases.tsv",
                                              "data/timeline_rows.tsv", "data/timeline_titles.tsv",
                                              "data/timeline_legend.tsv"};

@@ -29,9 +29,9 @@ typedef struct panel {
     double change; /* of the profiled step, as a fraction of the baseline's */
 } panel;
 
-static gb_status panel_ledger(ledger **out, const report_data *data, int entry, gb_error *err)
+static gb_status panel_ledger(ledger **out, const findings *data, int entry, gb_error *err)
 {
-    const report_entry *e = &data->entries[entry];
+    const result_entry *e = &data->entries[entry];
     return ledger_make(out, data, &data->entries[e->baseline], e, LEDGER_BY_OP, err);
 }
 
@@ -47,7 +47,7 @@ static int by_entry(const void *a, const void *b)
 }
 
 /* The entries that get a panel, in the order of the suite; *n <= PANELS_MAX of them. */
-static gb_status panels_choose(const report_data *data, panel **out, int *n, gb_error *err)
+static gb_status panels_choose(const findings *data, panel **out, int *n, gb_error *err)
 {
     *n = 0;
     *out = calloc((size_t)data->n_entries + 1, sizeof **out);
@@ -55,7 +55,7 @@ static gb_status panels_choose(const report_data *data, panel **out, int *n, gb_
         return gb_fail(err, GB_ERR_OOM, "no memory for %d configs", data->n_entries);
     }
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (e->baseline < 0 || e->baseline == i ||
             !ledger_possible(&data->entries[e->baseline], e)) {
             continue;
@@ -166,7 +166,7 @@ static void write_panel_settings(const waterfall *w, int k, FILE *settings)
     figure_ticks_write(settings, name, figure_ticks_make(low, high, 5), false);
 }
 
-static gb_status write_waterfall(const report_data *data, const panel *panels, int n, FILE *out,
+static gb_status write_waterfall(const findings *data, const panel *panels, int n, FILE *out,
                                  FILE *titles, FILE *settings, gb_error *err)
 {
     int rows = 1;
@@ -191,10 +191,10 @@ static gb_status write_waterfall(const report_data *data, const panel *panels, i
     return GB_OK;
 }
 
-static bool waterfall_has_data(const report_data *data)
+static bool waterfall_has_data(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (e->baseline >= 0 && e->baseline != i &&
             ledger_possible(&data->entries[e->baseline], e)) {
             return true;
@@ -206,7 +206,7 @@ static bool waterfall_has_data(const report_data *data)
 static gb_status waterfall_write(const figure_choice *choice, const char *dir, FILE *settings,
                                  gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     static const char *const names[2] = {"data/waterfall.tsv", "data/waterfall_titles.tsv"};
     FILE *files[2];
     panel *panels = NULL;

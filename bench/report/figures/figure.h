@@ -12,7 +12,7 @@
  * What fig_*.c files share lies beside them: files (figure_file.h), colours, names, ticks and the
  * places of labels (figure_layout.h), what is asked of all configs (figure_entries.h), colours of
  * ops (figure_op_palette.h), changes against the baseline (figure_change.h). A figure draws what
- * the report_data holds and never opens the database: page and figures show one snapshot. */
+ * the findings holds and never opens the database: page and figures show one snapshot. */
 #ifndef GPTBENCH_BENCH_FIGURE_H
 #define GPTBENCH_BENCH_FIGURE_H
 
@@ -31,7 +31,7 @@ typedef struct figure {
     int order;
 
     /* Whether there is anything to draw of the configs in `data`. */
-    bool (*has_data)(const report_data *data);
+    bool (*has_data)(const findings *data);
 
     /* Writes the figure's files into DIR/data and its numbers as `NAME_x = 1` lines into `settings`
      * (data/settings.gp, which every script loads). Draws choice->drawn, or, where it is not about

@@ -67,12 +67,12 @@ void figure_changes_settings(const figure_changes *changes, const char *prefix, 
     figure_ticks_write(settings, name, figure_ticks_make(low - pad, high + pad, 7), false);
 }
 
-int figure_change_color(const report_verdict *row)
+int figure_change_color(const config_verdict *row)
 {
     return row->entry >= 0 ? figure_color(row->entry) : NO_ENTRY_COLOR;
 }
 
-double figure_change_flops(const report_data *data, const report_verdict *row)
+double figure_change_flops(const findings *data, const config_verdict *row)
 {
     if (row->entry >= 0) {
         return data->entries[row->entry].flops_fraction;

@@ -31,8 +31,8 @@ void figure_changes_settings(const figure_changes *changes, const char *prefix, 
                              double high, FILE *settings);
 
 /* The colour of a config's line, grey where none of its runs has finished. */
-int figure_change_color(const report_verdict *row);
+int figure_change_color(const config_verdict *row);
 /* FLOPs per token over the baseline's, minus 1; NAN where there is no baseline. */
-double figure_change_flops(const report_data *data, const report_verdict *row);
+double figure_change_flops(const findings *data, const config_verdict *row);
 
 #endif

@@ -23,7 +23,7 @@ static void take(bool *taken, int *n, int entry, int limit)
     }
 }
 
-static void take_baselines(const report_data *data, bool *taken, int *n)
+static void take_baselines(const findings *data, bool *taken, int *n)
 {
     for (int i = 0; i < data->n_entries; i++) {
         int base = data->entries[i].baseline;
@@ -34,11 +34,11 @@ static void take_baselines(const report_data *data, bool *taken, int *n)
 }
 
 /* At most half of the room, so that the field behind the front is seen too. */
-static void take_front(const report_data *data, candidate *list, bool *taken, int *n)
+static void take_front(const findings *data, candidate *list, bool *taken, int *n)
 {
     int found = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (e->on_front && !taken[i]) {
             list[found++] =
                 (candidate){i, isfinite(e->front_probability) ? -e->front_probability : 0};
@@ -51,7 +51,7 @@ static void take_front(const report_data *data, candidate *list, bool *taken, in
 }
 
 /* Evenly over the rest by time per step, both ends included. */
-static void take_field(const report_data *data, candidate *list, bool *taken, int *n)
+static void take_field(const findings *data, candidate *list, bool *taken, int *n)
 {
     int found = 0, room = FIGURE_ENTRIES_MAX - *n;
     for (int i = 0; i < data->n_entries; i++) {
@@ -88,7 +88,7 @@ static void verdicts_copy(figure_choice *c)
 {
     int n = 0, room = FIGURE_ENTRIES_MAX - c->drawn.n_entries;
     for (int i = 0; i < c->all->verdicts->n; i++) {
-        report_verdict row = c->all->verdicts->rows[i];
+        config_verdict row = c->all->verdicts->rows[i];
         if (row.entry >= 0 ? c->slots[row.entry] >= 0 : room-- > 0) {
             row.entry = row.entry >= 0 ? c->slots[row.entry] : -1;
             c->verdicts.rows[n++] = row;
@@ -97,7 +97,7 @@ static void verdicts_copy(figure_choice *c)
     c->verdicts.n = n;
 }
 
-gb_status figure_choice_make(figure_choice *c, const report_data *data, gb_error *err)
+gb_status figure_choice_make(figure_choice *c, const findings *data, gb_error *err)
 {
     const size_t entries = (size_t)data->n_entries + 1;
     const size_t rows = data->verdicts ? (size_t)data->verdicts->n : 0;

@@ -10,16 +10,15 @@
 enum { FIGURE_ENTRIES_MAX = 24 };
 
 typedef struct figure_choice {
-    const report_data *all;
-    report_data
-        drawn;  /* as `all`, with the entries and verdicts that are drawn; borrows the rest */
-    int *slots; /* of each entry of `all`: its place in drawn.entries, -1: left out. NULL:
-                 * everything is drawn, and `drawn` is `all` */
-    report_verdicts verdicts;
+    const findings *all;
+    findings drawn; /* as `all`, with the entries and verdicts that are drawn; borrows the rest */
+    int *slots;     /* of each entry of `all`: its place in drawn.entries, -1: left out. NULL:
+                     * everything is drawn, and `drawn` is `all` */
+    config_verdicts verdicts;
 } figure_choice;
 
 /* GB_ERR_OOM. *out is valid as long as `data`; figure_choice_free in any case. */
-gb_status figure_choice_make(figure_choice *out, const report_data *data, gb_error *err);
+gb_status figure_choice_make(figure_choice *out, const findings *data, gb_error *err);
 void figure_choice_free(figure_choice *choice);
 
 /* Place of an entry among those that are drawn, -1: none. */

@@ -5,7 +5,7 @@
 #include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
 
-double figure_entries_label_px(const report_data *data)
+double figure_entries_label_px(const findings *data)
 {
     int widest = 8;
     for (int i = 0; i < data->n_entries; i++) {
@@ -15,10 +15,10 @@ double figure_entries_label_px(const report_data *data)
     return widest * FIGURE_CHAR_PX;
 }
 
-bool figure_entries_any_loss(const report_data *data)
+bool figure_entries_any_loss(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
-        const report_entry *e = &data->entries[i];
+        const result_entry *e = &data->entries[i];
         if (isfinite(e->val_loss.value) && isfinite(e->tokens_per_s.value)) {
             return true;
         }
@@ -26,7 +26,7 @@ bool figure_entries_any_loss(const report_data *data)
     return false;
 }
 
-bool figure_entries_any_step_avg(const report_data *data)
+bool figure_entries_any_step_avg(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         if (isfinite(data->entries[i].step_avg_ms.value)) {
@@ -36,8 +36,7 @@ bool figure_entries_any_step_avg(const report_data *data)
     return false;
 }
 
-gb_status figure_entries_write(const report_data *data, const char *dir, FILE *settings,
-                               gb_error *err)
+gb_status figure_entries_write(const findings *data, const char *dir, FILE *settings, gb_error *err)
 {
     fprintf(settings, "n = %d\nlabel_px = %.0f\n", data->n_entries, figure_entries_label_px(data));
     FILE *out = figure_file_open(dir, "data/entries.tsv", err);

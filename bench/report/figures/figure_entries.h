@@ -10,14 +10,14 @@
 
 /* Writes data/entries.tsv and, for all scripts, the number of configs `n` and the width of their
  * names `label_px`. GB_ERR_IO. */
-gb_status figure_entries_write(const report_data *data, const char *dir, FILE *settings,
+gb_status figure_entries_write(const findings *data, const char *dir, FILE *settings,
                                gb_error *err);
 
 /* Pixels that the widest name takes. */
-double figure_entries_label_px(const report_data *data);
+double figure_entries_label_px(const findings *data);
 /* Whether any config has a final loss and a speed. */
-bool figure_entries_any_loss(const report_data *data);
+bool figure_entries_any_loss(const findings *data);
 /* Whether any config has a step_avg of its runs. */
-bool figure_entries_any_step_avg(const report_data *data);
+bool figure_entries_any_step_avg(const findings *data);
 
 #endif

@@ -16,12 +16,12 @@ typedef struct op_list {
     int n;
 } op_list;
 
-double figure_op_ms(const report_entry *entry, const char *op)
+double figure_op_ms(const result_entry *entry, const char *op)
 {
     double sum = 0;
     int runs = 0;
     for (int r = 0; r < entry->n_runs; r++) {
-        const report_run *run = entry->runs[r];
+        const run_facts *run = entry->runs[r];
         runs += run->n_ops > 0;
         for (int64_t k = 0; k < run->n_ops; k++) {
             sum += !op || strcmp(run->ops[k].op, op) == 0 ? run->ops[k].time_ms : 0;
@@ -40,7 +40,7 @@ static int op_order(const char *name)
     return i;
 }
 
-static double op_total_ms(const report_data *data, const char *name)
+static double op_total_ms(const findings *data, const char *name)
 {
     double sum = 0;
     for (int i = 0; i < data->n_entries; i++) {
@@ -61,12 +61,12 @@ static void list_add(op_list *list, const char *name)
     }
 }
 
-static op_list list_make(const report_data *data)
+static op_list list_make(const findings *data)
 {
     op_list list = {.n = 0};
     for (int i = 0; i < data->n_entries; i++) {
         for (int r = 0; r < data->entries[i].n_runs; r++) {
-            const report_run *run = data->entries[i].runs[r];
+            const run_facts *run = data->entries[i].runs[r];
             for (int64_t k = 0; k < run->n_ops; k++) {
                 list_add(&list, run->ops[k].op);
             }
@@ -89,7 +89,7 @@ static int list_rank(const op_list *list, int i)
     return larger;
 }
 
-figure_op_palette figure_op_palette_make(const report_data *data)
+figure_op_palette figure_op_palette_make(const findings *data)
 {
     const op_list all = list_make(data);
     figure_op_palette palette = {.n = 0};

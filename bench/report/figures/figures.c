@@ -187,7 +187,7 @@ static gb_status draw(const figure *f, const char *dir, gb_error *err)
 
 gb_status figures_write(const figure_choice *choice, const char *dir, gb_error *err)
 {
-    const report_data *data = &choice->drawn;
+    const findings *data = &choice->drawn;
     GB_TRY(directory_make(dir, "data", err));
     GB_TRY(directory_make(dir, "plots", err));
     GB_TRY(directory_make(dir, "figures", err));

@@ -57,7 +57,7 @@ static void database_make(const char *path, const planted *times)
 
 typedef struct fixture {
     char dir[64], db[96];
-    report_data *data;
+    findings *data;
 } fixture;
 
 static fixture fixture_make(const planted *times, const char *sql)
@@ -70,21 +70,21 @@ static fixture fixture_make(const planted *times, const char *sql)
     if (sql) {
         planted_sql(f.db, sql);
     }
-    assert_int_equal(report_data_read(&f.data, f.db, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read(&f.data, f.db, NULL, NULL), GB_OK);
     return f;
 }
 
 static void fixture_read_again(fixture *f)
 {
-    report_data_free(f->data);
+    findings_free(f->data);
     f->data = NULL;
-    assert_int_equal(report_data_read(&f->data, f->db, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read(&f->data, f->db, NULL, NULL), GB_OK);
 }
 
 static void fixture_end(fixture *f)
 {
     char command[128];
-    report_data_free(f->data);
+    findings_free(f->data);
     snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
     assert_int_equal(system(command), 0);
 }

@@ -47,7 +47,7 @@ static void database_make(const char *path, double ms, double noise, double cloc
 /* Two databases, of which the second can be the first. */
 typedef struct fixture {
     char dir[64], db[2][96];
-    report_data *data[2];
+    findings *data[2];
 } fixture;
 
 static fixture fixture_make(double new_ms, double noise, const char *new_sql)
@@ -62,7 +62,7 @@ static fixture fixture_make(double new_ms, double noise, const char *new_sql)
         if (i && new_sql) {
             planted_sql(f.db[i], new_sql);
         }
-        assert_int_equal(report_data_read(&f.data[i], f.db[i], NULL, NULL), GB_OK);
+        assert_int_equal(findings_read(&f.data[i], f.db[i], NULL, NULL), GB_OK);
     }
     return f;
 }
@@ -70,14 +70,14 @@ static fixture fixture_make(double new_ms, double noise, const char *new_sql)
 static void fixture_end(fixture *f)
 {
     char command[128];
-    report_data_free(f->data[0]);
-    report_data_free(f->data[1]);
+    findings_free(f->data[0]);
+    findings_free(f->data[1]);
     snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
     assert_int_equal(system(command), 0);
 }
 
-static comparison compared(const report_data *base_data, const char *base_name,
-                           const report_data *data, const char *name, metric_id metric)
+static comparison compared(const findings *base_data, const char *base_name, const findings *data,
+                           const char *name, metric_id metric)
 {
     pair_side base, side;
     comparison c;
@@ -186,12 +186,12 @@ static void test_losses(void **state)
     (void)state;
     for (int same_seed = 0; same_seed < 2; same_seed++) {
         fixture f = fixture_make(100, 0.003, new_losses);
-        report_data_free(f.data[0]);
+        findings_free(f.data[0]);
         planted_sql(f.db[0], losses);
         if (!same_seed) {
             planted_sql(f.db[0], "UPDATE run SET seed = 4");
         }
-        assert_int_equal(report_data_read(&f.data[0], f.db[0], NULL, NULL), GB_OK);
+        assert_int_equal(findings_read(&f.data[0], f.db[0], NULL, NULL), GB_OK);
         comparison c = compared(f.data[0], "d12", f.data[1], "d12", METRIC_VAL_LOSS);
         check_close(c.change.value, 0.0132568136278941, 1e-9);
         check_close(c.change.low, same_seed ? -0.0239016397367168 : -0.0881020175782827, 1e-8);

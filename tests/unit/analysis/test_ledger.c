@@ -25,7 +25,7 @@
 
 typedef struct place {
     char db[64];
-    report_data *data;
+    findings *data;
     ledger *l;
 } place;
 
@@ -107,7 +107,7 @@ static void hand_made(place *p)
 static void place_open(place *p, ledger_by by)
 {
     gb_error err = {0};
-    if (report_data_read(&p->data, p->db, NULL, &err) != GB_OK ||
+    if (findings_read(&p->data, p->db, NULL, &err) != GB_OK ||
         ledger_make(&p->l, p->data, &p->data->entries[0], &p->data->entries[1], by, &err) !=
             GB_OK) {
         fail_msg("%s", err.message);
@@ -117,7 +117,7 @@ static void place_open(place *p, ledger_by by)
 static void place_close(place *p)
 {
     ledger_free(p->l);
-    report_data_free(p->data);
+    findings_free(p->data);
     p->l = NULL;
     p->data = NULL;
 }
@@ -344,14 +344,14 @@ static void test_gaps(void **state)
     place_close(&p);
 
     sql(p.db, "UPDATE op_time SET time_ms = 9e999 WHERE run_id = 100 AND op = 'attention'");
-    assert_int_equal(report_data_read(&p.data, p.db, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read(&p.data, p.db, NULL, NULL), GB_OK);
     assert_int_equal(
         ledger_make(&p.l, p.data, &p.data->entries[0], &p.data->entries[1], LEDGER_BY_OP, &err),
         GB_ERR_FORMAT);
     assert_non_null(strstr(err.message, "run 100"));
     place_close(&p);
     sql(p.db, "DELETE FROM op_time WHERE run_id = 100");
-    assert_int_equal(report_data_read(&p.data, p.db, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read(&p.data, p.db, NULL, NULL), GB_OK);
     assert_int_equal(
         ledger_make(&p.l, p.data, &p.data->entries[0], &p.data->entries[1], LEDGER_BY_OP, &err),
         GB_ERR_USAGE);
@@ -425,7 +425,7 @@ static void test_sums(void **state)
     for (int replicates = 1; replicates <= 3; replicates++) {
         fake_db_make(&(fake_db){p.db, NULL, 9, replicates, 40, true, false, true, true});
         p.data = NULL;
-        assert_int_equal(report_data_read(&p.data, p.db, NULL, NULL), GB_OK);
+        assert_int_equal(findings_read(&p.data, p.db, NULL, NULL), GB_OK);
         for (int i = 1; i < p.data->n_entries; i++) {
             for (int by = 0; by < LEDGER_BY_COUNT; by++) {
                 assert_int_equal(ledger_make(&p.l, p.data, &p.data->entries[0], &p.data->entries[i],
@@ -461,7 +461,7 @@ static void test_pairs(void **state)
     (void)state;
     place p;
     gb_error err = {0};
-    const report_entry *base, *e;
+    const result_entry *base, *e;
     hand_made(&p);
     place_open(&p, LEDGER_BY_OP);
     assert_int_equal(entry_pair_find(p.data, (const char *[]){"d12", "d12_mlp3x"}, &base, &e, &err),

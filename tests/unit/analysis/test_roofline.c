@@ -44,26 +44,26 @@ static void place_remove(const place *p)
     assert_int_equal(system(command), 0);
 }
 
-static report_data *read_with(const place *p, const char *change)
+static findings *read_with(const place *p, const char *change)
 {
     store *s = NULL;
-    report_data *data = NULL;
+    findings *data = NULL;
     assert_int_equal(store_open(&s, p->db, STORE_WRITE, NULL), GB_OK);
     assert_int_equal(sqlite3_exec(store_sqlite(s), change, NULL, NULL, NULL), SQLITE_OK);
     store_close(s);
-    assert_int_equal(report_data_read(&data, p->db, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read(&data, p->db, NULL, NULL), GB_OK);
     return data;
 }
 
 static void check_bytes(const place *p, const char *change, const char *phase, const char *op,
                         double want)
 {
-    report_data *data = read_with(p, change);
+    findings *data = read_with(p, change);
     double got = entry_op_floor(data, &data->entries[0], phase, op).bytes;
     if (got != want) {
         fail_msg("%s %s after `%s`: %.17g bytes, expected %.17g", op, phase, change, got, want);
     }
-    report_data_free(data);
+    findings_free(data);
 }
 
 static void test_bytes(void **state)
@@ -146,14 +146,14 @@ static void test_points(void **state)
     (void)state;
     place p = place_make(2);
     /* Per step of three: attention backward 1e9 FLOPs in 20 ms, norm forward 10 ms. */
-    report_data *data =
+    findings *data =
         read_with(&p, "DELETE FROM op_time WHERE op NOT IN ('attention', 'norm') OR layer > 0;"
                       "DELETE FROM op_time WHERE (op = 'attention') = (phase = 'forward');"
                       "UPDATE op_time SET time_ms = 60, flops = 3e9 WHERE op = 'attention';"
                       "UPDATE op_time SET time_ms = 30, flops = 0 WHERE op = 'norm';"
                       "DELETE FROM op_time WHERE phase = 'eval'");
     assert_true(figure_find("roofline")->has_data(data));
-    report_data_free(data);
+    findings_free(data);
     report_without_gnuplot(&p);
     /* Backward reads qkv, out, dout and lse and writes dqkv: (2*768 + 2*256) values of 4 bytes and
      * 4 of 4 bytes a token and layer: 67239936 bytes. 1e9 / that = 14.8721; 1e9 / 20 ms. */
@@ -184,7 +184,7 @@ static void test_no_copy_rate(void **state)
 {
     (void)state;
     place p = place_make(1);
-    report_data *data =
+    findings *data =
         read_with(&p, "DELETE FROM op_time WHERE op <> 'attention' OR layer > 0 OR phase <> "
                       "'backward'; UPDATE op_time SET time_ms = 60, flops = 3e9;"
                       "UPDATE gemm_peak SET copy_bytes_per_s = NULL");
@@ -196,7 +196,7 @@ static void test_no_copy_rate(void **state)
     assert_true(isnan(op_row_share(&rows[0], &roof)));
     assert_int_equal(op_row_bound(&rows[0], &roof), OP_BOUND_UNKNOWN);
     free(rows);
-    report_data_free(data);
+    findings_free(data);
     report_without_gnuplot(&p);
     /* 14.872114 FLOPs per byte, over 1.7 and times 2.2. */
     check_line(&p, "roofline_roofs.tsv", "8.7483024\t420\n", true);
@@ -213,7 +213,7 @@ static void test_rows(void **state)
 {
     (void)state;
     place p = place_make(1);
-    report_data *data = read_with(
+    findings *data = read_with(
         &p, "DELETE FROM op_time WHERE op NOT IN ('attention', 'norm') OR phase <> 'backward';"
             "DELETE FROM op_time WHERE op = 'attention' AND layer > 0;"
             "UPDATE op_time SET time_ms = 60, flops = 3e9, thread_mean_ms = 40,"
@@ -237,7 +237,7 @@ static void test_rows(void **state)
     assert_int_equal(op_row_bound(&rows[1], &roof), OP_BOUND_MEMORY);
     assert_true(isnan(op_row_imbalance(&rows[1])));
     free(rows);
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 
@@ -247,7 +247,7 @@ static void test_rows_add_up(void **state)
 {
     (void)state;
     place p = place_make(1);
-    report_data *data = read_with(
+    findings *data = read_with(
         &p, "DELETE FROM op_time; UPDATE step SET step_ms = 20 WHERE tag = 'profiled';"
             "INSERT INTO op_time SELECT run_id, column1, -1, column2, 3, 3, column3, 0, NULL, NULL"
             " FROM run, (VALUES ('forward', 'norm', 30.3), ('update', 'adamw', 12.6),"
@@ -285,7 +285,7 @@ static void test_rows_add_up(void **state)
     free(text);
     table_free(t);
     free(rows);
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 
@@ -293,9 +293,9 @@ static void test_nothing_known(void **state)
 {
     (void)state;
     place p = place_make(2);
-    report_data *data = read_with(&p, SETTINGS("'$.n_embd', 0"));
+    findings *data = read_with(&p, SETTINGS("'$.n_embd', 0"));
     assert_false(figure_find("roofline")->has_data(data));
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 

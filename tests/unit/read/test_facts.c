@@ -153,7 +153,7 @@ static int read_beside_meddler(int at)
         assert_true(beside->configs[i].flops_per_token == alone->configs[i].flops_per_token);
     }
     for (int i = 0; i < alone->n_runs; i++) {
-        const report_run *a = &alone->runs[i], *b = &beside->runs[i];
+        const run_facts *a = &alone->runs[i], *b = &beside->runs[i];
         assert_string_equal(a->message, b->message);
         assert_int_equal(a->steps_done, b->steps_done);
         assert_int_equal(a->n_steps, b->n_steps);
@@ -195,26 +195,26 @@ static void test_run(void **state)
     (void)state;
     char path[64];
     store *s = NULL;
-    report_data *all = NULL, *one = NULL;
+    findings *all = NULL, *one = NULL;
     gb_error err = {GB_OK, ""};
     planted_make(path);
-    assert_int_equal(report_data_read(&all, path, NULL, NULL), GB_OK);
-    const report_run *last = &all->facts->runs[all->facts->n_runs - 1];
+    assert_int_equal(findings_read(&all, path, NULL, NULL), GB_OK);
+    const run_facts *last = &all->facts->runs[all->facts->n_runs - 1];
     assert_int_equal(store_open(&s, path, STORE_WRITE, NULL), GB_OK);
     fake_exec(s, "UPDATE config SET in_plan = 0; UPDATE run SET in_plan = 0");
-    assert_int_equal(report_data_read_run(&one, s, last->run_id, NULL), GB_OK);
+    assert_int_equal(findings_read_run(&one, s, last->run_id, NULL), GB_OK);
     assert_int_equal(one->facts->n_runs, 1);
-    const report_run *run = &one->facts->runs[0];
+    const run_facts *run = &one->facts->runs[0];
     assert_int_equal(run->run_id, last->run_id);
     assert_int_equal(run->config, 0);
     assert_true(run->step_avg_ms == last->step_avg_ms);
     assert_true(run->step_median_ms == last->step_median_ms);
     assert_true(run->final_val_loss == last->final_val_loss);
-    report_data_free(one);
-    assert_int_equal(report_data_read_run(&one, s, 123456, &err), GB_ERR_USAGE);
+    findings_free(one);
+    assert_int_equal(findings_read_run(&one, s, 123456, &err), GB_ERR_USAGE);
     assert_non_null(strstr(err.message, "no run 123456"));
     store_close(s);
-    report_data_free(all);
+    findings_free(all);
     fake_db_remove(path);
 }
 
@@ -224,17 +224,17 @@ static void test_summary(void **state)
     (void)state;
     char path[64];
     store *s = NULL;
-    report_data *all = NULL, *summary = NULL;
+    findings *all = NULL, *summary = NULL;
     list_rows list;
     planted_make(path);
     assert_int_equal(store_open(&s, path, STORE_READ, NULL), GB_OK);
-    assert_int_equal(report_data_read(&all, path, NULL, NULL), GB_OK);
-    assert_int_equal(report_data_read_summary(&summary, s, "fake", NULL), GB_OK);
+    assert_int_equal(findings_read(&all, path, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read_summary(&summary, s, "fake", NULL), GB_OK);
     assert_int_equal(list_rows_read(&list, s, NULL), GB_OK);
     assert_int_equal(summary->n_entries, all->n_entries);
     assert_int_equal(list.n_runs, all->facts->n_runs);
     for (int i = 0; i < all->n_entries; i++) {
-        const report_entry *a = &all->entries[i], *b = &summary->entries[i];
+        const result_entry *a = &all->entries[i], *b = &summary->entries[i];
         /* Sums of 34 numbers in another order: 34 roundings of 2^-53 each. */
         assert_true(fabs(a->step_avg_ms.value / b->step_avg_ms.value - 1) < 34 * 0x1p-53);
         assert_true(fabs(a->mfu / b->mfu - 1) < 68 * 0x1p-53);
@@ -245,8 +245,8 @@ static void test_summary(void **state)
         assert_int_equal(all->verdicts->rows[i].loss.kind, summary->verdicts->rows[i].loss.kind);
     }
     list_rows_free(&list);
-    report_data_free(all);
-    report_data_free(summary);
+    findings_free(all);
+    findings_free(summary);
     store_close(s);
     fake_db_remove(path);
 }

@@ -92,11 +92,11 @@ static void check_close(double got, double want, double relative)
     }
 }
 
-static report_data *read_ok(const char *db, const char *suite)
+static findings *read_ok(const char *db, const char *suite)
 {
-    report_data *data = NULL;
+    findings *data = NULL;
     gb_error err = {0};
-    if (report_data_read(&data, db, suite, &err) != GB_OK) {
+    if (findings_read(&data, db, suite, &err) != GB_OK) {
         fail_msg("%s", err.message);
     }
     return data;
@@ -104,7 +104,7 @@ static report_data *read_ok(const char *db, const char *suite)
 
 /* ---- data ---- */
 
-static void check_entry(sqlite3 *db, const report_entry *e)
+static void check_entry(sqlite3 *db, const result_entry *e)
 {
     const struct {
         const char *query;
@@ -135,11 +135,11 @@ static void test_sensors_equal_tables(void **state)
     (void)state;
     place p = place_make();
     fake_db_make(&(fake_db){p.db, NULL, 2, 2, 60, false, false, true, true});
-    report_data *data = read_ok(p.db, NULL);
+    findings *data = read_ok(p.db, NULL);
     store *s = NULL;
     assert_int_equal(store_open(&s, p.db, STORE_READ, NULL), GB_OK);
     for (int i = 0; i < data->facts->n_runs; i++) {
-        const report_run *run = &data->facts->runs[i];
+        const run_facts *run = &data->facts->runs[i];
         char id[32];
         snprintf(id, sizeof id, "%lld", (long long)run->run_id);
         check_close((double)run->sensors.timed_marked,
@@ -166,7 +166,7 @@ static void test_sensors_equal_tables(void **state)
                     1e-5); /* the file has microseconds */
     }
     store_close(s);
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 
@@ -175,7 +175,7 @@ static void test_entries_equal_views(void **state)
     (void)state;
     place p = place_make();
     fake_db_make(&(fake_db){p.db, NULL, 5, 3, 60, false, true, true, true});
-    report_data *data = read_ok(p.db, NULL);
+    findings *data = read_ok(p.db, NULL);
     store *s = NULL;
     assert_int_equal(store_open(&s, p.db, STORE_READ, NULL), GB_OK);
     assert_true(data->n_entries >= 3);
@@ -193,7 +193,7 @@ static void test_entries_equal_views(void **state)
     }
     assert_true(data->entries[0].is_baseline);
     store_close(s);
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 
@@ -205,7 +205,7 @@ static void test_paired_by_hand(void **state)
     /* Times that leave nothing to chance: base 100, 200, 400 ms; new 110, 210, 440 ms. */
     sql(p.db, "UPDATE step SET step_ms = CASE run_id WHEN 100 THEN 100 WHEN 101 THEN 200"
               " WHEN 102 THEN 400 WHEN 200 THEN 110 WHEN 201 THEN 210 ELSE 440 END");
-    report_data *data = read_ok(p.db, "fake");
+    findings *data = read_ok(p.db, "fake");
     comparison c;
     assert_int_equal(
         comparison_make(&c, data, &data->entries[0], &data->entries[1], METRIC_STEP_AVG, NULL),
@@ -222,7 +222,7 @@ static void test_paired_by_hand(void **state)
     assert_non_null(strstr(c.method, "paired t of log ratios over 3 replicates"));
     /* MFU has no peak here: NULL, never a guess. */
     assert_true(isnan(data->entries[0].mfu));
-    report_data_free(data);
+    findings_free(data);
 
     /* One replicate: over the steps, and no interval for a loss. */
     sql(p.db, "UPDATE run SET status = 'killed' WHERE replicate > 0");
@@ -241,7 +241,7 @@ static void test_paired_by_hand(void **state)
         comparison_make(&c, data, &data->entries[0], &data->entries[1], METRIC_VAL_LOSS, NULL),
         GB_OK);
     assert_true(isnan(c.change.low) && isfinite(c.change.value));
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 
@@ -251,7 +251,7 @@ static void test_platforms(void **state)
     place p = place_make();
     fake_db_make(&(fake_db){p.db, NULL, 2, 2, 40, false, false, false, false});
     sql(p.db, "UPDATE run SET backend = 'cuda', precision = 'bf16' WHERE replicate = 1");
-    report_data *data = read_ok(p.db, NULL);
+    findings *data = read_ok(p.db, NULL);
     assert_int_equal(data->n_entries, 4);
     static const char *const labels[] = {"d12 (cpu fp32)", "d12 (cuda bf16)",
                                          "d12_mlp3x (cpu fp32)", "d12_mlp3x (cuda bf16)"};
@@ -259,7 +259,7 @@ static void test_platforms(void **state)
         assert_string_equal(data->entries[i].label, labels[i]);
         assert_int_equal(data->entries[i].baseline, i % 2); /* its own backend's */
     }
-    report_data_free(data);
+    findings_free(data);
     /* A second finished attempt of the same replicate replaces the first. */
     sql(p.db, "UPDATE run SET backend = 'cpu', precision = 'fp32', replicate = 0, attempt = 2,"
               " identity = 'again' WHERE replicate = 1");
@@ -267,15 +267,15 @@ static void test_platforms(void **state)
     assert_int_equal(data->n_entries, 2);
     assert_int_equal(data->entries[1].n_runs, 1);
     assert_int_equal(data->entries[1].runs[0]->run_id, 201);
-    report_data_free(data);
+    findings_free(data);
     place_remove(&p);
 }
 
 static void check_refused(const char *db, const char *suite, gb_status status, const char *part)
 {
-    report_data *data = NULL;
+    findings *data = NULL;
     gb_error err = {0};
-    assert_int_equal(report_data_read(&data, db, suite, &err), status);
+    assert_int_equal(findings_read(&data, db, suite, &err), status);
     assert_null(data);
     if (!strstr(err.message, part)) {
         fail_msg("message `%s` lacks `%s`", err.message, part);
@@ -291,11 +291,11 @@ static void test_suite_choice(void **state)
     store_close(s);
     check_refused(p.db, NULL, GB_ERR_USAGE, "no suite yet");
     fake_db_make(&(fake_db){p.db, "mlp-sweep", 1, 1, 20, false, false, false, false});
-    report_data_free(read_ok(p.db, NULL));
+    findings_free(read_ok(p.db, NULL));
     sql(p.db, "INSERT INTO suite VALUES (99,'other','o','o','d12',1,'','')");
     check_refused(p.db, NULL, GB_ERR_USAGE, "choose one with --suite: mlp-sweep, other");
     check_refused(p.db, "mlp-swep", GB_ERR_USAGE, "`mlp-sweep`");
-    report_data_free(read_ok(p.db, "mlp-sweep"));
+    findings_free(read_ok(p.db, "mlp-sweep"));
     char missing[128];
     snprintf(missing, sizeof missing, "%s/none.db", p.dir);
     check_refused(missing, NULL, GB_ERR_USAGE, "none.db");

@@ -52,7 +52,7 @@ static void time_in_turn(const char *path)
     store_close(s);
 }
 
-static char *section(int replicates, bool timed, report_data **data)
+static char *section(int replicates, bool timed, findings **data)
 {
     char path[64], *html = NULL, *text = NULL;
     size_t html_size = 0, size = 0;
@@ -62,7 +62,7 @@ static char *section(int replicates, bool timed, report_data **data)
     if (timed) {
         time_in_turn(path);
     }
-    if (report_data_read(data, path, NULL, &err) != GB_OK) {
+    if (findings_read(data, path, NULL, &err) != GB_OK) {
         fail_msg("%s", err.message);
     }
     document doc = {.markdown = open_memstream(&text, &size),
@@ -86,7 +86,7 @@ static void check_has(const char *text, const char *part)
 static void test_pairs(void **state)
 {
     (void)state;
-    report_data *data;
+    findings *data;
     char *text = section(2, false, &data);
     check_has(text, "## At equal budgets");
     /* -0.1 and -0.3: mean -0.2, half width 12.7062 * 0.1 */
@@ -104,14 +104,14 @@ static void test_pairs(void **state)
      * degree of freedom at 2, 1/2 - atan(2)/pi = 0.1476; speeds are known without noise */
     assert_true(fabs(data->entries[0].front_probability - 0.1476) < 0.011);
     free(text);
-    report_data_free(data);
+    findings_free(data);
 }
 
 /* Seconds per step twice those of the runs: budgets in seconds double, their ratios stay. */
 static void test_interleaved_seconds(void **state)
 {
     (void)state;
-    report_data *data;
+    findings *data;
     char *text = section(2, true, &data);
     check_has(text, "1 min 40 s | " MINUS "0.5010 (" MINUS "1.7717 to +0.7696) |");
     check_has(text, "takes it 61.9 s of training, and the baseline 3 min 20 s.");
@@ -120,18 +120,18 @@ static void test_interleaved_seconds(void **state)
     /* 2048 tokens in 1 s. */
     assert_true(fabs(data->entries[1].pace.tokens_per_s.value - 2048) < 1e-9);
     free(text);
-    report_data_free(data);
+    findings_free(data);
 }
 
 static void test_one_seed(void **state)
 {
     (void)state;
-    report_data *data;
+    findings *data;
     char *text = section(1, false, &data);
     check_has(text, " " MINUS "0.1000 |");
     check_has(text, "one pair of replicates: no interval, so the sign may be chance");
     free(text);
-    report_data_free(data);
+    findings_free(data);
 }
 
 int main(void)

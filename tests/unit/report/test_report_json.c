@@ -20,13 +20,13 @@
 #include "bench/report/report.h"
 #include "tests/fakes/fake_db.h"
 
-static json_t *json_of(const char *path, report_data **data)
+static json_t *json_of(const char *path, findings **data)
 {
     char *text = NULL;
     size_t size = 0;
     gb_error err = {0};
     json_error_t where;
-    if (report_data_read(data, path, NULL, &err) != GB_OK) {
+    if (findings_read(data, path, NULL, &err) != GB_OK) {
         fail_msg("%s", err.message);
     }
     FILE *out = open_memstream(&text, &size);
@@ -128,7 +128,7 @@ static void test_values(void **state)
 {
     (void)state;
     char *path = path_make(&(fake_db){NULL, NULL, 5, 3, 40, false, false, true, true}, 16, true);
-    report_data *data;
+    findings *data;
     json_t *root = json_of(path, &data);
     assert_int_equal(json_integer_value(json_object_get(root, "schema_version")), 1);
     assert_string_equal(text_at(json_object_get(root, "suite"), "name"), "fake");
@@ -137,7 +137,7 @@ static void test_values(void **state)
     assert_true(json_is_null(json_object_get(json_array_get(results, 0), "speed")));
     for (int i = 1; i < 5; i++) {
         const json_t *result = json_array_get(results, (size_t)i);
-        const report_verdict *row = &data->verdicts->rows[i];
+        const config_verdict *row = &data->verdicts->rows[i];
         assert_string_equal(text_at(result, "label"), row->label);
         check_verdict(json_object_get(result, "speed"), &row->speed, row->speed_judged,
                       verdict_speed_name(row->speed.kind));
@@ -175,7 +175,7 @@ static void test_values(void **state)
     assert_string_equal(text_at(json_object_get(run, "provenance"), "train_data_hash"),
                         "000000000000feed");
     json_decref(root);
-    report_data_free(data);
+    findings_free(data);
     path_remove(path);
 }
 
@@ -184,7 +184,7 @@ static void test_missing_and_hostile(void **state)
 {
     (void)state;
     char *path = path_make(&(fake_db){NULL, NULL, 9, 1, 40, true, true, false, false}, 0, false);
-    report_data *data;
+    findings *data;
     json_t *root = json_of(path, &data);
     const json_t *results = json_object_get(root, "results");
     assert_int_equal(json_array_size(results), 9);
@@ -199,7 +199,7 @@ static void test_missing_and_hostile(void **state)
     assert_string_equal(text_at(json_array_get(results, 6), "label"),
                         "&amp;&lt; ]]> --> \xef\xbf\xbd\xef\xbf\xbd");
     json_decref(root);
-    report_data_free(data);
+    findings_free(data);
     path_remove(path);
 }
 
@@ -265,7 +265,7 @@ static void test_every_field_is_described(void **state)
     (void)state;
     char *path = path_make(&(fake_db){NULL, NULL, 3, 2, 40, false, false, true, true}, 12, false);
     claims_plant(path);
-    report_data *data;
+    findings *data;
     json_t *root = json_of(path, &data);
     json_t *claims = json_object_get(root, "claims");
     assert_int_equal(json_array_size(claims), 2); /* by name */
@@ -277,7 +277,7 @@ static void test_every_field_is_described(void **state)
     assert_true(check_described(root, description) > 300);
     free(description);
     json_decref(root);
-    report_data_free(data);
+    findings_free(data);
     path_remove(path);
 }
 

@@ -30,11 +30,11 @@ static void sql(const char *path, const char *text)
     store_close(s);
 }
 
-static report_data *read_ok(const char *path)
+static findings *read_ok(const char *path)
 {
-    report_data *data = NULL;
+    findings *data = NULL;
     gb_error err = {0};
-    if (report_data_read(&data, path, NULL, &err) != GB_OK) {
+    if (findings_read(&data, path, NULL, &err) != GB_OK) {
         fail_msg("%s", err.message);
     }
     return data;
@@ -80,9 +80,9 @@ static void test_losses_by_hand(void **state)
         final_loss(path, 200 + r, base[r] * exp(lower[r]));
         final_loss(path, 300 + r, base[r] * exp(any[r]));
     }
-    report_data *data = read_ok(path);
+    findings *data = read_ok(path);
     assert_int_equal(data->verdicts->n, 3);
-    const report_verdict *rows = data->verdicts->rows;
+    const config_verdict *rows = data->verdicts->rows;
     assert_true(rows[0].is_baseline && !rows[0].loss_judged && !rows[0].speed_judged);
 
     /* Log ratios -0.02 -+ 0.0002: mean -0.02, sd 0.0002, standard error 0.0002 / sqrt(3). */
@@ -120,8 +120,8 @@ static void test_losses_by_hand(void **state)
     /* Nothing was timed in turn. */
     assert_false(rows[1].speed_judged);
     assert_false(data->entries[1].pace.interleaved);
-    check_has(report_verdict_speed_words(data, &rows[1]).text, "not timed in turn");
-    report_data_free(data);
+    check_has(config_verdict_speed_words(data, &rows[1]).text, "not timed in turn");
+    findings_free(data);
 
     /* One common replicate: unclear, with the reason and what seeds do. */
     sql(path, "UPDATE run SET status = 'killed' WHERE run_id IN (201, 202)");
@@ -130,10 +130,10 @@ static void test_losses_by_hand(void **state)
     assert_int_equal(v->kind, VERDICT_UNCLEAR);
     assert_int_equal(v->doubt, VERDICT_NO_INTERVAL);
     assert_int_equal(v->n, 1);
-    verdict_text words = report_verdict_loss_words(&data->verdicts->rows[1]);
+    verdict_text words = config_verdict_loss_words(&data->verdicts->rows[1]);
     /* 1 - e^-0.02 = 1.98 %; sqrt(2) * 5.0 % = 7.1 % */
     check_has(words.text, "cannot tell: 1 replicate; 2.0 % better, and seeds alone make 7.1 %");
-    report_data_free(data);
+    findings_free(data);
     fake_db_remove(path);
 }
 
@@ -166,8 +166,8 @@ static void test_speeds_by_hand(void **state)
     /* By the means config 2 is no faster at all. */
     bursts_set(path, 2, 1.001, 0.999, "mean_ms");
     sql(path, "UPDATE burst_step SET step_ms = 200 WHERE arm = 1");
-    report_data *data = read_ok(path);
-    const report_verdict *rows = data->verdicts->rows;
+    findings *data = read_ok(path);
+    const config_verdict *rows = data->verdicts->rows;
     static const verdict_kind kinds[4] = {VERDICT_UNCLEAR, VERDICT_MORE, VERDICT_LESS,
                                           VERDICT_SAME};
     for (int i = 1; i < 4; i++) {
@@ -181,22 +181,22 @@ static void test_speeds_by_hand(void **state)
     /* The control's ratios alternate about sqrt(1.0003 * 0.9997) = 1 - 4.5e-8. */
     assert_true(rows[1].speed.floor < 1e-6);
     /* 2048 tokens in 200 ms; the peak is 420 GFLOP/s. */
-    const report_pace *pace = &data->entries[1].pace;
+    const entry_pace *pace = &data->entries[1].pace;
     assert_true(pace->interleaved);
     check_close(pace->step_avg_ms.value, 200, 1e-9);
     check_close(pace->tokens_per_s.value, 10240, 1e-6);
     check_close(pace->mfu, data->facts->configs[1].flops_per_token * 10240 / 4.2e11, 1e-12);
     assert_int_equal(pace->n_timed, 24 * FAKE_TIMED);
     assert_true(data->entries[0].pace.log_error == 0 && pace->log_error > 0);
-    report_data_free(data);
+    findings_free(data);
     fake_db_remove(path);
 }
 
 /* ---- what is written of it ---- */
 
-typedef gb_status (*section)(document *doc, const report_data *data, gb_error *err);
+typedef gb_status (*section)(document *doc, const findings *data, gb_error *err);
 
-static char *markdown_of(section write, const report_data *data)
+static char *markdown_of(section write, const findings *data)
 {
     char *text = NULL, *html = NULL;
     size_t size = 0, html_size = 0;
@@ -254,13 +254,13 @@ static void test_beaten_peak(void **state)
     free(text);
     /* One arm takes 1 ms for its 2048 tokens, the others and all runs some 200. */
     sql(path, "UPDATE burst SET mean_ms = 1 WHERE arm = 1");
-    report_data *data = read_ok(path);
+    findings *data = read_ok(path);
     assert_int_equal(store_open(&s, path, STORE_READ, NULL), GB_OK);
     const store_engine engine = {1, "cpu", "fp32", 2};
     assert_int_equal(store_rate_reached(s, &engine, &reached, NULL), GB_OK);
     check_close(reached / (data->facts->configs[1].flops_per_token * 2048e3), 1, 1e-12);
     store_close(s);
-    report_data_free(data);
+    findings_free(data);
     fake_db_remove(path);
 }
 
@@ -285,7 +285,7 @@ static void test_words(void **state)
         bursts_set(path, arm, pairs[arm][0], pairs[arm][1], "mean_ms");
     }
     bursts_set(path, 1, 1.01, 1.012, "mean_ms");
-    report_data *data = read_ok(path);
+    findings *data = read_ok(path);
     text = markdown_of(report_write_verdicts, data);
     check_has(text, "| SLOWER: 7.40 % slower, between ");
     check_has(text, "| FASTER: 10.0");
@@ -308,7 +308,7 @@ static void test_words(void **state)
     check_has(text, "| d12              |     24 |         4 |                    58 |   192 |");
     check_has(text, "| d12 (control)    |     24 |         4 |                    58 |   192 |");
     free(text);
-    report_data_free(data);
+    findings_free(data);
 
     text = table_of_run(path);
     check_has(text, "SLOWER +7.4 %");
@@ -329,8 +329,8 @@ static void test_what_cannot_be_judged(void **state)
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 16, true);
     sql(path, "UPDATE run SET status = 'oom' WHERE run_id = 500");
-    report_data *data = read_ok(path);
-    const report_verdict *rows = data->verdicts->rows;
+    findings *data = read_ok(path);
+    const config_verdict *rows = data->verdicts->rows;
     assert_int_equal(data->verdicts->n, 5);
     assert_int_equal(data->n_entries, 4);
     for (int i = 2; i < 4; i++) {
@@ -338,28 +338,28 @@ static void test_what_cannot_be_judged(void **state)
         assert_int_equal(rows[i].speed.kind, VERDICT_UNCLEAR);
         assert_false(data->entries[i].pace.interleaved); /* its run's speed stands in */
     }
-    check_has(report_verdict_speed_words(data, &rows[2]).text,
+    check_has(config_verdict_speed_words(data, &rows[2]).text,
               "its timing ended as oom: it was <not> to be");
     /* No run of the last config has finished: its speed is known all the same. */
     assert_int_equal(rows[4].entry, -1);
     assert_true(rows[4].speed_judged);
-    check_has(report_verdict_loss_words(&rows[4]).text, "no run of it has finished");
-    report_data_free(data);
+    check_has(config_verdict_loss_words(&rows[4]).text, "no run of it has finished");
+    findings_free(data);
 
     /* The suite now has another baseline than the session. */
     sql(path, "UPDATE config SET is_baseline = (position = 1)");
     data = read_ok(path);
     assert_false(data->verdicts->rows[4].speed_judged);
-    check_has(report_verdict_speed_words(data, &data->verdicts->rows[4]).text,
+    check_has(config_verdict_speed_words(data, &data->verdicts->rows[4]).text,
               "it was timed against `d12`");
-    report_data_free(data);
+    findings_free(data);
 
     /* Another machine's session says nothing of runs here. */
     sql(path, "INSERT INTO machine VALUES (2,'g','other','Linux','x',2,1,'x','');"
               "UPDATE config SET is_baseline = (position = 0); UPDATE timing SET machine_id = 2");
     data = read_ok(path);
     assert_null(data->verdicts->rows[1].arm);
-    report_data_free(data);
+    findings_free(data);
     fake_db_remove(path);
 }
 
@@ -372,17 +372,17 @@ static void test_sessions_of_two_machines(void **state)
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 10, false);
     fake_db_add_timing(&fake, 12, false);
-    report_data *data = read_ok(path);
+    findings *data = read_ok(path);
     assert_int_equal(data->speeds->n_sessions, 1); /* the newer one has all that the older has */
     assert_int_equal(data->verdicts->rows[1].session->facts->blocks, 12);
-    report_data_free(data);
+    findings_free(data);
     sql(path, "INSERT INTO machine VALUES (2,'g','other','Linux','x',2,1,'x','');"
               "UPDATE timing SET machine_id = 2 WHERE blocks_done = 12");
     data = read_ok(path); /* the runs are on machine 1, and so is the older session */
     assert_int_equal(data->speeds->n_sessions, 2);
     assert_int_equal(data->verdicts->rows[1].session->facts->blocks, 10);
     assert_true(data->verdicts->rows[1].speed_judged);
-    report_data_free(data);
+    findings_free(data);
     fake_db_remove(path);
 }
 
@@ -395,7 +395,7 @@ static void test_baseline_alone(void **state)
     const fake_db fake = {path, NULL, 1, 1, 40, false, false, false, false};
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 10, false);
-    report_data *data = read_ok(path);
+    findings *data = read_ok(path);
     assert_int_equal(data->speeds->n_sessions, 1);
     assert_int_equal(data->speeds->sessions[0].aa.n, 10);
     assert_true(data->entries[0].pace.interleaved && !data->verdicts->rows[0].speed_judged);
@@ -403,7 +403,7 @@ static void test_baseline_alone(void **state)
     check_has(text, "Noise floor: ");
     assert_null(strstr(text, "no verdict on speed"));
     free(text);
-    report_data_free(data);
+    findings_free(data);
     fake_db_remove(path);
 }
 

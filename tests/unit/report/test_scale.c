@@ -261,15 +261,15 @@ static void test_some_configs(void **state)
 {
     fake_db fake = {.path = db, .configs = 5, .replicates = 2, .steps = 60};
     const char *const wanted[] = {"d12_mlp3x", NULL};
-    report_data *all = NULL, *some = NULL;
+    findings *all = NULL, *some = NULL;
     (void)state;
     fake_db_make(&fake);
-    OK(report_data_read(&all, db, NULL, err));
-    OK(report_data_read_configs(&some, db, NULL, wanted, err));
+    OK(findings_read(&all, db, NULL, err));
+    OK(findings_read_configs(&some, db, NULL, wanted, err));
     assert_int_equal(some->facts->n_runs, all->facts->n_runs);
     assert_int_equal(some->n_entries, all->n_entries);
     for (int i = 0; i < all->facts->n_runs; i++) {
-        const report_run *a = &all->facts->runs[i], *b = &some->facts->runs[i];
+        const run_facts *a = &all->facts->runs[i], *b = &some->facts->runs[i];
         const char *name = all->facts->configs[a->config].name;
         /* The baseline, and what was asked for; d12_mlp3x_gqa only begins like it. */
         bool read = strcmp(name, "d12") == 0 || strcmp(name, "d12_mlp3x") == 0;
@@ -278,8 +278,8 @@ static void test_some_configs(void **state)
         assert_int_equal(b->n_ops, read ? a->n_ops : 0);
         assert_true(read ? b->step_avg_ms == a->step_avg_ms : isnan(b->step_avg_ms));
     }
-    report_data_free(all);
-    report_data_free(some);
+    findings_free(all);
+    findings_free(some);
 }
 
 /* ---- figures ---- */
@@ -298,13 +298,13 @@ static int lines_of(const char *name)
     return n;
 }
 
-static report_data *suite_of(int configs)
+static findings *suite_of(int configs)
 {
-    report_data *data = NULL;
+    findings *data = NULL;
     fake_db fake = {.path = db, .configs = configs, .replicates = 1, .steps = 40};
     fake_db_make(&fake);
     fake_db_add_timing(&fake, 8, false);
-    OK(report_data_read(&data, db, NULL, err));
+    OK(findings_read(&data, db, NULL, err));
     assert_int_equal(data->n_entries, configs);
     return data;
 }
@@ -315,7 +315,7 @@ static void test_figures_bounded(void **state)
     char path[96];
     int before = -1, fastest = 0, slowest = 0;
     (void)state;
-    report_data *data = suite_of(40);
+    findings *data = suite_of(40);
     OK(figure_choice_make(&choice, data, err));
     assert_int_equal(choice.drawn.n_entries, FIGURE_ENTRIES_MAX);
     assert_true(choice.drawn.verdicts->n <= FIGURE_ENTRIES_MAX);
@@ -339,7 +339,7 @@ static void test_figures_bounded(void **state)
         assert_true(choice.drawn.entries[base].is_baseline);
     }
     for (int i = 0; i < choice.drawn.verdicts->n; i++) {
-        const report_verdict *row = &choice.drawn.verdicts->rows[i];
+        const config_verdict *row = &choice.drawn.verdicts->rows[i];
         assert_string_equal(row->label, choice.drawn.entries[row->entry].label);
     }
     snprintf(path, sizeof path, "%s/data", dir);
@@ -351,7 +351,7 @@ static void test_figures_bounded(void **state)
     /* One run of 1000 s and 39 of 0.1 s. The figure's 1200 places of 0.837 s hold eight of these
      * each, the last one seven: five strips beside the long run's. */
     for (int i = 0; i < data->facts->n_runs; i++) {
-        report_sensors *sensors = &data->facts->runs[i].sensors;
+        sensor_facts *sensors = &data->facts->runs[i].sensors;
         sensors->n_samples = 1;
         sensors->samples[0].at_s = 0;
         sensors->end_s = i == 0 ? 1000 : 0.1;
@@ -359,19 +359,19 @@ static void test_figures_bounded(void **state)
     OK(figures_write_data(&choice, dir, err));
     assert_int_equal(lines_of("data/clocks_runs.tsv"), 1 + 1 + 5);
     figure_choice_free(&choice);
-    report_data_free(data);
+    findings_free(data);
 }
 
 static void test_figures_of_few(void **state)
 {
     figure_choice choice;
     (void)state;
-    report_data *data = suite_of(FIGURE_ENTRIES_MAX);
+    findings *data = suite_of(FIGURE_ENTRIES_MAX);
     OK(figure_choice_make(&choice, data, err));
     assert_null(choice.slots);
     assert_ptr_equal(choice.drawn.entries, data->entries);
     figure_choice_free(&choice);
-    report_data_free(data);
+    findings_free(data);
 }
 
 int main(void)

@@ -100,10 +100,10 @@ static void report_without_gnuplot(const place *p)
 
 static bool is_drawn(const place *p)
 {
-    report_data *data = NULL;
-    assert_int_equal(report_data_read(&data, p->db, NULL, NULL), GB_OK);
+    findings *data = NULL;
+    assert_int_equal(findings_read(&data, p->db, NULL, NULL), GB_OK);
     bool any = figure_find("timeline")->has_data(data);
-    report_data_free(data);
+    findings_free(data);
     return any;
 }
 
