@@ -20,7 +20,8 @@ typedef enum metric_kind {
  *      error in a [claim] lists, or 0 when claims do not take it. `compare` shows the rows in this
  *      order.
  *   2. Where the value comes from: bench/analysis/pair.c, of a run and of an entry.
- *   3. What a plan can say of it before anything has run: plan_claim_predict in bench/plan/plan.c.
+ *   3. What a plan can say of it before anything has run: cost_claim_predict in
+ *      bench/plan/cost_estimate.c.
  *   4. docs/SUITES.md, man/gptbench.1 and completion/ list the names. */
 #define METRICS(X)                                                                                 \
     X(STEP_AVG, "step_avg", METRIC_TIME, "ms", "slower per step", "faster per step", 1)            \

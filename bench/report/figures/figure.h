@@ -12,7 +12,7 @@
  * What fig_*.c files share lies beside them: files (figure_file.h), colours, names, ticks and the
  * places of labels (figure_layout.h), what is asked of all configs (figure_entries.h), colours of
  * ops (figure_op_palette.h), changes against the baseline (figure_change.h). A figure draws what
- * the findings holds and never opens the database: page and figures show one snapshot. */
+ * the findings hold and never opens the database: page and figures show one snapshot. */
 #ifndef GPTBENCH_BENCH_FIGURE_H
 #define GPTBENCH_BENCH_FIGURE_H
 
