@@ -224,17 +224,10 @@ gb_status entries_make(findings *data, gb_error *err)
 
 void entries_set_off(findings *data)
 {
-    const config_facts *configs = data->facts->configs;
     for (int i = 0; i < data->n_entries; i++) {
         result_entry *entry = &data->entries[i];
         entry->on_front = isfinite(entry->pace.tokens_per_s.value) &&
                           isfinite(entry->val_loss.value) && !is_dominated(data, entry);
-        entry->flops_fraction = NAN;
-        if (entry->baseline >= 0) {
-            const result_entry *base = &data->entries[entry->baseline];
-            entry->flops_fraction =
-                configs[entry->config].flops_per_token / configs[base->config].flops_per_token - 1;
-        }
     }
 }
 

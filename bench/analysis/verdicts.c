@@ -263,12 +263,15 @@ static gb_status losses_judge(findings *data, gb_error *err)
 static gb_status change_make(findings *data, config_verdict *row, gb_error *err)
 {
     const config_facts *configs = data->facts->configs;
-    const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
     const result_entry *base = e && e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
     int base_config = baseline_config(data, e);
     if (base_config >= 0) {
         row->flops_change =
             configs[row->config].flops_per_token / configs[base_config].flops_per_token - 1;
+    }
+    if (e) {
+        e->flops_fraction = row->flops_change;
     }
     if (row->speed_judged) {
         row->time_change = row->speed.change;

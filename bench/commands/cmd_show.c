@@ -13,6 +13,7 @@
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
 #include "bench/read/run_texts.h"
+#include "bench/read/snapshot.h"
 #include "bench/run/rates.h"
 #include "bench/stats/stats.h"
 #include "bench/store/store.h"
@@ -269,13 +270,13 @@ static gb_status shown_read(shown *x, store *s, int64_t run_id, gb_error *err)
     return run_texts_read_sensors(&x->sensors, s, run_id, err);
 }
 
-/* In one transaction: a run that goes on meanwhile is shown as it was at one moment. */
+/* One snapshot: a run that goes on meanwhile is shown as it was at one moment. */
 static gb_status run_print(store *s, int64_t run_id, gb_error *err)
 {
     shown x = {.data = NULL};
-    sqlite3_exec(store_sqlite(s), "BEGIN", NULL, NULL, NULL);
+    bool begun = snapshot_begin(s);
     gb_status status = shown_read(&x, s, run_id, err);
-    sqlite3_exec(store_sqlite(s), "ROLLBACK", NULL, NULL, NULL);
+    snapshot_end(s, begun);
     if (status == GB_OK) {
         status = shown_print(&x, err);
     }

@@ -6,6 +6,7 @@
 
 #include "bench/base/keys_json.h"
 #include "bench/read/facts_internal.h"
+#include "bench/read/snapshot.h"
 #include "bench/store/store.h"
 
 /* ---- the suite ---- */
@@ -181,27 +182,21 @@ static gb_status all_read(row_reader *r, facts *f, const facts_wanted *wanted)
 
 gb_status facts_read(facts **out, store *s, const facts_wanted *wanted, gb_error *err)
 {
-    sqlite3 *db = store_sqlite(s);
     facts *f = calloc(1, sizeof *f);
     if (!f) {
         return gb_fail(err, GB_ERR_OOM, "no memory to read %s", store_path(s));
     }
     f->detail = wanted->detail;
     f->db_path = facts_text(f, "%s", store_path(s));
-    row_reader r = {.db = db, .path = store_path(s), .texts = &f->texts, .err = err};
+    row_reader r = {.db = store_sqlite(s), .path = store_path(s), .texts = &f->texts, .err = err};
     gb_status status =
         f->db_path ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory to read %s", store_path(s));
-    /* One read transaction: a run that ends meanwhile is seen whole or not at all. */
-    bool own = sqlite3_get_autocommit(db) != 0;
-    if (own) {
-        sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
-    }
+    /* A run that ends meanwhile is seen whole or not at all. */
+    bool begun = snapshot_begin(s);
     if (status == GB_OK) {
         status = all_read(&r, f, wanted);
     }
-    if (own) {
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    }
+    snapshot_end(s, begun);
     if (status != GB_OK) {
         facts_free(f);
         return status;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "bench/read/snapshot.h"
 #include "bench/store/store.h"
 
 #define SUITE(column, type, field)                                                                 \
@@ -44,7 +45,7 @@ gb_status list_rows_read(list_rows *out, store *s, gb_error *err)
     static const row_table runs = ROW_TABLE(RUN_FIELDS, list_run);
     *out = (list_rows){.n_suites = 0};
     row_reader r = {store_sqlite(s), store_path(s), &out->texts, err};
-    sqlite3_exec(r.db, "BEGIN", NULL, NULL, NULL);
+    bool begun = snapshot_begin(s);
     gb_status status =
         rows_read(&r, &suites,
                   "FROM suite s LEFT JOIN run_summary r ON r.suite = s.name AND r.is_latest = 1"
@@ -56,7 +57,7 @@ gb_status list_rows_read(list_rows *out, store *s, gb_error *err)
                            " ORDER BY v.suite, v.replicate, v.position, v.attempt",
                            0, (void **)&out->runs, &out->n_runs);
     }
-    sqlite3_exec(r.db, "ROLLBACK", NULL, NULL, NULL);
+    snapshot_end(s, begun);
     return status;
 }
 

@@ -30,7 +30,7 @@ static gb_status loss_ratio_write(const figure_choice *choice, const char *dir, 
         if (row->is_baseline || !row->loss_judged) {
             continue;
         }
-        double flops = figure_change_flops(data, row);
+        double flops = row->flops_change;
         figure_changes_add(&lines,
                            &(figure_change){row->label, verdict_loss_name(row->loss.kind),
                                             row->loss.change, flops, figure_change_color(row)});

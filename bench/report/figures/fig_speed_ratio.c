@@ -37,7 +37,7 @@ static gb_status speed_ratio_write(const figure_choice *choice, const char *dir,
         const figure_change line = {row->label,
                                     judged ? verdict_speed_name(row->speed.kind) : "no speed",
                                     judged ? row->speed.change : (stats_interval){NAN, NAN, NAN},
-                                    figure_change_flops(data, row), figure_change_color(row)};
+                                    row->flops_change, figure_change_color(row)};
         const double shown[] = {line.flops, line.change.value, line.change.low, line.change.high};
         figure_changes_add(&lines, &line);
         for (int k = 0; k < 4; k++) {

@@ -71,15 +71,3 @@ int figure_change_color(const config_verdict *row)
 {
     return row->entry >= 0 ? figure_color(row->entry) : NO_ENTRY_COLOR;
 }
-
-double figure_change_flops(const findings *data, const config_verdict *row)
-{
-    if (row->entry >= 0) {
-        return data->entries[row->entry].flops_fraction;
-    }
-    int base = row->session ? row->session->arms[row->session->facts->baseline].facts->config : -1;
-    return base >= 0 ? data->facts->configs[row->config].flops_per_token /
-                               data->facts->configs[base].flops_per_token -
-                           1
-                     : NAN;
-}

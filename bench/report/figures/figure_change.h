@@ -32,7 +32,5 @@ void figure_changes_settings(const figure_changes *changes, const char *prefix, 
 
 /* The colour of a config's line, grey where none of its runs has finished. */
 int figure_change_color(const config_verdict *row);
-/* FLOPs per token over the baseline's, minus 1; NAN where there is no baseline. */
-double figure_change_flops(const findings *data, const config_verdict *row);
 
 #endif
