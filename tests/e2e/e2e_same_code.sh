@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # By which hash of the sources runs go, as model/same_code.txt says.
+# kinds: sanitized (hashes and text)
 . "$(dirname "$0")/lib.sh"
 needs 'the hash of the sources' make awk sha256sum
 list=$root/model/same_code.txt
