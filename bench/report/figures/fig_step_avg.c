@@ -20,7 +20,9 @@ static double write_line(const findings *data, int i, FILE *out)
         const config_verdict *row = config_verdict_of(data, i);
         const double base_ms = base->pace.step_avg_ms.value;
         predicted_ms = base_ms * (1 + e->flops_fraction);
-        snprintf(text, sizeof text, ", %s", number_percent_signed(row->time_change.value).text);
+        if (isfinite(row->time_change.value)) {
+            snprintf(text, sizeof text, ", %s", number_percent_signed(row->time_change.value).text);
+        }
         snprintf(prediction, sizeof prediction, "FLOPs say %s",
                  number_percent_signed(e->flops_fraction).text);
     }
