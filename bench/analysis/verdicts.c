@@ -178,10 +178,13 @@ static size_t losses_pair(const result_entry *base, const result_entry *entry, d
     size_t n = 0;
     *rates_differ = 0;
     for (int r = 0; r < entry->n_runs; r++) {
-        const run_facts *other = entry_find_run(base, entry->runs[r]->replicate);
-        double a = entry->runs[r]->final_val_loss, b = other ? other->final_val_loss : NAN;
+        const run_facts *run = entry->runs[r], *other = entry_find_run(base, run->replicate);
+        if (!other) {
+            continue;
+        }
+        double a = run->final_val_loss, b = other->final_val_loss;
         if (isfinite(a) && a > 0 && isfinite(b) && b > 0) {
-            *rates_differ += entry->runs[r]->lr_scale != other->lr_scale;
+            *rates_differ += run->lr_scale != other->lr_scale;
             config_loss[n] = a;
             base_loss[n++] = b;
         }
@@ -204,33 +207,38 @@ static estimate loss_estimate(const findings *data, config_verdict *row, double 
     return estimate_student(out, estimate_log_ratios(a, b, n, out));
 }
 
+/* Room for the losses of all configs. */
+typedef struct loss_family {
+    estimate *estimates;
+    const estimate **pointers;
+    verdict *verdicts;
+    double *scratch;
+} loss_family;
+
+static bool row_is_of_family(const findings *data, const config_verdict *row, int base)
+{
+    return row->entry >= 0 && row->entry != base && data->entries[row->entry].baseline == base;
+}
+
 /* Losses of all configs whose baseline is entry `base`: one family of comparisons. */
-static gb_status family_judge(findings *data, int base, estimate *estimates,
-                              const estimate **pointers, verdict *verdicts, double *scratch,
-                              gb_error *err)
+static gb_status family_judge(findings *data, int base, loss_family *family, gb_error *err)
 {
     verdict_rule rule = verdict_rule_default();
-    size_t m = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        size_t k = 0;
-        for (int i = 0; i < data->verdicts->n; i++) {
-            config_verdict *row = &data->verdicts->rows[i];
-            if (row->entry < 0 || row->entry == base ||
-                data->entries[row->entry].baseline != base) {
-                continue;
-            }
-            if (pass == 0) {
-                estimates[k] = loss_estimate(data, row, scratch);
-                pointers[k] = &estimates[k];
-            } else {
-                row->loss = verdicts[k];
-                row->loss_judged = true;
-            }
-            k++;
+    size_t m = 0, k = 0;
+    for (int i = 0; i < data->verdicts->n; i++) {
+        config_verdict *row = &data->verdicts->rows[i];
+        if (row_is_of_family(data, row, base)) {
+            family->estimates[m] = loss_estimate(data, row, family->scratch);
+            family->pointers[m] = &family->estimates[m];
+            m++;
         }
-        m = k;
-        if (pass == 0) {
-            GB_TRY(verdict_judge(verdicts, pointers, m, &rule, err));
+    }
+    GB_TRY(verdict_judge(family->verdicts, family->pointers, m, &rule, err));
+    for (int i = 0; i < data->verdicts->n; i++) {
+        config_verdict *row = &data->verdicts->rows[i];
+        if (row_is_of_family(data, row, base)) {
+            row->loss = family->verdicts[k++];
+            row->loss_judged = true;
         }
     }
     return GB_OK;
@@ -239,22 +247,23 @@ static gb_status family_judge(findings *data, int base, estimate *estimates,
 static gb_status losses_judge(findings *data, gb_error *err)
 {
     size_t n = (size_t)data->verdicts->n + 1;
-    estimate *estimates = calloc(n, sizeof *estimates);
-    const estimate **pointers = calloc(n, sizeof *pointers);
-    verdict *verdicts = calloc(n, sizeof *verdicts);
-    double *scratch = calloc(3 * (size_t)data->facts->n_runs + 1, sizeof *scratch);
-    gb_status status = estimates && pointers && verdicts && scratch
+    loss_family family = {.estimates = calloc(n, sizeof *family.estimates),
+                          .pointers = calloc(n, sizeof *family.pointers),
+                          .verdicts = calloc(n, sizeof *family.verdicts),
+                          .scratch =
+                              calloc(3 * (size_t)data->facts->n_runs + 1, sizeof *family.scratch)};
+    gb_status status = family.estimates && family.pointers && family.verdicts && family.scratch
                            ? GB_OK
                            : gb_fail(err, GB_ERR_OOM, "no memory for %zu verdicts", n);
     for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
         if (data->entries[i].is_baseline) {
-            status = family_judge(data, i, estimates, pointers, verdicts, scratch, err);
+            status = family_judge(data, i, &family, err);
         }
     }
-    free(estimates);
-    free(pointers);
-    free(verdicts);
-    free(scratch);
+    free(family.estimates);
+    free(family.pointers);
+    free(family.verdicts);
+    free(family.scratch);
     return status;
 }
 

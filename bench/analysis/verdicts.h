@@ -13,15 +13,18 @@ typedef struct config_verdict {
     int config;
     int entry; /* -1: none */
     bool is_baseline;
+    bool speed_judged;   /* else `speed` is UNCLEAR (bench/words/verdict_rows.h says why) */
+    bool loss_judged;    /* else `loss` is */
+    bool means_disagree; /* the intervals of `mean_change` and `speed` have nothing in common */
+    int rates_differ;    /* pairs of losses of different learning rates, since one was halved after
+                            a NaN */
 
     /* Speed. The session is the newest that timed the config on the entry's machine, backend and
      * precision; NULL: there is none. */
     const speed_session *session;
     const speed_arm *arm;
-    bool speed_judged; /* else `speed` is UNCLEAR (bench/words/verdict_rows.h says why) */
     verdict speed;
     stats_interval mean_change; /* ratio - 1 by the bursts' means, 95 %: a check */
-    bool means_disagree;        /* its interval and that of the medians have nothing in common */
 
     /* Against the baseline. The step time: as judged; without interleaved timing of either, what
      * the runs took (bench/analysis/comparison.h); NAN where neither compares. */
@@ -29,12 +32,9 @@ typedef struct config_verdict {
     double flops_change; /* exact FLOPs per token, new / base - 1; NAN: there is no baseline */
 
     /* Loss: mean log ratio of final validation losses over the replicates that both finished. */
-    bool loss_judged;
     verdict loss;
     stats_interval loss_difference; /* config - baseline, nats/token: paired t, 95 % */
     double seed_noise;              /* as entry_seed_noise of the baseline */
-    int rates_differ;               /* pairs of losses of different learning rates, since one was
-                                     * halved after a NaN */
 } config_verdict;
 
 typedef struct config_verdicts {

@@ -33,7 +33,7 @@ static gb_status suite_unknown(row_reader *r, const suite_row *rows, int64_t n, 
     enum { NAMES = 64 };
     const char *names[NAMES + 1] = {NULL};
     char list[512] = "";
-    if (n == 0) {
+    if (n == 0 || !rows) {
         return gb_fail(r->err, GB_ERR_USAGE,
                        "%s: holds no suite yet; `gptbench run SUITE.ini` fills it", r->path);
     }

@@ -8,11 +8,11 @@
 #include "bench/base/numbers.h"
 
 static const struct {
-    metric_kind kind;
     const char *unit, *more, *less;
+    metric_kind kind;
     int claim_place;
 } rows[METRIC_COUNT] = {
-#define X(suffix, name, kind, unit, more, less, claim_place) {kind, unit, more, less, claim_place},
+#define X(suffix, name, kind, unit, more, less, claim_place) {unit, more, less, kind, claim_place},
     METRICS(X)
 #undef X
 };
