@@ -1,6 +1,6 @@
 /* claim_judge.h: what a measurement says of a [claim]. */
-#ifndef GPTBENCH_BENCH_CLAIM_TEST_H
-#define GPTBENCH_BENCH_CLAIM_TEST_H
+#ifndef GPTBENCH_BENCH_CLAIM_JUDGE_H
+#define GPTBENCH_BENCH_CLAIM_JUDGE_H
 
 #include "bench/stats/estimate.h"
 #include "bench/suite/suite.h"
