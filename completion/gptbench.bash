@@ -64,12 +64,11 @@ _gptbench() {
     --tokens) [ "$command" = parity ] && _gptbench_files bin; return ;;
     --bpe) _gptbench_files bpe txt; return ;;
     --trace) _gptbench_files json; return ;;
-    --by) _gptbench_words op layer; return ;;
     --report | --results) _gptbench_files; return ;;
     --metric) _gptbench_words step_avg step_median tokens_per_s val_loss best_val_loss \
         peak_memory flops n_params
         return ;;
-    --by) _gptbench_words op,phase op layer; return ;;
+    --by) [ "$command" = why ] && _gptbench_words op,phase; _gptbench_words op layer; return ;;
     -o) _gptbench_files safetensors bin; return ;;
     esac
     if [[ $cur == -* ]]; then

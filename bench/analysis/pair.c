@@ -101,31 +101,31 @@ double pair_side_value(const pair_side *side, metric_id metric, bool timed)
 {
     const config_facts *config = &side->data->facts->configs[side->config];
     const result_entry *e = side->entry;
-    if (metric_is_exact(metric)) {
-        return metric == METRIC_FLOPS ? config->flops_per_token : (double)config->n_params;
-    }
     if (timed && metric_is_time(metric)) {
         return timed_value(side->arm, metric);
     }
-    if (!e) {
-        return NAN;
-    }
+    /* No default: the compiler names a metric that is missing here. */
     switch (metric) {
+    case METRIC_FLOPS:
+        return config->flops_per_token;
+    case METRIC_N_PARAMS:
+        return (double)config->n_params;
     case METRIC_STEP_AVG:
-        return e->step_avg_ms.value;
+        return e ? e->step_avg_ms.value : NAN;
     case METRIC_STEP_MEDIAN:
-        return e->step_median_ms;
+        return e ? e->step_median_ms : NAN;
     case METRIC_TOKENS_PER_S:
-        return e->tokens_per_s.value;
+        return e ? e->tokens_per_s.value : NAN;
     case METRIC_VAL_LOSS:
-        return e->val_loss.value;
+        return e ? e->val_loss.value : NAN;
     case METRIC_BEST_VAL_LOSS:
-        return e->best_val_loss;
+        return e ? e->best_val_loss : NAN;
     case METRIC_PEAK_MEMORY:
-        return e->peak_memory_bytes;
-    default:
-        return NAN;
+        return e ? e->peak_memory_bytes : NAN;
+    case METRIC_COUNT:
+        break;
     }
+    return NAN;
 }
 
 /* ---- estimates from sessions ---- */
@@ -232,9 +232,12 @@ static double run_metric(const run_facts *run, metric_id metric)
         return run->best_val_loss;
     case METRIC_PEAK_MEMORY:
         return run->peak_memory_bytes;
-    default:
-        return NAN;
+    case METRIC_FLOPS:
+    case METRIC_N_PARAMS: /* of a config, not of a run */
+    case METRIC_COUNT:
+        break;
     }
+    return NAN;
 }
 
 /* Whether two runs of one replicate saw the same: then their difference is that of the configs. */

@@ -2,11 +2,12 @@
  *
  * How to add a command:
  *   1. bench/commands/cmd_NAME.c with gb_status cmd_NAME(int argc, char **argv, gb_error *err): its
- *      options are a table for cli_parse (bench/base/cli.h), results go to stdout, nothing to
- * stderr. The build finds the file.
+ *      options are a table for cli_parse (bench/base/cli.h), results go to stdout,
+ *      nothing to stderr. The build finds the file.
  *   2. A row in COMMANDS below, in the place where `gptbench --help` shall list it.
- *   3. man/gptbench.1, completion/_gptbench, completion/gptbench.bash: tests/e2e/e2e_cli.sh fails
- * as long as one of them lacks the command or one of its options.
+ *   3. man/gptbench.1; completion/_gptbench: `commands` and a clause of its own;
+ *      completion/gptbench.bash: _gptbench_options, the first word, `help`. tests/e2e/e2e_cli.sh
+ *      finds a command that is missing, and an option that no other command has.
  *   4. A check of what it does in tests/e2e/. */
 #ifndef GPTBENCH_BENCH_COMMANDS_H
 #define GPTBENCH_BENCH_COMMANDS_H

@@ -61,6 +61,52 @@ static bool text_read(row_reader *r, sqlite3_stmt *stmt, int column, bool plain,
     return copy != NULL;
 }
 
+static size_t field_bytes(row_type type)
+{
+    switch (type) {
+    case ROW_INT:
+        return sizeof(int64_t);
+    case ROW_BOOL:
+        return sizeof(bool);
+    case ROW_REAL:
+        return sizeof(double);
+    case ROW_TEXT:
+    case ROW_VERBATIM:
+    case ROW_OPTIONAL:
+        return sizeof(const char *);
+    case ROW_LETTER:
+        return sizeof(char);
+    case ROW_MARKS:
+        return sizeof(unsigned);
+    }
+    return 0;
+}
+
+void row_copy(const row_table *table, void *to, const void *from)
+{
+    for (int i = 0; i < table->n_fields; i++) {
+        const row_field *field = &table->fields[i];
+        memcpy((char *)to + field->offset, (const char *)from + field->offset,
+               field_bytes(field->type));
+    }
+}
+
+void row_forget(const row_table *table, void *row)
+{
+    for (int i = 0; i < table->n_fields; i++) {
+        char *at = (char *)row + table->fields[i].offset;
+        row_type type = table->fields[i].type;
+        memset(at, 0, field_bytes(type));
+        if (type == ROW_REAL) {
+            *(double *)(void *)at = NAN;
+        } else if (type == ROW_TEXT || type == ROW_VERBATIM) {
+            *(const char **)(void *)at = "";
+        } else if (type == ROW_LETTER) {
+            *at = '?';
+        }
+    }
+}
+
 static bool field_read(row_reader *r, sqlite3_stmt *stmt, int column, const row_field *field,
                        void *row)
 {

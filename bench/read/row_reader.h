@@ -72,6 +72,11 @@ gb_status rows_read(row_reader *r, const row_table *table, const char *rest, int
 gb_status rows_read_few(row_reader *r, const row_table *table, const char *rest, int64_t id,
                         void **rows, int *n);
 
+/* Puts into the fields of a row what a NULL gives. */
+void row_forget(const row_table *table, void *row);
+/* Copies the fields of the table from one row to another. */
+void row_copy(const row_table *table, void *to, const void *from);
+
 /* Room for one more element of *array, which has n; false without memory. Doubles at each power of
  * two: `n` must count every element that was added. */
 bool row_array_grow(void **array, int64_t n, size_t element_bytes);

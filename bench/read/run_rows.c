@@ -63,6 +63,17 @@ static const row_field RUN_FIELDS[] = {
     RUN("d.learning_rate", ROW_REAL, nan_learning_rate),
 };
 
+/* Averages, as the view run_summary has them. Where steps are read, bench/analysis/run_numbers.c
+ * fills these fields; a number that is not here is missing where they are not, as in the table that
+ * `run` prints. */
+static const row_field SUMMARY_FIELDS[] = {
+    SAME(step_avg_ms, ROW_REAL),
+    SAME(step_median_ms, ROW_REAL),
+    SAME(final_val_loss, ROW_REAL),
+    SAME(best_val_loss, ROW_REAL),
+};
+static const row_table SUMMARY = ROW_TABLE(SUMMARY_FIELDS, run_facts);
+
 #define RUN_TABLES                                                                                 \
     "FROM run r JOIN config c USING (config_id)"                                                   \
     " LEFT JOIN run_divergence d ON d.run_id = r.run_id"                                           \
@@ -82,42 +93,27 @@ gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id)
         run_facts *run = &f->runs[i];
         run->config = facts_find_config(f, run->config_id);
         run->machine = facts_find_machine(f, run->machine_id);
-        run->step_avg_ms = run->step_median_ms = run->final_val_loss = run->best_val_loss = NAN;
+        row_forget(&SUMMARY, run);
         run->sensors.started_at = run->sensors.missing = "";
         run->sensors.energy_j = NAN;
     }
     return GB_OK;
 }
 
-/* ---- averages, as the views have them ---- */
-
-static const row_field SUMMARY_FIELDS[] = {
-    SAME(run_id, ROW_INT),          SAME(step_avg_ms, ROW_REAL),   SAME(step_median_ms, ROW_REAL),
-    SAME(final_val_loss, ROW_REAL), SAME(best_val_loss, ROW_REAL),
-};
-
 gb_status run_summaries_read(row_reader *r, facts *f)
 {
-    static const row_table summaries = ROW_TABLE(SUMMARY_FIELDS, run_facts);
-    run_facts *rows = NULL;
-    int64_t n = 0;
-    gb_status status = rows_read(
-        r, &summaries,
-        "FROM run_summary WHERE config_id IN (SELECT config_id FROM config WHERE suite_id = ?1)",
-        f->suite_id, (void **)&rows, &n);
-    for (int64_t k = 0; status == GB_OK && k < n; k++) {
-        for (int i = 0; i < f->n_runs; i++) {
-            run_facts *run = &f->runs[i];
-            if (run->run_id == rows[k].run_id) {
-                run->step_avg_ms = rows[k].step_avg_ms;
-                run->step_median_ms = rows[k].step_median_ms;
-                run->final_val_loss = rows[k].final_val_loss;
-                run->best_val_loss = rows[k].best_val_loss;
-            }
+    for (int i = 0; i < f->n_runs; i++) {
+        run_facts *row = NULL;
+        int64_t n = 0;
+        gb_status status = rows_read(r, &SUMMARY, "FROM run_summary WHERE run_id = ?1",
+                                     f->runs[i].run_id, (void **)&row, &n);
+        if (status == GB_OK && n > 0) {
+            row_copy(&SUMMARY, &f->runs[i], row);
         }
+        free(row);
+        GB_TRY(status);
     }
-    free(rows);
-    return status;
+    return GB_OK;
 }
 
 /* ---- steps and validations ---- */

@@ -6,10 +6,15 @@
 -- How to add a column:
 --   1. Here: at the end of its table, with a comment. NOT NULL needs a DEFAULT.
 --   2. bench/store/migrations.c: a line at the end of the list, with the next version and
---      ALTER TABLE ... ADD COLUMN as it stands here. That is the newest version from then on.
+--      ALTER TABLE ... ADD COLUMN as it stands here. That is the newest version from then on. What
+--      older rows have elsewhere is copied in the same line: UPDATE config SET x =
+--      json_extract(settings_json, '$.x').
 --   3. Who writes it: of a config or a planned run one line in bench/store/store_columns.h; of other
 --      tables the INSERT or UPDATE in bench/store/store_*.c that writes the table's other columns.
---   4. docs/DATABASE.md, if people should query it.
+--   4. Who reads it: bench/read/row_reader.h.
+--   5. docs/DATABASE.md: the version in its list; the column, if people should query it.
+--   6. Tests that know every column: tests/unit/store/test_store_columns.c, test_migration in
+--      tests/unit/report/test_scale.c, tests/fakes/fake_db.h, tests/perf/bench_db.c.
 -- A table goes to the end of the tables, below a heading "-- ---- version N: ...", and its line in
 -- migrations.c is {N, ""}: it is made from the text below that heading. A view is changed here alone;
 -- a line {N, ";"} makes older files take it over.

@@ -19,10 +19,14 @@ typedef enum metric_kind {
  *      with less ("is 3 % slower per step than"); its place, from 1, among the metrics that an
  *      error in a [claim] lists, or 0 when claims do not take it. `compare` shows the rows in this
  *      order.
- *   2. Where the value comes from: bench/analysis/pair.c, of a run and of an entry.
+ *   2. Where the value comes from: bench/analysis/pair.c, of a config or an entry (pair_side_value)
+ *      and of a run (run_metric).
  *   3. What a plan can say of it before anything has run: cost_claim_predict in
- *      bench/plan/cost_estimate.c.
- *   4. docs/SUITES.md, man/gptbench.1 and completion/ list the names. */
+ *      bench/plan/cost_estimate.c; a quantity that it lacks is a field of cost_quantities, which
+ *      cost_row_quantities and, in bench/analysis/claims.c, quantities() fill.
+ *   4. If --fail-on shall know it: bench/commands/compare_condition.c.
+ *   5. docs/SUITES.md, man/gptbench.1 and completion/ list the names; so do
+ *      tests/unit/suite/test_suite_errors.c and tests/e2e/e2e_compare.sh. */
 #define METRICS(X)                                                                                 \
     X(STEP_AVG, "step_avg", METRIC_TIME, "ms", "slower per step", "faster per step", 1)            \
     X(STEP_MEDIAN, "step_median", METRIC_TIME, "ms", "slower per step (median)",                   \

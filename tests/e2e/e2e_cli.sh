@@ -25,7 +25,8 @@ expect_output() {
 expect_output '^usage: gptbench COMMAND' --help
 expect_output '^gptbench [0-9]+\.[0-9]+\.[0-9]+' --version
 expect_output '^backends .*cpu' --version
-for command in run plan report compare claims why list show train parity data doctor; do
+"$gptbench" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' >commands
+for command in $(cat commands); do
     expect_output "^usage: gptbench $command" "$command" --help
     expect_error 2 "^gptbench: .*--no-such-thing" "$command" --no-such-thing
 done
@@ -34,7 +35,6 @@ expect_output '^usage: gptbench plan' help plan
 # What the program's own help names must stand in the manual page and both completions.
 sed 's/\\-/-/g' "$root/man/gptbench.1" >manual
 . "$root/completion/gptbench.bash"
-"$gptbench" --help | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p' >commands
 while read -r command; do
     : >out
     : >err

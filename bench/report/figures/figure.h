@@ -33,7 +33,7 @@ typedef struct figure {
     /* Whether there is anything to draw of the configs in `data`. */
     bool (*has_data)(const findings *data);
 
-    /* Writes the figure's files into DIR/data and its numbers as `NAME_x = 1` lines into `settings`
+    /* Writes the figure's files into DIR/data and its numbers as lines `x = 1` into `settings`
      * (data/settings.gp, which every script loads). Draws choice->drawn, or, where it is not about
      * single configs, choice->all. Also called where there is no data: then the files have a head
      * and no lines. GB_ERR_IO, GB_ERR_OOM. */
