@@ -68,6 +68,17 @@ has_kind() {
     kinds=$(sed -nE '1,40s/^[ #*\/]*kinds: *([a-z ]*).*/\1/p' "$1" | head -n 1)
     [[ " ${kinds:-plain sanitized} " == *" $2 "* ]]
 }
+# A misspelt kind would leave a test out of every run.
+for source in tests/unit/*/test_*.c tests/e2e/e2e_*.sh; do
+    for kind in $(sed -nE '1,40s/^[ #*\/]*kinds: *([a-z ]*).*/\1/p' "$source" | head -n 1); do
+        case $kind in
+        plain | sanitized | emulated | memcheck | threads | first) ;;
+        *) echo "run_tests.sh: $source: there is no kind '$kind'" >&2 && exit 2 ;;
+        esac
+    done
+    has_kind "$source" plain || has_kind "$source" sanitized ||
+        { echo "run_tests.sh: $source: its kinds are neither plain nor sanitized, so nothing runs it" >&2 && exit 2; }
+done
 # offer LABEL SOURCE COMMAND...: notes a program to run.
 offer() {
     local label=$1 source=$2
