@@ -12,6 +12,6 @@ TIMEFORMAT='%R %U %S'
 status=$?
 echo "$status" >"$files.status"
 # cmocka before 1.1.6 calls a test that was skipped `not ok`.
-sed -i -E 's/^not (ok [0-9]+ # SKIP)/\1/' "$files.out"
+[[ " ${command[*]} " != *" CMOCKA_MESSAGE_OUTPUT=TAP "* ]] || sed -i -E 's/^not (ok [0-9]+ # SKIP)/\1/' "$files.out"
 cat "$files.out"
 exit "$status"

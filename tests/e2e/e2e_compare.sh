@@ -3,7 +3,7 @@
 #   tests/e2e/e2e_compare.sh build/gptbench
 # Needs build/tests/test_comparison beside the program, which makes the databases: bursts of d12 take
 # what is planted, those of d12_mlp3x 3 % more.
-# kinds: sanitized (words and exit codes on planted times)
+# kinds: plain sanitized (what users have, too; words and exit codes on planted times)
 . "$(dirname "$0")/lib.sh"
 plant="$(dirname "$gptbench")/tests/test_comparison"
 

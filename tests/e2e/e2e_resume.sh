@@ -2,7 +2,7 @@
 # Runs on real text that are killed or stopped at many places and gone on with: every loss in the
 # database has the bits that it has in a database of runs that nobody disturbed, nothing is counted
 # twice, and no checkpoint is left behind.
-# kinds: sanitized (a run that goes on has the bits of one that did not stop, however it is compiled)
+# kinds: plain sanitized (what users have, too; a run that goes on has the bits of one that did not stop, however it is compiled)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 text=${GPTBENCH_TEST_DATA:-$root/../shared/data}/text/tinyshakespeare.txt

@@ -139,6 +139,12 @@ symbol_order() { # FOLDER...
             print $1 ": uses " $3 " of " $2 ", in a room further down bench/ROOMS"
         }'
 }
+# Includes that the others would not see: of our headers in angle brackets, by a macro, by an odd path.
+odd_includes() {
+    sources | xargs grep -nE '^[[:space:]]*#[[:space:]]*(include|import)' /dev/null |
+        grep -E 'include_next|import|<(bench|kernels|model|tests)/|include[[:space:]]*[^[:space:]"<]|"[.]/|//|/[.]/' |
+        sed 's/:[[:space:]]*#/: wants a plain #include "folder\/file.h": #/' || true
+}
 include_circles() {
     includes | awk '{ print $1, $3, "line_" $2 }' | awk "$find_circles"
 }
@@ -169,7 +175,7 @@ tree() { # a sound one, as the current directory
         'open kernels/status.h' >bench/ROOMS
 }
 everything() {
-    folders && include_order && symbol_order obj && include_circles && symbol_circles obj
+    folders && include_order && odd_includes && symbol_order obj && include_circles && symbol_circles obj
 }
 finds() { # WHAT PATTERN: exactly one finding, and it says PATTERN
     everything >../out 2>../err
@@ -187,6 +193,13 @@ finds "a header of a room further down" '^bench/base/late.c:2: includes bench/re
 tree
 file bench/base/late.h '# include "../report/page.h"'
 finds "the same in a header, by its path from there" '^bench/base/late.h:1: includes .*page.h'
+tree
+mkdir -p obj/bench/base
+printf '#include <bench/report/page.h>\n' >bench/base/angle.h
+finds "one in angle brackets" '^bench/base/angle.h:1: wants a plain'
+tree
+printf '#define PAGE "bench/report/page.h"\n#include PAGE\n' >bench/base/macro.h
+finds "one by a macro" '^bench/base/macro.h:2: wants a plain'
 tree
 file kernels/eager.c '#include "bench/base/text.h"'
 finds "kernels that know bench" '^kernels/eager.c:1: includes bench/base/text.h'
@@ -233,6 +246,7 @@ objects=("$build/obj")
 [ -d "$build/simt/obj" ] && objects+=("$build/simt/obj")
 none "every folder of bench/ is a room of bench/ROOMS, and every room is there" folders
 none "no file includes a header of a room further down" include_order
+none "no include hides from that" odd_includes
 none "no object uses a symbol of a room further down" symbol_order "${objects[@]}"
 none "no files include each other in a circle" include_circles
 none "no objects need each other in a circle" symbol_circles "${objects[@]}"

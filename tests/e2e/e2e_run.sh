@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `gptbench run` on a suite that takes a second: what it writes, what it does again and what not,
 # how runs that go wrong end.
-# kinds: sanitized (rows, messages and exit codes)
+# kinds: plain sanitized (what users have, too; rows, messages and exit codes)
 . "$(dirname "$0")/lib.sh"
 export OMP_WAIT_POLICY=passive
 

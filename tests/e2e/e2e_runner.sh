@@ -120,4 +120,25 @@ cp tree/asan/tests/* tree/simt/tests/test_cuda tree/build/tests
 sed -i 's/^.* && //' tree/build/tests/test_cuda
 runs build
 ends "one build: everything runs there" 0 "5 passed, 0 failed" 'test_asan \.' 'test_cuda \.'
+
+# ---- what would be left out is refused ----
+refused() { # WHAT PATTERN
+    runs build
+    [ "$rc" -eq 2 ] && grep -qE -- "$2" err
+    check "$1 is refused" $?
+}
+unit typo 'plain sanitised' build 'exit 0'
+refused "a kind that there is not" "test_typo.c: there is no kind 'sanitised'"
+unit typo 'memcheck' build 'exit 0'
+refused "a kind that no suite runs" 'test_typo.c: its kinds are neither'
+rm tree/tests/unit/room/test_typo.c
+mkdir -p tree/tests/unit/{other,room/deep}
+cp tree/tests/unit/room/test_cmocka.c tree/tests/unit/other/
+refused "a name that stands in two rooms" 'test_cmocka.c: another room has'
+mv tree/tests/unit/other/test_cmocka.c tree/tests/unit/room/deep/test_deep.c
+refused "a test where nobody looks" 'test_deep.c: a test lies in'
+script lie 'echo "not ok 1 # SKIP one"' 'echo 1..1'
+rm -r tree/tests/unit/room/deep
+only e2e_lie
+ends "a script's check that is not ok, whatever stands behind it" 1 "0 passed, 1 failed"
 finish
