@@ -13,7 +13,7 @@
 
 static double *columns_copy(const speed_session *s)
 {
-    double *ms = malloc((size_t)s->n_arms * (size_t)s->facts->blocks * sizeof *ms);
+    double *ms = malloc(((size_t)s->n_arms * (size_t)s->facts->blocks + 1) * sizeof *ms);
     for (int a = 0; ms && a < s->n_arms; a++) {
         memcpy(ms + (int64_t)a * s->facts->blocks, s->arms[a].facts->median_ms,
                (size_t)s->facts->blocks * sizeof *ms);
