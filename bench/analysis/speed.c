@@ -53,14 +53,15 @@ static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, 
 static gb_status control_measure(speed_session *s, const verdict_rule *rule, double *scratch,
                                  gb_error *err)
 {
-    if (s->facts->control < 0) {
+    const timing_facts *timing = s->facts;
+    if (timing->control < 0) {
         return GB_OK;
     }
-    size_t n = estimate_log_ratios(s->arms[s->facts->control].facts->median_ms,
-                                   s->arms[s->facts->baseline].facts->median_ms,
-                                   (size_t)s->facts->blocks, scratch);
+    size_t n = estimate_log_ratios(timing->arms[timing->control].median_ms,
+                                   timing->arms[timing->baseline].median_ms, (size_t)timing->blocks,
+                                   scratch);
     return noise_control_measure(&s->aa, (stats_sample){scratch, n}, rule, CONTROL_SUBSETS,
-                                 (uint64_t)s->facts->seed, err);
+                                 (uint64_t)timing->seed, err);
 }
 
 bool speed_arm_is_ok(const speed_arm *arm)

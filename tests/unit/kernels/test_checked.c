@@ -93,11 +93,12 @@ static void test_jobs(void **state)
         char changed[8192];
         gb_error err = {GB_OK, ""};
         const char *at = strstr(text, changes[i][0]);
-        if (!at) {
+        if (at) {
+            snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, changes[i][1],
+                     at + strlen(changes[i][0]));
+        } else {
             fail_msg("a job has no %s", changes[i][0]);
         }
-        snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at - text), text, changes[i][1],
-                 at + strlen(changes[i][0]));
         assert_int_equal(worker_job_from_json(&back, changed, &err), GB_ERR_FORMAT);
         assert_memory_equal(err.message, "job: ", 5);
     }

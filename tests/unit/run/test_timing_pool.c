@@ -80,8 +80,8 @@ static int start_number(const char *path)
         return 0;
     }
     fputc('x', file);
-    fseek(file, 0, SEEK_END);
-    long n = ftell(file);
+    fflush(file);
+    long n = ftell(file); /* at the end: it is open for appending */
     fclose(file);
     return (int)n;
 }
