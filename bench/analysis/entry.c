@@ -158,7 +158,7 @@ static void entry_summarise(const findings *data, result_entry *entry, double *s
     size_t n = values_collect(entry, value_step_avg, scratch);
     entry->step_avg_ms = stats_mean_interval(scratch, n, 0.95);
     if (n == 1 && entry->n_runs == 1) {
-        entry->step_avg_ms = stats_mean_interval(first->timed_ms, (size_t)first->n_timed, 0.95);
+        entry->step_avg_ms = run_step_avg(first);
     }
     n = values_collect(entry, value_step_median, scratch);
     entry->step_median_ms = stats_mean(scratch, n);

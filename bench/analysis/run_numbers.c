@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#include "bench/stats/stats.h"
-
 static gb_status averages_make(run_facts *run, gb_error *err)
 {
     run->step_avg_ms = stats_mean(run->timed_ms, (size_t)run->n_timed);
@@ -25,6 +23,11 @@ gb_status run_numbers_make(facts *f, gb_error *err)
         }
     }
     return GB_OK;
+}
+
+stats_interval run_step_avg(const run_facts *run)
+{
+    return stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
 }
 
 double run_tokens_per_s(int64_t tokens_per_step, double step_ms)

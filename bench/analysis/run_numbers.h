@@ -4,9 +4,14 @@
 #define GPTBENCH_BENCH_RUN_NUMBERS_H
 
 #include "bench/read/facts.h"
+#include "bench/stats/stats.h"
 
 /* Fills the averages of every run that was read with its steps. GB_ERR_OOM. */
 gb_status run_numbers_make(facts *f, gb_error *err);
+
+/* step_avg with its 95 % t interval over the timed steps; too narrow, since neighbouring steps
+ * resemble each other. */
+stats_interval run_step_avg(const run_facts *run);
 
 /* tokens_per_step in step_ms milliseconds. */
 double run_tokens_per_s(int64_t tokens_per_step, double step_ms);

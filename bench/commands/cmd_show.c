@@ -138,7 +138,7 @@ static void rates_print(const config_facts *config, const run_facts *run)
 
 static void timing_print(const config_facts *config, const run_facts *run)
 {
-    stats_interval mean = stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
+    stats_interval mean = run_step_avg(run);
     printf("\ntiming\n");
     printf("%-24s%s", "step_avg", number_duration_ms(mean.value).text);
     if (isfinite(mean.low)) {

@@ -4,6 +4,7 @@
 
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/learning_rates.h"
+#include "bench/analysis/run_numbers.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
@@ -148,7 +149,7 @@ static table *result_table(bool floor, bool interleaved)
 
 static void add_run_row(table *t, const result_entry *e, const run_facts *run)
 {
-    stats_interval within = stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
+    stats_interval within = run_step_avg(run);
     int64_t tags[128] = {0};
     for (int64_t k = 0; k < run->n_steps; k++) {
         tags[run->steps[k].tag & 127]++;
