@@ -98,7 +98,8 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
         out->change.value = out->new_value / out->base - 1;
     }
     pair_estimate_free(&p);
-    if (!settled && !timed && metric_is_time(metric) && base->entry && new_side->entry) {
+    bool steps = base->data->facts->detail == FACTS_ALL; /* were read */
+    if (!settled && !timed && steps && metric_is_time(metric) && base->entry && new_side->entry) {
         double tokens = (double)new_side->entry->runs[0]->tokens_per_step /
                         (double)base->entry->runs[0]->tokens_per_step;
         return change_over_steps(out, base->entry, new_side->entry, tokens, err);

@@ -17,8 +17,9 @@ typedef struct comparison {
 
 /* By pair_estimate_make. Where that has no interval for a time because there are too few
  * replicates, over the timed steps of the runs (Welch for the mean, bootstrap for the median),
- * which `method` calls too narrow. Else no interval, and `method` says why. `base` and `new_value`
- * are over all that each side has: the steps of its session, or its runs. GB_ERR_OOM. */
+ * which `method` calls too narrow; not of findings that were read as a summary. Else no interval,
+ * and `method` says why. `base` and `new_value` are over all that each side has: the steps of its
+ * session, or its runs. GB_ERR_OOM. */
 gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_side *new_side,
                              metric_id metric, gb_error *err);
 

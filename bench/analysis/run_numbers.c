@@ -27,6 +27,9 @@ gb_status run_numbers_make(facts *f, gb_error *err)
 
 stats_interval run_step_avg(const run_facts *run)
 {
+    if (!run->steps) { /* read as a summary */
+        return (stats_interval){run->step_avg_ms, NAN, NAN};
+    }
     return stats_mean_interval(run->timed_ms, (size_t)run->n_timed, 0.95);
 }
 

@@ -10,7 +10,7 @@
 gb_status run_numbers_make(facts *f, gb_error *err);
 
 /* step_avg with its 95 % t interval over the timed steps; too narrow, since neighbouring steps
- * resemble each other. */
+ * resemble each other. No interval where steps were not read. */
 stats_interval run_step_avg(const run_facts *run);
 
 /* tokens_per_step in step_ms milliseconds. */

@@ -251,6 +251,32 @@ static void test_summary(void **state)
     fake_db_remove(path);
 }
 
+/* One replicate and no interleaved timing: no interval, but the same numbers. */
+static void test_summary_of_single_runs(void **state)
+{
+    (void)state;
+    char path[64];
+    store *s = NULL;
+    findings *all = NULL, *summary = NULL;
+    fake_db_name(path);
+    const fake_db fake = {path, NULL, 3, 1, 60, false, false, false, true};
+    fake_db_make(&fake);
+    assert_int_equal(store_open(&s, path, STORE_READ, NULL), GB_OK);
+    assert_int_equal(findings_read(&all, path, NULL, NULL), GB_OK);
+    assert_int_equal(findings_read_summary(&summary, s, "fake", NULL), GB_OK);
+    for (int i = 0; i < all->n_entries; i++) {
+        const result_entry *a = &all->entries[i], *b = &summary->entries[i];
+        double change = all->verdicts->rows[i].time_change.value;
+        assert_true(isfinite(a->pace.step_avg_ms.value) && (i == 0 || isfinite(change)));
+        assert_true(fabs(a->pace.step_avg_ms.value / b->pace.step_avg_ms.value - 1) < 34 * 0x1p-53);
+        assert_true(i == 0 || fabs(summary->verdicts->rows[i].time_change.value - change) < 1e-12);
+    }
+    findings_free(all);
+    findings_free(summary);
+    store_close(s);
+    fake_db_remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_snapshot),
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_summary_of_single_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
