@@ -105,7 +105,21 @@ typedef struct result_row {
     const config_verdict *verdict; /* NULL: no run of it has finished there */
 } result_row;
 
-static void row_add(table *t, const findings *data, const result_row *row, bool *beaten)
+/* The config's name, with the machine where it was run on several. */
+static const char *row_name(const findings *data, const result_row *rows, int n, int i)
+{
+    const result_row *row = &rows[i];
+    for (int k = 0; k < n; k++) {
+        if (k != i && rows[k].config == row->config && strcmp(rows[k].backend, row->backend) == 0 &&
+            strcmp(rows[k].precision, row->precision) == 0) {
+            return row->verdict->label;
+        }
+    }
+    return data->facts->configs[row->config].name;
+}
+
+static void row_add(table *t, const findings *data, const result_row *row, const char *name,
+                    bool *beaten)
 {
     const config_facts *config = &data->facts->configs[row->config];
     const config_verdict *v = row->verdict;
@@ -114,7 +128,7 @@ static void row_add(table *t, const findings *data, const result_row *row, bool 
         .step_avg_ms = {NAN, NAN, NAN}, .tokens_per_s = {NAN, NAN, NAN}, .mfu = NAN};
     const entry_pace *pace = e ? &e->pace : &none;
     table_begin_row(t);
-    table_add_cell(t, "%s", config->name);
+    table_add_cell(t, "%s", name);
     table_add_cell(t, "%s %s", row->backend, row->precision);
     table_add_cell(t, "%s", number_short((double)config->n_params).text);
     table_add_cell(t, "%s", number_short(config->flops_per_token).text);
@@ -199,7 +213,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     table *t = table_with_headings();
     int n = rows_collect(rows, data);
     for (int i = 0; i < n; i++) {
-        row_add(t, data, &rows[i], &beaten);
+        row_add(t, data, &rows[i], row_name(data, rows, n, i), &beaten);
     }
     gb_status status = n > 0 ? table_write(t, out, TABLE_TEXT, err)
                              : gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s",
