@@ -13,6 +13,7 @@
 
 #include "model/bpe_internal.h"
 #include "model/bpe_unicode.h"
+#include "model/near_file.h"
 #include "model/utf8.h"
 
 #define MERGE_FILE_MAX_BYTES ((int64_t)64 << 20)
@@ -116,8 +117,8 @@ gb_status bpe_open(bpe **out, const char *path, gb_error *err)
     *out = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO, "%s: cannot open: %s", path,
-                       strerror(errno));
+        return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO, "%s: cannot open: %s%s",
+                       path, strerror(errno), near_file_find(path, NULL).hint);
     }
     char *text = NULL;
     size_t bytes = 0;

@@ -173,32 +173,67 @@ int64_t gpt_config_window(const gpt_config *config)
     return config->attention_type == GPT_ATTENTION_SLIDING_WINDOW ? config->window_size : 0;
 }
 
-/* The head_dim to suggest: the one in use if even, else 64 where the model is wide enough. */
-static gb_status refuse_width(const gpt_config *c, const char *what, gb_error *err)
+/* head_dim that is suggested: less than 16 only where the heads stay as many as were asked for. */
+enum { HEAD_DIM_SMALLEST_KEPT = 8, HEAD_DIM_LARGEST = 256 };
+
+/* "96 or 120": the widths beside `width` that this many heads divide into even parts; "" where
+ * they would be too small or too large. */
+static void widths_of_heads(char *out, size_t size, int64_t width, int64_t heads)
 {
-    const char *key = c->attention_type == GPT_ATTENTION_LATENT ? "n_latent" : "n_embd";
-    int64_t width = attention_width(c);
-    int64_t per_head = width / c->n_head;
-    int64_t unit = width >= 512 ? 64 : width >= 128 ? 32 : per_head >= 16 ? 16 : 2;
-    int64_t low = width / unit * unit, high = low + unit;
-    if (low < unit) {
-        low = unit;
+    const int64_t unit = 2 * heads, below = width / unit * unit;
+    int used = 0;
+    out[0] = '\0';
+    for (int64_t w = below; w <= below + unit; w += unit) {
+        int64_t head_dim = w / heads;
+        if (head_dim >= HEAD_DIM_SMALLEST_KEPT && head_dim <= HEAD_DIM_LARGEST) {
+            used += snprintf(out + used, size - (size_t)used, "%s%lld", used ? " or " : "",
+                             (long long)w);
+        }
     }
-    if (c->attention_type == GPT_ATTENTION_LATENT) {
-        int64_t step = 2 * c->n_head;
-        low = width / step * step > 0 ? width / step * step : step;
-        return gb_fail(
-            err, GB_ERR_USAGE,
-            "n_latent = %lld with n_head = %lld: %s; the nearest valid n_latent are %lld "
-            "and %lld",
-            (long long)width, (long long)c->n_head, what, (long long)low, (long long)(low + step));
+}
+
+static gb_status refuse_latent_width(const gpt_config *c, const char *what, gb_error *err)
+{
+    char widths[64];
+    widths_of_heads(widths, sizeof widths, c->n_latent, c->n_head);
+    bool too_wide = c->n_latent > HEAD_DIM_LARGEST * c->n_head;
+    if (!widths[0]) {
+        int64_t head_dim = too_wide ? HEAD_DIM_LARGEST : HEAD_DIM_SMALLEST_KEPT;
+        snprintf(widths, sizeof widths, "%lld", (long long)(head_dim * c->n_head));
     }
     return gb_fail(err, GB_ERR_USAGE,
-                   "%s = %lld with n_head = %lld: %s; the nearest valid widths are %lld with %lld "
-                   "heads and %lld with %lld heads (head_dim %lld)",
-                   key, (long long)width, (long long)c->n_head, what, (long long)low,
-                   (long long)(low / unit), (long long)high, (long long)(high / unit),
-                   (long long)unit);
+                   "n_latent = %lld with n_head = %lld: %s; the nearest valid n_latent is %s",
+                   (long long)c->n_latent, (long long)c->n_head, what, widths);
+}
+
+/* The widths with as many heads, and those with heads of a usual size; first what is nearer to what
+ * was meant. */
+static gb_status refuse_width(const gpt_config *c, const char *what, gb_error *err)
+{
+    if (c->attention_type == GPT_ATTENTION_LATENT) {
+        return refuse_latent_width(c, what, err);
+    }
+    const int64_t width = c->n_embd, heads = c->n_head;
+    int64_t unit = width >= 512 ? 64 : width >= 128 ? 32 : 16;
+    int64_t low = width >= unit ? width / unit * unit : unit, high = low + unit;
+    char kept[64], usual[128];
+    widths_of_heads(kept, sizeof kept, width, heads);
+    snprintf(usual, sizeof usual, "%lld with %lld head%s and %lld with %lld heads (head_dim %lld)",
+             (long long)low, (long long)(low / unit), low == unit ? "" : "s", (long long)high,
+             (long long)(high / unit), (long long)unit);
+    if (kept[0] && width / heads < 16) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "n_embd = %lld with n_head = %lld: %s; the nearest valid widths are %s with "
+                       "%lld heads; with other heads, %s",
+                       (long long)width, (long long)heads, what, kept, (long long)heads, usual);
+    }
+    return gb_fail(err, GB_ERR_USAGE,
+                   "n_embd = %lld with n_head = %lld: %s; the nearest valid widths are %s%s%s",
+                   (long long)width, (long long)heads, what, usual,
+                   kept[0] ? "; with the heads "
+                             "as they are, "
+                           : "",
+                   kept);
 }
 
 static gb_status validate_heads(const gpt_config *c, gb_error *err)
@@ -218,7 +253,7 @@ static gb_status validate_heads(const gpt_config *c, gb_error *err)
                  (long long)head_dim);
         return refuse_width(c, what, err);
     }
-    if (head_dim > 256) {
+    if (head_dim > HEAD_DIM_LARGEST) {
         snprintf(what, sizeof what, "head_dim would be %lld, more than the largest supported, 256",
                  (long long)head_dim);
         return refuse_width(c, what, err);

@@ -1,4 +1,5 @@
 /* Settable keys: text to field and back, shared by gpt_config and train_spec. */
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,12 @@ const gb_key *gb_key_find(const gb_key *table, const char *name)
 
 enum { NAME_MAX_LENGTH = 64 };
 
-/* Damerau-Levenshtein distance (adjacent swaps count once) of two short names. */
+static bool same_letter(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* Damerau-Levenshtein distance (adjacent swaps count once, case not at all) of two short names. */
 static int edit_distance(const char *a, const char *b)
 {
     int rows[3][NAME_MAX_LENGTH + 1];
@@ -31,11 +37,11 @@ static int edit_distance(const char *a, const char *b)
     for (int i = 1; a[i - 1]; i++) {
         row[0] = i;
         for (int j = 1; j <= n; j++) {
-            int best = last[j - 1] + (a[i - 1] != b[j - 1]);
+            int best = last[j - 1] + !same_letter(a[i - 1], b[j - 1]);
             best = last[j] + 1 < best ? last[j] + 1 : best;
             best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                before[j - 2] + 1 < best) {
+            if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+                same_letter(a[i - 2], b[j - 1]) && before[j - 2] + 1 < best) {
                 best = before[j - 2] + 1;
             }
             row[j] = best;
@@ -74,6 +80,14 @@ static const char *known_alias(const char *name)
     return NULL;
 }
 
+/* Slips of the keyboard that a name of this length may hold and still be meant: one, from 8 letters
+ * on two, from 12 on three. With more, `export` is near `report`, and `import` too. */
+static int slips_allowed(const char *name)
+{
+    size_t letters = strlen(name + strspn(name, "-"));
+    return letters < 8 ? 1 : letters < 12 ? 2 : 3;
+}
+
 const char *gb_nearest_name(const char *name, const char *const *names)
 {
     size_t length = strlen(name);
@@ -82,7 +96,7 @@ const char *gb_nearest_name(const char *name, const char *const *names)
     }
     const char *alias = known_alias(name);
     const char *best = NULL;
-    int best_distance = 1 + (int)(length < 4 ? 1 : length / 3);
+    int best_distance = 1 + slips_allowed(name);
     for (; *names; names++) {
         if (alias && strcmp(alias, *names) == 0) {
             return *names;
@@ -91,7 +105,8 @@ const char *gb_nearest_name(const char *name, const char *const *names)
             continue;
         }
         int distance = edit_distance(name, *names);
-        if (distance < best_distance) {
+        bool all_other = (size_t)distance >= length && (size_t)distance >= strlen(*names);
+        if (distance < best_distance && !all_other) {
             best_distance = distance;
             best = *names;
         }

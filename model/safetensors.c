@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "model/json_text.h"
+#include "model/near_file.h"
 
 /* The header of a model with thousands of tensors is below 1 MB; the reference caps it too. */
 enum { MAX_HEADER_BYTES = 100 << 20 };
@@ -212,7 +213,8 @@ gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *er
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     reader r = {.path = path, .file = fd >= 0 ? fdopen(fd, "rb") : NULL};
     if (!r.file) {
-        return gb_fail(err, GB_ERR_USAGE, "%s: %s", path, strerror(errno));
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s%s", path, strerror(errno),
+                       near_file_find(path, ".safetensors").hint);
     }
     json_t *header = NULL;
     gb_status status = read_header(&r, &header, err);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "model/near_file.h"
+
 #define SHARD_LLAMA3_MAGIC 20240801 /* llm.c's 32-bit tokens */
 #define SCAN_BYTES         ((size_t)1 << 20)
 #define READ_TOKENS        8192
@@ -67,7 +69,8 @@ static gb_status open_regular(const char *path, int *out, struct stat *stat, gb_
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return gb_fail(err, errno == ENOENT || errno == ENOTDIR ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: cannot open: %s", path, strerror(errno));
+                       "%s: cannot open: %s%s", path, strerror(errno),
+                       near_file_find(path, ".bin").hint);
     }
     if (fstat(fd, stat) != 0) {
         gb_fail(err, GB_ERR_IO, "%s: cannot stat: %s", path, strerror(errno));

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "model/near_file.h"
+
 static int compare_paths(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -45,10 +47,11 @@ gb_status shard_set_find(shard_set *set, const char *pattern, gb_error *err)
     /* With GLOB_ERR a folder that is not there is an abort, which for the user is no match. */
     bool no_folder = rc == GLOB_ABORTED && (errno == ENOENT || errno == ENOTDIR);
     if (rc == GLOB_NOMATCH || no_folder) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "%s: no such file; expected a .bin shard of tokens, or a glob that matches "
-                       "some",
-                       pattern);
+        near_file near = near_file_find(pattern, ".bin");
+        return gb_fail(err, GB_ERR_USAGE, "%s: no such file%s", pattern,
+                       near.hint[0] ? near.hint
+                                    : "; expected a .bin shard of tokens, or a glob that matches "
+                                      "some");
     }
     if (rc != 0) {
         bool memory = rc == GLOB_NOSPACE;

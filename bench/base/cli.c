@@ -9,7 +9,7 @@
 
 #include "model/config.h"
 
-enum { HELP_WIDTH = 88, HELP_COLUMN_MAX = 32, NAMES_MAX = 64 };
+enum { HELP_WIDTH = 88, HELP_COLUMN_MAX = 32, NAMES_MAX = 64, OPTIONS_MAX = 256 };
 
 /* ---- help ---- */
 
@@ -202,9 +202,32 @@ static gb_status option_set(const cli_option *option, const char *name, const ch
     return gb_fail(err, GB_ERR_INTERNAL, "%s: option %s has no type", name, option->name);
 }
 
-/* One option with its value, from argv[*i] on; leaves *i at the last argument it used. */
+/* Of two values one would be dropped without a word. `before` is what was given first. */
+static gb_status option_fail_twice(const cli_option *option, const char *name, const char *before,
+                                   const char *value, gb_error *err)
+{
+    if (option->type == CLI_FLAG) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s is given twice; give it once", name,
+                       option->name);
+    }
+    return gb_fail(err, GB_ERR_USAGE, "%s: %s is given twice, %s and %s; give it once", name,
+                   option->name, before, value);
+}
+
+static gb_status option_set_once(const cli_option *option, const char *name, const char *value,
+                                 const char **before, gb_error *err)
+{
+    if (*before && option->type != CLI_LIST) {
+        return option_fail_twice(option, name, *before, value, err);
+    }
+    *before = value ? value : option->name;
+    return option_set(option, name, value, err);
+}
+
+/* One option with its value, from argv[*i] on; leaves *i at the last argument it used. `given` has
+ * what each option of the table was given before; NULL: nothing. */
 static gb_status option_take(const cli_command *command, const char *name, int argc, char **argv,
-                             int *i, gb_error *err)
+                             int *i, const char **given, gb_error *err)
 {
     const char *value = NULL;
     const cli_option *option = option_find(command, argv[*i], &value);
@@ -215,7 +238,7 @@ static gb_status option_take(const cli_command *command, const char *name, int a
         if (value) {
             return gb_fail(err, GB_ERR_USAGE, "%s: %s takes no value", name, option->name);
         }
-        return option_set(option, name, NULL, err);
+        return option_set_once(option, name, NULL, &given[option - command->options], err);
     }
     if (!value) {
         const char *ignored = NULL;
@@ -226,7 +249,7 @@ static gb_status option_take(const cli_command *command, const char *name, int a
         }
         value = argv[++*i];
     }
-    return option_set(option, name, value, err);
+    return option_set_once(option, name, value, &given[option - command->options], err);
 }
 
 static gb_status positional_check(const cli_command *command, const char *name, int count,
@@ -247,7 +270,7 @@ gb_status cli_parse(const cli_command *command, int argc, char **argv, const cha
 {
     char name[64];
     command_name(command, name, sizeof name);
-    const char *extra = NULL;
+    const char *extra = NULL, *given[OPTIONS_MAX] = {NULL};
     bool options_over = false;
     int count = 0;
     *help_shown = false;
@@ -260,7 +283,7 @@ gb_status cli_parse(const cli_command *command, int argc, char **argv, const cha
             *help_shown = true;
             return GB_OK;
         } else if (!options_over && arg[0] == '-' && arg[1] != '\0') {
-            GB_TRY(option_take(command, name, argc, argv, &i, err));
+            GB_TRY(option_take(command, name, argc, argv, &i, given, err));
         } else if (count < command->max_positional) {
             positional[count++] = arg;
         } else if (!extra) {

@@ -30,9 +30,9 @@ typedef struct cli_option {
 } cli_option;
 
 typedef struct cli_command {
-    const char *usage;   /* "gptbench run SUITE.ini [options]" */
-    const char *summary; /* one or two sentences for --help */
-    const cli_option *options;
+    const char *usage;         /* "gptbench run SUITE.ini [options]" */
+    const char *summary;       /* one or two sentences for --help */
+    const cli_option *options; /* at most 255 */
     int min_positional, max_positional;
     const char *positional_help; /* "SUITE.ini  the suite to run"; may be NULL */
     const char *examples;        /* lines for --help; may be NULL */
@@ -41,7 +41,7 @@ typedef struct cli_command {
 /* Parses argv[1..argc). Accepts --name value, --name=value, -o value and "--" to end options.
  * positional receives up to max_positional pointers into argv. On --help prints the help to
  * stdout, sets *help_shown and returns GB_OK: the command then returns at once. GB_ERR_USAGE
- * names the option and the nearest known one. */
+ * names the option and the nearest known one, or one that is given twice and is no CLI_LIST. */
 gb_status cli_parse(const cli_command *command, int argc, char **argv, const char **positional,
                     int *n_positional, bool *help_shown, gb_error *err);
 

@@ -9,6 +9,7 @@
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/commands/commands.h"
+#include "bench/commands/dbfile.h"
 #include "bench/plan/runplan.h"
 #include "bench/words/claims_text.h"
 #include "model/json_text.h"
@@ -194,10 +195,11 @@ static gb_status database_choose(char *out, size_t size, const char *given, cons
         return gb_fail(err, GB_ERR_USAGE, "--db: the path is too long");
     }
     if (access(out, F_OK) != 0) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "%s: there is no such database; `gptbench run %s` makes results/%s.db, --db "
-                       "FILE names another",
-                       out, s->path, s->name);
+        gb_fail(err, GB_ERR_USAGE,
+                "%s: there is no such database; `gptbench run %s` makes results/%s.db, --db FILE "
+                "names another",
+                out, s->path, s->name);
+        return dbfile_tell_others(out, &(dbfile_wanted){.suite = s->name}, err);
     }
     return GB_OK;
 }
@@ -218,7 +220,9 @@ static gb_status suite_claims(const suite *s, const char *db, bool json, claim_o
     }
     gb_status read = findings_read_configs(&data, path, s->name, wanted, err);
     free(wanted);
-    GB_TRY(read);
+    if (read != GB_OK) {
+        return dbfile_tell_others(path, &(dbfile_wanted){.suite = s->name}, err);
+    }
     asked a = {
         .suite = s, .data = data, .results = calloc((size_t)s->n_claims + 1, sizeof *a.results)};
     gb_status status = a.results ? claims_show(&a, json, limit, err)

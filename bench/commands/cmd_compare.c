@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "bench/analysis/load.h"
 #include "bench/base/cli.h"
@@ -297,13 +296,6 @@ static gb_status compare(asked *a, const findings *base_data, const findings *da
     return GB_OK;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-           of_a.st_ino == of_b.st_ino;
-}
-
 static gb_status databases_compare(asked *a, const char *base_db, const char *db, const char *suite,
                                    const char *const names[2], gb_error *err)
 {
@@ -311,13 +303,20 @@ static gb_status databases_compare(asked *a, const char *base_db, const char *db
     findings *data = NULL, *base_data = NULL;
     const char *const wanted[] = {names[0], names[1], NULL};
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
-    bool two = base_db && !same_file(base_db, path);
+    bool two = base_db && !dbfile_same(base_db, path);
     gb_status status = findings_read_configs(&data, path, suite, wanted, err);
     if (status == GB_OK && two) {
         status = findings_read_configs(&base_data, base_db, suite, wanted, err);
     }
     if (status == GB_OK) {
         status = compare(a, two ? base_data : data, data, names, err);
+    }
+    if (status == GB_ERR_USAGE && two) {
+        dbfile_tell_others(base_db, &(dbfile_wanted){suite, {names[0]}, 0, "--base-db"}, err);
+        status = dbfile_tell_others(path, &(dbfile_wanted){suite, {names[1]}, 0, NULL}, err);
+    } else if (status == GB_ERR_USAGE) {
+        status =
+            dbfile_tell_others(path, &(dbfile_wanted){suite, {names[0], names[1]}, 0, NULL}, err);
     }
     findings_free(base_data);
     findings_free(data);

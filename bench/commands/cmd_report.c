@@ -37,7 +37,10 @@ gb_status cmd_report(int argc, char **argv, gb_error *err)
     }
     char path[4096];
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
-    GB_TRY(report_write(path, suite, out, err));
+    gb_status status = report_write(path, suite, out, err);
+    if (status != GB_OK) {
+        return suite ? dbfile_tell_others(path, &(dbfile_wanted){.suite = suite}, err) : status;
+    }
     printf("%s/index.html\n%s/report.md\n", out, out);
     return GB_OK;
 }

@@ -93,9 +93,9 @@ static gb_status options_check(const run_command *c, gb_error *err)
     }
     const char *nearest = gb_nearest_name(c->plan.backend, names);
     return gb_fail(err, GB_ERR_USAGE,
-                   "--backend %s: this program has no such backend; did you mean %s? `gptbench"
-                   " doctor` lists them",
-                   c->plan.backend, nearest ? nearest : "auto");
+                   "--backend %s: this program has no such backend%s%s; `gptbench doctor` lists "
+                   "them",
+                   c->plan.backend, nearest ? ", did you mean " : "", nearest ? nearest : "");
 }
 
 /* ---- what is to do ---- */

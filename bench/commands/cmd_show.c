@@ -319,5 +319,7 @@ gb_status cmd_show(int argc, char **argv, gb_error *err)
     GB_TRY(store_open(&s, path, STORE_READ, err));
     gb_status status = run_print(s, run_id, err);
     store_close(s);
-    return status;
+    return status == GB_ERR_USAGE
+               ? dbfile_tell_others(path, &(dbfile_wanted){.run_id = run_id}, err)
+               : status;
 }

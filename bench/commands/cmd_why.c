@@ -283,8 +283,13 @@ gb_status cmd_why(int argc, char **argv, gb_error *err)
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
     findings *data = NULL;
     const char *const wanted[] = {names[0], names[1], NULL};
-    GB_TRY(findings_read_configs(&data, path, suite, wanted, err));
-    gb_status status = why(data, names, &chosen, err);
+    gb_status status = findings_read_configs(&data, path, suite, wanted, err);
+    if (status == GB_OK) {
+        status = why(data, names, &chosen, err);
+    }
     findings_free(data);
-    return status;
+    return status == GB_ERR_USAGE
+               ? dbfile_tell_others(path, &(dbfile_wanted){suite, {names[0], names[1]}, 0, NULL},
+                                    err)
+               : status;
 }

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "model/near_file.h"
+
 #define FIRST_BUFFER_BYTES ((size_t)4 << 20)
 #define CHUNK_TOKENS       4096
 
@@ -210,8 +212,8 @@ static gb_status pack_file(packer *p, const char *path)
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return gb_fail(p->err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO, "%s: cannot open: %s",
-                       path, strerror(errno));
+        return gb_fail(p->err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO, "%s: cannot open: %s%s",
+                       path, strerror(errno), near_file_find(path, NULL).hint);
     }
     struct stat stat;
     gb_status status = GB_OK;

@@ -40,6 +40,23 @@ static gb_status apply_one(gpt_config *config, train_spec *spec, const char *tex
     return key ? gb_key_set(spec, key, equals + 1, err) : unknown_key(name, err);
 }
 
+/* Of two values one would be dropped without a word. */
+static gb_status refuse_twice(const cli_list *settings, gb_error *err)
+{
+    for (int i = 0; i < settings->count; i++) {
+        size_t length = strcspn(settings->items[i], "=");
+        for (int earlier = 0; earlier < i; earlier++) {
+            if (strncmp(settings->items[earlier], settings->items[i], length) == 0 &&
+                settings->items[earlier][length] == '=') {
+                return gb_fail(
+                    err, GB_ERR_USAGE, "--set: %.*s is given twice, %.64s and %.64s; give it once",
+                    (int)length, settings->items[i], settings->items[earlier], settings->items[i]);
+            }
+        }
+    }
+    return GB_OK;
+}
+
 static gb_status refuse_idle_keys(const gpt_config *config, const cli_list *settings, gb_error *err)
 {
     for (int i = 0; i < settings->count; i++) {
@@ -61,6 +78,7 @@ gb_status settings_read(gpt_config *config, train_spec *spec, const char *preset
     for (int i = 0; i < settings->count; i++) {
         GB_TRY(apply_one(config, spec, settings->items[i], err));
     }
+    GB_TRY(refuse_twice(settings, err));
     GB_TRY(refuse_idle_keys(config, settings, err));
     train_spec_resolve(spec);
     GB_TRY(gpt_config_validate(config, err));

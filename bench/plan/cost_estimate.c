@@ -107,9 +107,8 @@ gb_status cost_estimate_make(cost_estimate **out, const suite *from, const cost_
     timing_add(p, options);
     if (p->n_rows == 0) {
         cost_estimate_free(p);
-        return gb_fail(err, GB_ERR_USAGE,
-                       "--only %s: no cell of suite %s has such a name; the first is %s",
-                       options->only, from->name, from->cells[0].name);
+        return gb_fail(err, GB_ERR_USAGE, "--only %s: no cell of suite %s has such a name; %s",
+                       options->only, from->name, suite_cells_listed(from).text);
     }
     *out = p;
     return GB_OK;

@@ -146,11 +146,10 @@ static gb_status runs_list(runplan *plan, gb_error *err)
             run_identify(plan, run);
         }
     }
-    return selected ? GB_OK
-                    : gb_fail(err, GB_ERR_USAGE,
-                              "--only %s: no cell of suite %s has such a name; `gptbench plan %s`"
-                              " lists them",
-                              plan->options.only, asked->name, asked->path);
+    return selected
+               ? GB_OK
+               : gb_fail(err, GB_ERR_USAGE, "--only %s: no cell of suite %s has such a name; %s",
+                         plan->options.only, asked->name, suite_cells_listed(asked).text);
 }
 
 /* The hash of all that decides which runs there are. */

@@ -16,6 +16,7 @@
 #include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
 #include "kernels/clock.h"
+#include "model/near_file.h"
 #include "schema_sql.h"
 #include "version.h"
 
@@ -258,9 +259,10 @@ static gb_status open_for_reading(store *s, gb_error *err)
 {
     struct stat st;
     if (stat(s->path, &st) != 0) {
+        near_file near = near_file_find(s->path, ".db");
         return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: no such database (%s); `gptbench run SUITE.ini --db FILE` makes one",
-                       s->path, strerror(errno));
+                       "%s: no such database (%s)%s", s->path, strerror(errno),
+                       near.hint[0] ? near.hint : "; `gptbench run SUITE.ini --db FILE` makes one");
     }
     int version = 0;
     GB_TRY(db_guard_files(s->path, err));

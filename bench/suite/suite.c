@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/suite/suite_internal.h"
+#include "model/near_file.h"
 
 static const gb_key suite_keys[] = {
     {"replicates", GB_KEY_INT, offsetof(suite, replicates), 1, SUITE_MAX_REPLICATES, NULL,
@@ -160,9 +161,8 @@ static gb_status cell_reference(suite_reader *reader, const char *name, const ch
         return suite_fail(reader, line, "%s = %.127s: no such cell, did you mean %s?", what, name,
                           near);
     }
-    return suite_fail(reader, line,
-                      "%s = %.127s: no such cell; `gptbench plan` lists them, the first is %s",
-                      what, name, reader->suite->cells[0].name);
+    return suite_fail(reader, line, "%s = %.127s: no such cell; %s", what, name,
+                      suite_cells_listed(reader->suite).text);
 }
 
 static gb_status read_baseline(suite_reader *reader)
@@ -316,7 +316,7 @@ static gb_status file_load(const char *path, char **text, size_t *length, gb_err
     FILE *file = fopen(path, "rb");
     if (!file) {
         return gb_fail(err, errno == ENOENT || errno == ENOTDIR ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: %s", path, strerror(errno));
+                       "%s: %s%s", path, strerror(errno), near_file_find(path, ".ini").hint);
     }
     gb_status status = GB_OK;
     *text = malloc(SUITE_INI_MAX_BYTES + 2);
@@ -383,6 +383,23 @@ int suite_cell_find(const suite *target, const char *name)
         }
     }
     return -1;
+}
+
+suite_cells suite_cells_listed(const suite *of)
+{
+    enum { LISTED = 12 };
+    suite_cells list;
+    size_t used = (size_t)snprintf(list.text, sizeof list.text, "the cells are ");
+    int i = 0;
+    for (; i < of->n_cells && i < LISTED && used + sizeof of->cells->name + 32 < sizeof list.text;
+         i++) {
+        used += (size_t)snprintf(list.text + used, sizeof list.text - used, "%s%s", i ? ", " : "",
+                                 of->cells[i].name);
+    }
+    if (i < of->n_cells) {
+        snprintf(list.text + used, sizeof list.text - used, " and %d more", of->n_cells - i);
+    }
+    return list;
 }
 
 gb_status suite_override_data(suite *target, const char *train, const char *val, gb_error *err)

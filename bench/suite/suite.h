@@ -114,6 +114,12 @@ void suite_checkpoint_format(const suite *of, char out[SUITE_CHECKPOINT_TEXT]);
 /* Index of the cell by name, or -1. */
 int suite_cell_find(const suite *suite, const char *name);
 
+/* "the cells are a, b and 10 more", for the message that a name is none of them. */
+typedef struct suite_cells {
+    char text[640];
+} suite_cells;
+suite_cells suite_cells_listed(const suite *suite);
+
 /* Other data for every cell than [data] says; NULL keeps what is there. GB_ERR_USAGE where the
  * text is too long; then nothing has changed. */
 gb_status suite_override_data(suite *suite, const char *train, const char *val, gb_error *err);

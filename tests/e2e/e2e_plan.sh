@@ -60,7 +60,7 @@ fi
 
 plan suites/quick.ini --only 'nothing*' --gflops 1
 passes "--only that matches nothing is refused" \
-    refused "--only nothing\*: no cell of suite quick has such a name; the first is base"
+    refused "--only nothing\*: no cell of suite quick has such a name; the cells are base, "
 plan suites/nothing.ini
 passes "a missing suite is refused" refused 'suites/nothing.ini: No such file or directory'
 plan

@@ -140,6 +140,13 @@ static void test_errors_name_the_command_and_the_remedy(void **state)
          "data pack: unknown option --quux-frobnicate; `gptbench data pack --help` lists the "
          "options"},
         {{"a", "-x"}, NULL},
+        {{"a", "--exports"}, /* of 7 letters, two other than those of a near name */
+         "data pack: unknown option --exports; `gptbench data pack --help` lists the options"},
+        {{"a", "--db=x.db", "-d", "y.db"},
+         "data pack: --db is given twice, x.db and y.db; give it once"},
+        {{"a", "--steps=3", "--steps=3"},
+         "data pack: --steps is given twice, 3 and 3; give it once"},
+        {{"--dry-run", "a", "--dry-run"}, "data pack: --dry-run is given twice; give it once"},
         {{"a", "--dry-run=yes"}, "data pack: --dry-run takes no value"},
         {{"a", "--db"}, "data pack: --db needs a value: --db FILE"},
         {{"a", "--db", "--dry-run"}, "data pack: --db needs a value: --db FILE"},

@@ -125,6 +125,10 @@ static void invalid_shapes_are_refused_with_the_nearest(void **state)
         {"n_head", "7", "not a multiple of 7 heads"},
         {"n_embd", "767", "nearest valid widths are 704 with 11 heads and 768 with 12"},
         {"n_head", "2", "more than the largest supported, 256"},
+        /* 100 / 24 = 4.2 pairs of numbers for each of 12 heads: 4 * 24 and 5 * 24 */
+        {"n_embd", "100",
+         "are 96 or 120 with 12 heads; with other heads, 96 with 6 heads and 112 with 7"},
+        {"n_embd", "20", "are 16 with 1 head and 32 with 2 heads (head_dim 16)"},
         {"mlp_expansion_factor", "2.7182", "mlp_hidden_multiple_of = 64"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -180,11 +180,11 @@ static const bad_suite bad_cells[] = {
     {OK "[config a]\nmodel = custom_mlp2x\n",
      "s.ini:6: cell 'a': n_embd = 900 with n_head = 12: head_dim would be 75, which is odd, and "
      "the rotary embedding splits a head into two halves; the nearest valid widths are 896 with 14 "
-     "heads and 960 with 15 heads (head_dim 64)"},
+     "heads and 960 with 15 heads (head_dim 64); with the heads as they are, 888 or 912"},
     {OK "[config a]\nn_embd = 900\n",
      "s.ini:7: cell 'a': n_embd = 900 with n_head = 12: head_dim would be 75, which is odd, and "
      "the rotary embedding splits a head into two halves; the nearest valid widths are 896 with 14 "
-     "heads and 960 with 15 heads (head_dim 64)"},
+     "heads and 960 with 15 heads (head_dim 64); with the heads as they are, 888 or 912"},
     {OK "[config a]\n", "s.ini:6: [config a] has no keys: add 'model = d12'"},
     {OK "[config a b]\nmodel = d12\n",
      "s.ini:6: config 'a b': a name is made of letters, digits, '-', '_' and '.', and starts with "
@@ -213,7 +213,7 @@ static const bad_suite bad_cells[] = {
     {"[suite]\nname = t\nbaseline = d21\n[data]\ntrain = a\nval = b\n[config d12]\nmodel = d12\n",
      "s.ini:3: baseline = d21: no such cell, did you mean d12?"},
     {"[suite]\nname = t\nbaseline = reference\n[data]\ntrain = a\nval = b\n" CFG,
-     "s.ini:3: baseline = reference: no such cell; `gptbench plan` lists them, the first is a"},
+     "s.ini:3: baseline = reference: no such cell; the cells are a"},
 };
 
 static const bad_suite bad_matrix[] = {
@@ -287,7 +287,8 @@ static const bad_suite bad_matrix[] = {
      NULL}, /* 8/3 * 768 = 2048 exactly: a good suite, here to show that it is */
     {OK "[matrix]\nmodel = d12\nn_embd = 768, 800\n",
      "s.ini:8: cell 'd12-c800': n_embd = 800 with n_head = 12: 800 is not a multiple of 12 heads; "
-     "the nearest valid widths are 768 with 12 heads and 832 with 13 heads (head_dim 64)"},
+     "the nearest valid widths are 768 with 12 heads and 832 with 13 heads (head_dim 64); "
+     "with the heads as they are, 792 or 816"},
     {OK "[matrix]\nn_layer = 1, 2\n[exclude]\n",
      "s.ini:8: [exclude] has no keys: say which cells, as 'use_swiglu_mlp = true'"},
     {OK "[matrix]\nn_layer = 1, 2\n[exclude]\nn_layer = 3\n",
@@ -308,7 +309,7 @@ static const bad_suite bad_claims[] = {
     {TWO, "s.ini:10: [claim c] has no config: name the cell it is about"},
     {TWO "config = bb\n", "s.ini:11: config = bb: no such cell, did you mean b?"},
     {TWO "config = b\nbaseline = d13\n",
-     "s.ini:12: baseline = d13: no such cell; `gptbench plan` lists them, the first is a"},
+     "s.ini:12: baseline = d13: no such cell; the cells are a, b"},
     {TWO "config = a\n", "s.ini:10: [claim c] compares 'a' with itself: name another cell"},
     {TWO "config = b\n",
      "s.ini:10: [claim c] has no expect: add one, as 'step_avg speedup >= 15%'"},
