@@ -44,6 +44,9 @@ $(BUILD)/tests/fake_cupti.so: tests/fakes/fake_cupti.h
 FAULT_INJECT := $(BUILD)/tests/fault_inject.so
 $(FAULT_INJECT): FAKE_FLAGS := -ftls-model=initial-exec
 
+# A terminal of a given size, of which the lines and the keys that are pressed are known.
+FAKE_TERMINAL := $(BUILD)/tests/fake_terminal
+
 FAKES := $(FAKE_NVML) $(FAKE_CLOCK) $(FAKE_CUDA) $(FAULT_INJECT)
 $(filter-out %_old.so,$(FAKES)): $(BUILD)/tests/%.so: tests/fakes/%.c
 	@mkdir -p $(@D)
@@ -56,7 +59,7 @@ $(BUILD)/tests/fake_nvml_old.so: tests/fakes/fake_nvml.c
 
 # ---- what is run ----
 .PHONY: tests
-tests: $(TESTS) $(BENCH_TOOLS) $(FAKES) $(PROGRAM) ## build the tests
+tests: $(TESTS) $(BENCH_TOOLS) $(FAKES) $(FAKE_TERMINAL) $(PROGRAM) ## build the tests
 
 # Without any optimisation the sanitized tests would take several times as long.
 ASAN_BUILD := SANITIZE=address,undefined BUILD=$(BUILD)-asan OPT="-O1 -g"

@@ -7,22 +7,9 @@
 #include <string.h>
 
 #include "bench/base/plain_text.h"
+#include "bench/base/table_internal.h"
+#include "bench/base/text_lines.h"
 #include "kernels/checked.h"
-
-typedef struct table_column {
-    char *heading;
-    table_align align;
-} table_column;
-
-struct table {
-    table_column *columns;
-    int n_columns;
-    char **cells; /* n_rows * n_columns, row by row; NULL is an empty cell */
-    int n_rows;
-    int capacity_rows;
-    int filled; /* cells of the last row so far */
-    bool out_of_memory;
-};
 
 table *table_create(void)
 {
@@ -60,7 +47,23 @@ void table_add_column(table *t, const char *heading, table_align align)
         t->out_of_memory = true;
         return;
     }
-    t->columns[t->n_columns++] = (table_column){copy, align};
+    t->columns[t->n_columns++] = (table_column){copy, align, TABLE_MOVE, 1, 0};
+}
+
+void table_column_fit(table *t, table_fit fit, int rank)
+{
+    if (t && t->n_columns > 0) {
+        t->columns[t->n_columns - 1].fit = fit;
+        t->columns[t->n_columns - 1].rank = rank;
+    }
+}
+
+void table_column_wrap(table *t, int least, int rank)
+{
+    table_column_fit(t, TABLE_WRAP, rank);
+    if (t && t->n_columns > 0) {
+        t->columns[t->n_columns - 1].least = least;
+    }
 }
 
 void table_begin_row(table *t)
@@ -188,20 +191,17 @@ static char *escaped_copy(const char *text, table_format format)
     return copy;
 }
 
-static int display_width(const char *text)
-{
-    int width = 0;
-    /* A grid has no empty place. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        width += (*p & 0xc0) != 0x80; /* every byte but UTF-8 continuations */
-    }
-    return width;
-}
-
 /* ---- writing ---- */
 
-/* Escaped headings (row 0) and cells (rows 1..n); NULL without memory. */
-static char **escaped_grid(const table *t, table_format format)
+void table_grid_free(const table *t, char **grid)
+{
+    for (int i = 0; grid && i < (t->n_rows + 1) * t->n_columns; i++) {
+        free(grid[i]);
+    }
+    free(grid);
+}
+
+char **table_grid(const table *t, table_format format)
 {
     int columns = t->n_columns, count = (t->n_rows + 1) * columns;
     char **grid = calloc((size_t)(count ? count : 1), sizeof *grid);
@@ -212,10 +212,7 @@ static char **escaped_grid(const table *t, table_format format)
         const char *text = i < columns ? t->columns[i].heading : t->cells[i - columns];
         grid[i] = escaped_copy(text ? text : "", format);
         if (!grid[i]) {
-            for (int k = 0; k < i; k++) {
-                free(grid[k]);
-            }
-            free(grid);
+            table_grid_free(t, grid);
             return NULL;
         }
     }
@@ -229,11 +226,11 @@ static void put_repeated(FILE *out, char c, int n)
     }
 }
 
-static int column_width(const table *t, char **grid, int column)
+int table_column_width(const table *t, char **grid, int column)
 {
     int width = 3; /* the least that a Markdown rule needs */
     for (int row = 0; row <= t->n_rows; row++) {
-        int here = display_width(grid[row * t->n_columns + column]);
+        int here = text_width(grid[row * t->n_columns + column]);
         width = here > width ? here : width;
     }
     return width;
@@ -244,7 +241,7 @@ static void write_aligned_row(const table *t, FILE *out, char **cells, const int
 {
     fputs(markdown ? "|" : "", out);
     for (int i = 0; i < t->n_columns; i++) {
-        int pad = widths[i] - display_width(cells[i]);
+        int pad = widths[i] - text_width(cells[i]);
         bool last = i == t->n_columns - 1;
         fputs(markdown ? " " : (i > 0 ? "  " : ""), out);
         if (t->columns[i].align == TABLE_RIGHT) {
@@ -278,7 +275,7 @@ static gb_status write_aligned(const table *t, FILE *out, char **grid, bool mark
         return gb_fail(err, GB_ERR_OOM, "no memory for a table");
     }
     for (int i = 0; i < t->n_columns; i++) {
-        widths[i] = column_width(t, grid, i);
+        widths[i] = table_column_width(t, grid, i);
     }
     for (int row = 0; row <= t->n_rows; row++) {
         write_aligned_row(t, out, grid + row * t->n_columns, widths, markdown);
@@ -333,7 +330,7 @@ static void write_tsv(const table *t, FILE *out, char **grid)
 
 gb_status table_write(const table *t, FILE *out, table_format format, gb_error *err)
 {
-    char **grid = t && !t->out_of_memory ? escaped_grid(t, format) : NULL;
+    char **grid = t && !t->out_of_memory ? table_grid(t, format) : NULL;
     if (!grid) {
         return gb_fail(err, GB_ERR_OOM, "no memory for a table");
     }
@@ -345,10 +342,7 @@ gb_status table_write(const table *t, FILE *out, table_format format, gb_error *
     } else {
         status = write_aligned(t, out, grid, format == TABLE_MARKDOWN, err);
     }
-    for (int i = 0; i < (t->n_rows + 1) * t->n_columns; i++) {
-        free(grid[i]);
-    }
-    free(grid);
+    table_grid_free(t, grid);
     if (status == GB_OK && ferror(out)) {
         return gb_fail(err, GB_ERR_IO, "writing a table failed (is the disk full?)");
     }

@@ -10,10 +10,9 @@
  *   table_free(t);
  *
  * Lack of memory is remembered by the table and reported by table_write, so the calls between
- * need no checks. All functions accept NULL for the table. Cells are UTF-8; each code point counts
- * as one column of the terminal. Whatever a cell holds stays inert: control characters and what is
- * not UTF-8 become '?' (bench/base/plain_text.h), and each format escapes what it would take as
- * markup.
+ * need no checks. All functions accept NULL for the table. Cells are UTF-8. Whatever a cell holds
+ * stays inert: control characters and what is not UTF-8 become '?' (bench/base/plain_text.h), and
+ * each format escapes what it would take as markup.
  */
 #ifndef GPTBENCH_BENCH_TABLE_H
 #define GPTBENCH_BENCH_TABLE_H
@@ -49,6 +48,29 @@ void table_add_cell(table *t, const char *format, ...)
     ;
 
 int table_row_count(const table *t);
+
+/* ---- on a terminal ---- */
+
+/* What becomes of a column where a terminal is too narrow for the table. */
+typedef enum table_fit {
+    TABLE_MOVE, /* goes to a further, indented line of its row */
+    TABLE_WRAP, /* table_column_wrap */
+    TABLE_BELOW /* sentences: stand below the table, each once, wide as the terminal may be */
+} table_fit;
+
+/* Of the column that was added last: the higher its rank, the sooner it is moved; of equal ones the
+ * last. Without this call: TABLE_MOVE, rank 1. The first column is never moved. */
+void table_column_fit(table *t, table_fit fit, int rank);
+/* Of a column of words, or with a long heading: it is broken into lines within the column, which
+ * becomes as narrow as `least` before it is moved. */
+void table_column_wrap(table *t, int least, int rank);
+
+/* As TABLE_TEXT; where `out` is a terminal no line is wider than that. Columns that hold the same
+ * in all rows are said once below, but for those of rank 0 and 1; then columns are moved, as far as
+ * is needed. */
+gb_status table_show(const table *t, FILE *out, gb_error *err);
+/* The same for a width given; 0: any. */
+gb_status table_write_fitted(const table *t, FILE *out, int width, gb_error *err);
 
 /* GB_ERR_OOM when memory lacked on the way here, GB_ERR_IO when the stream refused. */
 gb_status table_write(const table *t, FILE *out, table_format format, gb_error *err);

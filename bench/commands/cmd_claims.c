@@ -8,6 +8,7 @@
 #include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
 #include "bench/plan/runplan.h"
@@ -86,32 +87,31 @@ static gb_status changes_find(asked *a, gb_error *err)
 static gb_status print_table(const asked *a, gb_error *err)
 {
     table *t = claims_table(a->results, a->suite->n_claims);
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
 
 static void print_reading(const claim_result *r)
 {
-    printf("- ");
-    table_write_escaped(stdout, r->claim->name, TABLE_TEXT);
-    printf(" is %s: ", claim_outcome_name(r->test.outcome));
+    const char *name = r->claim->name, *outcome = claim_outcome_name(r->test.outcome);
     if (r->reason[0]) {
-        table_write_escaped(stdout, r->reason, TABLE_TEXT);
+        terminal_say(stdout, 2, "- %s is %s: %s.\n", name, outcome, r->reason);
     } else {
-        printf("%s; %s", claim_result_words(r).text, r->method);
+        terminal_say(stdout, 2, "- %s is %s: %s; %s.\n", name, outcome, claim_result_words(r).text,
+                     r->method);
     }
-    printf(".\n");
     if (r->prediction_note[0]) {
-        printf("  It %s.\n", r->prediction_note);
+        terminal_say(stdout, 2, "  It %s.\n", r->prediction_note);
     }
 }
 
 static gb_status print_text(const asked *a, gb_error *err)
 {
     if (a->suite->n_claims == 0) {
-        printf("%s makes no claims; a [claim NAME] section would be one (docs/SUITES.md).\n",
-               a->suite->path);
+        terminal_say(stdout, 0,
+                     "%s makes no claims; a [claim NAME] section would be one (docs/SUITES.md).\n",
+                     a->suite->path);
         return GB_OK;
     }
     GB_TRY(print_table(a, err));
@@ -119,12 +119,12 @@ static gb_status print_text(const asked *a, gb_error *err)
     for (int i = 0; i < a->suite->n_claims; i++) {
         print_reading(&a->results[i]);
     }
-    printf("\np is how likely data that speak so much for the claim are if it just fails. Step "
-           "times are compared\nby the medians of bursts, step_avg too, as verdicts are.\n");
+    terminal_say(
+        stdout, 0,
+        "\np is how likely data that speak so much for the claim are if it just fails. Step "
+        "times are compared\nby the medians of bursts, step_avg too, as verdicts are.\n");
     if (a->changed) {
-        printf("\nWarning: ");
-        table_write_escaped(stdout, a->changed, TABLE_TEXT);
-        printf(".\n");
+        terminal_say(stdout, 0, "\nWarning: %s.\n", a->changed);
     }
     return GB_OK;
 }

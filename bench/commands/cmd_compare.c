@@ -9,6 +9,7 @@
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/compare_condition.h"
 #include "bench/commands/dbfile.h"
@@ -109,36 +110,39 @@ static void print_sentence(const asked *a, const comparison *c)
 {
     double change = c->change.value;
     if (!isfinite(change)) {
-        printf("%s cannot be compared: one of the two has no such number.\n",
-               metric_names[c->metric]);
+        terminal_say(stdout, 0, "%s cannot be compared: one of the two has no such number.\n",
+                     metric_names[c->metric]);
         return;
     }
-    table_write_escaped(stdout, a->names[1], TABLE_TEXT);
-    printf(" is %s %s than ", number_percent(fabs(change)).text,
-           metric_comparative(c->metric, change >= 0));
-    table_write_escaped(stdout, a->names[0], TABLE_TEXT);
+    char more[320];
     if (c->exact) {
-        printf(", exactly.\n");
+        snprintf(more, sizeof more, ", exactly");
     } else if (isfinite(c->change.low)) {
         bool settled = c->change.low > 0 || c->change.high < 0;
-        printf(" (95 %% interval of the change: %s to %s)%s.\n",
-               number_percent_signed(c->change.low).text,
-               number_percent_signed(c->change.high).text,
-               settled ? "" : "; the interval holds 0, so the direction is not settled");
+        snprintf(more, sizeof more, " (95 %% interval of the change: %s to %s)%s",
+                 number_percent_signed(c->change.low).text,
+                 number_percent_signed(c->change.high).text,
+                 settled ? "" : "; the interval holds 0, so the direction is not settled");
     } else {
-        printf("; %s.\n", c->method);
+        snprintf(more, sizeof more, "; %s", c->method);
     }
+    terminal_say(stdout, 0, "%s is %s %s than %s%s.\n", a->names[1],
+                 number_percent(fabs(change)).text, metric_comparative(c->metric, change >= 0),
+                 a->names[0], more);
 }
 
 static gb_status print_table(const asked *a, gb_error *err)
 {
     table *t = table_create();
     table_add_column(t, "metric", TABLE_LEFT);
-    table_add_column(t, a->names[0], TABLE_RIGHT);
-    table_add_column(t, a->names[1], TABLE_RIGHT);
+    for (int i = 0; i < 2; i++) {
+        table_add_column(t, a->names[i], TABLE_RIGHT);
+        table_column_wrap(t, 16, 2);
+    }
     table_add_column(t, "change", TABLE_RIGHT);
     table_add_column(t, "95 % interval", TABLE_RIGHT);
     table_add_column(t, "how", TABLE_LEFT);
+    table_column_fit(t, TABLE_BELOW, 1);
     for (int m = 0; m < METRIC_COUNT; m++) {
         const comparison *c = &a->made[m];
         if (!metric_is_shown(a, m)) {
@@ -157,7 +161,7 @@ static gb_status print_table(const asked *a, gb_error *err)
         }
         table_add_cell(t, "%s", c->method);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -181,11 +185,9 @@ static void print_sides(const asked *a)
     const pair_side *sides[] = {&a->base, &a->config};
     for (int i = 0; i < 2; i++) {
         build b = side_build(sides[i]);
-        printf("%s", headings[i]);
-        table_write_escaped(stdout, pair_side_name(sides[i]), TABLE_TEXT);
-        printf(" of suite %s in ", sides[i]->data->facts->suite_name);
-        table_write_escaped(stdout, sides[i]->data->facts->db_path, TABLE_TEXT);
-        printf(", by gptbench %s, commit %s\n", b.version, b.commit);
+        terminal_say(stdout, 6, "%s%s of suite %s in %s, by gptbench %s, commit %s\n", headings[i],
+                     pair_side_name(sides[i]), sides[i]->data->facts->suite_name,
+                     sides[i]->data->facts->db_path, b.version, b.commit);
     }
     printf("\n");
 }
@@ -209,16 +211,17 @@ static gb_status print_text(const asked *a, gb_error *err)
             said = said || strcmp(a->refusal[earlier], a->refusal[m]) == 0;
         }
         if (a->force && a->refusal[m][0] && !said) {
-            printf("Forced: the two were measured under other circumstances (%s), and the "
-                   "difference in %s "
-                   "may be that.\n",
-                   a->refusal[m], metric_names[m]);
+            terminal_say(stdout, 0,
+                         "Forced: the two were measured under other circumstances (%s), and the "
+                         "difference in %s "
+                         "may be that.\n",
+                         a->refusal[m], metric_names[m]);
         }
     }
     for (int i = 0; i < a->n_conditions; i++) {
         const compare_condition *c = &a->conditions[i];
-        printf("--fail-on %s (%s): %s\n", c->text, metric_names[c->metric],
-               compare_outcome_words(compare_condition_check(c, &a->made[c->metric])));
+        terminal_say(stdout, 2, "--fail-on %s (%s): %s\n", c->text, metric_names[c->metric],
+                     compare_outcome_words(compare_condition_check(c, &a->made[c->metric])));
     }
     return GB_OK;
 }

@@ -62,7 +62,7 @@ static gb_status print_shards(shard_set *set, int64_t vocab, gb_error *err)
         shard_set_hash(set, total.hash);
         add_shard_row(t, name, &total);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     if (broken > 1) {
         return gb_fail(err, first.status, "%s (and %" PRId64 " more of %" PRId64 " are broken)",

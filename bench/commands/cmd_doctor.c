@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/base/cli.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/settings.h"
 #include "bench/doctor/doctor.h"
@@ -28,15 +29,15 @@ static void print_text(const doctor_report *report, bool ready)
     int warnings = 0;
     for (int i = 0; i < report->count; i++) {
         const doctor_finding *f = &report->findings[i];
-        printf("%-8s %-18s %s\n", doctor_level_name(f->level), f->name, f->value);
+        terminal_say(stdout, 28, "%-8s %-18s %s\n", doctor_level_name(f->level), f->name, f->value);
         if (f->advice[0]) {
-            printf("%-8s %-18s -> %s\n", "", "", f->advice);
+            terminal_say(stdout, 31, "%-8s %-18s -> %s\n", "", "", f->advice);
         }
         warnings += f->level == DOCTOR_WARN;
     }
     if (ready) {
-        printf("\nready: suites can be run and reported here (%d warning%s)\n", warnings,
-               warnings == 1 ? "" : "s");
+        terminal_say(stdout, 0, "\nready: suites can be run and reported here (%d warning%s)\n",
+                     warnings, warnings == 1 ? "" : "s");
     }
 }
 

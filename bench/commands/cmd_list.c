@@ -11,11 +11,13 @@
 #include "bench/read/list_rows.h"
 #include "bench/store/store.h"
 
-static table *table_with(const char *const *headings, const char *aligns)
+/* `aligns` has an l or r for each column, `ranks` a digit (table_column_fit). */
+static table *table_with(const char *const *headings, const char *aligns, const char *ranks)
 {
     table *t = table_create();
     for (int i = 0; aligns[i]; i++) {
         table_add_column(t, headings[i], aligns[i] == 'l' ? TABLE_LEFT : TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, ranks[i] - '0');
     }
     return t;
 }
@@ -29,7 +31,7 @@ static gb_status suites_print(const list_rows *list, gb_error *err)
 {
     static const char *const headings[] = {"suite", "baseline", "cells",  "replicates",
                                            "ok",    "to do",    "not ok", "updated (UTC)"};
-    table *t = table_with(headings, "llrrrrrl");
+    table *t = table_with(headings, "llrrrrrl", "06351114");
     for (int64_t i = 0; i < list->n_suites; i++) {
         const list_suite *s = &list->suites[i];
         table_begin_row(t);
@@ -42,7 +44,7 @@ static gb_status suites_print(const list_rows *list, gb_error *err)
         number_add(t, s->not_ok);
         table_add_cell(t, "%s", s->updated_at);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -52,7 +54,7 @@ static gb_status runs_print(const list_rows *list, gb_error *err)
     static const char *const headings[] = {"run",      "suite",        "config",  "replicate",
                                            "attempt",  "status",       "backend", "step_avg",
                                            "val_loss", "started (UTC)"};
-    table *t = table_with(headings, "rllrrllrrl");
+    table *t = table_with(headings, "rllrrllrrl", "0613514227");
     for (int64_t i = 0; i < list->n_runs; i++) {
         const list_run *r = &list->runs[i];
         table_begin_row(t);
@@ -67,7 +69,7 @@ static gb_status runs_print(const list_rows *list, gb_error *err)
         table_add_cell(t, isnan(r->final_val_loss) ? "-" : "%.4f", r->final_val_loss);
         table_add_cell(t, "%s", r->started_at);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "bench/base/cli.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/plan/axis_explain.h"
 #include "bench/plan/cost_estimate.h"
@@ -147,10 +148,14 @@ static gb_status cells_print(const cost_estimate *p, gb_error *err)
     table *t = table_create();
     table_add_column(t, "cell", TABLE_LEFT);
     table_add_column(t, "parameters", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 4);
     table_add_column(t, "FLOPs/token", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 3);
     table_add_column(t, versus, TABLE_RIGHT);
+    table_column_wrap(t, 10, 2);
     table_add_column(t, "memory", TABLE_RIGHT);
     table_add_column(t, "tokens/run", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 5);
     table_add_column(t, "time/run", TABLE_RIGHT);
     for (int i = 0; i < p->n_rows; i++) {
         const cost_row *row = &p->rows[i];
@@ -168,7 +173,7 @@ static gb_status cells_print(const cost_estimate *p, gb_error *err)
         table_add_cell(t, "%s", number_rounded(row->run_tokens).text);
         table_add_cell(t, "%s", number_duration_ms(row->run_ms).text);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -196,14 +201,17 @@ static gb_status claims_print(const cost_estimate *p, const cost_options *option
     if (s->n_claims == 0) {
         return GB_OK;
     }
-    printf("\nClaims, and what arithmetic alone gives for them:\n\n");
+    terminal_say(stdout, 0, "\nClaims, and what arithmetic alone gives for them:\n\n");
     table *t = table_create();
     static const char *const headings[] = {"claim", "config", "baseline", "expect"};
+    static const int ranks[] = {0, 4, 4, 3};
     for (int i = 0; i < 4; i++) {
         table_add_column(t, headings[i], TABLE_LEFT);
+        table_column_fit(t, TABLE_MOVE, ranks[i]);
     }
     table_add_column(t, "predicted", TABLE_RIGHT);
     table_add_column(t, "by", TABLE_LEFT);
+    table_column_fit(t, TABLE_MOVE, 2);
     table_add_column(t, "holds", TABLE_LEFT);
     for (int i = 0; i < s->n_claims; i++) {
         const suite_claim *claim = &s->claims[i];
@@ -221,7 +229,7 @@ static gb_status claims_print(const cost_estimate *p, const cost_options *option
         table_add_cell(t, "%s", claim->expect);
         claim_add_prediction(t, &claim->expectation, basis, percent);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -292,8 +300,11 @@ static gb_status settings_print(const cost_estimate *p, gb_error *err)
     table *t = table_create();
     table_add_column(t, "key", TABLE_LEFT);
     table_add_column(t, "value", TABLE_LEFT);
+    table_column_wrap(t, 16, 1);
     table_add_column(t, "", TABLE_LEFT);
+    table_column_fit(t, TABLE_MOVE, 2);
     table_add_column(t, "meaning", TABLE_LEFT);
+    table_column_wrap(t, 24, 3);
     table_begin_row(t);
     table_add_cell(t, "replicates");
     table_add_cell(t, "%lld", (long long)s->replicates);
@@ -319,7 +330,7 @@ static gb_status settings_print(const cost_estimate *p, gb_error *err)
     for (int i = 0; train_spec_keys()[i].name; i++) {
         setting_add(t, p, &train_spec_keys()[i], (uint32_t)1 << i);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -328,27 +339,32 @@ static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
                                 const cost_options *options, gb_error *err)
 {
     const suite *s = p->suite;
-    printf("suite %s (%s): %d cell%s x %lld replicate%s = %lld run%s, planned for backend %s\n\n",
-           s->name, s->path, p->n_rows, p->n_rows == 1 ? "" : "s", (long long)s->replicates,
-           s->replicates == 1 ? "" : "s", (long long)p->n_runs, p->n_runs == 1 ? "" : "s",
-           options->backend->name);
+    terminal_say(
+        stdout, 2,
+        "suite %s (%s): %d cell%s x %lld replicate%s = %lld run%s, planned for backend %s\n\n",
+        s->name, s->path, p->n_rows, p->n_rows == 1 ? "" : "s", (long long)s->replicates,
+        s->replicates == 1 ? "" : "s", (long long)p->n_runs, p->n_runs == 1 ? "" : "s",
+        options->backend->name);
     GB_TRY(cells_print(p, err));
     for (int i = 0; i < p->n_rows; i++) {
         char words[128];
         memory_fit_format(&p->rows[i].fit, words, sizeof words);
         if (!p->rows[i].fit.fits) {
-            printf("oom: %s %s; `run` does not start it\n", p->rows[i].cell->name, words);
+            terminal_say(stdout, 2, "oom: %s %s; `run` does not start it\n", p->rows[i].cell->name,
+                         words);
         }
     }
-    printf("\ntotal: %s tokens, estimated time %s\n", number_rounded(p->total_tokens).text,
-           number_duration_ms(p->total_ms).text);
+    terminal_say(stdout, 2, "\ntotal: %s tokens, estimated time %s\n",
+                 number_rounded(p->total_tokens).text, number_duration_ms(p->total_ms).text);
     if (p->timing_arms > 0) {
-        printf("before that, speeds in turn: %lld blocks of %d bursts, estimated time %s\n",
-               (long long)s->timing.blocks, p->timing_arms, number_duration_ms(p->timing_ms).text);
+        terminal_say(
+            stdout, 2, "before that, speeds in turn: %lld blocks of %d bursts, estimated time %s\n",
+            (long long)s->timing.blocks, p->timing_arms, number_duration_ms(p->timing_ms).text);
     }
-    printf("Time is an estimate: exact FLOPs at %.0f %% of the large-GEMM rate (%s).\n"
-           "Validation counts, at a third of a training token's FLOPs.\n",
-           100 * COST_ASSUMED_EFFICIENCY, c->rates);
+    terminal_say(stdout, 2,
+                 "Time is an estimate: exact FLOPs at %.0f %% of the large-GEMM rate (%s).\n"
+                 "Validation counts, at a third of a training token's FLOPs.\n",
+                 100 * COST_ASSUMED_EFFICIENCY, c->rates);
     GB_TRY(claims_print(p, options, err));
     return settings_print(p, err);
 }

@@ -7,6 +7,7 @@
 #include "bench/base/cli.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/settings.h"
 #include "bench/commands/trace.h"
@@ -62,8 +63,8 @@ static int profile_on_event(void *user, const train_event *event)
     switch ((train_event_type)event->type) {
     case TRAIN_EVENT_START:
         p->start = event->u.start;
-        fprintf(stderr, "%s, %d threads, %s: warming up, then timing, then profiling\n",
-                p->start.device.device, p->start.device.threads, p->start.device.isa);
+        terminal_say(stderr, 2, "%s, %d threads, %s: warming up, then timing, then profiling\n",
+                     p->start.device.device, p->start.device.threads, p->start.device.isa);
         break;
     case TRAIN_EVENT_STEP:
         if (event->u.step.tag == TRAIN_STEP_TIMED) {
@@ -132,6 +133,7 @@ static table *layer_table(profiler *p)
     table_add_column(t, "phase", TABLE_LEFT);
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
         table_add_column(t, headings[i], TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, (int)i);
     }
     qsort(p->rows, (size_t)p->n_rows, sizeof p->rows[0], slower_first);
     for (int i = 0; i < p->n_rows; i++) {
@@ -172,10 +174,12 @@ static gb_status op_table(table **out, const profiler *p, const train_job *job, 
 static void roof_print(const profiler *p)
 {
     const op_rates *r = &p->roof.rates;
-    printf("roofline: a large product at %s FLOP/s, a large copy at %.1f GB/s, measured before;\n"
-           "  imbalance: the slowest thread by the mean of all, where that is 1.05 or more and the "
-           "threads are ours\n",
-           r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-", r->bytes_per_s * 1e-9);
+    terminal_say(
+        stdout, 2,
+        "roofline: a large product at %s FLOP/s, a large copy at %.1f GB/s, measured before;\n"
+        "  imbalance: the slowest thread by the mean of all, where that is 1.05 or more and the "
+        "threads are ours\n",
+        r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-", r->bytes_per_s * 1e-9);
 }
 
 static gb_status profile_print(profiler *p, const train_job *job, gb_error *err)
@@ -190,24 +194,27 @@ static gb_status profile_print(profiler *p, const train_job *job, gb_error *err)
     } else {
         GB_TRY(op_table(&t, p, job, err));
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     GB_TRY(status);
-    printf("\nrows add up to %.3f ms; the profiled step took %.3f ms (mean of %lld)\n", sum_ms,
-           p->step_ms, (long long)p->steps);
+    terminal_say(stdout, 2,
+                 "\nrows add up to %.3f ms; the profiled step took %.3f ms (mean of %lld)\n",
+                 sum_ms, p->step_ms, (long long)p->steps);
     if (!p->by_layer) {
         roof_print(p);
     }
     if (p->note[0]) {
-        printf("note: %s\n", p->note);
+        terminal_say(stdout, 2, "note: %s\n", p->note);
     }
     if (p->timed_steps > 0) {
         double timed_ms = p->timed_ms / (double)p->timed_steps;
-        printf("without profiling a step took %.3f ms (mean of %lld): profiling costs %s\n",
-               timed_ms, (long long)p->timed_steps,
-               number_percent_signed(p->step_ms / timed_ms - 1).text);
+        terminal_say(stdout, 2,
+                     "without profiling a step took %.3f ms (mean of %lld): profiling costs %s\n",
+                     timed_ms, (long long)p->timed_steps,
+                     number_percent_signed(p->step_ms / timed_ms - 1).text);
     } else {
-        printf("no step was timed without profiling: the warm-up did not settle in time\n");
+        terminal_say(stdout, 2,
+                     "no step was timed without profiling: the warm-up did not settle in time\n");
     }
     return GB_OK;
 }
@@ -263,8 +270,10 @@ static gb_status profile_run(profiler *p, const train_job *job, const char *pres
         snprintf(process, sizeof process, "%s, %s %s, one step", preset ? preset : "d12",
                  job->backend->name, gb_precision_name((gb_precision)job->spec.precision));
         GB_TRY(trace_write(&p->spans, trace_path, process, err));
-        printf("trace of the last profiled step: %s (open it in Perfetto or chrome://tracing)\n",
-               trace_path);
+        terminal_say(
+            stdout, 2,
+            "trace of the last profiled step: %s (open it in Perfetto or chrome://tracing)\n",
+            trace_path);
     }
     return GB_OK;
 }

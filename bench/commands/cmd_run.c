@@ -134,8 +134,11 @@ static gb_status dry_run_print(const run_command *c, const runplan *plan, const 
     table *t = table_create();
     table_add_column(t, "config", TABLE_LEFT);
     table_add_column(t, "replicate", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 2);
     table_add_column(t, "attempt", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 3);
     table_add_column(t, "would", TABLE_LEFT);
+    table_column_wrap(t, 24, 1);
     for (int i = 0; i < n; i++) {
         const store_planned *planned = &runs[i].planned;
         table_begin_row(t);
@@ -156,7 +159,7 @@ static gb_status dry_run_print(const run_command *c, const runplan *plan, const 
                                         : "be kept: ",
                        !out && planned->to_do ? "" : planned->status);
     }
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }

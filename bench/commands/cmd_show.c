@@ -1,6 +1,7 @@
 /* gptbench show: one run in full. */
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "bench/base/cli.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
 #include "bench/read/run_texts.h"
@@ -19,11 +21,26 @@
 #include "bench/store/store.h"
 #include "bench/words/op_table.h"
 
+enum { FACT_COLUMN = 24 };
+
 static void fact_print(const char *name, const char *text)
 {
-    printf("%-24s", name);
-    table_write_escaped(stdout, text, TABLE_TEXT);
-    printf("\n");
+    terminal_say(stdout, FACT_COLUMN, "%-*s%s\n", FACT_COLUMN, name, text);
+}
+
+static void fact_say(const char *name, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void fact_say(const char *name, const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    va_start(args, format);
+    int length = vasprintf(&text, format, args);
+    va_end(args);
+    if (length >= 0) {
+        fact_print(name, text);
+        free(text);
+    }
 }
 
 /* "name  value" lines, headings between them. */
@@ -50,11 +67,11 @@ static void model_print(const config_facts *config)
         }
     }
     if (config->model_known) {
-        printf("%-24s%lld\n", "head_dim", (long long)gpt_config_head_dim(&config->model));
-        printf("%-24s%lld\n", "mlp_hidden", (long long)gpt_config_mlp_hidden(&config->model));
+        fact_say("head_dim", "%lld", (long long)gpt_config_head_dim(&config->model));
+        fact_say("mlp_hidden", "%lld", (long long)gpt_config_mlp_hidden(&config->model));
     }
-    printf("%-24s%lld\n", "n_params", (long long)config->n_params);
-    printf("%-24s%.15g\n", "flops_per_token", config->flops_per_token);
+    fact_say("n_params", "%lld", (long long)config->n_params);
+    fact_say("flops_per_token", "%.15g", config->flops_per_token);
 }
 
 /* ---- memory, divergence ---- */
@@ -65,14 +82,14 @@ static void memory_print(const run_facts *run)
     if (!(planned > 0)) {
         return;
     }
-    printf("\nmemory\n%-24s%s", "planned", number_bytes(planned).text);
-    if (run->process_memory_bytes > 0) {
-        printf(", of it the process before %s", number_bytes(run->process_memory_bytes).text);
-    }
-    printf("\n");
+    bool known = run->process_memory_bytes > 0;
+    printf("\nmemory\n");
+    fact_say("planned", "%s%s%s", number_bytes(planned).text,
+             known ? ", of it the process before " : "",
+             known ? number_bytes(run->process_memory_bytes).text : "");
     if (peak > 0) {
-        printf("%-24s%s, the plan is off by %s\n", "measured", number_bytes(peak).text,
-               number_percent_signed(planned / peak - 1).text);
+        fact_say("measured", "%s, the plan is off by %s", number_bytes(peak).text,
+                 number_percent_signed(planned / peak - 1).text);
     }
 }
 
@@ -81,16 +98,16 @@ static void divergence_print(const run_facts *run)
     if (!*run->nan_in) {
         return;
     }
-    printf("\ndiverged\n%-24s%s, at step %.0f, learning rate %.4g\n", "not finite", run->nan_in,
-           run->nan_step, run->nan_learning_rate);
+    printf("\ndiverged\n");
+    fact_say("not finite", "%s, at step %.0f, learning rate %.4g", run->nan_in, run->nan_step,
+             run->nan_learning_rate);
     if (isfinite(run->last_good_step)) {
-        printf("%-24s%.0f, loss %.4f, gradient norm ", "last good step", run->last_good_step,
-               run->last_good_loss);
+        char norm[48] = "not computed (grad_clip = 0)";
         if (isfinite(run->last_good_grad_norm)) {
-            printf("%.4g\n", run->last_good_grad_norm);
-        } else {
-            printf("not computed (grad_clip = 0)\n");
+            snprintf(norm, sizeof norm, "%.4g", run->last_good_grad_norm);
         }
+        fact_say("last good step", "%.0f, loss %.4f, gradient norm %s", run->last_good_step,
+                 run->last_good_loss, norm);
     }
 }
 
@@ -111,7 +128,7 @@ static void tags_print(const run_facts *run)
             }
         }
         if (n > 0) {
-            printf("%-24s%lld steps, %s\n", tags[t], (long long)n, number_duration_ms(sum_ms).text);
+            fact_say(tags[t], "%lld steps, %s", (long long)n, number_duration_ms(sum_ms).text);
         }
     }
 }
@@ -123,30 +140,29 @@ static void rates_print(const config_facts *config, const run_facts *run)
     if (!isfinite(rate)) {
         return;
     }
-    printf("%-24s%s\n", "tokens/s", number_rounded(rate).text);
+    fact_say("tokens/s", "%s", number_rounded(rate).text);
     if (isfinite(share)) {
-        printf("%-24s%s of a measured GEMM peak of %.0f GFLOP/s, exact FLOPs\n", "MFU",
-               number_percent(share).text, run->gemm_peak_flops_per_s / 1e9);
+        fact_say("MFU", "%s of a measured GEMM peak of %.0f GFLOP/s, exact FLOPs",
+                 number_percent(share).text, run->gemm_peak_flops_per_s / 1e9);
         if (share > 1) {
-            printf("%-24s%s\n", "", rates_peak_beaten);
+            fact_say("", "%s", rates_peak_beaten);
         }
     }
     if (isfinite(run->copy_bytes_per_s)) {
-        printf("%-24s%.1f GB/s, measured on a large copy\n", "memory", run->copy_bytes_per_s / 1e9);
+        fact_say("memory", "%.1f GB/s, measured on a large copy", run->copy_bytes_per_s / 1e9);
     }
 }
 
 static void timing_print(const config_facts *config, const run_facts *run)
 {
     stats_interval mean = run_step_avg(run);
+    bool known = isfinite(mean.low);
     printf("\ntiming\n");
-    printf("%-24s%s", "step_avg", number_duration_ms(mean.value).text);
-    if (isfinite(mean.low)) {
-        printf(", 95 %% CI %s to %s", number_duration_ms(mean.low).text,
-               number_duration_ms(mean.high).text);
-    }
-    printf("\n%-24s%s\n%-24s%lld\n", "step_median", number_duration_ms(run->step_median_ms).text,
-           "timed steps", (long long)run->n_timed);
+    fact_say("step_avg", "%s%s%s%s%s", number_duration_ms(mean.value).text,
+             known ? ", 95 % CI " : "", known ? number_duration_ms(mean.low).text : "",
+             known ? " to " : "", known ? number_duration_ms(mean.high).text : "");
+    fact_say("step_median", "%s", number_duration_ms(run->step_median_ms).text);
+    fact_say("timed steps", "%lld", (long long)run->n_timed);
     tags_print(run);
     rates_print(config, run);
 }
@@ -164,6 +180,7 @@ static gb_status segments_print(const run_facts *run, gb_error *err)
     table *t = table_create();
     for (int i = 0; i < 7; i++) {
         table_add_column(t, headings[i], i == 1 ? TABLE_LEFT : TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, i == 1 ? 2 : 1);
     }
     for (int64_t i = 0; i < run->n_segments; i++) {
         const segment_facts *s = &run->segments[i];
@@ -177,7 +194,7 @@ static gb_status segments_print(const run_facts *run, gb_error *err)
         table_add_cell(t, "%s", number_duration_ms(s->step_avg_ms).text);
     }
     printf("\nsessions\n");
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -202,7 +219,7 @@ static gb_status evals_print(const run_facts *run, gb_error *err)
         table_add_cell(t, "%s", number_count(e->val_tokens).text);
     }
     printf("\nvalidations\n");
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     return status;
 }
@@ -229,7 +246,7 @@ static gb_status ops_print(const findings *data, const run_facts *run, gb_error 
     gb_status status = op_table_make(&t, rows, n, step_ms, &roof, err);
     if (status == GB_OK && n > 0) {
         printf("\nops of a profiled step of %.3f ms\n", step_ms);
-        status = table_write(t, stdout, TABLE_TEXT, err);
+        status = table_show(t, stdout, err);
     }
     table_free(t);
     free(rows);

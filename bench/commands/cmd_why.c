@@ -10,6 +10,7 @@
 #include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
 #include "bench/words/ledger_text.h"
@@ -157,9 +158,7 @@ static gb_status print_json(const ledger *l, const ledger_sentences *reading,
 static void print_list(const ledger_sentences *s)
 {
     for (int i = 0; i < s->n; i++) {
-        printf("- ");
-        table_write_escaped(stdout, s->texts[i], TABLE_TEXT);
-        printf("\n");
+        terminal_say(stdout, 2, "- %s\n", s->texts[i]);
     }
 }
 
@@ -168,12 +167,10 @@ static gb_status print_text(const ledger *l, const ledger_sentences *reading,
 {
     table *t = NULL;
     GB_TRY(ledger_table(&t, l, err));
-    printf("base: ");
-    table_write_escaped(stdout, l->base->label, TABLE_TEXT);
-    printf("\nnew:  ");
-    table_write_escaped(stdout, l->new_entry->label, TABLE_TEXT);
-    printf("\nMilliseconds per profiled step; the rows add up to it.\n\n");
-    gb_status status = table_write(t, stdout, TABLE_TEXT, err);
+    terminal_say(stdout, 6, "base: %s\n", l->base->label);
+    terminal_say(stdout, 6, "new:  %s\n", l->new_entry->label);
+    terminal_say(stdout, 0, "Milliseconds per profiled step; the rows add up to it.\n\n");
+    gb_status status = table_show(t, stdout, err);
     table_free(t);
     printf("\n");
     print_list(reading);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/base/numbers.h"
+#include "bench/base/terminal.h"
 #include "model/flops.h"
 #include "model/layout.h"
 #include "model/step_trace.h"
@@ -321,16 +322,19 @@ static gb_status axis_write(const suite *s, int a, FILE *out, gb_error *err)
     for (int v = 0; v + 1 < axis->n_values; v++) {
         axis_change change;
         GB_TRY(axis_change_make(&change, s, a, v, err));
-        fprintf(out, "  %s " ARROW " %s", axis->values[v], axis->values[v + 1]);
+        const char *from = axis->values[v], *to = axis->values[v + 1];
+        char more[48] = "";
+        if (change.n_pairs > 1) {
+            snprintf(more, sizeof more, ", and %d more pair%s", change.n_pairs - 1,
+                     change.n_pairs == 2 ? "" : "s");
+        }
         if (change.n_pairs == 0) {
-            fprintf(out, ": no two cells differ in this alone\n");
+            terminal_say(out, 4, "  %s " ARROW " %s: no two cells differ in this alone\n", from,
+                         to);
         } else {
-            fprintf(out, " (%s " ARROW " %s", s->cells[change.from].name, s->cells[change.to].name);
-            if (change.n_pairs > 1) {
-                fprintf(out, ", and %d more pair%s", change.n_pairs - 1,
-                        change.n_pairs == 2 ? "" : "s");
-            }
-            fprintf(out, ")\n    %s\n", change.text);
+            terminal_say(out, 4, "  %s " ARROW " %s (%s " ARROW " %s%s)\n", from, to,
+                         s->cells[change.from].name, s->cells[change.to].name, more);
+            terminal_say(out, 4, "    %s\n", change.text);
         }
         axis_change_clear(&change);
     }
@@ -342,18 +346,18 @@ gb_status axis_explain_write(const suite *s, FILE *out, gb_error *err)
     int written = 0;
     for (int a = 0; a < s->n_axes; a++) {
         if (s->axes[a].n_values > 1) {
-            fputs(written++ ? "\n"
-                            : "What each axis changes between neighbouring cells, in the "
-                              "step that the model issues; weights are in x out:\n\n",
-                  out);
+            terminal_say(out, 0, "%s",
+                         written++ ? "\n"
+                                   : "What each axis changes between neighbouring cells, in the "
+                                     "step that the model issues; weights are in x out:\n\n");
             GB_TRY(axis_write(s, a, out, err));
         }
     }
     if (!written) {
-        fprintf(out,
-                "No axis to explain: suite %s has no [matrix] in which a key takes several "
-                "values.\n",
-                s->name);
+        terminal_say(out, 0,
+                     "No axis to explain: suite %s has no [matrix] in which a key takes several "
+                     "values.\n",
+                     s->name);
     }
     return GB_OK;
 }

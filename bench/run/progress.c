@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/base/numbers.h"
+#include "bench/base/terminal.h"
 #include "bench/run/lr_mark.h"
 #include "kernels/clock.h"
 
@@ -165,11 +166,17 @@ void progress_note(progress *p, const char *format, ...)
         return;
     }
     va_list args;
+    char *text = NULL;
     display_erase(p);
     va_start(args, format);
-    vfprintf(p->out, format, args);
+    int length = vasprintf(&text, format, args);
     va_end(args);
-    fputc('\n', p->out);
+    if (length >= 0 && strchr(text, '\033')) { /* its own colours */
+        fprintf(p->out, "%s\n", text);
+    } else if (length >= 0) {
+        terminal_say(p->out, 2, "%s\n", text);
+    }
+    free(length >= 0 ? text : NULL);
     fflush(p->out);
 }
 

@@ -23,13 +23,17 @@ table *claims_table(const claim_result *results, int n)
 {
     table *t = table_create();
     static const char *const headings[] = {"claim", "outcome", "config", "baseline", "expect"};
+    static const int ranks[] = {0, 1, 5, 5, 3};
     for (int i = 0; i < 5; i++) {
         table_add_column(t, headings[i], TABLE_LEFT);
+        table_column_fit(t, TABLE_MOVE, ranks[i]);
     }
     table_add_column(t, "measured", TABLE_RIGHT);
     table_add_column(t, "95 % interval", TABLE_RIGHT);
     table_add_column(t, "p", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 4);
     table_add_column(t, "by arithmetic", TABLE_RIGHT);
+    table_column_fit(t, TABLE_MOVE, 6);
     for (int i = 0; i < n; i++) {
         const claim_result *r = &results[i];
         stats_interval percent = r->test.percent;

@@ -55,15 +55,17 @@ static table *table_begin(const ledger *l)
     static const struct {
         const char *heading;
         table_align align;
-    } columns[] = {{"base ms", TABLE_RIGHT},     {"new ms", TABLE_RIGHT},
-                   {"difference", TABLE_RIGHT},  {"95 % \xc2\xb1", TABLE_RIGHT},
-                   {"share", TABLE_RIGHT},       {"time ratio", TABLE_RIGHT},
-                   {"FLOPs ratio", TABLE_RIGHT}, {"base GFLOP/s", TABLE_RIGHT},
-                   {"new GFLOP/s", TABLE_RIGHT}, {"", TABLE_LEFT}};
+        int rank;
+    } columns[] = {{"base ms", TABLE_RIGHT, 3},     {"new ms", TABLE_RIGHT, 3},
+                   {"difference", TABLE_RIGHT, 1},  {"95 % \xc2\xb1", TABLE_RIGHT, 1},
+                   {"share", TABLE_RIGHT, 2},       {"time ratio", TABLE_RIGHT, 5},
+                   {"FLOPs ratio", TABLE_RIGHT, 6}, {"base GFLOP/s", TABLE_RIGHT, 7},
+                   {"new GFLOP/s", TABLE_RIGHT, 7}, {"", TABLE_LEFT, 4}};
     table *t = table_create();
     table_add_column(t, l->by == LEDGER_BY_LAYER ? "layer" : "op", TABLE_LEFT);
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i].heading, columns[i].align);
+        table_column_fit(t, TABLE_MOVE, columns[i].rank);
     }
     return t;
 }

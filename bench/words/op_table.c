@@ -26,22 +26,29 @@ static table *table_begin(columns c)
 {
     static const char *const headings[] = {"ms/step", "share", "calls/step", "FLOPs/step",
                                            "FLOP/s"};
+    static const int ranks[] = {1, 1, 5, 6, 3};
     table *t = table_create();
     table_add_column(t, "op", TABLE_LEFT);
     table_add_column(t, "phase", TABLE_LEFT);
     for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
         table_add_column(t, headings[i], TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, ranks[i]);
     }
     if (c.bytes) {
         table_add_column(t, "bytes/step", TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, 7);
         table_add_column(t, "GB/s", TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, 4);
     }
     if (c.roof) {
         table_add_column(t, "of roofline", TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, 2);
         table_add_column(t, "bound", TABLE_LEFT);
+        table_column_fit(t, TABLE_MOVE, 2);
     }
     if (c.imbalance) {
         table_add_column(t, "imbalance", TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, 4);
     }
     return t;
 }

@@ -9,6 +9,7 @@
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
+#include "bench/base/terminal.h"
 #include "bench/run/rates.h"
 #include "bench/words/verdict_words.h"
 
@@ -17,14 +18,17 @@ static table *table_with_headings(void)
     static const struct {
         const char *heading;
         table_align align;
-    } columns[] = {
-        {"config", TABLE_LEFT},        {"backend", TABLE_LEFT},   {"params", TABLE_RIGHT},
-        {"FLOPs/token", TABLE_RIGHT},  {"vs base", TABLE_RIGHT},  {"step_avg", TABLE_RIGHT},
-        {"time vs base", TABLE_RIGHT}, {"tokens/s", TABLE_RIGHT}, {"MFU", TABLE_RIGHT},
-        {"val_loss", TABLE_RIGHT},     {"runs", TABLE_LEFT}};
+        int rank;
+    } columns[] = {{"config", TABLE_LEFT, 0},        {"backend", TABLE_LEFT, 6},
+                   {"params", TABLE_RIGHT, 7},       {"FLOPs/token", TABLE_RIGHT, 8},
+                   {"vs base", TABLE_RIGHT, 5},      {"step_avg", TABLE_RIGHT, 1},
+                   {"time vs base", TABLE_RIGHT, 1}, {"tokens/s", TABLE_RIGHT, 4},
+                   {"MFU", TABLE_RIGHT, 3},          {"val_loss", TABLE_RIGHT, 2},
+                   {"runs", TABLE_LEFT, 4}};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
         table_add_column(t, columns[i].heading, columns[i].align);
+        table_column_fit(t, TABLE_MOVE, columns[i].rank);
     }
     return t;
 }
@@ -79,20 +83,25 @@ static void sessions_print(const speed_report *speeds, FILE *out)
 {
     for (int i = 0; i < speeds->n_sessions; i++) {
         const speed_session *s = &speeds->sessions[i];
-        fprintf(out, "%sstep_avg, tokens/s and MFU: interleaved, %lld blocks. Noise floor: ",
-                i == 0 ? "\n" : "", (long long)s->facts->blocks);
+        const char *gap = i == 0 ? "\n" : "";
         if (s->facts->control < 0) {
-            fprintf(out, "not known, the baseline was timed once\n");
+            terminal_say(out, 0,
+                         "%sstep_avg, tokens/s and MFU: interleaved, %lld blocks. Noise floor: not "
+                         "known, the baseline was timed once\n",
+                         gap, (long long)s->facts->blocks);
             continue;
         }
         verdict_text words = verdict_control_words(&s->aa);
-        char *alarms = strstr(words.text, "; "); /* a line of its own: a terminal is narrow */
+        char *alarms = strstr(words.text, "; "); /* a line of its own: some read this in a file */
         if (alarms) {
             *alarms = '\0';
             alarms += 2;
         }
-        fprintf(out, "%s; the baseline is\n%s%s%s\n", number_percent(s->aa.floor).text, words.text,
-                alarms ? ";\n" : "", alarms ? alarms : "");
+        terminal_say(out, 0,
+                     "%sstep_avg, tokens/s and MFU: interleaved, %lld blocks. Noise floor: %s; the "
+                     "baseline is\n%s%s%s\n",
+                     gap, (long long)s->facts->blocks, number_percent(s->aa.floor).text, words.text,
+                     alarms ? ";\n" : "", alarms ? alarms : "");
     }
 }
 
@@ -215,7 +224,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     for (int i = 0; i < n; i++) {
         row_add(t, data, &rows[i], row_name(data, rows, n, i), &beaten);
     }
-    gb_status status = n > 0 ? table_write(t, out, TABLE_TEXT, err)
+    gb_status status = n > 0 ? table_show(t, out, err)
                              : gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s",
                                        data->facts->db_path, data->facts->suite_name);
     table_free(t);
@@ -224,7 +233,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
         sessions_print(data->speeds, out);
     }
     if (status == GB_OK && beaten) {
-        fprintf(out, "\n%s\n", rates_peak_beaten);
+        terminal_say(out, 0, "\n%s\n", rates_peak_beaten);
     }
     return status;
 }
