@@ -37,9 +37,19 @@ static stats_interval ratio_to_change(stats_interval ratio, bool inverse)
     return (stats_interval){ratio.value - 1, ratio.low - 1, ratio.high - 1};
 }
 
-static gb_status change_over_steps(comparison *out, const result_entry *base,
-                                   const result_entry *new_entry, double tokens_ratio,
-                                   gb_error *err)
+/* The interval of a change that is known: as far to either side, as a ratio, as that of the ratio
+ * over all steps reaches from its value. One computation gives the change, with steps and without.
+ */
+static void change_widen(comparison *out, stats_interval ratio, bool inverse)
+{
+    stats_interval over_steps = ratio_to_change(ratio, inverse);
+    double scale = (1 + out->change.value) / (1 + over_steps.value);
+    out->change.low = scale * (1 + over_steps.low) - 1;
+    out->change.high = scale * (1 + over_steps.high) - 1;
+}
+
+static gb_status interval_over_steps(comparison *out, const result_entry *base,
+                                     const result_entry *new_entry, gb_error *err)
 {
     size_t n_new, n_base;
     double *x = pooled_steps(new_entry, base, &n_new);
@@ -60,13 +70,7 @@ static gb_status change_over_steps(comparison *out, const result_entry *base,
     }
     free(x);
     free(y);
-    bool rate = out->metric == METRIC_TOKENS_PER_S;
-    if (rate) { /* time per token */
-        ratio.value /= tokens_ratio;
-        ratio.low /= tokens_ratio;
-        ratio.high /= tokens_ratio;
-    }
-    out->change = ratio_to_change(ratio, rate);
+    change_widen(out, ratio, out->metric == METRIC_TOKENS_PER_S);
     if (n_new >= 2 && n_base >= 2) {
         snprintf(out->method, sizeof out->method,
                  "%s over %zu and %zu timed steps; the steps of a run depend on each "
@@ -89,20 +93,16 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     pair_estimate p;
     GB_TRY(pair_estimate_make(&p, base, new_side, metric, err));
     snprintf(out->method, sizeof out->method, "%s", p.method);
-    bool settled = estimate_has_interval(&p.ratio), exists = p.ratio.kind != ESTIMATE_NONE;
+    bool settled = estimate_has_interval(&p.ratio);
     out->change = estimate_change(&p.ratio, 0.95);
     if (out->exact) { /* to the last bit */
         double change = out->new_value / out->base - 1;
         out->change = (stats_interval){change, change, change};
-    } else if (!exists && !timed) {
-        out->change.value = out->new_value / out->base - 1;
     }
     pair_estimate_free(&p);
     bool steps = base->data->facts->detail == FACTS_ALL; /* were read */
     if (!settled && !timed && steps && metric_is_time(metric) && base->entry && new_side->entry) {
-        double tokens = (double)new_side->entry->runs[0]->tokens_per_step /
-                        (double)base->entry->runs[0]->tokens_per_step;
-        return change_over_steps(out, base->entry, new_side->entry, tokens, err);
+        return interval_over_steps(out, base->entry, new_side->entry, err);
     }
     return GB_OK;
 }

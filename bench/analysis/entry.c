@@ -128,9 +128,9 @@ static double value_step_median(const run_facts *run)
     return run->step_median_ms;
 }
 
-static double value_tokens_per_s(const run_facts *run)
+static double value_peak(const run_facts *run)
 {
-    return run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
+    return run->gemm_peak_flops_per_s;
 }
 
 static double value_final_loss(const run_facts *run)
@@ -162,24 +162,17 @@ static void entry_summarise(const findings *data, result_entry *entry, double *s
     }
     n = values_collect(entry, value_step_median, scratch);
     entry->step_median_ms = stats_mean(scratch, n);
-    n = values_collect(entry, value_tokens_per_s, scratch);
-    double rate = stats_mean(scratch, n), avg = entry->step_avg_ms.value;
-    entry->tokens_per_s = (stats_interval){rate, NAN, NAN};
-    if (isfinite(entry->step_avg_ms.low)) {
-        entry->tokens_per_s.low = rate * avg / entry->step_avg_ms.high;
-        /* With two replicates the interval may reach below zero: no upper end then. */
-        entry->tokens_per_s.high =
-            entry->step_avg_ms.low > 0 ? rate * avg / entry->step_avg_ms.low : INFINITY;
-    }
+    entry->tokens_per_s = run_tokens_interval(first->tokens_per_step, entry->step_avg_ms);
+    n = values_collect(entry, value_peak, scratch);
+    entry->gemm_peak_flops_per_s = stats_mean(scratch, n);
+    entry->mfu = run_mfu(flops, entry->tokens_per_s.value, entry->gemm_peak_flops_per_s);
     n = values_collect(entry, value_final_loss, scratch);
     entry->val_loss = stats_mean_interval(scratch, n, 0.95);
 
     entry->best_val_loss = entry->peak_memory_bytes = NAN;
-    double mfu = 0;
     for (int i = 0; i < entry->n_runs; i++) {
         const run_facts *run = entry->runs[i];
         entry->n_timed += run->n_timed;
-        mfu += run_mfu(flops, value_tokens_per_s(run), run->gemm_peak_flops_per_s);
         if (!(run->best_val_loss >= entry->best_val_loss)) {
             entry->best_val_loss = run->best_val_loss;
         }
@@ -187,7 +180,6 @@ static void entry_summarise(const findings *data, result_entry *entry, double *s
             entry->peak_memory_bytes = run->peak_memory_bytes;
         }
     }
-    entry->mfu = mfu / entry->n_runs;
     entry->entropy_rate_nats = first->entropy_rate_nats;
 }
 

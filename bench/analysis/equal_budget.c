@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+double equal_budget_step_s(const result_entry *entry, const run_facts *run, bool interleaved)
+{
+    bool in_turn = interleaved && entry->pace.interleaved;
+    return (in_turn ? entry->pace.step_avg_ms.value : run->step_avg_ms) / 1000;
+}
+
 /* One allocation holds the runs and, behind them, their validations. `interleaved`: a step takes
  * what it took in interleaved timing, else what it took in the run. NULL without memory. */
 static budget_run *runs_make(const findings *data, const result_entry *entry, bool interleaved)
@@ -15,14 +21,13 @@ static budget_run *runs_make(const findings *data, const result_entry *entry, bo
     budget_eval *evals = runs ? (budget_eval *)(runs + entry->n_runs + 1) : NULL;
     for (int r = 0; runs && r < entry->n_runs; r++) {
         const run_facts *run = entry->runs[r];
-        runs[r] = (budget_run){
-            .replicate = run->replicate,
-            .evals = evals,
-            .n_evals = (int)run->n_evals,
-            .tokens_per_step = (double)run->tokens_per_step,
-            .flops_per_token = data->facts->configs[entry->config].flops_per_token,
-            .seconds_per_step =
-                (interleaved ? entry->pace.step_avg_ms.value : run->step_avg_ms) / 1000};
+        runs[r] =
+            (budget_run){.replicate = run->replicate,
+                         .evals = evals,
+                         .n_evals = (int)run->n_evals,
+                         .tokens_per_step = (double)run->tokens_per_step,
+                         .flops_per_token = data->facts->configs[entry->config].flops_per_token,
+                         .seconds_per_step = equal_budget_step_s(entry, run, interleaved)};
         for (int64_t k = 0; k < run->n_evals; k++) {
             *evals++ = (budget_eval){(double)run->evals[k].step, run->evals[k].val_loss};
         }

@@ -7,8 +7,10 @@
 #include "bench/read/facts.h"
 #include "bench/stats/stats.h"
 
-/* The speed to quote of an entry: from interleaved timing where it was timed so, else what its runs
- * took, one after the other. */
+/* The speed to quote of a config, wherever one is quoted: from interleaved timing where it was
+ * timed so, else what its runs took, one after the other. Numbers of the runs themselves that stand
+ * beside it have `run_` in their names. tokens/s are the tokens of a step by step_avg, MFU is FLOPs
+ * per token by tokens/s by the measured peak. */
 typedef struct entry_pace {
     bool interleaved;
     stats_interval step_avg_ms; /* 95 %: interleaved, a t interval over its bursts' means */
@@ -34,11 +36,12 @@ typedef struct result_entry {
 
     entry_pace pace;
     /* of its runs: */
-    stats_interval step_avg_ms; /* 95 %: over replicates when n_runs >= 2, else over timed steps */
-    double step_median_ms;      /* mean of the runs' medians */
-    stats_interval tokens_per_s;
+    stats_interval step_avg_ms;  /* 95 %: over replicates when n_runs >= 2, else over timed steps */
+    double step_median_ms;       /* mean of the runs' medians */
+    stats_interval tokens_per_s; /* the tokens of a step by step_avg */
     double mfu;
-    stats_interval val_loss; /* final; interval over replicates, none with one */
+    double gemm_peak_flops_per_s; /* what MFU is a share of: mean of the runs' */
+    stats_interval val_loss;      /* final; interval over replicates, none with one */
     double best_val_loss;
     double entropy_rate_nats;
     double peak_memory_bytes; /* the largest */

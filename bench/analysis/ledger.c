@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/comparison.h"
 #include "bench/analysis/entry.h"
 
 const char *const ledger_by_names[LEDGER_BY_COUNT + 1] = {
@@ -274,6 +275,19 @@ static int by_change(const void *a, const void *b)
 
 /* ---- whole ---- */
 
+/* The two as `compare` holds them against each other. */
+static gb_status measured_make(ledger *l, gb_error *err)
+{
+    pair_side base = pair_side_of_entry(l->data, l->base);
+    pair_side new_side = pair_side_of_entry(l->data, l->new_entry);
+    comparison c;
+    pair_align(&base, &new_side, l->base->label);
+    GB_TRY(comparison_of_pair(&c, &base, &new_side, METRIC_STEP_AVG, err));
+    l->measured = c.change;
+    l->measured_in_turn = pair_is_timed(&base, &new_side) && base.session == new_side.session;
+    return GB_OK;
+}
+
 static gb_status ledger_fill(builder *b, gb_error *err)
 {
     ledger *l = b->l;
@@ -291,7 +305,8 @@ static gb_status ledger_fill(builder *b, gb_error *err)
         GB_TRY(row_finish(b, i, err));
     }
     GB_TRY(total_make(b, run_profiled_ms, &l->profiled, err));
-    return total_make(b, run_step_avg_ms, &l->timed, err);
+    GB_TRY(total_make(b, run_step_avg_ms, &l->timed, err));
+    return measured_make(l, err);
 }
 
 gb_status ledger_make(ledger **out, const findings *data, const result_entry *base,

@@ -48,6 +48,9 @@ typedef struct ledger {
     int n_rows;
     ledger_total profiled; /* what the rows add up to */
     ledger_total timed;    /* step_avg of the same runs; NAN without timed steps */
+    stats_interval
+        measured;          /* change of the step time as verdicts and compare have it; NAN: none */
+    bool measured_in_turn; /* by interleaved timing; else by step_avg of the runs */
 } ledger;
 
 /* Whether both have profiled steps, with times that are numbers: ledger_make then lacks nothing but

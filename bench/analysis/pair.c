@@ -8,6 +8,7 @@
 #include "bench/analysis/entry.h"
 #include "bench/analysis/entry_pair.h"
 #include "bench/analysis/run_numbers.h"
+#include "bench/stats/mean_ratio.h"
 
 /* ---- finding ---- */
 
@@ -34,6 +35,11 @@ static pair_side side_make(const findings *data, int config, const result_entry 
         side.arm = arm;
     }
     return side;
+}
+
+pair_side pair_side_of_entry(const findings *data, const result_entry *entry)
+{
+    return side_make(data, entry->config, entry);
 }
 
 pair_side pair_side_of(const findings *data, int config)
@@ -101,7 +107,7 @@ double pair_side_value(const pair_side *side, metric_id metric, bool timed)
 {
     const config_facts *config = &side->data->facts->configs[side->config];
     const result_entry *e = side->entry;
-    if (timed && metric_is_time(metric)) {
+    if (timed && metric_is_time(metric) && speed_arm_has_speed(side->arm)) {
         return timed_value(side->arm, metric);
     }
     /* No default: the compiler names a metric that is missing here. */
@@ -262,51 +268,126 @@ static bool entries_are_paired(const pair_side *base, const pair_side *config, m
     return true;
 }
 
-/* Logarithms of new/base over the replicates that both finished; returns how many. In logarithms a
- * slower and an equally much faster replicate weigh the same, and no interval reaches -100 %. */
-static size_t paired_logs(const result_entry *base, const result_entry *config, metric_id metric,
-                          double *out)
+/* Both values of each replicate that both finished; returns how many. */
+static size_t paired_values(const result_entry *base, const result_entry *config, metric_id metric,
+                            double *x, double *y)
 {
     size_t n = 0;
     for (int i = 0; i < config->n_runs; i++) {
         const run_facts *run = config->runs[i];
         const run_facts *other = entry_find_run(base, run->replicate);
-        double ratio = other ? run_metric(run, metric) / run_metric(other, metric) : NAN;
-        if (isfinite(ratio) && ratio > 0) {
-            out[n++] = log(ratio);
+        double a = run_metric(run, metric), b = other ? run_metric(other, metric) : NAN;
+        if (isfinite(a) && isfinite(b)) {
+            x[n] = a;
+            y[n++] = b;
         }
     }
     return n;
 }
 
-static size_t run_logs(const result_entry *entry, metric_id metric, double *out)
+static size_t run_values(const result_entry *entry, metric_id metric, double *out)
 {
     size_t n = 0;
     for (int i = 0; i < entry->n_runs; i++) {
         double value = run_metric(entry->runs[i], metric);
-        if (isfinite(value) && value > 0) {
-            out[n++] = log(value);
+        if (isfinite(value)) {
+            out[n++] = value;
         }
     }
     return n;
 }
 
-static void runs_method(pair_estimate *out, size_t n_base, size_t n_config, metric_id metric)
+/* Of these a config is what the lowest or the largest of its runs is (entry.c), of the others what
+ * they are on average. */
+static bool metric_is_extreme(metric_id metric)
+{
+    return metric == METRIC_BEST_VAL_LOSS || metric == METRIC_PEAK_MEMORY;
+}
+
+/* The values of the runs that an estimate is made of. */
+typedef struct run_samples {
+    stats_sample config, base;
+    bool paired;
+} run_samples;
+
+static estimate means_estimate(const run_samples *s)
+{
+    return s->paired ? mean_ratio_paired(s->config.values, s->base.values, s->config.n)
+                     : mean_ratio_of_two(s->config, s->base);
+}
+
+/* `ratio`: of the extremes of the two sides. */
+static estimate extremes_estimate(const run_samples *s, double ratio)
+{
+    return s->paired ? extreme_ratio_paired(ratio, s->config.values, s->base.values, s->config.n)
+                     : extreme_ratio_of_two(ratio, s->config, s->base);
+}
+
+/* Where the pairs are not all of the runs: what the two come to over the pairs. */
+static void method_add_values(pair_estimate *out, const run_samples *s, bool of_all,
+                              metric_id metric)
+{
+    size_t used = strlen(out->method);
+    if (of_all || s->config.n == 0 || metric_is_extreme(metric)) {
+        return;
+    }
+    double x = stats_mean(s->config.values, s->config.n);
+    double y = stats_mean(s->base.values, s->base.n);
+    bool rate = metric == METRIC_TOKENS_PER_S;
+    snprintf(out->method + used, sizeof out->method - used, "; over these alone %s%s and %s",
+             rate ? "step_avg " : "", metric_format(rate ? METRIC_STEP_AVG : metric, y).text,
+             metric_format(rate ? METRIC_STEP_AVG : metric, x).text);
+}
+
+static void runs_method(pair_estimate *out, const run_samples *s, metric_id metric)
 {
     const char *weaker = metric_is_time(metric)
                              ? "; run after run, not interleaved: drift of the machine is in it"
                              : "";
-    if (out->basis == PAIR_REPLICATES && n_config >= 2) {
-        snprintf(out->method, sizeof out->method, "paired t of log ratios over %zu replicates%s",
-                 n_config, weaker);
-    } else if (out->basis == PAIR_REPLICATES) {
+    const char *of = metric == METRIC_BEST_VAL_LOSS ? "lowest"
+                     : metric == METRIC_PEAK_MEMORY ? "largest"
+                                                    : "means";
+    if (s->paired && s->config.n >= 2) {
+        snprintf(out->method, sizeof out->method,
+                 "paired t of the ratio of %s over %zu replicates%s", of, s->config.n, weaker);
+    } else if (s->paired) {
         snprintf(out->method, sizeof out->method,
                  "no interval: it takes two replicates that both configs finished%s", weaker);
     } else {
         snprintf(out->method, sizeof out->method,
-                 "Welch t of logarithms over %zu and %zu runs, not paired%s%s", n_base, n_config,
-                 estimate_has_interval(&out->ratio) ? "" : ": too few for an interval", weaker);
+                 "Welch t of the ratio of %s over %zu and %zu runs, not paired%s%s", of, s->base.n,
+                 s->config.n, estimate_has_interval(&out->ratio) ? "" : ": too few for an interval",
+                 weaker);
     }
+}
+
+static void samples_make(pair_estimate *out, const pair_side *base, const pair_side *config,
+                         metric_id metric, double *x, double *y)
+{
+    const result_entry *b = base->entry, *c = config->entry;
+    /* A rate is the tokens of a step by its time: that of the means, not a mean of rates. */
+    bool rate = metric == METRIC_TOKENS_PER_S;
+    metric_id of = rate ? METRIC_STEP_AVG : metric;
+    run_samples s = {.paired = entries_are_paired(base, config, metric)};
+    size_t n = s.paired ? paired_values(b, c, of, x, y) : 0;
+    s.paired = n > 0;
+    s.config = (stats_sample){x, s.paired ? n : run_values(c, of, x)};
+    s.base = (stats_sample){y, s.paired ? n : run_values(b, of, y)};
+    run_samples of_estimate = rate ? (run_samples){s.base, s.config, s.paired} : s;
+    out->ratio = metric_is_extreme(metric)
+                     ? extremes_estimate(&s, pair_side_value(config, metric, false) /
+                                                 pair_side_value(base, metric, false))
+                     : means_estimate(&of_estimate);
+    if (rate) {
+        estimate_shift(&out->ratio, log((double)c->runs[0]->tokens_per_step /
+                                        (double)b->runs[0]->tokens_per_step));
+    }
+    out->basis = out->ratio.kind == ESTIMATE_NONE ? PAIR_NOTHING
+                 : s.paired                       ? PAIR_REPLICATES
+                                                  : PAIR_RUNS;
+    runs_method(out, &s, metric);
+    method_add_values(out, &s, !s.paired || (n == (size_t)c->n_runs && n == (size_t)b->n_runs),
+                      metric);
 }
 
 static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const pair_side *config,
@@ -319,27 +400,13 @@ static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const 
         return GB_OK;
     }
     double *x = malloc(((size_t)c->n_runs + 1) * sizeof *x);
-    double *y = malloc(((size_t)b->n_runs + 1) * sizeof *y);
+    double *y = malloc(((size_t)(b->n_runs > c->n_runs ? b->n_runs : c->n_runs) + 1) * sizeof *y);
     if (!x || !y) {
         free(x);
         free(y);
         return gb_fail(err, GB_ERR_OOM, "no memory for the replicates");
     }
-    size_t n_x, n_y = 0;
-    if (entries_are_paired(base, config, metric)) {
-        out->basis = PAIR_REPLICATES;
-        n_x = paired_logs(b, c, metric, x);
-        out->ratio = estimate_student(x, n_x);
-    } else {
-        out->basis = PAIR_RUNS;
-        n_x = run_logs(c, metric, x);
-        n_y = run_logs(b, metric, y);
-        out->ratio = estimate_welch((stats_sample){x, n_x}, (stats_sample){y, n_y});
-    }
-    runs_method(out, n_y, n_x, metric);
-    if (out->ratio.kind == ESTIMATE_NONE) {
-        out->basis = PAIR_NOTHING;
-    }
+    samples_make(out, base, config, metric, x, y);
     free(x);
     free(y);
     return GB_OK;

@@ -23,6 +23,7 @@ const char *pair_side_name(const pair_side *side);
 /* By label of an entry or name of a config. GB_ERR_USAGE names the nearest; GB_ERR_FAILED when
  * nothing of it was measured. */
 gb_status pair_side_find(pair_side *out, const findings *data, const char *name, gb_error *err);
+pair_side pair_side_of_entry(const findings *data, const result_entry *entry);
 /* Of a config by index, whatever was measured of it. */
 pair_side pair_side_of(const findings *data, int config);
 /* Brings both sides to what belongs together: the newest session that both were in, and, where

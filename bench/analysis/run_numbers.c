@@ -38,6 +38,14 @@ double run_tokens_per_s(int64_t tokens_per_step, double step_ms)
     return (double)tokens_per_step * 1000 / step_ms;
 }
 
+stats_interval run_tokens_interval(int64_t tokens_per_step, stats_interval step_ms)
+{
+    bool above = step_ms.low > 0 || isnan(step_ms.low);
+    return (stats_interval){run_tokens_per_s(tokens_per_step, step_ms.value),
+                            run_tokens_per_s(tokens_per_step, step_ms.high),
+                            above ? run_tokens_per_s(tokens_per_step, step_ms.low) : INFINITY};
+}
+
 double run_mfu(double flops_per_token, double tokens_per_second, double gemm_peak_flops_per_s)
 {
     return flops_per_token * tokens_per_second / gemm_peak_flops_per_s;

@@ -15,6 +15,8 @@ stats_interval run_step_avg(const run_facts *run);
 
 /* tokens_per_step in step_ms milliseconds. */
 double run_tokens_per_s(int64_t tokens_per_step, double step_ms);
+/* The same of a step_avg with its interval; of one that reaches below 0 there is no upper end. */
+stats_interval run_tokens_interval(int64_t tokens_per_step, stats_interval step_ms);
 /* Exact FLOPs at that rate over the measured rate of a large product; NAN where that is unknown. */
 double run_mfu(double flops_per_token, double tokens_per_second, double gemm_peak_flops_per_s);
 

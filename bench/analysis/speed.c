@@ -69,6 +69,11 @@ bool speed_arm_is_ok(const speed_arm *arm)
     return strcmp(arm->facts->status, "ok") == 0;
 }
 
+bool speed_arm_has_speed(const speed_arm *arm)
+{
+    return arm && speed_arm_is_ok(arm) && arm->step_avg_ms > 0;
+}
+
 static bool arm_is_judged(const speed_arm *arm)
 {
     return !arm->facts->is_baseline && !arm->facts->is_control && speed_arm_is_ok(arm);

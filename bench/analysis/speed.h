@@ -45,6 +45,8 @@ void speed_report_free(speed_report *speeds); /* NULL is fine */
 
 /* Whether it came through: an arm that failed has no speed. */
 bool speed_arm_is_ok(const speed_arm *arm);
+/* Whether a config is quoted with it: it came through, and has times. NULL has none. */
+bool speed_arm_has_speed(const speed_arm *arm);
 
 /* The newest measurement of a config, as a config (never as control): the arm, and its session;
  * NULL when there is none. */

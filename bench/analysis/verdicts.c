@@ -8,6 +8,7 @@
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/entry.h"
 #include "bench/analysis/run_numbers.h"
+#include "bench/stats/mean_ratio.h"
 
 /* ---- rows ---- */
 
@@ -28,6 +29,11 @@ static void row_begin(config_verdicts *out, const findings *data, int config, in
                                            .config = config,
                                            .entry = entry,
                                            .is_baseline = data->facts->configs[config].is_baseline,
+                                           .pace = {.step_avg_ms = {NAN, NAN, NAN},
+                                                    .step_median_ms = NAN,
+                                                    .tokens_per_s = {NAN, NAN, NAN},
+                                                    .mfu = NAN,
+                                                    .log_error = NAN},
                                            .time_change = {NAN, NAN, NAN},
                                            .flops_change = NAN,
                                            .mean_change = {NAN, NAN, NAN},
@@ -93,41 +99,52 @@ static void speed_judge(const findings *data, config_verdict *row)
     row->means_disagree = a->high < b->low || b->high < a->low; /* false with NAN */
 }
 
-/* What an entry is quoted with: its arm's times, or its runs'. */
-static void pace_make(result_entry *entry, const findings *data, const config_verdict *row,
-                      double *scratch)
+static entry_pace pace_of_runs(const result_entry *entry)
+{
+    return (entry_pace){.step_avg_ms = entry->step_avg_ms,
+                        .step_median_ms = entry->step_median_ms,
+                        .n_timed = entry->n_timed,
+                        .tokens_per_s = entry->tokens_per_s,
+                        .mfu = entry->mfu,
+                        .log_error = NAN};
+}
+
+/* Of the row's arm, which has a speed; `peak` may be NAN. */
+static entry_pace pace_of_arm(const findings *data, const config_verdict *row, double peak,
+                              double *scratch)
 {
     const speed_arm *arm = row->arm;
-    entry->pace = (entry_pace){.step_avg_ms = entry->step_avg_ms,
-                               .step_median_ms = entry->step_median_ms,
-                               .n_timed = entry->n_timed,
-                               .tokens_per_s = entry->tokens_per_s,
-                               .mfu = entry->mfu,
-                               .log_error = NAN};
-    if (!arm || !speed_arm_is_ok(arm) || !(arm->step_avg_ms > 0)) {
-        return;
-    }
     size_t n = 0;
     for (int64_t b = 0; b < row->session->facts->blocks; b++) {
         if (isfinite(arm->facts->mean_ms[b])) {
             scratch[n++] = arm->facts->mean_ms[b];
         }
     }
-    double avg = arm->step_avg_ms;
-    int64_t tokens = arm->facts->tokens_per_step;
     stats_interval bursts = stats_mean_interval(scratch, n, 0.95);
-    bool above = bursts.low > 0; /* of a few wild bursts it may reach below: no upper rate then */
-    entry_pace *pace = &entry->pace;
-    pace->interleaved = true;
-    pace->step_avg_ms = (stats_interval){avg, bursts.low, bursts.high};
-    pace->step_median_ms = arm->step_median_ms;
-    pace->n_timed = (int64_t)arm->facts->n_timed;
-    pace->tokens_per_s = (stats_interval){
-        run_tokens_per_s(tokens, avg), run_tokens_per_s(tokens, bursts.high),
-        above || isnan(bursts.low) ? run_tokens_per_s(tokens, bursts.low) : INFINITY};
-    pace->mfu = run_mfu(data->facts->configs[entry->config].flops_per_token,
-                        pace->tokens_per_s.value, entry->runs[0]->gemm_peak_flops_per_s);
-    pace->log_error = arm->facts->is_baseline ? 0 : arm->ratio.standard_error;
+    stats_interval avg = {arm->step_avg_ms, bursts.low, bursts.high};
+    stats_interval rate = run_tokens_interval(arm->facts->tokens_per_step, avg);
+    return (entry_pace){
+        .interleaved = true,
+        .step_avg_ms = avg,
+        .step_median_ms = arm->step_median_ms,
+        .n_timed = (int64_t)arm->facts->n_timed,
+        .tokens_per_s = rate,
+        .mfu = run_mfu(data->facts->configs[row->config].flops_per_token, rate.value, peak),
+        .log_error = arm->facts->is_baseline ? 0 : arm->ratio.standard_error};
+}
+
+static void pace_make(findings *data, config_verdict *row, double *scratch)
+{
+    result_entry *entry = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    if (speed_arm_has_speed(row->arm)) {
+        double peak = entry ? entry->gemm_peak_flops_per_s : NAN;
+        row->pace = pace_of_arm(data, row, peak, scratch);
+    } else if (entry) {
+        row->pace = pace_of_runs(entry);
+    }
+    if (entry) {
+        entry->pace = row->pace;
+    }
 }
 
 static gb_status speeds_judge(findings *data, gb_error *err)
@@ -144,9 +161,7 @@ static gb_status speeds_judge(findings *data, gb_error *err)
     for (int i = 0; i < data->verdicts->n; i++) {
         config_verdict *row = &data->verdicts->rows[i];
         speed_judge(data, row);
-        if (row->entry >= 0) {
-            pace_make(&data->entries[row->entry], data, row, scratch);
-        }
+        pace_make(data, row, scratch);
     }
     free(scratch);
     return GB_OK;
@@ -204,7 +219,7 @@ static estimate loss_estimate(const findings *data, config_verdict *row, double 
     }
     row->loss_difference = stats_mean_interval(out, n, 0.95);
     row->seed_noise = entry_seed_noise(base);
-    return estimate_student(out, estimate_log_ratios(a, b, n, out));
+    return mean_ratio_paired(a, b, n);
 }
 
 /* Room for the losses of all configs. */
@@ -269,16 +284,33 @@ static gb_status losses_judge(findings *data, gb_error *err)
 
 /* ---- beside the baseline ---- */
 
+static const config_facts *suite_baseline(const facts *f)
+{
+    for (int c = 0; c < f->n_configs; c++) {
+        if (f->configs[c].is_baseline) {
+            return &f->configs[c];
+        }
+    }
+    return NULL;
+}
+
+double config_flops_change(const facts *f, int config)
+{
+    const config_facts *base = suite_baseline(f);
+    return base ? f->configs[config].flops_per_token / base->flops_per_token - 1 : NAN;
+}
+
+double config_params_change(const facts *f, int config)
+{
+    const config_facts *base = suite_baseline(f);
+    return base ? (double)f->configs[config].n_params / (double)base->n_params - 1 : NAN;
+}
+
 static gb_status change_make(findings *data, config_verdict *row, gb_error *err)
 {
-    const config_facts *configs = data->facts->configs;
     result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
     const result_entry *base = e && e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
-    int base_config = baseline_config(data, e);
-    if (base_config >= 0) {
-        row->flops_change =
-            configs[row->config].flops_per_token / configs[base_config].flops_per_token - 1;
-    }
+    row->flops_change = config_flops_change(data->facts, row->config);
     if (e) {
         e->flops_fraction = row->flops_change;
     }

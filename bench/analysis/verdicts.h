@@ -26,12 +26,15 @@ typedef struct config_verdict {
     verdict speed;
     stats_interval mean_change; /* ratio - 1 by the bursts' means, 95 %: a check */
 
+    /* What is quoted of the config: its entry's pace, or without a finished run its arm's. */
+    entry_pace pace;
+
     /* Against the baseline. The step time: as judged; without interleaved timing of either, what
      * the runs took (bench/analysis/comparison.h); NAN where neither compares. */
     stats_interval time_change;
-    double flops_change; /* exact FLOPs per token, new / base - 1; NAN: there is no baseline */
+    double flops_change; /* as config_flops_change */
 
-    /* Loss: mean log ratio of final validation losses over the replicates that both finished. */
+    /* Loss: ratio of the mean final validation losses over the replicates that both finished. */
     verdict loss;
     stats_interval loss_difference; /* config - baseline, nats/token: paired t, 95 % */
     double seed_noise;              /* as entry_seed_noise of the baseline */
@@ -51,6 +54,11 @@ void config_verdicts_free(config_verdicts *verdicts); /* NULL is fine */
  * validation loss, as a fraction: the standard deviation of such a difference, which is sqrt(2)
  * times that of the log losses over the replicates. NAN below two replicates. */
 double entry_seed_noise(const result_entry *entry);
+
+/* Exact FLOPs per token of a config over those of the suite's baseline, minus 1: of the configs
+ * alone, whether or not anything of them has run. NAN: the suite has no baseline. */
+double config_flops_change(const facts *f, int config);
+double config_params_change(const facts *f, int config); /* the same of parameters */
 
 /* Whether any row was judged by a session. */
 bool speed_report_any(const findings *data);

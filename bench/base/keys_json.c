@@ -76,3 +76,11 @@ bool keys_from_settings(void *object, const gb_key *keys, const char *settings_j
     json_decref(json);
     return good && found > 0;
 }
+
+bool keys_settings_have(const char *settings_json, const char *key)
+{
+    json_t *json = json_loads(settings_json, 0, NULL);
+    bool have = json_object_get(json, key) != NULL;
+    json_decref(json);
+    return have;
+}

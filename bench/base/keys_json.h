@@ -18,5 +18,7 @@ gb_status keys_from_json(void *object, const gb_key *keys, const json_t *json, g
  * version that did not have them. False when it is no object, has none of the keys, or one that
  * cannot be. */
 bool keys_from_settings(void *object, const gb_key *keys, const char *settings_json);
+/* Whether it says anything of a key. */
+bool keys_settings_have(const char *settings_json, const char *key);
 
 #endif

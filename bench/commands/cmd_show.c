@@ -19,6 +19,7 @@
 #include "bench/run/rates.h"
 #include "bench/stats/stats.h"
 #include "bench/store/store.h"
+#include "bench/words/grad_norm_text.h"
 #include "bench/words/op_table.h"
 
 enum { FACT_COLUMN = 24 };
@@ -102,12 +103,8 @@ static void divergence_print(const run_facts *run)
     fact_say("not finite", "%s, at step %.0f, learning rate %.4g", run->nan_in, run->nan_step,
              run->nan_learning_rate);
     if (isfinite(run->last_good_step)) {
-        char norm[48] = "not computed (grad_clip = 0)";
-        if (isfinite(run->last_good_grad_norm)) {
-            snprintf(norm, sizeof norm, "%.4g", run->last_good_grad_norm);
-        }
         fact_say("last good step", "%.0f, loss %.4f, gradient norm %s", run->last_good_step,
-                 run->last_good_loss, norm);
+                 run->last_good_loss, grad_norm_text(run).text);
     }
 }
 

@@ -140,16 +140,19 @@ static gb_status print_json(const ledger *l, const ledger_sentences *reading,
         }
         json_array_append_new(rows, row);
     }
-    json_t *root =
-        json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}",
-                  "database", json_value_text(l->data->facts->db_path), "suite",
-                  json_value_text(l->data->facts->suite_name), "base",
-                  json_value_text(l->base->label), "new", json_value_text(l->new_entry->label),
-                  "by", ledger_by_names[l->by], "backend", json_value_text(l->new_entry->backend),
-                  "precision", json_value_text(l->new_entry->precision), "replicates_paired",
-                  l->n_pairs, "replicates_base", l->n_base, "replicates_new", l->n_new,
-                  "profiled_step", total_json(&l->profiled), "step_avg", total_json(&l->timed),
-                  "rows", rows, "reading", sentences_json(reading), "notes", sentences_json(notes));
+    json_t *root = json_pack(
+        "{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, "
+        "s:{s:o, s:o, s:o, s:b}}",
+        "database", json_value_text(l->data->facts->db_path), "suite",
+        json_value_text(l->data->facts->suite_name), "base", json_value_text(l->base->label), "new",
+        json_value_text(l->new_entry->label), "by", ledger_by_names[l->by], "backend",
+        json_value_text(l->new_entry->backend), "precision",
+        json_value_text(l->new_entry->precision), "replicates_paired", l->n_pairs,
+        "replicates_base", l->n_base, "replicates_new", l->n_new, "profiled_step",
+        total_json(&l->profiled), "step_avg", total_json(&l->timed), "rows", rows, "reading",
+        sentences_json(reading), "notes", sentences_json(notes), "measured_change", "value",
+        json_value_number(l->measured.value), "low", json_value_number(l->measured.low), "high",
+        json_value_number(l->measured.high), "interleaved", l->measured_in_turn);
     return json_value_print(root, err);
 }
 

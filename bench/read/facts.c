@@ -8,6 +8,7 @@
 #include "bench/read/facts_internal.h"
 #include "bench/read/snapshot.h"
 #include "bench/store/store.h"
+#include "model/flops.h"
 
 /* ---- the suite ---- */
 
@@ -125,6 +126,22 @@ static const row_field CLAIM_FIELDS[] = {
     CLAIM(expect, ROW_TEXT), CLAIM(source, ROW_TEXT),
 };
 
+/* A key that settings_json lacks has its default, as in a database from before there was the key.
+ * Where the row's number of parameters contradicts that, it had another value, which nobody knows.
+ */
+static bool model_is_guessed(const config_facts *c)
+{
+    bool lacks = false;
+    if (gpt_count_params(&c->model) == c->n_params) {
+        return false;
+    }
+    for (const gb_key *key = gpt_config_keys(); key->name && !lacks; key++) {
+        lacks = gpt_config_key_matters(&c->model, key->name, NULL) &&
+                !keys_settings_have(c->settings_json, key->name);
+    }
+    return lacks;
+}
+
 static gb_status plan_read(row_reader *r, facts *f, int64_t run_id)
 {
     const char *of_run =
@@ -142,7 +159,7 @@ static gb_status plan_read(row_reader *r, facts *f, int64_t run_id)
         config_facts *c = &f->configs[i];
         c->model = gpt_config_default();
         c->model_known = keys_from_settings(&c->model, gpt_config_keys(), c->settings_json) &&
-                         gpt_config_validate(&c->model, NULL) == GB_OK;
+                         gpt_config_validate(&c->model, NULL) == GB_OK && !model_is_guessed(c);
     }
     return rows_read_few(r, &claims, "FROM claim WHERE suite_id = ?1 AND in_plan = 1 ORDER BY name",
                          f->suite_id, (void **)&f->claims, &f->n_claims);

@@ -26,7 +26,8 @@ typedef struct config_facts {
     int64_t n_params;
     double flops_per_token; /* exact */
     const char *settings_json;
-    bool model_known; /* false: settings_json describes no model that can be (a damaged file) */
+    bool model_known; /* false: settings_json describes no model that can be (a damaged file), or
+                         lacks a key and n_params contradicts its default */
     gpt_config model; /* of settings_json; keys that it lacks have their default */
 } config_facts;
 
@@ -116,6 +117,7 @@ typedef struct run_facts {
     double planned_memory_bytes, process_memory_bytes;
     double resumed_step; /* the step of the checkpoint that it went on from; NAN: from the start */
     double lr_scale;     /* below 1: at a learning rate that was halved after a NaN */
+    double grad_clip;    /* as its config asks; NAN: not known */
     /* Where a run that is nan stopped being finite (view run_divergence); NAN: not known. */
     const char *nan_in;
     double nan_step, last_good_step, last_good_loss, last_good_grad_norm, nan_learning_rate;

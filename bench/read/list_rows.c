@@ -18,7 +18,11 @@ static const row_field SUITE_FIELDS[] = {
     SUITE("coalesce(sum(r.status = 'ok'), 0)", ROW_INT, ok),
     SUITE("coalesce(sum(r.status IN ('planned', 'running', 'interrupted')), 0)", ROW_INT, to_do),
     SUITE("coalesce(sum(r.status IN ('nan', 'oom', 'failed', 'killed')), 0)", ROW_INT, not_ok),
-    SUITE("substr(updated_at, 1, 16)", ROW_VERBATIM, updated_at),
+    /* The newest of all that happened to it: its text was taken over, a run began or ended. */
+    SUITE("substr(max(updated_at, coalesce(max(r.started_at), ''), coalesce(max(r.ended_at), ''),"
+          " coalesce((SELECT max(coalesce(t.ended_at, t.started_at)) FROM timing t"
+          " WHERE t.suite_id = s.suite_id), '')), 1, 16)",
+          ROW_VERBATIM, updated_at),
 };
 
 #define RUN(column, type, field)                                                                   \
@@ -49,7 +53,7 @@ gb_status list_rows_read(list_rows *out, store *s, gb_error *err)
     gb_status status =
         rows_read(&r, &suites,
                   "FROM suite s LEFT JOIN run_summary r ON r.suite = s.name AND r.is_latest = 1"
-                  " GROUP BY s.suite_id ORDER BY updated_at DESC",
+                  " GROUP BY s.suite_id ORDER BY 8 DESC",
                   0, (void **)&out->suites, &out->n_suites);
     if (status == GB_OK) {
         status = rows_read(&r, &runs,

@@ -55,6 +55,8 @@ static const row_field RUN_FIELDS[] = {
     SAME(process_memory_bytes, ROW_REAL),
     SAME(resumed_step, ROW_REAL),
     SAME(lr_scale, ROW_REAL),
+    RUN("iif(json_valid(c.settings_json), json_extract(c.settings_json, '$.grad_clip'), NULL)",
+        ROW_REAL, grad_clip),
     RUN("d.nan_in", ROW_TEXT, nan_in),
     RUN("d.nan_step", ROW_REAL, nan_step),
     RUN("d.last_good_step", ROW_REAL, last_good_step),

@@ -189,6 +189,16 @@ static json_t *loss_json(const config_verdict *row)
     return out;
 }
 
+static void set_pace(json_t *out, const entry_pace *pace)
+{
+    set(out, "interleaved", json_boolean(pace->interleaved));
+    set(out, "step_avg_ms", interval(pace->step_avg_ms));
+    set(out, "step_median_ms", json_value_number(pace->step_median_ms));
+    set(out, "timed_steps", json_integer(pace->n_timed));
+    set(out, "tokens_per_s", interval(pace->tokens_per_s));
+    set(out, "mfu", json_value_number(pace->mfu));
+}
+
 static void set_entry(json_t *out, const findings *data, const result_entry *e)
 {
     const result_entry *base = e->baseline >= 0 ? &data->entries[e->baseline] : NULL;
@@ -197,14 +207,11 @@ static void set_entry(json_t *out, const findings *data, const result_entry *e)
     set(out, "precision", json_value_text(e->precision));
     set(out, "baseline", base ? json_value_text(base->label) : json_null());
     set(out, "replicates", json_integer(e->n_runs));
-    set(out, "flops_change", json_value_number(e->flops_fraction));
-    set(out, "interleaved", json_boolean(e->pace.interleaved));
-    set(out, "step_avg_ms", interval(e->pace.step_avg_ms));
-    set(out, "step_median_ms", json_value_number(e->pace.step_median_ms));
-    set(out, "timed_steps", json_integer(e->pace.n_timed));
-    set(out, "tokens_per_s", interval(e->pace.tokens_per_s));
-    set(out, "mfu", json_value_number(e->pace.mfu));
     set(out, "run_step_avg_ms", interval(e->step_avg_ms));
+    set(out, "run_step_median_ms", json_value_number(e->step_median_ms));
+    set(out, "run_timed_steps", json_integer(e->n_timed));
+    set(out, "run_tokens_per_s", interval(e->tokens_per_s));
+    set(out, "run_mfu", json_value_number(e->mfu));
     set(out, "final_val_loss", interval(e->val_loss));
     set(out, "best_val_loss", json_value_number(e->best_val_loss));
     set(out, "entropy_rate_nats", json_value_number(e->entropy_rate_nats));
@@ -222,6 +229,9 @@ static json_t *result_json(const findings *data, const config_verdict *row)
     set(out, "finished", json_boolean(row->entry >= 0));
     set(out, "speed", speed_json(data, row));
     set(out, "loss", loss_json(row));
+    set(out, "flops_change", json_value_number(row->flops_change));
+    set(out, "time_change", interval(row->time_change));
+    set_pace(out, &row->pace);
     if (row->entry >= 0) {
         set_entry(out, data, &data->entries[row->entry]);
     }

@@ -6,6 +6,7 @@
 
 #include "bench/analysis/learning_rates.h"
 #include "bench/run/lr_mark.h"
+#include "bench/words/grad_norm_text.h"
 
 void report_write_halved(document *doc, const findings *data)
 {
@@ -41,7 +42,7 @@ static void add_row(table *t, const findings *data, const run_facts *run)
     add_number(t, "%.4g", run->nan_learning_rate, "-");
     add_number(t, "%.0f", run->last_good_step, "none");
     add_number(t, "%.4f", run->last_good_loss, "-");
-    add_number(t, "%.4g", run->last_good_grad_norm, "not computed");
+    table_add_cell(t, "%s", grad_norm_text(run).text);
     table_add_cell(t, "%lld", (long long)run->run_id);
 }
 

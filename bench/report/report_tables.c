@@ -102,7 +102,7 @@ static void add_result_row(table *t, const findings *data, int i, bool floor)
                    rates.halved ? rates.text : "");
     table_add_cell(t, "%s", number_count(config->n_params).text);
     table_add_cell(t, "%s", number_rounded(config->flops_per_token).text);
-    table_add_cell(t, "%s", compared ? number_percent_signed(e->flops_fraction).text : "-");
+    table_add_cell(t, "%s", e->is_baseline ? "-" : number_percent_signed(e->flops_fraction).text);
     add_cells_of_time(t, e, change, some && !e->pace.interleaved ? " " NOT_INTERLEAVED : "",
                       compared);
     interval_text(text, sizeof text, e->val_loss, 4);
@@ -332,6 +332,16 @@ static void add_tsv_verdicts(table *t, const result_entry *e, const config_verdi
     add_interval(t, row->loss.change, row->loss_judged);
 }
 
+/* Of the runs themselves, also where the config is quoted with interleaved times. */
+static void add_tsv_runs(table *t, const result_entry *e)
+{
+    add_interval(t, e->step_avg_ms, true);
+    add_number(t, e->step_median_ms);
+    add_number(t, (double)e->n_timed);
+    add_number(t, e->tokens_per_s.value);
+    add_number(t, e->mfu);
+}
+
 gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
 {
     static const char *const columns[] = {"config",
@@ -366,13 +376,21 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
                                           "loss_verdict",
                                           "loss_change",
                                           "loss_change_low",
-                                          "loss_change_high"};
+                                          "loss_change_high",
+                                          "run_step_avg_ms",
+                                          "run_step_avg_low",
+                                          "run_step_avg_high",
+                                          "run_step_median_ms",
+                                          "run_timed_steps",
+                                          "run_tokens_per_s",
+                                          "run_mfu"};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i], TABLE_LEFT);
     }
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
+        const entry_pace *pace = &e->pace;
         const config_facts *config = &data->facts->configs[e->config];
         table_begin_row(t);
         table_add_cell(t, "%s", e->label);
@@ -381,17 +399,18 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
         table_add_cell(t, "%d", e->n_runs);
         table_add_cell(t, "%lld", (long long)config->n_params);
         const double numbers[] = {
-            config->flops_per_token, e->flops_fraction,     e->step_avg_ms.value,
-            e->step_avg_ms.low,      e->step_avg_ms.high,   e->step_median_ms,
-            (double)e->n_timed,      e->tokens_per_s.value, e->mfu,
-            e->val_loss.value,       e->val_loss.low,       e->val_loss.high,
-            e->best_val_loss,        e->entropy_rate_nats,  e->peak_memory_bytes};
+            config->flops_per_token, e->flops_fraction,        pace->step_avg_ms.value,
+            pace->step_avg_ms.low,   pace->step_avg_ms.high,   pace->step_median_ms,
+            (double)pace->n_timed,   pace->tokens_per_s.value, pace->mfu,
+            e->val_loss.value,       e->val_loss.low,          e->val_loss.high,
+            e->best_val_loss,        e->entropy_rate_nats,     e->peak_memory_bytes};
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
             add_number(t, numbers[k]);
         }
         table_add_cell(t, "%d", e->on_front);
         add_number(t, e->front_probability);
         add_tsv_verdicts(t, e, config_verdict_of(data, i));
+        add_tsv_runs(t, e);
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

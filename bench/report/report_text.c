@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/run_ends.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
@@ -45,15 +46,6 @@ static void front_text(const findings *data, char *out, size_t size)
                                      data->entries[i].label);
         }
     }
-}
-
-static int count_ok(const findings *data)
-{
-    int ok = 0;
-    for (int i = 0; i < data->facts->n_runs; i++) {
-        ok += strcmp(data->facts->runs[i].status, "ok") == 0;
-    }
-    return ok;
 }
 
 static bool several_platforms(const findings *data)
@@ -171,19 +163,20 @@ static gb_status write_differences(document *doc, const findings *data, gb_error
 
 void report_write_intro(document *doc, const findings *data)
 {
-    int ok = count_ok(data);
+    const run_count runs = run_count_of(data->facts);
     if (data->n_entries == 0) {
-        document_paragraph(doc, "Suite `%s`: %d configs, and none of its %d runs has finished yet.",
-                           data->facts->suite_name, data->facts->n_configs, data->facts->n_runs);
+        document_paragraph(doc,
+                           "Suite `%s`: %d configs, and none of its %lld runs has finished yet.",
+                           data->facts->suite_name, data->facts->n_configs, (long long)runs.wanted);
         return;
     }
     const result_entry *first = &data->entries[0];
     const char *device = first->machine >= 0 ? data->facts->machines[first->machine].device : "";
     document_paragraph(
-        doc, "Suite `%s`: %d config%s, %d of %d runs finished%s%s%s. Baseline: `%s`.",
-        data->facts->suite_name, data->facts->n_configs, data->facts->n_configs == 1 ? "" : "s", ok,
-        data->facts->n_runs, *device && !several_platforms(data) ? ", on " : "",
-        several_platforms(data) ? "" : device,
+        doc, "Suite `%s`: %d config%s, %lld of %lld runs finished%s%s%s. Baseline: `%s`.",
+        data->facts->suite_name, data->facts->n_configs, data->facts->n_configs == 1 ? "" : "s",
+        (long long)runs.finished, (long long)runs.wanted,
+        *device && !several_platforms(data) ? ", on " : "", several_platforms(data) ? "" : device,
         several_platforms(data) ? ", on several machines or backends: only configs on "
                                   "the same one are compared"
                                 : "",

@@ -46,10 +46,8 @@ static gb_status add_row(table *t, const findings *data, const config_verdict *r
         table_add_cell(t, "%s: %s", verdict_loss_name(row->loss.kind),
                        config_verdict_loss_words(row).text);
     }
-    table_add_cell(t, "%s",
-                   row->is_baseline || !e ? "-" : number_percent_signed(e->flops_fraction).text);
-    double step_ms = e ? e->pace.step_avg_ms.value : row->arm ? row->arm->step_avg_ms : NAN;
-    table_add_cell(t, "%s", number_duration_ms(step_ms).text);
+    table_add_cell(t, "%s", row->is_baseline ? "-" : number_percent_signed(row->flops_change).text);
+    table_add_cell(t, "%s", number_duration_ms(row->pace.step_avg_ms.value).text);
     if (e && isfinite(e->val_loss.value)) {
         table_add_cell(t, "%.4f", e->val_loss.value);
     } else {

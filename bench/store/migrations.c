@@ -42,6 +42,7 @@ const migration *migrations_list(void)
         {7, "ALTER TABLE run ADD COLUMN lr_scale REAL NOT NULL DEFAULT 1;"
             "ALTER TABLE run ADD COLUMN process_memory_bytes INTEGER;"},
         {8, ""},
+        {9, ";"}, /* config_summary has interleaved times */
         {0, NULL}};
     return list;
 }

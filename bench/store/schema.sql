@@ -470,7 +470,8 @@ CREATE VIEW run_summary AS
          t.disturbed_steps,
          r.resumed_from, r.resumed_step,
          (SELECT count(*) FROM session x WHERE x.run_id = r.run_id) AS sessions,
-         r.learning_rate, r.lr_scale, r.planned_memory_bytes
+         r.learning_rate, r.lr_scale, r.planned_memory_bytes,
+         r.machine_id, p.flops_per_s AS gemm_peak_flops_per_s
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)
@@ -502,7 +503,7 @@ CREATE VIEW run_divergence AS
          CASE WHEN b.train_step IS NOT NULL THEN 'training loss'
               WHEN b.val_step IS NOT NULL THEN 'validation loss' END AS nan_in,
          g.step AS last_good_step, g.train_loss AS last_good_loss,
-         g.grad_norm AS last_good_grad_norm,           -- NULL: not computed (grad_clip = 0)
+         g.grad_norm AS last_good_grad_norm,           -- NULL: not computed (grad_clip = 0), or not finite
          coalesce(n.learning_rate, g.learning_rate) AS learning_rate -- of the step itself
   FROM bad b
   LEFT JOIN step n ON n.run_id = b.run_id AND n.step = b.train_step
@@ -510,25 +511,82 @@ CREATE VIEW run_divergence AS
     (SELECT max(t.step) FROM step t WHERE t.run_id = b.run_id AND t.train_loss IS NOT NULL
      AND t.step < coalesce(b.train_step, b.val_step));
 
--- One row per config over its finished replicates; counts of the others beside it.
+-- One row per config over its finished replicates; counts of the others beside it. Times are those of
+-- interleaved timing where the config was timed so, else means over its runs; what begins with run_ is
+-- of the runs in any case. tokens_per_s is the tokens of a step by step_avg_ms, mfu is
+-- flops_per_token * tokens_per_s by the measured peak: never means of rates.
 CREATE VIEW config_summary AS
-  SELECT suite, config, position, is_baseline, backend, precision, n_params, flops_per_token,
-         sum(status = 'ok') AS replicates_ok,
-         sum(status NOT IN ('ok', 'planned', 'running')) AS attempts_not_ok,
-         avg(CASE WHEN status = 'ok' THEN step_avg_ms END)    AS step_avg_ms,
-         avg(CASE WHEN status = 'ok' THEN step_median_ms END) AS step_median_ms,
-         avg(CASE WHEN status = 'ok' THEN tokens_per_s END)   AS tokens_per_s,
-         avg(CASE WHEN status = 'ok' THEN mfu END)            AS mfu,
-         avg(CASE WHEN status = 'ok' THEN final_val_loss END) AS final_val_loss,
-         min(CASE WHEN status = 'ok' THEN best_val_loss END)  AS best_val_loss,
-         max(CASE WHEN status = 'ok' THEN peak_memory_bytes END) AS peak_memory_bytes,
-         config_id,
-         avg(CASE WHEN status = 'ok' THEN energy_per_token_j END) AS energy_per_token_j,
-         sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps,
+  WITH runs AS (
+    SELECT suite, config, position, is_baseline, backend, precision, n_params, flops_per_token,
+           sum(status = 'ok') AS replicates_ok,
+           sum(status NOT IN ('ok', 'planned', 'running')) AS attempts_not_ok,
+           avg(CASE WHEN status = 'ok' THEN step_avg_ms END)    AS step_avg_ms,
+           avg(CASE WHEN status = 'ok' THEN step_median_ms END) AS step_median_ms,
+           sum(CASE WHEN status = 'ok' THEN timed_steps END)    AS timed_steps,
+           avg(CASE WHEN status = 'ok' THEN final_val_loss END) AS final_val_loss,
+           min(CASE WHEN status = 'ok' THEN best_val_loss END)  AS best_val_loss,
+           max(CASE WHEN status = 'ok' THEN peak_memory_bytes END) AS peak_memory_bytes,
+           config_id,
+           avg(CASE WHEN status = 'ok' THEN energy_per_token_j END) AS energy_per_token_j,
+           sum(CASE WHEN status = 'ok' THEN disturbed_steps END) AS disturbed_steps,
+           sum(status = 'ok' AND lr_scale < 1) AS replicates_lr_halved,
+           max(CASE WHEN status = 'ok' THEN tokens_per_step END) AS tokens_per_step,
+           avg(CASE WHEN status = 'ok' THEN gemm_peak_flops_per_s END) AS peak
+    FROM run_summary
+    GROUP BY suite, config, backend, precision),
+  -- The newest session that the config took its turn in, on a machine where it also ran.
+  newest AS (
+    SELECT r.config_id, r.backend, r.precision, max(a.timing_id) AS timing_id
+    FROM runs r
+    JOIN timing_arm a ON a.config_id = r.config_id AND a.is_control = 0
+                     AND a.backend = r.backend AND a.precision = r.precision
+    JOIN timing t ON t.timing_id = a.timing_id AND t.status = 'ok'
+    WHERE r.replicates_ok = 0
+       OR EXISTS (SELECT 1 FROM run x WHERE x.config_id = r.config_id AND x.in_plan = 1
+                  AND x.status = 'ok' AND x.backend = r.backend AND x.precision = r.precision
+                  AND x.machine_id IS t.machine_id)
+    GROUP BY r.config_id, r.backend, r.precision),
+  arms AS (
+    SELECT n.config_id, n.backend, n.precision, n.timing_id, a.arm, a.tokens_per_step
+    FROM newest n
+    JOIN timing_arm a ON a.timing_id = n.timing_id AND a.config_id = n.config_id
+                     AND a.is_control = 0 AND a.status = 'ok'),
+  bursts AS (
+    SELECT b.timing_id, b.arm, avg(b.step_ms) AS step_avg_ms, count(*) AS timed_steps
+    FROM (SELECT DISTINCT timing_id FROM arms) n
+    JOIN burst_step b ON b.timing_id = n.timing_id
+    WHERE b.tag = 'timed'
+    GROUP BY b.timing_id, b.arm)
+  SELECT r.suite, r.config, r.position, r.is_baseline, r.backend, r.precision, r.n_params,
+         r.flops_per_token, r.replicates_ok, r.attempts_not_ok,
+         coalesce(b.step_avg_ms, r.step_avg_ms) AS step_avg_ms,
+         CASE WHEN b.timing_id IS NULL THEN r.step_median_ms ELSE
+           (SELECT avg(step_ms) FROM
+             (SELECT step_ms, row_number() OVER (ORDER BY step_ms) AS rank, count(*) OVER () AS n
+              FROM burst_step s WHERE s.timing_id = b.timing_id AND s.arm = b.arm
+              AND s.tag = 'timed')
+            WHERE rank IN ((n + 1) / 2, (n + 2) / 2)) END AS step_median_ms,
+         coalesce(a.tokens_per_step * 1000.0 / b.step_avg_ms,
+                  r.tokens_per_step * 1000.0 / r.step_avg_ms) AS tokens_per_s,
+         r.flops_per_token * coalesce(a.tokens_per_step * 1000.0 / b.step_avg_ms,
+                  r.tokens_per_step * 1000.0 / r.step_avg_ms) / r.peak AS mfu,
+         r.final_val_loss,
+         r.best_val_loss,                      -- the lowest of all replicates
+         r.peak_memory_bytes,                  -- the largest of all replicates
+         r.config_id, r.energy_per_token_j, r.disturbed_steps,
          -- finished ones whose learning rate was halved after a NaN: losses are not like the others'
-         sum(status = 'ok' AND lr_scale < 1) AS replicates_lr_halved
-  FROM run_summary
-  GROUP BY suite, config, backend, precision;
+         r.replicates_lr_halved,
+         b.timing_id IS NOT NULL AS interleaved,
+         coalesce(b.timed_steps, r.timed_steps) AS timed_steps,
+         r.step_avg_ms AS run_step_avg_ms, r.step_median_ms AS run_step_median_ms,
+         r.timed_steps AS run_timed_steps,
+         r.tokens_per_step * 1000.0 / r.step_avg_ms AS run_tokens_per_s,
+         r.flops_per_token * (r.tokens_per_step * 1000.0 / r.step_avg_ms) / r.peak AS run_mfu,
+         b.timing_id
+  FROM runs r
+  LEFT JOIN arms a ON a.config_id = r.config_id AND a.backend = r.backend
+                  AND a.precision = r.precision
+  LEFT JOIN bursts b ON b.timing_id = a.timing_id AND b.arm = a.arm AND b.step_avg_ms > 0;
 
 -- One row per arm of each finished session of interleaved timing, the newest session first.
 -- Averages are over timed steps; verdicts come from the ratios within blocks (table burst).

@@ -5,9 +5,11 @@
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
 
-static void cell_add_percent(table *t, double percent)
+/* In the claim's terms: `within` is about the size of a change, which has no sign. */
+static number_text percent_text(const claim_result *r, double percent)
 {
-    table_add_cell(t, "%s", isnan(percent) ? "-" : number_percent_signed(percent / 100).text);
+    return r->claim->expectation.relation == SUITE_WITHIN ? number_percent(percent / 100)
+                                                          : number_percent_signed(percent / 100);
 }
 
 static void cell_add_p(table *t, const claim_test *test)
@@ -43,15 +45,15 @@ table *claims_table(const claim_result *results, int n)
         table_add_cell(t, "%s", r->claim->config);
         table_add_cell(t, "%s", r->claim->baseline);
         table_add_cell(t, "%s", r->claim->expect);
-        cell_add_percent(t, percent.value);
+        table_add_cell(t, "%s", percent_text(r, percent.value).text);
         if (r->test.exact || isnan(percent.low)) {
             table_add_cell(t, "%s", r->test.exact ? "exact" : "-");
         } else {
-            table_add_cell(t, "%s to %s", number_percent_signed(percent.low / 100).text,
-                           number_percent_signed(percent.high / 100).text);
+            table_add_cell(t, "%s to %s", percent_text(r, percent.low).text,
+                           percent_text(r, percent.high).text);
         }
         cell_add_p(t, &r->test);
-        cell_add_percent(t, r->predicted_percent);
+        table_add_cell(t, "%s", percent_text(r, r->predicted_percent).text);
     }
     return t;
 }

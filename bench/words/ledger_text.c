@@ -128,7 +128,7 @@ static void add_totals(table *t, const ledger *l, const ledger_units *u)
     int64_t timed_base = llround(base), timed_new = llround(new_value);
     add_total(t, MINUS " beyond a timed step", u->base_total - timed_base, u->new_total - timed_new,
               u->decimals, none);
-    add_total(t, "= step_avg (timed)", timed_base, timed_new, u->decimals, l->timed.change_ms);
+    add_total(t, "= step_avg, of the runs", timed_base, timed_new, u->decimals, l->timed.change_ms);
 }
 
 gb_status ledger_table(table **out, const ledger *l, gb_error *err)
@@ -213,6 +213,25 @@ static gb_status say_step(ledger_sentences *s, const ledger *l)
         number_percent_signed(p->new_ms / p->base_ms - 1).text, interval,
         noise == 1 ? "; the interval holds 0, so the direction is not settled" : "",
         base_flops > 0 ? number_percent_signed(new_flops / base_flops - 1).text : "none");
+}
+
+/* Where what is explained has not the sign of what was measured, a reader must know. */
+static gb_status say_contradiction(ledger_sentences *s, const ledger *l)
+{
+    double profiled = l->profiled.change_ms.value, measured = l->measured.value;
+    char interval[96] = "";
+    if (!(profiled * measured < 0)) { /* NAN neither */
+        return GB_OK;
+    }
+    if (isfinite(l->measured.low)) {
+        snprintf(interval, sizeof interval, " (95 %% interval %s to %s)",
+                 number_percent_signed(l->measured.low).text,
+                 number_percent_signed(l->measured.high).text);
+    }
+    return say(
+        s, "%s says the opposite, %s%s: what follows explains the profiled steps and not that.",
+        l->measured_in_turn ? "Interleaved timing, which verdicts go by," : "step_avg of the runs",
+        number_percent_signed(measured).text, interval);
 }
 
 /* "y 512x768x192 -> 512x576x192, dx ..."; "the same shapes" where nothing changed. */
@@ -381,6 +400,7 @@ gb_status ledger_read(ledger_sentences *out, const ledger *l, int rows, gb_error
     }
     gb_status status = say_step(out, l);
     int said = 0;
+    status = status == GB_OK ? say_contradiction(out, l) : status;
     for (int i = 0; i < l->n_rows && said < rows && status == GB_OK; i++) {
         const ledger_row *row = &l->rows[i];
         bool counts = fabs(row->change_ms.value) >= 0.02 * all && row->change_ms.value != 0;

@@ -33,6 +33,12 @@ static table *table_with_headings(void)
     return t;
 }
 
+/* A config on a backend in a precision; `verdict` where it has one there. */
+typedef struct result_row {
+    run_place place;
+    const config_verdict *verdict; /* NULL: no run of it has finished there */
+} result_row;
+
 /* ---- cells ---- */
 
 static void change_add(table *t, double change, bool is_baseline)
@@ -50,23 +56,26 @@ static void verdict_add(table *t, const config_verdict *row)
     const speed_arm *arm = row ? row->arm : NULL;
     if (arm && (row->is_baseline || arm->facts->is_baseline)) {
         table_add_cell(t, "baseline");
-    } else if (arm && !(speed_arm_is_ok(arm) && arm->step_avg_ms > 0)) {
+    } else if (arm && !speed_arm_has_speed(arm)) {
         table_add_cell(t, "not timed: %s", arm->facts->status);
     } else if (arm) {
         table_add_cell(t, "%s %s", verdict_speed_name(row->speed.kind),
                        number_percent_signed(row->speed.change.value).text);
+    } else if (row && row->is_baseline) {
+        table_add_cell(t, "baseline");
+    } else if (row && isfinite(row->time_change.value)) { /* of runs, as that of its baseline */
+        table_add_cell(t, "%s", number_percent_signed(row->time_change.value).text);
     } else {
-        table_add_cell(t, "%s", row && row->is_baseline ? "baseline" : "not timed");
+        table_add_cell(t, "not timed");
     }
 }
 
 /* "ok 2, nan 1", "ok 3 (lr halved: 1)". */
-static void ends_add(table *t, const findings *data, int config, const char *backend,
-                     const char *precision)
+static void ends_add(table *t, const findings *data, const result_row *row)
 {
     run_end ends[RUN_ENDS_MAX];
     char text[256] = "";
-    int n = run_ends_of(ends, data->facts, config, backend, precision);
+    int n = run_ends_of(ends, data->facts, &row->place);
     for (int i = 0, used = 0; i < n && used < (int)sizeof text; i++) {
         used += snprintf(text + used, sizeof text - (size_t)used, "%s%s %d", i ? ", " : "",
                          ends[i].status, ends[i].n);
@@ -107,63 +116,90 @@ static void sessions_print(const speed_report *speeds, FILE *out)
 
 /* ---- rows ---- */
 
-/* A config on a backend in a precision; `verdict` where it has one there. */
-typedef struct result_row {
-    int config;
-    const char *backend, *precision;
-    const config_verdict *verdict; /* NULL: no run of it has finished there */
-} result_row;
+static bool same_but_machine(const run_place *a, const run_place *b)
+{
+    return a->config == b->config && strcmp(a->backend, b->backend) == 0 &&
+           strcmp(a->precision, b->precision) == 0;
+}
 
 /* The config's name, with the machine where it was run on several. */
 static const char *row_name(const findings *data, const result_row *rows, int n, int i)
 {
-    const result_row *row = &rows[i];
     for (int k = 0; k < n; k++) {
-        if (k != i && rows[k].config == row->config && strcmp(rows[k].backend, row->backend) == 0 &&
-            strcmp(rows[k].precision, row->precision) == 0) {
-            return row->verdict->label;
+        if (k != i && same_but_machine(&rows[k].place, &rows[i].place)) {
+            return rows[i].verdict->label;
         }
     }
-    return data->facts->configs[row->config].name;
+    return data->facts->configs[rows[i].place.config].name;
 }
 
-static void row_add(table *t, const findings *data, const result_row *row, const char *name,
-                    bool *beaten)
+/* What is quoted of the row; NULL: nothing. Without a finished run it is that of an arm, which may
+ * have been timed elsewhere. */
+static const entry_pace *row_pace(const result_row *row)
 {
-    const config_facts *config = &data->facts->configs[row->config];
     const config_verdict *v = row->verdict;
-    const result_entry *e = v && v->entry >= 0 ? &data->entries[v->entry] : NULL;
+    bool here =
+        v && (v->entry >= 0 || (v->arm && strcmp(v->arm->facts->backend, row->place.backend) == 0 &&
+                                strcmp(v->arm->facts->precision, row->place.precision) == 0));
+    return here ? &v->pace : NULL;
+}
+
+/* What the table must say beneath itself. */
+typedef struct result_notes {
+    bool beaten;  /* an MFU above 100 % */
+    bool of_runs; /* some step_avg are of runs, others interleaved */
+} result_notes;
+
+/* Marks a step_avg of runs among those of interleaved timing. */
+#define OF_RUNS "\xe2\x80\xa0"
+
+static void pace_add(table *t, const findings *data, const result_row *row, result_notes *notes)
+{
     const entry_pace none = {
         .step_avg_ms = {NAN, NAN, NAN}, .tokens_per_s = {NAN, NAN, NAN}, .mfu = NAN};
-    const entry_pace *pace = e ? &e->pace : &none;
-    table_begin_row(t);
-    table_add_cell(t, "%s", name);
-    table_add_cell(t, "%s %s", row->backend, row->precision);
-    table_add_cell(t, "%s", number_short((double)config->n_params).text);
-    table_add_cell(t, "%s", number_short(config->flops_per_token).text);
-    change_add(t, v ? v->flops_change : NAN, config->is_baseline);
-    table_add_cell(t, "%s", number_duration_ms(pace->step_avg_ms.value).text);
+    const entry_pace *pace = row_pace(row) ? row_pace(row) : &none;
+    bool of_runs =
+        data->speeds->n_sessions > 0 && !pace->interleaved && isfinite(pace->step_avg_ms.value);
+    table_add_cell(t, "%s%s", number_duration_ms(pace->step_avg_ms.value).text,
+                   of_runs ? " " OF_RUNS : "");
     if (data->speeds->n_sessions > 0) {
-        verdict_add(t, v);
+        verdict_add(t, row->verdict);
     } else {
-        change_add(t, v ? v->time_change.value : NAN, config->is_baseline);
+        change_add(t, row->verdict ? row->verdict->time_change.value : NAN,
+                   data->facts->configs[row->place.config].is_baseline);
     }
     table_add_cell(t, "%s", number_rounded(pace->tokens_per_s.value).text);
     table_add_cell(t, "%s", number_percent(pace->mfu).text);
-    *beaten |= pace->mfu > 1;
+    notes->beaten |= pace->mfu > 1;
+    notes->of_runs |= of_runs;
+}
+
+static void row_add(table *t, const findings *data, const result_row *row, const char *name,
+                    result_notes *notes)
+{
+    const config_facts *config = &data->facts->configs[row->place.config];
+    const config_verdict *v = row->verdict;
+    const result_entry *e = v && v->entry >= 0 ? &data->entries[v->entry] : NULL;
+    table_begin_row(t);
+    table_add_cell(t, "%s", name);
+    table_add_cell(t, "%s %s", row->place.backend, row->place.precision);
+    table_add_cell(t, "%s", number_short((double)config->n_params).text);
+    table_add_cell(t, "%s", number_short(config->flops_per_token).text);
+    change_add(t, config_flops_change(data->facts, row->place.config), config->is_baseline);
+    pace_add(t, data, row, notes);
     if (e && isfinite(e->val_loss.value)) {
         table_add_cell(t, "%.4f", e->val_loss.value);
     } else {
         table_add_cell(t, "-");
     }
-    ends_add(t, data, row->config, row->backend, row->precision);
+    ends_add(t, data, row);
 }
 
 static bool row_is_new(const result_row *rows, int n, const run_facts *run)
 {
+    const run_place place = {run->config, RUN_PLACE_ANY, run->backend, run->precision, false};
     for (int i = 0; i < n; i++) {
-        if (rows[i].config == run->config && strcmp(rows[i].backend, run->backend) == 0 &&
-            strcmp(rows[i].precision, run->precision) == 0) {
+        if (same_but_machine(&rows[i].place, &place)) {
             return false;
         }
     }
@@ -184,10 +220,25 @@ static const config_verdict *verdict_without_entry(const findings *data, int con
 
 static int by_backend(const void *a, const void *b)
 {
-    const result_row *x = a, *y = b;
+    const run_place *x = &((const result_row *)a)->place, *y = &((const result_row *)b)->place;
     int order = strcmp(x->backend, y->backend);
     order = order ? order : (x->config > y->config) - (x->config < y->config);
-    return order ? order : strcmp(x->precision, y->precision);
+    order = order ? order : strcmp(x->precision, y->precision);
+    return order ? order : (x->machine > y->machine) - (x->machine < y->machine);
+}
+
+/* Each run is counted in one row: where a config has rows on several machines, with the machine
+ * that it ran on, and what has not begun anywhere with the first of them. */
+static void rows_share_runs(result_row *rows, int n)
+{
+    for (int i = 0; i < n; i++) {
+        bool first = i == 0 || !same_but_machine(&rows[i].place, &rows[i - 1].place);
+        bool last = i + 1 == n || !same_but_machine(&rows[i].place, &rows[i + 1].place);
+        rows[i].place.also_unplaced = first;
+        if (first && last) {
+            rows[i].place.machine = RUN_PLACE_ANY;
+        }
+    }
 }
 
 /* Room for all runs; returns how many there are. */
@@ -198,23 +249,25 @@ static int rows_collect(result_row *rows, const findings *data)
         const config_verdict *v = &data->verdicts->rows[i];
         if (v->entry >= 0) {
             const result_entry *e = &data->entries[v->entry];
-            rows[n++] = (result_row){v->config, e->backend, e->precision, v};
+            rows[n++] = (result_row){{v->config, e->machine, e->backend, e->precision, false}, v};
         }
     }
     for (int64_t i = 0; i < data->facts->n_runs; i++) {
         const run_facts *run = &data->facts->runs[i];
         if (row_is_new(rows, n, run)) {
-            rows[n++] = (result_row){run->config, run->backend, run->precision,
-                                     verdict_without_entry(data, run->config)};
+            rows[n++] =
+                (result_row){{run->config, RUN_PLACE_ANY, run->backend, run->precision, false},
+                             verdict_without_entry(data, run->config)};
         }
     }
     qsort(rows, (size_t)n, sizeof *rows, by_backend);
+    rows_share_runs(rows, n);
     return n;
 }
 
 static gb_status table_print(const findings *data, FILE *out, gb_error *err)
 {
-    bool beaten = false;
+    result_notes notes = {false, false};
     result_row *rows = calloc((size_t)(data->facts->n_runs + data->n_entries) + 1, sizeof *rows);
     if (!rows) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the table");
@@ -222,7 +275,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     table *t = table_with_headings();
     int n = rows_collect(rows, data);
     for (int i = 0; i < n; i++) {
-        row_add(t, data, &rows[i], row_name(data, rows, n, i), &beaten);
+        row_add(t, data, &rows[i], row_name(data, rows, n, i), &notes);
     }
     gb_status status = n > 0 ? table_show(t, out, err)
                              : gb_fail(err, GB_ERR_USAGE, "%s: no runs of a suite named %s",
@@ -232,7 +285,11 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
     }
-    if (status == GB_OK && beaten) {
+    if (status == GB_OK && notes.of_runs) {
+        terminal_say(out, 0, "%s of its runs: it was not timed in turn with the others.\n",
+                     OF_RUNS);
+    }
+    if (status == GB_OK && notes.beaten) {
         terminal_say(out, 0, "\n%s\n", rates_peak_beaten);
     }
     return status;

@@ -188,6 +188,17 @@ verdict_text verdict_drift_words(const drift *d)
 
 /* ---- claims ---- */
 
+/* With its sign, unless the claim is about the size of a change. */
+static void add_percent(verdict_text *out, double percent, int decimals, bool sign)
+{
+    bool nothing = shows_nothing(percent / 100, decimals);
+    add(out, "%s%.*f",
+        !sign || nothing ? ""
+        : percent < 0    ? "\xe2\x88\x92"
+                         : "+",
+        decimals, fabs(percent));
+}
+
 verdict_text verdict_claim_words(const claim_test *test, const suite_expect *expect,
                                  verdict_subject subject)
 {
@@ -206,11 +217,18 @@ verdict_text verdict_claim_words(const claim_test *test, const suite_expect *exp
         return out;
     }
     int decimals = decimals_of(isfinite(p.low) && !test->exact ? p.high - p.low : 1);
-    add(&out, "%s %.*f %%", relations[expect->relation], decimals, p.value);
+    bool sign = expect->relation != SUITE_WITHIN;
+    add(&out, "%s ", relations[expect->relation]);
+    add_percent(&out, p.value, decimals, sign);
+    add(&out, " %%");
     if (test->exact) {
         add(&out, " exactly");
     } else if (isfinite(p.low) && isfinite(p.high)) {
-        add(&out, ", between %.*f and %.*f %%", decimals, p.low, decimals, p.high);
+        add(&out, ", between ");
+        add_percent(&out, p.low, decimals, sign);
+        add(&out, " and ");
+        add_percent(&out, p.high, decimals, sign);
+        add(&out, " %%");
     } else {
         add(&out, ", no interval");
     }

@@ -62,7 +62,7 @@ if [ -x "$plant" ]; then
     } >fake.ini
     mkdir results
     "$plant" --plant results/fake.db
-    exits "planted: the default database" 0 "fast is supported: speedup 25.0" fake.ini
+    exits "planted: the default database" 0 "fast is supported: speedup +25.0" fake.ini
     grep -q 'step_avg speedup >= 20%  *+25.0 %  *+2[45]\.[0-9]* % to +25\.[0-9]* %  *< 0.001  *+11.1 %' out
     check "planted: value, interval, p and what FLOPs give in one row" $?
     grep -q 'It promises more than FLOPs allow: at equal FLOP/s it would be +11.1 %' out

@@ -219,7 +219,7 @@ if have sqlite3; then
 fi
 
 # ---- compare ----
-passes "compare" exits 0 "paired t of log ratios over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
+passes "compare" exits 0 "paired t of the ratio of means over 3 replicates" "$program" compare --db plain.db d12 d12_mlp3x_swiglu
 passes "compare: one metric" exits 0 "exactly" "$program" compare --db plain.db d12 d12_mlp3x --metric n_params
 passes "compare: met (18 % slower)" exits 1 "met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>5%'
 passes "compare: not met" exits 0 "not met" "$program" compare --db plain.db d12 d12_mlp3x_swiglu --fail-on 'slower>40%'

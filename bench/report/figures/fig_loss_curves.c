@@ -1,6 +1,7 @@
 /* Figure loss_curves: validation losses over steps, tokens, seconds and FLOPs. */
 #include <math.h>
 
+#include "bench/analysis/equal_budget.h"
 #include "bench/report/figures/figure.h"
 #include "bench/report/figures/figure_entries.h"
 #include "bench/report/figures/figure_file.h"
@@ -35,7 +36,7 @@ static bool loss_at(const findings *data, const result_entry *entry, int64_t k, 
         }
         figure_range_add(&band, e->val_loss);
         sum += e->val_loss;
-        seconds += e->train_time_ms / 1000;
+        seconds += (double)step * equal_budget_step_s(entry, entry->runs[r], true);
     }
     double tokens = (double)step * (double)first->tokens_per_step;
     *out = (loss_point){.step = (double)step,
@@ -131,10 +132,12 @@ static gb_status loss_curves_write(const figure_choice *choice, const char *dir,
 const figure figure_loss_curves = {
     .name = "loss_curves",
     .title = "Validation loss",
-    .caption = "The same validations over steps, tokens, seconds of training and exact training "
-               "FLOPs. Lines are means over replicates, bands reach from the lowest to the "
-               "highest replicate. The first steps, where the loss falls from its start, lie "
-               "above the frame.",
+    .caption =
+        "The same validations over steps, tokens, seconds of training and exact training "
+        "FLOPs. Seconds are steps times step_avg, of interleaved timing where a config has "
+        "it, as in the tables. Lines are means over replicates, bands reach from the lowest to the "
+        "highest replicate. The first steps, where the loss falls from its start, lie "
+        "above the frame.",
     .order = 20,
     .has_data = figure_entries_any_loss,
     .write = loss_curves_write,

@@ -1,18 +1,18 @@
 /* Figure model_size: parameters and exact FLOPs per token, side by side. */
 #include <math.h>
 
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/figures/figure.h"
 #include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
 
-static void change_text(char *out, size_t size, double value, double base, bool is_baseline)
+static void change_text(char *out, size_t size, double value, double change, bool is_baseline)
 {
-    if (is_baseline || !(base > 0)) {
+    if (is_baseline || !isfinite(change)) {
         snprintf(out, size, "%s", number_short(value).text);
     } else {
-        snprintf(out, size, "%s, %s", number_short(value).text,
-                 number_percent_signed(value / base - 1).text);
+        snprintf(out, size, "%s, %s", number_short(value).text, number_percent_signed(change).text);
     }
 }
 
@@ -34,13 +34,11 @@ static gb_status model_size_write(const figure_choice *choice, const char *dir, 
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
         const config_facts *c = &data->facts->configs[e->config];
-        const config_facts *base =
-            e->baseline >= 0 ? &data->facts->configs[data->entries[e->baseline].config] : NULL;
         char params[80], flops[80];
-        change_text(params, sizeof params, (double)c->n_params, base ? (double)base->n_params : 0,
-                    base == c);
-        change_text(flops, sizeof flops, c->flops_per_token, base ? base->flops_per_token : 0,
-                    base == c);
+        change_text(params, sizeof params, (double)c->n_params,
+                    config_params_change(data->facts, e->config), c->is_baseline);
+        change_text(flops, sizeof flops, c->flops_per_token,
+                    config_flops_change(data->facts, e->config), c->is_baseline);
         fprintf(out, "%d\t%s\t%lld\t%s\t%.10g\t%s\t%d\n", i + 1, figure_label_make(e->label).text,
                 (long long)c->n_params, params, c->flops_per_token, flops, figure_color(i));
         max_params = fmax(max_params, (double)c->n_params);

@@ -1,7 +1,9 @@
 /* Figure step_times: the distribution of timed steps, a density and a box per config. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/figures/figure.h"
 #include "bench/report/figures/figure_entries.h"
@@ -10,12 +12,21 @@
 
 enum { DENSITY_POINTS = 161, DENSITY_SAMPLES = 4000, OUTLIERS_SHOWN = 60 };
 
-/* All timed steps of an entry, sorted; *n of them. NULL without memory. */
-static double *sorted_steps(const result_entry *entry, size_t *n)
+/* The timed steps that an entry's step_avg is the mean of, sorted; *n of them: those of interleaved
+ * timing where it was timed so, else of its runs. NULL without memory. */
+static double *sorted_steps(const findings *data, int i, size_t *n)
 {
-    double *all = malloc(((size_t)entry->n_timed + 1) * sizeof *all);
+    const result_entry *entry = &data->entries[i];
+    const config_verdict *row = config_verdict_of(data, i);
+    const timing_arm *arm = entry->pace.interleaved && row ? row->arm->facts : NULL;
+    size_t most = arm ? arm->n_timed : (size_t)entry->n_timed;
+    double *all = malloc((most + 1) * sizeof *all);
     *n = 0;
-    for (int r = 0; all && r < entry->n_runs; r++) {
+    if (all && arm) {
+        memcpy(all, arm->timed_ms, most * sizeof *all);
+        *n = most;
+    }
+    for (int r = 0; all && !arm && r < entry->n_runs; r++) {
         for (int64_t k = 0; k < entry->runs[r]->n_timed; k++) {
             all[(*n)++] = entry->runs[r]->timed_ms[k];
         }
@@ -80,9 +91,10 @@ static void write_density(FILE *out, double *x, size_t n, bool logarithmic)
     }
 }
 
-static void write_box(FILE *box, FILE *outliers, const double *x, size_t n, int i,
-                      const char *label)
+static void write_box(FILE *box, FILE *outliers, const double *x, size_t n, const findings *data,
+                      int i)
 {
+    const result_entry *entry = &data->entries[i];
     double q1 = stats_quantile_sorted(x, n, 0.25), q3 = stats_quantile_sorted(x, n, 0.75);
     double reach = 1.5 * (q3 - q1);
     size_t first = 0, last = n - 1;
@@ -92,9 +104,9 @@ static void write_box(FILE *box, FILE *outliers, const double *x, size_t n, int 
     while (x[last] > q3 + reach) {
         last--;
     }
-    fprintf(box, "%d\t%s\t%.8g\t%.8g\t%.8g\t%.8g\t%.8g\t%.8g\t%zu\t%d\n", i + 1, label, x[first],
-            q1, stats_quantile_sorted(x, n, 0.5), q3, x[last], stats_mean(x, n), n,
-            figure_color(i));
+    fprintf(box, "%d\t%s\t%.8g\t%.8g\t%.8g\t%.8g\t%.8g\t%.8g\t%zu\t%d\n", i + 1,
+            figure_label_make(entry->label).text, x[first], q1, stats_quantile_sorted(x, n, 0.5),
+            q3, x[last], entry->pace.step_avg_ms.value, n, figure_color(i));
     size_t beyond = first + (n - 1 - last), stride = beyond / OUTLIERS_SHOWN + 1, seen = 0;
     for (size_t k = 0; k < n; k++) {
         if ((k < first || k > last) && seen++ % stride == 0) {
@@ -110,7 +122,7 @@ static gb_status step_range(const findings *data, double *low, double *high, gb_
     *high = -INFINITY;
     for (int i = 0; i < data->n_entries; i++) {
         size_t n;
-        double *x = sorted_steps(&data->entries[i], &n);
+        double *x = sorted_steps(data, i, &n);
         if (!x) {
             return gb_fail(err, GB_ERR_OOM, "no memory for the steps");
         }
@@ -138,13 +150,12 @@ static gb_status write_files(const findings *data, bool logarithmic, FILE *const
     fprintf(files[FILE_OUTLIERS], "# row\tstep_ms\tcolor\n");
     for (int i = 0; i < data->n_entries; i++) {
         size_t n;
-        double *x = sorted_steps(&data->entries[i], &n);
+        double *x = sorted_steps(data, i, &n);
         if (!x) {
             return gb_fail(err, GB_ERR_OOM, "no memory for the steps");
         }
         if (n > 0) {
-            write_box(files[FILE_BOX], files[FILE_OUTLIERS], x, n, i,
-                      figure_label_make(data->entries[i].label).text);
+            write_box(files[FILE_BOX], files[FILE_OUTLIERS], x, n, data, i);
         }
         write_density(files[FILE_DENSITY], x, n, logarithmic);
         fprintf(files[FILE_DENSITY], "\n\n");
@@ -153,30 +164,38 @@ static gb_status write_files(const findings *data, bool logarithmic, FILE *const
     return GB_OK;
 }
 
-static int64_t steps_beyond(const findings *data, double low, double high)
+static gb_status steps_beyond(const findings *data, double low, double high, int64_t *beyond,
+                              gb_error *err)
 {
-    int64_t beyond = 0;
+    *beyond = 0;
     for (int i = 0; i < data->n_entries; i++) {
-        for (int r = 0; r < data->entries[i].n_runs; r++) {
-            const run_facts *run = data->entries[i].runs[r];
-            for (int64_t k = 0; k < run->n_timed; k++) {
-                beyond += run->timed_ms[k] < low || run->timed_ms[k] > high;
-            }
+        size_t n;
+        double *x = sorted_steps(data, i, &n);
+        if (!x) {
+            return gb_fail(err, GB_ERR_OOM, "no memory for the steps");
         }
+        for (size_t k = 0; k < n; k++) {
+            *beyond += x[k] < low || x[k] > high;
+        }
+        free(x);
     }
-    return beyond;
+    return GB_OK;
 }
 
-static void write_settings(const findings *data, double low, double high, bool logarithmic,
-                           FILE *settings)
+static gb_status write_settings(const findings *data, figure_range range, bool logarithmic,
+                                FILE *settings, gb_error *err)
 {
+    double low = range.low, high = range.high;
     double pad = logarithmic ? 0 : 0.04 * (high - low) + 1e-3 * high;
+    int64_t beyond;
     low = logarithmic ? low / 1.15 : fmax(low - pad, 0);
     high = logarithmic ? high * 1.15 : high + pad;
+    GB_TRY(steps_beyond(data, low, high, &beyond, err));
     fprintf(settings, "step_low = %.10g\nstep_high = %.10g\nstep_log = %d\n", low, high,
             logarithmic);
-    fprintf(settings, "step_beyond = '%s'\n", number_count(steps_beyond(data, low, high)).text);
+    fprintf(settings, "step_beyond = '%s'\n", number_count(beyond).text);
     figure_ticks_write(settings, "step_ticks", figure_ticks_make(low, high, 7), false);
+    return GB_OK;
 }
 
 static gb_status step_times_write(const figure_choice *choice, const char *dir, FILE *settings,
@@ -193,15 +212,18 @@ static gb_status step_times_write(const figure_choice *choice, const char *dir, 
     if (status == GB_OK) {
         status = write_files(data, logarithmic, files, err);
     }
-    write_settings(data, low, high, logarithmic, settings);
+    if (status == GB_OK) {
+        status = write_settings(data, (figure_range){low, high}, logarithmic, settings, err);
+    }
     return figure_files_finish(files, names, FILES, dir, status, err);
 }
 
 const figure figure_step_times = {
     .name = "step_times",
     .title = "Distribution of step times",
-    .caption = "Timed steps only, warm-up left out. Shape: density; box: quartiles with the "
-               "median; whiskers: the last step within 1.5 box lengths; diamonds: the mean; "
+    .caption = "Timed steps only, warm-up left out: of interleaved timing where a config has it, "
+               "else of its runs. Shape: density; box: quartiles with the "
+               "median; whiskers: the last step within 1.5 box lengths; diamonds: step_avg; "
                "dots: single steps beyond the whiskers.",
     .order = 70,
     .has_data = figure_entries_any_step_avg,

@@ -19,7 +19,7 @@ bool figure_entries_any_loss(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
-        if (isfinite(e->val_loss.value) && isfinite(e->tokens_per_s.value)) {
+        if (isfinite(e->val_loss.value) && isfinite(e->pace.tokens_per_s.value)) {
             return true;
         }
     }
@@ -29,7 +29,7 @@ bool figure_entries_any_loss(const findings *data)
 bool figure_entries_any_step_avg(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
-        if (isfinite(data->entries[i].step_avg_ms.value)) {
+        if (isfinite(data->entries[i].pace.step_avg_ms.value)) {
             return true;
         }
     }

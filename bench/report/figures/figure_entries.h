@@ -17,7 +17,7 @@ gb_status figure_entries_write(const findings *data, const char *dir, FILE *sett
 double figure_entries_label_px(const findings *data);
 /* Whether any config has a final loss and a speed. */
 bool figure_entries_any_loss(const findings *data);
-/* Whether any config has a step_avg of its runs. */
+/* Whether any config has a step_avg. */
 bool figure_entries_any_step_avg(const findings *data);
 
 #endif

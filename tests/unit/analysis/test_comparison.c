@@ -113,7 +113,7 @@ static void test_one_session(void **state)
     check_close(c.base, 20480, 1e-5); /* 2048 tokens in 100 ms */
     /* Of d12_mlp3x_gqa there are runs alone. */
     c = compared(f.data[0], "d12", f.data[0], "d12_mlp3x_gqa", METRIC_STEP_AVG);
-    check_says(c.method, "paired t of log ratios over 3 replicates");
+    check_says(c.method, "paired t of the ratio of means over 3 replicates");
     check_says(c.method, "not interleaved");
     fixture_end(&f);
     /* A config with a session and no finished run; one with nothing. */
@@ -169,7 +169,7 @@ static void test_two_sessions(void **state)
     /* A session on one side only: runs against runs, not paired across databases. */
     f = fixture_make(103, 0.003, "DELETE FROM timing");
     c = compared(f.data[0], "d12", f.data[1], "d12", METRIC_STEP_AVG);
-    check_says(c.method, "Welch t of logarithms over 3 and 3 runs, not paired; run after run");
+    check_says(c.method, "Welch t of the ratio of means over 3 and 3 runs, not paired; run");
     fixture_end(&f);
 }
 
@@ -180,7 +180,9 @@ static const char new_losses[] =
     "UPDATE eval SET val_loss = CASE run_id WHEN 100 THEN 2.02 WHEN 101 THEN 2.2 ELSE 2.163 END"
     " WHERE run_id < 103";
 
-/* Log ratios of 1.01, 1 and 1.03. SciPy: by stats.t.interval and by ttest_ind(equal_var=False). */
+/* The means are 2.1 and 6.383 / 3. By the formulas of bench/stats/mean_ratio.h, worked out apart
+ * from it: standard errors 0.0087312 (paired) and 0.0376992, t quantiles 4.3026527 of 2
+ * and 2.7808894 of 3.98385 degrees of freedom. */
 static void test_losses(void **state)
 {
     (void)state;
@@ -193,10 +195,10 @@ static void test_losses(void **state)
         }
         assert_int_equal(findings_read(&f.data[0], f.db[0], NULL, NULL), GB_OK);
         comparison c = compared(f.data[0], "d12", f.data[1], "d12", METRIC_VAL_LOSS);
-        check_close(c.change.value, 0.0132568136278941, 1e-9);
-        check_close(c.change.low, same_seed ? -0.0239016397367168 : -0.0881020175782827, 1e-8);
-        check_close(c.change.high, same_seed ? 0.0518298279759673 : 0.125881831251326, 1e-8);
-        check_says(c.method, same_seed ? "paired t" : "Welch t of logarithms over 3 and 3 runs");
+        check_close(c.change.value, 6.383 / 6.3 - 1, 1e-12);
+        check_close(c.change.low, same_seed ? -0.0246929562939754 : -0.0876656090201433, 1e-8);
+        check_close(c.change.high, same_seed ? 0.0525124196964453 : 0.125160672081559, 1e-8);
+        check_says(c.method, same_seed ? "paired t" : "Welch t of the ratio of means over 3 and 3");
         assert_int_equal(checked("worse>20%", &c), COMPARE_NOT_MET);
         fixture_end(&f);
     }

@@ -237,7 +237,7 @@ static void test_table_to_the_digit(void **state)
         "unattributed idle\t1.000\t1.000\t0.000\t0.000\t0.0 %\t1.000\t-\t-\t-\twithin noise\n"
         "'= profiled step\t36.250\t42.250\t+6.000\t6.353\t\t1.166\t\t\t\t\n" MINUS
         " beyond a timed step\t0.250\t1.250\t+1.000\t-\t\t\t\t\t\t\n"
-        "'= step_avg (timed)\t36.000\t41.000\t+5.000\t0.000\t\t1.139\t\t\t\t\n");
+        "'= step_avg, of the runs\t36.000\t41.000\t+5.000\t0.000\t\t1.139\t\t\t\t\n");
     free(text);
     place_close(&p);
 
