@@ -300,7 +300,8 @@ static void test_other_circumstances(void **state)
     assert_int_equal(r.basis, PAIR_BLOCKS);
     assert_int_equal(r.test.outcome, CLAIM_SUPPORTED);
     fixture_end(&f);
-    /* Another seed: no pairs. Welch of the ratio of means, as in test_comparison: -8.77 to 12.52 %. */
+    /* Another seed: no pairs. Welch of the ratio of means, as in test_comparison: -8.77 to 12.52 %.
+     */
     f = fixture_make(NULL, "UPDATE run SET seed = 5 WHERE config_id = 2");
     r = tested(&f, "d12_mlp3x", "d12", "val_loss increase <= 20%");
     assert_int_equal(r.basis, PAIR_RUNS);
