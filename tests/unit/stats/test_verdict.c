@@ -376,11 +376,22 @@ static void test_words_of_noise(void **state)
     assert_int_equal(suite_expect_parse(&expect, "step_avg speedup >= 15%", NULL), GB_OK);
     claim_test t = {CLAIM_SUPPORTED, {17.2, 16.1, 18.4}, 0.001, false, NAN};
     assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_SPEED).text,
-                        "speedup 17.2 %, between 16.1 and 18.4 %; claimed: >= 15 %");
+                        "speedup +17.2 %, between +16.1 and +18.4 %; claimed: >= 15 %");
     t = (claim_test){CLAIM_UNSETTLED, {15.2, 14.1, 16.4}, 0.4, false, 12};
     assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_SPEED).text,
-                        "speedup 15.2 %, between 14.1 and 16.4 %; claimed: >= 15 %; about 12 more "
-                        "blocks would tell");
+                        "speedup +15.2 %, between +14.1 and +16.4 %; claimed: >= 15 %; about 12 "
+                        "more blocks would tell");
+    assert_int_equal(suite_expect_parse(&expect, "val_loss reduction >= 2%", NULL), GB_OK);
+    t = (claim_test){CLAIM_REFUTED, {-0.5, -0.9, 0.1}, 0.9, false, NAN};
+    assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_LOSS).text,
+                        "reduction \xe2\x88\x92"
+                        "0.5 %, between \xe2\x88\x92"
+                        "0.9 and +0.1 %; claimed: >= 2 %");
+    /* Of a size, which has no sign. */
+    assert_int_equal(suite_expect_parse(&expect, "val_loss within 1%", NULL), GB_OK);
+    t = (claim_test){CLAIM_SUPPORTED, {0.5, 0, 0.9}, 0.01, false, NAN};
+    assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_LOSS).text,
+                        "difference 0.5 %, between 0.0 and 0.9 %; claimed: <= 1 %");
 }
 
 int main(void)
