@@ -155,6 +155,11 @@ const char *token_source_hash(const token_source *source)
     return source->hash;
 }
 
+const shard_set *token_source_shard_set(const token_source *source)
+{
+    return &source->set;
+}
+
 /* ---- loader ---- */
 
 /* Batches of `tokens` that a shard of `shard_tokens` holds, with one more token for the last

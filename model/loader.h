@@ -34,6 +34,9 @@ double token_source_entropy_rate(const token_source *source);
  * the synth parameters. */
 const char *token_source_hash(const token_source *source);
 
+/* The shards, scanned, in the order in which they are read; of an endless source none. */
+const struct shard_set *token_source_shard_set(const token_source *source);
+
 /* A loader is a position in a source, for one thread; several loaders may share a source when
  * they take turns. It takes B*T+1 consecutive tokens per batch and advances by
  * B*T; a shard's tail that is too short for a batch is skipped; after the last shard it starts

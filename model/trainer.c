@@ -71,22 +71,36 @@ int64_t trainer_plan_memory_total(const train_job *job)
 
 /* ---- start ---- */
 
+gb_status trainer_open_train(token_loader *loader, token_source *source, const train_spec *spec,
+                             int64_t replicate, gb_error *err)
+{
+    return token_loader_open(loader, source, spec->batch_size, spec->sequence_length, replicate,
+                             err);
+}
+
+gb_status trainer_open_val(token_loader *loader, token_source *source, const train_spec *spec,
+                           gb_error *err)
+{
+    int64_t batch = spec->batch_size * spec->sequence_length;
+    GB_TRY(token_loader_open(loader, source, spec->batch_size, spec->sequence_length, 0, err));
+    if (loader->batches < spec->val_tokens / batch) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "val_tokens = %lld: %.200s holds only %lld whole batches of %lld tokens; "
+                       "val_tokens may be at most %lld",
+                       (long long)spec->val_tokens, spec->val_data, (long long)loader->batches,
+                       (long long)batch, (long long)(loader->batches * batch));
+    }
+    return GB_OK;
+}
+
 static gb_status open_data(trainer *t, gb_error *err)
 {
     const train_spec *s = t->spec;
     int64_t vocab = t->job->config.vocab_size, batch = s->batch_size * s->sequence_length;
     GB_TRY(token_source_open(&t->train_source, s->train_data, vocab, err));
     GB_TRY(token_source_open_val(&t->val_source, s->val_data, vocab, err));
-    GB_TRY(token_loader_open(&t->train, t->train_source, s->batch_size, s->sequence_length,
-                             t->job->replicate, err));
-    GB_TRY(token_loader_open(&t->val, t->val_source, s->batch_size, s->sequence_length, 0, err));
-    if (t->val.batches < s->val_tokens / batch) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "val_tokens = %lld: %.200s holds only %lld whole batches of %lld tokens; "
-                       "val_tokens may be at most %lld",
-                       (long long)s->val_tokens, s->val_data, (long long)t->val.batches,
-                       (long long)batch, (long long)(t->val.batches * batch));
-    }
+    GB_TRY(trainer_open_train(&t->train, t->train_source, s, t->job->replicate, err));
+    GB_TRY(trainer_open_val(&t->val, t->val_source, s, err));
     t->inputs = malloc((size_t)batch * 2 * sizeof *t->inputs);
     if (!t->inputs) {
         return gb_fail(err, GB_ERR_OOM, "no memory for a batch of %lld tokens", (long long)batch);

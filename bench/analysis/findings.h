@@ -57,6 +57,7 @@ typedef struct findings {
     result_entry *entries;       /* in the order of the suite */
     int n_entries;
     struct config_verdicts *verdicts; /* of each config (bench/analysis/verdicts.h) */
+    data_use data;                    /* how the suite's runs use their data */
     bool of_run;                      /* of one run (findings_read_run): nothing but its numbers */
     bool partial; /* of some configs (findings_read_configs): nothing is judged across configs */
 } findings;

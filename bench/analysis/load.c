@@ -8,6 +8,27 @@
 #include "bench/analysis/speed.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/store/store.h"
+#include "kernels/checked.h"
+
+/* Of all runs that the suite asks for, finished or not. */
+static gb_status data_use_find(data_use *use, const facts *f, gb_error *err)
+{
+    data_run *runs = calloc((size_t)f->n_runs + 1, sizeof *runs);
+    if (!runs) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %d runs", f->n_runs);
+    }
+    for (int i = 0; i < f->n_runs; i++) {
+        const run_facts *run = &f->runs[i];
+        runs[i] = (data_run){run->config >= 0 ? f->configs[run->config].name : "?",
+                             gb_times(run->batch_size, run->sequence_length),
+                             gb_times(run->num_iterations, run->grad_accumulation_steps),
+                             run->n_evals > 0 ? run->evals[run->n_evals - 1].val_tokens : 0};
+    }
+    *use = data_use_make(&(data_shards){f->train_shards, f->n_train_shards},
+                         &(data_shards){f->val_shards, f->n_val_shards}, runs, f->n_runs);
+    free(runs);
+    return GB_OK;
+}
 
 static gb_status findings_make(findings *data, gb_error *err)
 {
@@ -15,6 +36,7 @@ static gb_status findings_make(findings *data, gb_error *err)
     if (data->of_run) {
         return GB_OK;
     }
+    GB_TRY(data_use_find(&data->data, data->facts, err));
     GB_TRY(speed_report_make(&data->speeds, data->facts, data->partial, err));
     GB_TRY(entries_make(data, err));
     GB_TRY(config_verdicts_make(data, err));

@@ -12,13 +12,16 @@
 #include "bench/commands/commands.h"
 #include "bench/plan/axis_explain.h"
 #include "bench/plan/cost_estimate.h"
+#include "bench/plan/data_check.h"
+#include "bench/words/data_words.h"
 #include "kernels/process_memory.h"
 
 typedef struct plan_command {
     const char *path, *backend, *only, *train, *val;
     int64_t gflops, threads; /* 0: measure; all */
-    bool explain;
-    char rates[512]; /* sentences that say where the rates are from */
+    bool explain, no_data;
+    data_check *data; /* NULL: not looked at, or not as they should be */
+    char rates[512];  /* sentences that say where the rates are from */
 } plan_command;
 
 static gb_status options_read(plan_command *c, int argc, char **argv, bool *help, gb_error *err)
@@ -34,6 +37,8 @@ static gb_status options_read(plan_command *c, int argc, char **argv, bool *help
          "large-GEMM rate to assume, GFLOP/s, instead of measuring this machine's", 1, 100000000},
         {"--threads", NULL, CLI_INT, &c->threads, "N",
          "threads of the CPU backend (default: every CPU)", 1, 4096},
+        {"--no-data", NULL, CLI_FLAG, &c->no_data, NULL,
+         "do not look at the data: they are elsewhere", 0, 0},
         {"--explain", NULL, CLI_FLAG, &c->explain, NULL,
          "instead: what each axis changes between neighbouring cells", 0, 0},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
@@ -41,7 +46,8 @@ static gb_status options_read(plan_command *c, int argc, char **argv, bool *help
         .usage = "gptbench plan SUITE.ini [options]",
         .summary = "Shows the cells of a suite with their parameters, exact FLOPs per token, "
                    "predicted memory and\nestimated time, what its claims would come to by "
-                   "arithmetic alone, and every setting that holds\nfor all cells. Nothing runs.",
+                   "arithmetic alone, and every setting that holds\nfor all cells. Nothing runs. "
+                   "The data are checked as `run` checks them.",
         .options = options,
         .min_positional = 1,
         .max_positional = 1,
@@ -140,9 +146,19 @@ static void rates_find(plan_command *c, const suite *s, cost_options *options)
 
 /* ---- printing ---- */
 
+static bool passes_known(const cost_estimate *p)
+{
+    bool known = false;
+    for (int i = 0; i < p->n_rows; i++) {
+        known = known || isfinite(p->rows[i].passes);
+    }
+    return known;
+}
+
 static gb_status cells_print(const cost_estimate *p, gb_error *err)
 {
     char versus[160];
+    const bool with_passes = passes_known(p);
     const char *baseline = p->baseline.cell->name;
     snprintf(versus, sizeof versus, "vs %s", baseline);
     table *t = table_create();
@@ -156,6 +172,10 @@ static gb_status cells_print(const cost_estimate *p, gb_error *err)
     table_add_column(t, "memory", TABLE_RIGHT);
     table_add_column(t, "tokens/run", TABLE_RIGHT);
     table_column_fit(t, TABLE_MOVE, 5);
+    if (with_passes) {
+        table_add_column(t, "epochs/run", TABLE_RIGHT);
+        table_column_fit(t, TABLE_MOVE, 6);
+    }
     table_add_column(t, "time/run", TABLE_RIGHT);
     for (int i = 0; i < p->n_rows; i++) {
         const cost_row *row = &p->rows[i];
@@ -171,6 +191,9 @@ static gb_status cells_print(const cost_estimate *p, gb_error *err)
         table_add_cell(t, "%s%s", number_bytes((double)row->memory_bytes).text,
                        row->fit.fits ? "" : " (oom)");
         table_add_cell(t, "%s", number_rounded(row->run_tokens).text);
+        if (with_passes) {
+            table_add_cell(t, "%s", data_passes_number(row->passes).text);
+        }
         table_add_cell(t, "%s", number_duration_ms(row->run_ms).text);
     }
     gb_status status = table_show(t, stdout, err);
@@ -335,6 +358,20 @@ static gb_status settings_print(const cost_estimate *p, gb_error *err)
     return status;
 }
 
+static gb_status data_warn(const plan_command *c, const suite *s, gb_error *err)
+{
+    data_use use;
+    if (!c->data) {
+        return GB_OK;
+    }
+    GB_TRY(data_check_use(&use, c->data, s, c->only, err));
+    data_warnings w = data_warnings_make(&use);
+    for (int i = 0; i < w.n; i++) {
+        terminal_say(stdout, 2, "warning: %s\n", w.texts[i]);
+    }
+    return GB_OK;
+}
+
 static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
                                 const cost_options *options, gb_error *err)
 {
@@ -354,6 +391,7 @@ static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
                          words);
         }
     }
+    GB_TRY(data_warn(c, s, err));
     terminal_say(stdout, 2, "\ntotal: %s tokens, estimated time %s\n",
                  number_rounded(p->total_tokens).text, number_duration_ms(p->total_ms).text);
     if (p->timing_arms > 0) {
@@ -369,6 +407,33 @@ static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
     return settings_print(p, err);
 }
 
+/* The plan, and behind it what is wrong with the data: `run` would not begin. */
+static gb_status plan_print(plan_command *c, const suite *s, gb_error *err)
+{
+    cost_estimate *p = NULL;
+    gb_error data_error = {.message = ""};
+    gb_device_entry device;
+    cost_options options = {
+        .only = c->only, .threads = (int)c->threads, .process_bytes = gb_process_resident_bytes(0)};
+    GB_TRY(backend_choose(c, s, &options.backend, err));
+    if (options.backend->list_devices && options.backend->list_devices(&device, 1) > 0) {
+        options.device_bytes = device.memory_bytes;
+    }
+    gb_status data_status = c->no_data ? GB_OK : data_check_make(&c->data, s, &data_error);
+    options.train = c->data ? &data_check_find(c->data, &s->cells[0], false)->shards : NULL;
+    rates_find(c, s, &options);
+    gb_status status = cost_estimate_make(&p, s, &options, err);
+    if (status == GB_OK) {
+        status = estimate_print(c, p, &options, err);
+    }
+    cost_estimate_free(p);
+    data_check_free(c->data);
+    if (status == GB_OK && data_status != GB_OK) {
+        return gb_fail(err, data_status, "%s; --no-data plans without it", data_error.message);
+    }
+    return status;
+}
+
 gb_status cmd_plan(int argc, char **argv, gb_error *err)
 {
     plan_command c = {.backend = "auto"};
@@ -378,33 +443,13 @@ gb_status cmd_plan(int argc, char **argv, gb_error *err)
         return GB_OK;
     }
     suite *s = NULL;
-    cost_estimate *p = NULL;
-    cost_options options = {
-        .only = c.only, .threads = (int)c.threads, .process_bytes = gb_process_resident_bytes(0)};
     gb_status status = suite_read(&s, c.path, err);
     if (status == GB_OK) {
         status = suite_override_data(s, c.train, c.val, err);
     }
-    if (status == GB_OK && c.explain) {
-        status = axis_explain_write(s, stdout, err);
-        suite_free(s);
-        return status;
-    }
     if (status == GB_OK) {
-        status = backend_choose(&c, s, &options.backend, err);
+        status = c.explain ? axis_explain_write(s, stdout, err) : plan_print(&c, s, err);
     }
-    if (status == GB_OK) {
-        gb_device_entry device;
-        if (options.backend->list_devices && options.backend->list_devices(&device, 1) > 0) {
-            options.device_bytes = device.memory_bytes;
-        }
-        rates_find(&c, s, &options);
-        status = cost_estimate_make(&p, s, &options, err);
-    }
-    if (status == GB_OK) {
-        status = estimate_print(&c, p, &options, err);
-    }
-    cost_estimate_free(p);
     suite_free(s);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "bench/report/report.h"
 #include "bench/run/work_gate.h"
 #include "bench/store/store_share.h"
+#include "bench/words/data_words.h"
 #include "bench/words/results_table.h"
 #include "bench/worker/job_control.h"
 #include "kernels/clock.h"
@@ -403,12 +404,26 @@ static gb_status measure(const run_command *c, runplan *plan, store *s,
     return status;
 }
 
+/* What is to be known of the data before anything is trained. */
+static gb_status data_warn(const run_command *c, const runplan *plan, const suite *asked,
+                           progress *display, gb_error *err)
+{
+    data_use use;
+    GB_TRY(data_check_use(&use, runplan_data(plan), asked, c->plan.only, err));
+    data_warnings w = data_warnings_make(&use);
+    for (int i = 0; i < w.n; i++) {
+        progress_note(display, "warning: %s", w.texts[i]);
+    }
+    return GB_OK;
+}
+
 static gb_status work(const run_command *c, suite *asked, runplan *plan, store *s,
                       const runner_options *runner, gb_error *err)
 {
     runner_totals totals = {0};
     runplan_state state;
     bool speeds_ok = true;
+    GB_TRY(data_warn(c, plan, asked, runner->display, err));
     GB_TRY(plan_store(c, plan, s, runner->display, err));
     run_counts counts = runs_count(plan);
     if (c->dry_run) {

@@ -33,6 +33,10 @@ cost_row cost_row_make(const suite *from, int index, const cost_options *options
     row.fit = cell_fit(cell, &from->limits, options);
     row.memory_bytes = row.fit.needed_bytes;
     row.run_tokens = (double)train_spec_tokens_per_step(spec) * (double)spec->num_iterations;
+    row.passes = options->train
+                     ? data_passes(options->train, spec->batch_size * spec->sequence_length,
+                                   spec->num_iterations * spec->grad_accumulation_steps)
+                     : NAN;
     /* one validation per val_loss_every steps and one more; forward is a third of a step's work */
     double validations = ceil((double)spec->num_iterations / (double)spec->val_loss_every) + 1;
     double val_tokens = validations * (double)spec->val_tokens;

@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_COST_ESTIMATE_H
 #define GPTBENCH_BENCH_COST_ESTIMATE_H
 
+#include "bench/plan/data_use.h"
 #include "bench/plan/memory_fit.h"
 #include "bench/suite/suite.h"
 #include "kernels/backend.h"
@@ -17,6 +18,7 @@ typedef struct cost_options {
     int threads;               /* CPU; 0 = all */
     int64_t process_bytes;     /* of a worker before it opens anything; 0: not counted */
     int64_t device_bytes;      /* memory of the GPU; 0: not known */
+    const data_shards *train;  /* the training data; NULL: not known */
     /* Large-GEMM rate by gb_precision, FLOP/s; <= 0: unknown, and so is the time. */
     double gemm_flops_per_s[2];
 } cost_options;
@@ -29,6 +31,7 @@ typedef struct cost_row {
     int64_t memory_bytes;   /* predicted, of the whole process where it computes on the host */
     memory_fit fit;         /* whether that is there */
     double run_tokens;      /* trained on, in one run */
+    double passes;          /* over the training data, in one run; NAN: endless or not known */
     double run_flops;       /* training, and a third per token of every validation */
     double run_ms;          /* estimated; NAN where no rate is known */
 } cost_row;

@@ -7,64 +7,11 @@
 
 #include "bench/run/identity.h"
 #include "bench/run/machine.h"
-#include "model/loader.h"
 #include "version.h"
 
 runplan_options runplan_options_default(void)
 {
     return (runplan_options){.backend = "auto", .device_index = -1};
-}
-
-/* ---- data ---- */
-
-const data_facts *runplan_data_find(const runplan *plan, const char *spec, bool validation,
-                                    int64_t vocab_size)
-{
-    for (int i = 0; i < plan->n_data; i++) {
-        if (plan->data[i].vocab_size == vocab_size && plan->data[i].validation == validation &&
-            strcmp(plan->data[i].spec, spec) == 0) {
-            return &plan->data[i];
-        }
-    }
-    return NULL;
-}
-
-/* Opened as the trainer opens it: synthetic validation data is another stretch than training. */
-static gb_status data_open(runplan *plan, const char *spec, bool validation, const suite_cell *cell,
-                           gb_error *err)
-{
-    int64_t vocab_size = cell->config.vocab_size;
-    if (runplan_data_find(plan, spec, validation, vocab_size)) {
-        return GB_OK;
-    }
-    token_source *source = NULL;
-    gb_status status = validation ? token_source_open_val(&source, spec, vocab_size, err)
-                                  : token_source_open(&source, spec, vocab_size, err);
-    if (status != GB_OK) {
-        return gb_error_prefix(err, "%s:%d: cell %s", plan->suite->path, cell->line, cell->name);
-    }
-    data_facts *facts = &plan->data[plan->n_data++];
-    snprintf(facts->spec, sizeof facts->spec, "%s", spec);
-    facts->validation = validation;
-    facts->vocab_size = vocab_size;
-    snprintf(facts->hash, sizeof facts->hash, "%s", token_source_hash(source));
-    facts->entropy_rate_nats = token_source_entropy_rate(source);
-    token_source_close(source);
-    return GB_OK;
-}
-
-static gb_status data_check(runplan *plan, gb_error *err)
-{
-    plan->data = calloc((size_t)plan->suite->n_cells * 2, sizeof *plan->data);
-    if (!plan->data) {
-        return runplan_no_memory(err);
-    }
-    for (int i = 0; i < plan->suite->n_cells; i++) {
-        const suite_cell *cell = &plan->suite->cells[i];
-        GB_TRY(data_open(plan, cell->spec.train_data, false, cell, err));
-        GB_TRY(data_open(plan, cell->spec.val_data, true, cell, err));
-    }
-    return GB_OK;
 }
 
 /* ---- backends ---- */
@@ -107,21 +54,19 @@ static void run_identify(const runplan *plan, runplan_run *run)
 {
     const suite_cell *cell = &plan->suite->cells[run->cell];
     const event_probe *probe = &plan->environments[cell->spec.precision].probe;
-    int64_t vocab_size = cell->config.vocab_size;
-    run_identity identity = {
-        .config = &cell->config,
-        .spec = &cell->spec,
-        .train_data_hash = runplan_data_find(plan, cell->spec.train_data, false, vocab_size)->hash,
-        .val_data_hash = runplan_data_find(plan, cell->spec.val_data, true, vocab_size)->hash,
-        .replicate = run->replicate,
-        .profile_steps = plan->suite->profile_steps,
-        .backend = probe->backend,
-        .device = probe->device.device,
-        .isa = probe->device.isa,
-        .threads = probe->device.threads,
-        .version = GPTBENCH_VERSION,
-        .code = GPTBENCH_CODE,
-        .compiler = identity_compiler()};
+    run_identity identity = {.config = &cell->config,
+                             .spec = &cell->spec,
+                             .train_data_hash = data_check_find(plan->data, cell, false)->hash,
+                             .val_data_hash = data_check_find(plan->data, cell, true)->hash,
+                             .replicate = run->replicate,
+                             .profile_steps = plan->suite->profile_steps,
+                             .backend = probe->backend,
+                             .device = probe->device.device,
+                             .isa = probe->device.isa,
+                             .threads = probe->device.threads,
+                             .version = GPTBENCH_VERSION,
+                             .code = GPTBENCH_CODE,
+                             .compiler = identity_compiler()};
     identity_hash(&identity, run->identity);
 }
 
@@ -186,7 +131,7 @@ gb_status runplan_create(runplan **out, suite *asked, const runplan_options *opt
     plan->options = *options;
     gb_status status = suite_override_data(asked, options->train_data, options->val_data, err);
     if (status == GB_OK) {
-        status = data_check(plan, err);
+        status = data_check_make(&plan->data, asked, err);
     }
     if (status == GB_OK) {
         status = backends_check(plan, runner, err);
@@ -227,8 +172,13 @@ void runplan_free(runplan *plan)
     free(plan->arms);
     free(plan->config_ids);
     free(plan->runs);
-    free(plan->data);
+    data_check_free(plan->data);
     free(plan);
+}
+
+const data_check *runplan_data(const runplan *plan)
+{
+    return plan->data;
 }
 
 const runplan_run *runplan_runs(const runplan *plan, int *n)

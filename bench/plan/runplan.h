@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_RUNPLAN_H
 #define GPTBENCH_BENCH_RUNPLAN_H
 
+#include "bench/plan/data_check.h"
 #include "bench/plan/memory_fit.h"
 #include "bench/run/runner.h"
 #include "bench/run/timing_session.h"
@@ -42,6 +43,9 @@ void runplan_free(runplan *plan); /* NULL is fine */
 /* Writes suite, configs, claims and planned runs, in the store's open transaction; the caller
  * commits, or rolls back when it only wanted to know. */
 gb_status runplan_store(runplan *plan, store *s, gb_error *err);
+
+/* The data that its cells read. */
+const data_check *runplan_data(const runplan *plan);
 
 const runplan_run *runplan_runs(const runplan *plan, int *n);
 

@@ -15,21 +15,11 @@ typedef struct environment {
     bool peak_measured; /* by this process */
 } environment;
 
-/* Data as the cells name it. */
-typedef struct data_facts {
-    char spec[256];
-    bool validation;
-    int64_t vocab_size;
-    char hash[40];
-    double entropy_rate_nats;
-} data_facts;
-
 struct runplan {
     suite *suite;
     runplan_options options;
     environment environments[PRECISIONS];
-    data_facts *data;
-    int n_data;
+    data_check *data;
     runplan_run *runs;
     int n_runs;
     runner_job *jobs; /* as many as runs; json is owned */
@@ -49,9 +39,6 @@ static inline gb_status runplan_no_memory(gb_error *err)
 
 /* ---- runplan.c ---- */
 
-/* Data that a cell names; it was opened when the plan was made. */
-const data_facts *runplan_data_find(const runplan *plan, const char *spec, bool validation,
-                                    int64_t vocab_size);
 /* Asks a worker what computes at one precision, and how fast at most where measure_peak. */
 gb_status runplan_probe(const runplan *plan, int64_t precision, bool measure_peak,
                         const runner_options *runner, event_probe *out, gb_error *err);

@@ -45,28 +45,44 @@ static gb_status run_store(const runplan *plan, store *s, int64_t suite_id, int6
     const suite_cell *cell = &plan->suite->cells[run->cell];
     const train_spec *spec = &cell->spec;
     const environment *env = &plan->environments[spec->precision];
-    const data_facts *val = runplan_data_find(plan, spec->val_data, true, cell->config.vocab_size);
-    store_run row = {
-        .config_id = config_id,
-        .replicate = run->replicate,
-        .identity = run->identity,
-        .spec = spec,
-        .backend = env->probe.backend,
-        .threads = env->probe.device.threads,
-        .isa = env->probe.device.isa,
-        .precision_note = env->probe.device.precision_note,
-        .libraries = env->probe.device.libraries,
-        .machine_id = env->machine_id,
-        .program_version = GPTBENCH_VERSION,
-        .program_commit = GPTBENCH_COMMIT,
-        .compiler = identity_compiler(),
-        .train_data_hash =
-            runplan_data_find(plan, spec->train_data, false, cell->config.vocab_size)->hash,
-        .val_data_hash = val->hash,
-        .entropy_rate_nats = val->entropy_rate_nats,
-        .halves = plan->suite->limits.on_nan == LIMITS_NAN_HALVE_LR};
+    const data_facts *val = data_check_find(plan->data, cell, true);
+    store_run row = {.config_id = config_id,
+                     .replicate = run->replicate,
+                     .identity = run->identity,
+                     .spec = spec,
+                     .backend = env->probe.backend,
+                     .threads = env->probe.device.threads,
+                     .isa = env->probe.device.isa,
+                     .precision_note = env->probe.device.precision_note,
+                     .libraries = env->probe.device.libraries,
+                     .machine_id = env->machine_id,
+                     .program_version = GPTBENCH_VERSION,
+                     .program_commit = GPTBENCH_COMMIT,
+                     .compiler = identity_compiler(),
+                     .train_data_hash = data_check_find(plan->data, cell, false)->hash,
+                     .val_data_hash = val->hash,
+                     .entropy_rate_nats = val->entropy_rate_nats,
+                     .halves = plan->suite->limits.on_nan == LIMITS_NAN_HALVE_LR};
     bool retry = plan->options.retry_failed && run->selected;
     return store_plan_run(s, suite_id, &row, retry, &run->planned, err);
+}
+
+static gb_status data_store(const runplan *plan, store *s, gb_error *err)
+{
+    for (int validation = 0; validation < 2; validation++) {
+        const data_shards *shards =
+            &data_check_find(plan->data, &plan->suite->cells[0], validation)->shards;
+        GB_TRY(store_data_begin(s, plan->suite_id, validation, err));
+        for (int64_t i = 0; i < shards->n; i++) {
+            const data_shard *x = &shards->items[i];
+            GB_TRY(store_data_shard(
+                s, plan->suite_id, validation,
+                &(store_shard){
+                    .position = i, .path = x->path, .hash = x->hash, .tokens = x->tokens},
+                err));
+        }
+    }
+    return GB_OK;
 }
 
 gb_status runplan_store(runplan *plan, store *s, gb_error *err)
@@ -83,6 +99,7 @@ gb_status runplan_store(runplan *plan, store *s, gb_error *err)
             GB_TRY(store_machine_put(s, &env->machine, &env->machine_id, err));
         }
     }
+    GB_TRY(data_store(plan, s, err));
     /* All cells first: a cell may take over runs only from one that has left the plan. */
     for (int pass = 0, run = 0; pass < 2; pass++) {
         for (int c = 0; c < asked->n_cells; c++) {

@@ -117,6 +117,16 @@ static const row_field CONFIG_FIELDS[] = {
     CONFIG(flops_per_token, ROW_REAL), CONFIG(settings_json, ROW_VERBATIM),
 };
 
+#define SHARD(field, type)                                                                         \
+    {                                                                                              \
+#field, type, offsetof(data_shard, field)                                                  \
+    }
+static const row_field SHARD_FIELDS[] = {
+    SHARD(path, ROW_TEXT),
+    SHARD(hash, ROW_TEXT),
+    SHARD(tokens, ROW_INT),
+};
+
 #define CLAIM(field, type)                                                                         \
     {                                                                                              \
 #field, type, offsetof(claim_row, field)                                                   \
@@ -140,6 +150,19 @@ static bool model_is_guessed(const config_facts *c)
                 !keys_settings_have(c->settings_json, key->name);
     }
     return lacks;
+}
+
+static gb_status shards_read(row_reader *r, facts *f)
+{
+    static const row_table shards = ROW_TABLE(SHARD_FIELDS, data_shard);
+    GB_TRY(rows_read_few(r, &shards,
+                         "FROM data_shard WHERE suite_id = ?1 AND is_validation = 0"
+                         " ORDER BY position",
+                         f->suite_id, (void **)&f->train_shards, &f->n_train_shards));
+    return rows_read_few(r, &shards,
+                         "FROM data_shard WHERE suite_id = ?1 AND is_validation = 1"
+                         " ORDER BY position",
+                         f->suite_id, (void **)&f->val_shards, &f->n_val_shards);
 }
 
 static gb_status plan_read(row_reader *r, facts *f, int64_t run_id)
@@ -183,6 +206,7 @@ static gb_status all_read(row_reader *r, facts *f, const facts_wanted *wanted)
     GB_TRY(suite_read_row(r, f, wanted));
     GB_TRY(plan_read(r, f, wanted->run_id));
     if (!wanted->run_id) {
+        GB_TRY(shards_read(r, f));
         GB_TRY(timing_rows_read(r, f));
     }
     GB_TRY(run_rows_read(r, f, wanted->run_id));
@@ -252,5 +276,7 @@ void facts_free(facts *f)
     free(f->runs);
     free(f->timings);
     free(f->claims);
+    free(f->train_shards);
+    free(f->val_shards);
     free(f);
 }

@@ -7,6 +7,7 @@
 #ifndef GPTBENCH_BENCH_FACTS_H
 #define GPTBENCH_BENCH_FACTS_H
 
+#include "bench/plan/data_use.h"
 #include "bench/read/row_reader.h"
 #include "bench/stats/disturbance.h"
 #include "model/config.h"
@@ -202,6 +203,8 @@ typedef struct facts {
     int n_timings;
     claim_row *claims; /* by name */
     int n_claims;
+    data_shard *train_shards, *val_shards; /* what the suite's data are made of */
+    int n_train_shards, n_val_shards;      /* 0: runs from before version 10 */
     row_texts texts;
 } facts;
 

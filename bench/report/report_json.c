@@ -8,6 +8,7 @@
 #include "bench/base/json_value.h"
 #include "bench/report/report.h"
 #include "bench/report/report_resumed.h"
+#include "bench/words/data_words.h"
 #include "bench/words/verdict_rows.h"
 #include "model/json_text.h"
 
@@ -408,6 +409,41 @@ static json_t *run_json(const findings *data, const run_facts *run)
 
 /* ---- all ---- */
 
+/* ---- data ---- */
+
+static json_t *shards_json(const data_shard *shards, int n)
+{
+    json_t *out = json_array();
+    for (int i = 0; i < n; i++) {
+        json_t *shard = json_object();
+        set(shard, "path", json_value_text(shards[i].path));
+        set(shard, "hash", json_value_text(shards[i].hash));
+        set(shard, "tokens", shards[i].tokens > 0 ? json_integer(shards[i].tokens) : json_null());
+        json_array_append_new(out, shard);
+    }
+    return out;
+}
+
+static json_t *data_json(const findings *data)
+{
+    const data_use *use = &data->data;
+    json_t *out = json_object(), *warnings = json_array();
+    data_warnings w = data_warnings_make(use);
+    for (int i = 0; i < w.n; i++) {
+        json_array_append_new(warnings, json_value_text(w.texts[i]));
+    }
+    set(out, "train", shards_json(data->facts->train_shards, data->facts->n_train_shards));
+    set(out, "val", shards_json(data->facts->val_shards, data->facts->n_val_shards));
+    set(out, "shared_shards", json_integer(use->shared));
+    set(out, "repeated_shards", json_integer(use->repeated));
+    set(out, "epochs_low", json_value_number(use->passes_low));
+    set(out, "epochs_high", json_value_number(use->passes_high));
+    set(out, "val_tokens_low",
+        use->val_tokens_low > 0 ? json_integer(use->val_tokens_low) : json_null());
+    set(out, "warnings", warnings);
+    return out;
+}
+
 static json_t *report_json(const findings *data, json_t *claims)
 {
     json_t *out = json_object(), *machines = json_array(), *configs = json_array();
@@ -437,6 +473,7 @@ static json_t *report_json(const findings *data, json_t *claims)
     set(out, "claims", claims);
     set(out, "sessions", sessions);
     set(out, "runs", runs);
+    set(out, "data", data_json(data));
     return out;
 }
 

@@ -6,7 +6,16 @@
 
 #include "bench/analysis/learning_rates.h"
 #include "bench/run/lr_mark.h"
+#include "bench/words/data_words.h"
 #include "bench/words/grad_norm_text.h"
+
+void report_write_data_warnings(document *doc, const findings *data)
+{
+    data_warnings w = data_warnings_make(&data->data);
+    for (int i = 0; i < w.n; i++) {
+        document_paragraph(doc, "Warning: %s", w.texts[i]);
+    }
+}
 
 void report_write_halved(document *doc, const findings *data)
 {

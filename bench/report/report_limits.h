@@ -7,6 +7,8 @@
 #include "bench/base/document.h"
 
 /* Warns below the result table where any learning rate was halved. */
+/* What is to be known of the data before losses are compared. */
+void report_write_data_warnings(document *doc, const findings *data);
 void report_write_halved(document *doc, const findings *data);
 
 /* The runs that ended as nan: where, and what was before. Nothing when there are none. */

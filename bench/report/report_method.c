@@ -7,6 +7,7 @@
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
+#include "bench/words/data_words.h"
 #include "kernels/checked.h"
 
 /* ---- provenance: what all finished runs have ---- */
@@ -178,6 +179,22 @@ static void write_machines(document *doc, const findings *data)
     }
 }
 
+/* Nothing of synthetic data, which have no end. */
+static void write_shards(document *doc, const char *what, const data_shard *shards, int n,
+                         const char *passes)
+{
+    int64_t tokens = 0;
+    bool endless = n == 0;
+    for (int i = 0; i < n; i++) {
+        endless |= shards[i].tokens < 1;
+        tokens = gb_plus(tokens, shards[i].tokens);
+    }
+    if (!endless) {
+        document_list_item(doc, "%s: %d shard%s, %s tokens%s%s", what, n, n == 1 ? "" : "s",
+                           number_count(tokens).text, *passes ? "; " : "", passes);
+    }
+}
+
 static void write_provenance(document *doc, const findings *data)
 {
     document_paragraph(doc, "Machine, program and data:");
@@ -194,8 +211,12 @@ static void write_provenance(document *doc, const findings *data)
     write_range(doc, data, "Sequence length", number_sequence);
     write_range(doc, data, "Gradient accumulation steps", number_accumulation);
     write_distinct(doc, data, "Training data", text_train_data);
+    write_shards(doc, "Training data hold", data->facts->train_shards, data->facts->n_train_shards,
+                 data_passes_format(&data->data).text);
     write_distinct(doc, data, "Hash of the training data", text_train_hash);
     write_distinct(doc, data, "Validation data", text_val_data);
+    write_shards(doc, "Validation data hold", data->facts->val_shards, data->facts->n_val_shards,
+                 "");
     write_distinct(doc, data, "Hash of the validation data", text_val_hash);
     write_distinct(doc, data, "gptbench", text_version);
     write_distinct(doc, data, "Commit", text_commit);

@@ -8,6 +8,7 @@
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
+#include "bench/report/report_limits.h"
 #include "bench/words/verdict_rows.h"
 
 /* ---- the table ---- */
@@ -325,6 +326,7 @@ gb_status report_write_verdicts(document *doc, const findings *data, gb_error *e
 {
     document_heading(doc, "Verdicts");
     report_write_intro(doc, data);
+    report_write_data_warnings(doc, data);
     if (data->verdicts->n == 0) {
         return GB_OK;
     }

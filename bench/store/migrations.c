@@ -43,6 +43,7 @@ const migration *migrations_list(void)
             "ALTER TABLE run ADD COLUMN process_memory_bytes INTEGER;"},
         {8, ""},
         {9, ";"}, /* config_summary has interleaved times */
+        {10, ""},
         {0, NULL}};
     return list;
 }

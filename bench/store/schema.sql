@@ -410,6 +410,20 @@ CREATE TABLE step_summary (
   disturbed_steps   INTEGER                    -- of the timed ones; NULL: none was watched
 ) STRICT;
 
+-- ---- version 10: what training and validation data are made of ----
+
+-- The files that a suite's runs read, in the order of reading, as the newest `gptbench run` found
+-- them. Equal hashes: equal content.
+CREATE TABLE data_shard (
+  suite_id      INTEGER NOT NULL REFERENCES suite ON DELETE CASCADE,
+  is_validation INTEGER NOT NULL,
+  position      INTEGER NOT NULL,              -- from 0
+  path          TEXT NOT NULL,                 -- of synthetic data the source: 'synth:vocab=256,...'
+  hash          TEXT NOT NULL,                 -- of all that is in it
+  tokens        INTEGER,                       -- NULL: endless
+  PRIMARY KEY (suite_id, is_validation, position)
+) STRICT, WITHOUT ROWID;
+
 -- ---- views: a migration makes them anew from here to the end ----
 
 -- Sums over the steps of each run, from the steps themselves. Every subquery reads one run's.

@@ -136,6 +136,17 @@ typedef struct store_claim {
 } store_claim;
 gb_status store_plan_claim(store *s, int64_t suite_id, const store_claim *claim, gb_error *err);
 
+/* A file of the training or validation data, or a synthetic source, in the order of reading. */
+typedef struct store_shard {
+    int64_t position;
+    const char *path, *hash;
+    int64_t tokens; /* 0: endless */
+} store_shard;
+/* Drops what is known of the suite's training or validation data; store_data_shard then adds. */
+gb_status store_data_begin(store *s, int64_t suite_id, bool validation, gb_error *err);
+gb_status store_data_shard(store *s, int64_t suite_id, bool validation, const store_shard *shard,
+                           gb_error *err);
+
 typedef struct store_planned {
     int64_t run_id;
     bool to_do;      /* false: finished, or failed and not to be retried */

@@ -65,6 +65,20 @@ gb_status store_plan_claim(store *s, int64_t suite_id, const store_claim *c, gb_
                       "ittttt", suite_id, c->name, c->config, c->baseline, c->expect, c->source);
 }
 
+gb_status store_data_begin(store *s, int64_t suite_id, bool validation, gb_error *err)
+{
+    return store_exec(s, err, "DELETE FROM data_shard WHERE suite_id = ? AND is_validation = ?",
+                      "ii", suite_id, (int64_t)validation);
+}
+
+gb_status store_data_shard(store *s, int64_t suite_id, bool validation, const store_shard *x,
+                           gb_error *err)
+{
+    return store_exec(s, err, "INSERT INTO data_shard VALUES (?, ?, ?, ?, ?, nullif(?, 0))",
+                      "iiitti", suite_id, (int64_t)validation, x->position, x->path, x->hash,
+                      x->tokens);
+}
+
 static gb_status run_insert(store *s, const store_run *r, int64_t attempt, double lr_scale,
                             gb_error *err)
 {

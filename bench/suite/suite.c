@@ -66,6 +66,7 @@ static gb_status read_data(suite_reader *reader)
                               "a value write ';'",
                               key->name, entry->value);
         }
+        reader->suite->data_lines[key - train_spec_data_keys()] = entry->line;
         if (gb_key_set(&reader->data_spec, key, entry->value, reader->err) != GB_OK) {
             return gb_error_prefix(reader->err, "%s:%d", reader->path, entry->line);
         }
@@ -412,6 +413,9 @@ gb_status suite_override_data(suite *target, const char *train, const char *val,
             return gb_fail(err, GB_ERR_USAGE, "%s: a path of 1 to %zu bytes is expected",
                            options[i], sizeof target->cells->spec.train_data - 1);
         }
+    }
+    for (int i = 0; i < 2; i++) {
+        target->data_lines[i] = texts[i] ? 0 : target->data_lines[i];
     }
     for (int i = 0; i < target->n_cells; i++) {
         if (train) {

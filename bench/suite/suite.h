@@ -88,6 +88,7 @@ typedef struct suite {
     int n_cells;
     suite_cell *cells; /* in the order of the file: the product, then named configs */
     int baseline;      /* index into cells */
+    int data_lines[2]; /* of `train` and `val` in [data]; 0: suite_override_data gave another */
     int n_axes;
     suite_matrix_axis *axes;
     int *places; /* (n_cells, n_axes): the cell's value on each axis; -1: a named config */

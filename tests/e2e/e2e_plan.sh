@@ -18,7 +18,7 @@ refused() { [ "$rc" -eq 2 ] && says "$1" && [ ! -s "$dir/out" ]; }
 
 # Parameters and FLOPs: MODEL's formulas at T = 512. Time of d12: 769,559,040 FLOPs * (4,096,000
 # tokens + 21 validations * 1,048,576 / 3) / (0.4 * 300e9) = 73,340 s = 20 h 22 min.
-plan suites/mlp_claims.ini --backend cpu --gflops 300
+plan suites/mlp_claims.ini --backend cpu --gflops 300 --no-data
 passes "the note's suite is planned" [ "$rc" -eq 0 ]
 passes "cells times replicates" has '7 cells x 3 replicates = 21 runs, planned for backend cpu'
 passes "d12's figures" has '^d12 +123,532,032 +769,559,040 +baseline .* 4,096,000 +20 h 22 min$'
@@ -47,7 +47,7 @@ passes "--explain says what an axis changes" \
 passes "and plans nothing" [ "$(grep -c 'estimated time' "$dir/out")" -eq 0 ]
 
 for suite in suites/*.ini tests/fixtures/suites/*.ini; do
-    plan "$suite" --backend cpu --gflops 100
+    plan "$suite" --backend cpu --gflops 100 --no-data
     passes "$suite is planned without its data" [ "$rc" -eq 0 ]
 done
 
