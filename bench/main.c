@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/base/table.h"
+#include "bench/base/plain_text.h"
+#include "bench/base/shell_words.h"
+#include "bench/base/terminal.h"
+#include "bench/base/text_lines.h"
 #include "bench/commands/commands.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_env.h"
@@ -43,19 +46,24 @@ static const command_entry *command_find(const char *name)
 
 static void help_print(FILE *out)
 {
-    fprintf(out, "usage: gptbench COMMAND [arguments]\n\n"
+    terminal_say(out, 0,
+                 "usage: gptbench COMMAND [arguments]\n\n"
                  "Trains GPT variants side by side and says which is faster, by how much, at what "
                  "loss, and why.\n\ncommands:\n");
     for (int i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i].help) {
-            fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].help);
+            terminal_say(out, 12, "  %-8s  %s\n", commands[i].name, commands[i].help);
         }
     }
-    fprintf(out, "\noptions:\n"
-                 "  -h, --help     show this help; `gptbench COMMAND --help` explains a command\n"
-                 "      --version  version, commit, compiler and the backends built in\n\n"
-                 "exit codes: 0 done; 1 a run failed or a --fail-on matched; 2 the command line or "
-                 "an input\nis wrong; 3 the environment lacks something\n");
+    fprintf(out, "\noptions:\n");
+    terminal_say(out, 17,
+                 "  -h, --help     show this help; `gptbench COMMAND --help` explains a "
+                 "command\n");
+    terminal_say(out, 17,
+                 "      --version  version, commit, compiler and the backends built in\n\n");
+    terminal_say(out, 0,
+                 "exit codes: 0 done; 1 a run failed or a --fail-on matched; 2 the command "
+                 "line or an input\nis wrong; 3 the environment lacks something\n");
 }
 
 static void version_print(void)
@@ -142,6 +150,29 @@ static int message_has_place(const char *message)
     return *end == ':';
 }
 
+/* Errors come through here. The names of others in them are shown, not obeyed; on a terminal they
+ * are broken at words, but for the command to type again, which shall be copied. */
+static void error_print(gb_status status, gb_error *err, int argc, char **argv)
+{
+    char *message = err->message;
+    const char *prefix = *message && message_has_place(message) ? "" : "gptbench: ";
+    int width = terminal_width(stderr);
+    plain_text_make_shown(message);
+    const char *text = *message ? message : gb_status_name(status);
+    fputs(prefix, stderr);
+    if (width > 0) {
+        text_write_lines(stderr, text, width, (int)strlen(prefix), 2);
+    } else {
+        fputs(text, stderr);
+    }
+    fputc('\n', stderr);
+    if (status == GB_ERR_INTERRUPTED && *message && message[strlen(message) - 1] == ':') {
+        fputs("  ", stderr);
+        shell_words_write(stderr, argc, argv);
+        fputc('\n', stderr);
+    }
+}
+
 int main(int argc, char **argv)
 {
     cpu_env_prepare(argv);
@@ -151,13 +182,8 @@ int main(int argc, char **argv)
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == GB_OK) {
         status = gb_fail(&err, GB_ERR_IO, "standard output: %s", strerror(errno));
     }
-    if (status != GB_OK && err.message[0]) {
-        const char *prefix = message_has_place(err.message) ? "" : "gptbench: ";
-        fputs(prefix, stderr);
-        table_write_escaped(stderr, err.message, TABLE_TEXT); /* names of others may be in it */
-        fputc('\n', stderr);
-    } else if (status != GB_OK) {
-        fprintf(stderr, "gptbench: %s\n", gb_status_name(status));
+    if (status != GB_OK) {
+        error_print(status, &err, argc, argv);
     }
     return gb_status_exit_code(status);
 }

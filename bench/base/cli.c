@@ -7,19 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/terminal.h"
 #include "model/config.h"
 
 enum { HELP_WIDTH = 88, HELP_COLUMN_MAX = 32, NAMES_MAX = 64, OPTIONS_MAX = 256 };
 
 /* ---- help ---- */
 
-/* Words of `text` from column `at` on, broken at HELP_WIDTH, further lines indented. */
+static int help_width(void)
+{
+    int width = terminal_width(stdout);
+    return width > 0 && width < HELP_WIDTH ? width : HELP_WIDTH;
+}
+
+/* Words of `text` from column `at` on, broken at the width of help, further lines indented. */
 static void help_print_wrapped(const char *text, int at, int indent)
 {
-    int column = at;
+    int column = at, width = help_width();
     while (*text) {
         size_t word = strcspn(text, " \n");
-        if (column + (int)word > HELP_WIDTH && column > indent) {
+        if (column + (int)word > width && column > indent) {
             printf("\n%*s", indent, "");
             column = indent;
         }
@@ -28,7 +35,7 @@ static void help_print_wrapped(const char *text, int at, int indent)
         text += word;
         if (*text == ' ' || *text == '\n') {
             text += strspn(text, " \n");
-            if (*text && column + 1 + (int)strcspn(text, " \n") <= HELP_WIDTH) {
+            if (*text && column + 1 + (int)strcspn(text, " \n") <= width) {
                 putchar(' ');
                 column++;
             } else if (*text) {
@@ -46,7 +53,7 @@ static void help_print_lines(const char *title, const char *text)
     printf("\n%s:\n", title);
     while (*text) {
         size_t length = strcspn(text, "\n");
-        printf("%s%.*s\n", text[0] == ' ' ? "" : "  ", (int)length, text);
+        terminal_say(stdout, 4, "%s%.*s\n", text[0] == ' ' ? "" : "  ", (int)length, text);
         text += length + (text[length] == '\n');
     }
 }
@@ -79,11 +86,12 @@ static void help_print(const cli_command *command)
         .name = "--help", .short_name = "-h", .help = "show this help"};
     char head[128];
     int column = 2 + help_option_head(&help_option, head, sizeof head) + 2;
+    int most = help_width() / 2 < HELP_COLUMN_MAX ? help_width() / 2 : HELP_COLUMN_MAX;
     for (const cli_option *o = command->options; o && o->name; o++) {
         int length = 2 + help_option_head(o, head, sizeof head) + 2;
-        column = length > column && length <= HELP_COLUMN_MAX ? length : column;
+        column = length > column && length <= most ? length : column;
     }
-    printf("usage: %s\n\n", command->usage);
+    terminal_say(stdout, 7, "usage: %s\n\n", command->usage);
     help_print_wrapped(command->summary, 0, 0);
     if (command->positional_help) {
         help_print_lines("arguments", command->positional_help);

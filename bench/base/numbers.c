@@ -139,3 +139,47 @@ number_text number_duration_ms(double ms)
     }
     return out;
 }
+
+number_text number_elapsed_ms(double ms)
+{
+    if (!isfinite(ms)) {
+        return none;
+    }
+    number_text out;
+    long s = (long)fmin(fmax(ms, 0) / 1000, 1e12);
+    if (s < 60) {
+        snprintf(out.text, sizeof out.text, "%ld s", s);
+    } else if (s < 3600) {
+        snprintf(out.text, sizeof out.text, "%ld min %02ld s", s / 60, s % 60);
+    } else {
+        snprintf(out.text, sizeof out.text, "%ld h %02ld min", s / 3600, s / 60 % 60);
+    }
+    return out;
+}
+
+number_text number_about_ms(double ms)
+{
+    number_text out = {""};
+    double s = ms / 1000, minutes = s / 60, hours = s / 3600;
+    if (!isfinite(ms) || ms <= 0) {
+        return out;
+    }
+    if (s < 7.5) {
+        snprintf(out.text, sizeof out.text, "a few s");
+    } else if (s < 57.5) {
+        snprintf(out.text, sizeof out.text, "about %ld s", 5 * lround(s / 5));
+    } else if (minutes < 9.5) {
+        snprintf(out.text, sizeof out.text, "about %ld min", lround(minutes));
+    } else if (minutes < 57.5) {
+        snprintf(out.text, sizeof out.text, "about %ld min", 5 * lround(minutes / 5));
+    } else if (hours < 9.75) {
+        int halves = (int)lround(hours * 2);
+        snprintf(out.text, sizeof out.text, "about %d h%s", halves / 2 % 100,
+                 halves % 2 ? " 30 min" : "");
+    } else if (hours < 35.5) {
+        snprintf(out.text, sizeof out.text, "about %ld h", lround(hours));
+    } else {
+        snprintf(out.text, sizeof out.text, "about %ld days", lround(fmin(hours / 24, 1e12)));
+    }
+    return out;
+}

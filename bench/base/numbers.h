@@ -28,5 +28,10 @@ number_text number_gigas(double x);
 /* Milliseconds in the unit that fits: 0.41 -> "410 us", 12.3 -> "12.3 ms", 61000 -> "61.0 s",
  * 605000 -> "10 min 05 s", then "2 h 03 min". */
 number_text number_duration_ms(double ms);
+/* Time that has passed, in whole seconds: "12 s", "3 min 05 s", "2 h 03 min". */
+number_text number_elapsed_ms(double ms);
+/* A guess: "a few s", "about 25 s", "about 2 min", "about 1 h 30 min", "about 3 days". Empty where
+ * nothing is known or nothing is left. */
+number_text number_about_ms(double ms);
 
 #endif

@@ -35,6 +35,21 @@ size_t plain_text_step(const char *text, size_t bytes, char *instead)
     return length;
 }
 
+void plain_text_make_shown(char *text)
+{
+    char *out = text, instead;
+    for (size_t left = strlen(text), bytes; left > 0; left -= bytes, text += bytes) {
+        bytes = plain_text_step(text, left, &instead);
+        if (instead) {
+            *out++ = instead;
+        } else {
+            memmove(out, text, bytes);
+            out += bytes;
+        }
+    }
+    *out = '\0';
+}
+
 void plain_text_make(char *text)
 {
     size_t left = strlen(text);

@@ -13,6 +13,9 @@
  * not be shown, '\0' for what may be shown as it is. */
 size_t plain_text_step(const char *text, size_t bytes, char *instead);
 
+/* Puts '?' and ' ' in place of what may not be shown. */
+void plain_text_make_shown(char *text);
+
 /* Makes `text` plain in place; it never becomes longer. What is not UTF-8 stays: the writer of a
  * format knows what belongs there. */
 void plain_text_make(char *text);

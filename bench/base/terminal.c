@@ -55,33 +55,17 @@ static void lines_join(char *text)
     *out = '\0';
 }
 
-/* In place: nothing becomes longer. */
-static void inert_make(char *text)
-{
-    char *out = text, instead;
-    for (size_t left = strlen(text), bytes; left > 0; left -= bytes, text += bytes) {
-        bytes = plain_text_step(text, left, &instead);
-        if (instead) {
-            *out++ = instead;
-        } else {
-            memmove(out, text, bytes);
-            out += bytes;
-        }
-    }
-    *out = '\0';
-}
-
 static void lines_write_plain(FILE *out, char *text)
 {
     while (text) {
         char *line = strsep(&text, "\n");
-        inert_make(line);
+        plain_text_make_shown(line);
         fprintf(out, "%s%s", line, text ? "\n" : "");
     }
 }
 
 /* Newlines at the beginning and at the end, and empty lines, are kept. */
-static void lines_write_fitted(FILE *out, char *text, int width, int hang)
+static void lines_write_fitted(FILE *out, char *text, int width, int at, int hang)
 {
     while (*text) {
         size_t breaks = strspn(text, "\n");
@@ -91,39 +75,41 @@ static void lines_write_fitted(FILE *out, char *text, int width, int hang)
         text += breaks;
         char *end = strstr(text, "\n\n"), *last = text + strlen(text);
         end = end ? end : last > text && last[-1] == '\n' ? last - 1 : last;
-        char *paragraph = strndup(text, (size_t)(end - text));
-        if (paragraph) {
-            lines_join(paragraph);
-            inert_make(paragraph);
-            text_write_lines(out, paragraph, width, 0, hang);
-            free(paragraph);
-        }
+        char after = *end;
+        *end = '\0';
+        lines_join(text);
+        plain_text_make_shown(text);
+        text_write_lines(out, text, width, breaks ? 0 : at, hang);
+        *end = after;
         text = end;
     }
 }
 
-void terminal_write_paragraph(FILE *out, int width, int hang, const char *text)
+void terminal_write_paragraph(FILE *out, int width, int at, int hang, char *text)
 {
-    char *copy = strdup(text);
-    if (!copy) {
-        fputs("no memory for a sentence\n", out);
-    } else if (width == 0) {
-        lines_write_plain(out, copy);
+    if (width == 0) {
+        lines_write_plain(out, text);
     } else {
-        lines_write_fitted(out, copy, width, hang);
+        lines_write_fitted(out, text, width, at, hang);
     }
-    free(copy);
 }
 
 void terminal_say(FILE *out, int hang, const char *format, ...)
 {
+    char most[2048], *text = most, *more = NULL; /* nothing is to be lost without memory */
     va_list args;
-    char *text = NULL;
     va_start(args, format);
-    int length = vasprintf(&text, format, args);
+    int length = vsnprintf(most, sizeof most, format, args);
     va_end(args);
+    if (length >= (int)sizeof most) {
+        va_start(args, format);
+        text = vasprintf(&more, format, args) < 0 ? most : more;
+        va_end(args);
+    }
     if (length >= 0) {
-        terminal_write_paragraph(out, terminal_width(out), hang, text);
-        free(text);
+        terminal_write_paragraph(out, terminal_width(out), 0, hang, text);
+    }
+    if (text == more) {
+        free(more);
     }
 }

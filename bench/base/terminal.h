@@ -17,7 +17,8 @@ void terminal_say(FILE *out, int hang, const char *format, ...)
 #endif
     ;
 
-/* The same for a given width; 0: as it stands. */
-void terminal_write_paragraph(FILE *out, int width, int hang, const char *text);
+/* The same for a given width; 0: as it stands. `at` columns of the first line are taken already.
+ * The text is changed on the way. */
+void terminal_write_paragraph(FILE *out, int width, int at, int hang, char *text);
 
 #endif

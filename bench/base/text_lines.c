@@ -73,26 +73,38 @@ static size_t spaces_skip(const char *text, size_t at)
     return at + strspn(text + at, " ");
 }
 
+/* The end of what stands between backquotes from text[at] on, which is one of them. */
+static size_t quoted_end(const char *text, size_t at)
+{
+    const char *end = strchr(text + at + 1, '`');
+    return end ? (size_t)(end - text) : at;
+}
+
 size_t text_first_line(const char *text, int width, size_t *next)
 {
-    size_t fits = text_cut(text, width), good = 0, bad = 0, within = 0;
-    bool quoted = false, begun = false;
+    size_t fits = text_cut(text, width), good = 0, within = 0, quoted = 0;
+    bool begun = false;
     if (!text[fits]) {
         *next = fits;
         return fits;
     }
     for (size_t i = 0; i <= fits; i++) {
-        if (text[i] == ' ' && begun && text[i - 1] != ' ') {
-            bool apart = !quoted && text[spaces_skip(text, i)] != '%';
-            *(apart ? &good : &bad) = i;
+        if (text[i] == ' ' && begun && text[i - 1] != ' ' && text[spaces_skip(text, i)] != '%') {
+            good = i;
         }
         if (i > fits / 2 && strchr("_-/,:", text[i - 1])) {
             within = i; /* of a long name or path */
         }
-        quoted ^= text[i] == '`';
         begun |= text[i] != ' ';
+        if (text[i] == '`' && i < fits) {
+            quoted = quoted_end(text, i);
+            i = quoted > i ? quoted : i;
+        }
     }
-    size_t end = good ? good : bad ? bad : within ? within : fits;
+    size_t end = good ? good : within ? within : fits;
+    if (!good && quoted > fits) { /* wider than a line, and stays whole */
+        end = quoted + 1 + strcspn(text + quoted + 1, " ");
+    }
     size_t bytes = 0;
     if (end == 0) { /* a wide letter in a single column */
         (void)step(text, &bytes);

@@ -8,6 +8,7 @@
 #include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
+#include "bench/base/shell_words.h"
 #include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
@@ -196,9 +197,9 @@ static gb_status database_choose(char *out, size_t size, const char *given, cons
     }
     if (access(out, F_OK) != 0) {
         gb_fail(err, GB_ERR_USAGE,
-                "%s: there is no such database; `gptbench run %s` makes results/%s.db, --db FILE "
-                "names another",
-                out, s->path, s->name);
+                "%s: there is no such database; `gptbench run %s%s%s` makes it%s", out,
+                shell_word(s->path).text, given ? " --db " : "",
+                given ? shell_word(given).text : "", given ? "" : ", --db FILE names another");
         return dbfile_tell_others(out, &(dbfile_wanted){.suite = s->name}, err);
     }
     return GB_OK;

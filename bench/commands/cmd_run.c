@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bench/base/cli.h"
+#include "bench/base/shell_words.h"
 #include "bench/base/table.h"
 #include "bench/commands/commands.h"
 #include "bench/plan/runplan.h"
@@ -211,13 +212,17 @@ static gb_status report_make(const store *s, const run_command *c, const suite *
     char dir[4096];
     gb_error error = {0};
     report_place(dir, sizeof dir, c, s);
+    progress_task_begin(display, "drawing the report");
     gb_status status = report_write(store_path(s), asked->name, dir, &error);
+    progress_task_end(display);
     if (status == GB_OK) {
         printf("report:   %s/index.html\n", dir);
         fflush(stdout);
     } else if (c->report || status == GB_ERR_IO) {
-        return gb_fail(err, status, "report: %s; `gptbench report --db %s -o %s` makes it again",
-                       error.message, store_path(s), dir);
+        return gb_fail(err, status,
+                       "report: %s; `gptbench report --db %s --suite %s -o %s` makes it again",
+                       error.message, shell_word(store_path(s)).text, shell_word(asked->name).text,
+                       shell_word(dir).text);
     } else {
         progress_note(display, "no complete report in %s: %s", dir, error.message);
     }
@@ -237,21 +242,20 @@ static gb_status results_print(store *s, const run_command *c, const suite *aske
     return printed != GB_OK ? printed : reported;
 }
 
-static gb_status ended_status(const run_command *c, const runner_totals *totals,
+static gb_status ended_status(const store *s, const runner_totals *totals,
                               const runplan_state *state, const run_counts *counts, bool speeds_ok,
                               gb_error *err)
 {
     if (totals->interrupted) {
         return gb_fail(err, GB_ERR_INTERRUPTED,
-                       "interrupted with %d of %d runs done; the same command continues: gptbench"
-                       " run %s",
-                       totals->ok + totals->not_ok, counts->to_do, c->suite_path);
+                       "interrupted with %d of %d runs done; the same command continues:",
+                       totals->ok + totals->not_ok, counts->to_do);
     }
     if (state->not_ok > 0) {
         return gb_fail(err, GB_ERR_FAILED,
-                       "%d of %d runs did not end ok; `gptbench show RUN` tells why, --retry-failed"
-                       " tries them again",
-                       state->not_ok, state->n);
+                       "%d of %d runs did not end ok; `gptbench show RUN --db %s` tells why,"
+                       " --retry-failed tries them again",
+                       state->not_ok, state->n, shell_word(store_path(s)).text);
     }
     if (!speeds_ok) {
         return gb_fail(err, GB_ERR_FAILED,
@@ -276,8 +280,6 @@ static gb_status speeds_measure(const run_command *c, runplan *plan, store *s,
     if (!to_do) {
         return GB_OK;
     }
-    progress_note(runner->display, "timing %d configs in turn, the baseline twice",
-                  session.n_arms - 1);
     gb_status status = timing_session_run(s, &session, runner, &result, &why);
     if (status == GB_ERR_INTERRUPTED) {
         totals->interrupted = true;
@@ -450,7 +452,7 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     bool with_report = !c->no_report && !totals.interrupted;
     gb_status shown = results_print(s, c, asked, with_report, runner->display, err);
     gb_status ended =
-        ended_status(c, &totals, &state, &counts, speeds_ok, shown == GB_OK ? err : NULL);
+        ended_status(s, &totals, &state, &counts, speeds_ok, shown == GB_OK ? err : NULL);
     return shown == GB_OK ? ended : shown;
 }
 

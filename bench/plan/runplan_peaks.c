@@ -94,7 +94,12 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
         if (!peak_is_wanted(plan, &peak, i, once_more)) {
             continue;
         }
-        GB_TRY(runplan_probe(plan, i, true, runner, &answer, err));
+        const char *precision = gb_precision_name((gb_precision)i);
+        progress_task_begin(runner->display, "measuring GEMM peak and copy rate of %s, %s",
+                            env->probe.backend, precision);
+        gb_status status = runplan_probe(plan, i, true, runner, &answer, err);
+        progress_task_end(runner->display);
+        GB_TRY(status);
         env->peak_measured = true;
         if (answer.gemm_flops_per_s > 0) {
             store_engine engine = environment_engine(env, i);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/base/keys_json.h"
+#include "bench/base/shell_words.h"
 #include "bench/read/facts_internal.h"
 #include "bench/read/snapshot.h"
 #include "bench/store/store.h"
@@ -86,7 +87,7 @@ static gb_status suite_read_row(row_reader *r, facts *f, const facts_wanted *wan
     } else if (status == GB_OK && wanted->run_id) {
         status =
             gb_fail(r->err, GB_ERR_USAGE, "%s: no run %lld; `gptbench list --db %s` lists them",
-                    r->path, (long long)wanted->run_id, r->path);
+                    r->path, (long long)wanted->run_id, shell_word(r->path).text);
     } else if (status == GB_OK) {
         status = suite_unknown(r, rows, n, wanted->suite);
     }

@@ -2,30 +2,39 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bench/base/numbers.h"
 #include "bench/base/terminal.h"
+#include "bench/base/text_lines.h"
 #include "bench/run/lr_mark.h"
+#include "bench/run/progress_line.h"
 #include "kernels/clock.h"
 
 #define REDRAW_MS 100
-#define LINE_MAX_ 512
+/* Of a task, at which the machine should do nothing else. */
+#define REDRAW_TASK_MS 500
+/* Steps before the time of a step says anything of those to come. */
+#define STEPS_KNOWN 3
+/* Columns at the right that stay empty: for the ^C that a terminal writes there. */
+#define MARGIN 3
+
+typedef enum showing { SHOW_NOTHING, SHOW_RUN, SHOW_TASK } showing;
 
 struct progress {
     FILE *out;
     bool live, color;
-    bool drawn; /* the live lines stand on the screen */
+    int drawn[2]; /* widths of the live lines on the screen; -1: there is none */
     int64_t drawn_ms;
     int n_runs, run_index;          /* index of the current run, from 1 */
     double flops_total, flops_past; /* of all runs; of those that are over, whole */
     double flops_done;              /* what the runs that are over really did */
     int64_t busy_ms;                /* wall time of the runs that flops_done stands for */
+    showing shows;
     progress_run run;
-    bool running;
     int64_t run_started_ms;
     int64_t steps_done, steps_before; /* by other segments of the run */
     double train_loss, val_loss;
@@ -33,6 +42,9 @@ struct progress {
     int64_t timed_steps;
     double recent_step_ms; /* moving average, for the ETA */
     int64_t evals;
+    char task[PROGRESS_PART_BYTES];
+    int64_t task_started_ms;
+    progress_blocks blocks; /* of the task; n_blocks 0: it has none */
 };
 
 bool progress_wants_live(FILE *out)
@@ -54,6 +66,7 @@ progress *progress_create(FILE *out, bool live, bool color)
         p->out = out;
         p->live = live;
         p->color = color;
+        p->drawn[0] = p->drawn[1] = -1;
     }
     return p;
 }
@@ -68,19 +81,61 @@ void progress_suite(progress *p, int n_runs, double flops_total)
 
 /* ---- drawing ---- */
 
-/* Takes the live lines off the screen; the cursor then stands where they began. */
-static void display_erase(progress *p)
+/* How many rows of the screen a line of that width takes: a terminal that has become narrower since
+ * then has broken it. */
+static int rows_of(int drawn, int width)
 {
-    if (p->drawn) {
-        fputs("\r\033[K\033[1A\r\033[K", p->out);
-        p->drawn = false;
+    return drawn < 0 ? 0 : drawn <= width ? 1 : (drawn + width - 1) / width;
+}
+
+static int screen_width(const progress *p)
+{
+    int width = terminal_width(p->out);
+    return width > 0 ? width : 80;
+}
+
+/* What takes the live lines off the screen; the cursor then stands where they began. */
+static void display_erase(progress *p, FILE *out)
+{
+    int width = screen_width(p);
+    int rows = rows_of(p->drawn[0], width) + rows_of(p->drawn[1], width);
+    fputs(rows > 0 ? "\r\033[K" : "", out);
+    for (; rows > 1; rows--) {
+        fputs("\033[1A\033[K", out);
     }
+    p->drawn[0] = p->drawn[1] = -1;
+}
+
+/* Drawings go out in one piece, so that nothing flickers: this, what is to be written, and
+ * drawing_end. NULL without memory: then nothing is drawn. */
+typedef struct drawing {
+    char *text;
+    size_t size;
+} drawing;
+
+static FILE *drawing_begin(progress *p, drawing *d)
+{
+    *d = (drawing){NULL, 0};
+    FILE *out = open_memstream(&d->text, &d->size);
+    if (out) {
+        display_erase(p, out);
+    }
+    return out;
+}
+
+static void drawing_end(progress *p, drawing *d, FILE *out)
+{
+    if (out && fclose(out) == 0) {
+        fwrite(d->text, 1, d->size, p->out);
+        fflush(p->out);
+    }
+    free(d->text);
 }
 
 void progress_free(progress *p)
 {
     if (p) {
-        display_erase(p);
+        display_erase(p, p->out);
         fflush(p->out);
         free(p);
     }
@@ -91,73 +146,141 @@ static double step_avg_ms(const progress *p)
     return p->timed_steps ? p->timed_sum_ms / (double)p->timed_steps : NAN;
 }
 
-static double run_eta_ms(const progress *p)
+/* NAN until it is known. */
+static double run_left_ms(const progress *p)
 {
-    if (p->recent_step_ms <= 0) {
+    if (p->steps_done - p->steps_before < STEPS_KNOWN || !(p->recent_step_ms > 0)) {
         return NAN;
     }
     double steps_left = (double)(p->run.num_iterations - p->steps_done);
-    double per_step = p->recent_step_ms;
-    if (p->steps_done > 0) {
-        per_step += p->eval_ms * (double)p->evals / (double)p->steps_done;
-    }
-    return steps_left * per_step;
+    double evals = p->eval_ms * (double)p->evals / (double)p->steps_done;
+    return steps_left * (p->recent_step_ms + evals);
 }
 
-/* The runs to come take as long per FLOP as those before them did. */
-static double suite_eta_ms(const progress *p)
+/* The runs to come take as long per FLOP as those before them did. NAN until it is known. */
+static double suite_left_ms(const progress *p)
 {
-    double run_left = run_eta_ms(p);
+    double run_left = run_left_ms(p);
     double here = (double)(p->steps_done - p->steps_before);
     double share = p->run.num_iterations ? here / (double)p->run.num_iterations : 0;
     double flops = p->flops_done + share * p->run.flops;
     double busy = (double)p->busy_ms + (double)(gb_monotonic_whole_ms() - p->run_started_ms);
-    if (!(flops > 0)) {
+    if (!(flops > 0) || !isfinite(run_left)) {
         return NAN;
     }
     double later = p->flops_total - p->flops_past - p->run.flops;
-    return (isfinite(run_left) ? run_left : 0) + (later > 0 ? later * busy / flops : 0);
+    return run_left + (later > 0 ? later * busy / flops : 0);
 }
 
-static int screen_width(const progress *p)
+static void lines_draw(progress *p, const progress_line *head, const progress_line *line)
 {
-    struct winsize size;
-    if (ioctl(fileno(p->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 20) {
-        return size.ws_col < LINE_MAX_ ? size.ws_col - 1 : LINE_MAX_ - 1;
+    char texts[2][PROGRESS_PART_BYTES];
+    int width = screen_width(p) - MARGIN;
+    progress_line_write(head, width, texts[0], sizeof texts[0]);
+    progress_line_write(line, width, texts[1], sizeof texts[1]);
+    drawing d;
+    FILE *out = drawing_begin(p, &d);
+    if (out) {
+        fprintf(out, "%s%s%s%s%s", p->color ? "\033[1m" : "", texts[0], p->color ? "\033[0m" : "",
+                line->n > 0 ? "\n" : "", line->n > 0 ? texts[1] : "");
+        p->drawn[0] = text_width(texts[0]);
+        p->drawn[1] = line->n > 0 ? text_width(texts[1]) : -1;
     }
-    return 79;
+    drawing_end(p, &d, out);
+    p->drawn_ms = gb_monotonic_whole_ms();
+}
+
+/* "left: about 2 min" of what is known; nothing else. */
+static void left_add(progress_line *line, int rank, const char *words, double ms)
+{
+    number_text left = number_about_ms(ms);
+    if (*left.text) {
+        progress_line_add(line, rank, "%s%s left", words, left.text);
+    }
+}
+
+static void run_draw(progress *p)
+{
+    progress_line head = {.n = 0}, line = {.indent = 2};
+    progress_line_add(&head, 0, "[%d/%d] %s", p->run_index, p->n_runs, p->run.config);
+    progress_line_add(&head, 2, "replicate %lld", (long long)p->run.replicate);
+    if (p->run_index < p->n_runs) {
+        left_add(&head, 1, "all runs: ", suite_left_ms(p));
+    }
+    progress_line_add(&line, 0, "step %lld/%lld", (long long)p->steps_done,
+                      (long long)p->run.num_iterations);
+    if (p->run.num_iterations > 0) {
+        progress_line_add_bar(&line, 3, (double)p->steps_done / (double)p->run.num_iterations);
+    }
+    if (isfinite(p->train_loss)) {
+        progress_line_add(&line, 1, "loss %.4f", p->train_loss);
+    }
+    if (isfinite(p->val_loss)) {
+        progress_line_add(&line, 4, "val %.4f", p->val_loss);
+    }
+    if (p->recent_step_ms > 0) {
+        double rate = (double)p->run.tokens_per_step * 1e3 / p->recent_step_ms;
+        progress_line_add(&line, 5, "%s tok/s", number_rounded(rate).text);
+    }
+    if (p->timed_steps > 0) {
+        progress_line_add(&line, 6, "step_avg %s", number_duration_ms(step_avg_ms(p)).text);
+    }
+    left_add(&line, 2, "", run_left_ms(p));
+    lines_draw(p, &head, &line);
+}
+
+static void task_draw(progress *p)
+{
+    const progress_blocks *b = &p->blocks;
+    progress_line head = {.n = 0}, line = {.indent = 2};
+    double elapsed_ms = (double)(gb_monotonic_whole_ms() - p->task_started_ms);
+    progress_line *last = b->n_blocks > 0 ? &line : &head;
+    progress_line_add(&head, 0, "%s", p->task);
+    if (b->n_blocks > 0) {
+        double share = ((double)b->done + (double)b->turn / (b->n_turns > 0 ? b->n_turns : 1)) /
+                       (double)b->n_blocks;
+        int64_t block = b->done < b->n_blocks ? b->done + 1 : b->n_blocks;
+        progress_line_add(&head, 3, "%s", b->name ? b->name : "");
+        progress_line_add(&line, 0, "block %lld of %s%lld", (long long)block,
+                          b->at_most ? "at most " : "", (long long)b->n_blocks);
+        progress_line_add_bar(&line, 3, share);
+        left_add(&line, 1, b->at_most ? "at most " : "",
+                 b->done > 0 ? elapsed_ms * (1 - share) / share : NAN);
+    }
+    if (elapsed_ms >= 1000) {
+        progress_line_add(last, 2, "%s so far", number_elapsed_ms(elapsed_ms).text);
+    }
+    lines_draw(p, &head, &line);
 }
 
 static void display_draw(progress *p)
 {
-    char head[LINE_MAX_], line[LINE_MAX_];
-    int width = screen_width(p);
-    double avg = step_avg_ms(p);
-    double rate =
-        p->recent_step_ms > 0 ? (double)p->run.tokens_per_step * 1e3 / p->recent_step_ms : NAN;
-    snprintf(head, sizeof head, "[%d/%d] %s  replicate %lld  suite ETA %s", p->run_index, p->n_runs,
-             p->run.config, (long long)p->run.replicate, number_duration_ms(suite_eta_ms(p)).text);
-    char val[32] = "";
-    if (isfinite(p->val_loss)) {
-        snprintf(val, sizeof val, "  val %.4f", p->val_loss);
+    if (p->live && p->shows == SHOW_RUN) {
+        run_draw(p);
+    } else if (p->live && p->shows == SHOW_TASK) {
+        task_draw(p);
     }
-    snprintf(line, sizeof line, "  step %lld/%lld  loss %.4f%s  step_avg %s  %s tok/s  ETA %s",
-             (long long)p->steps_done, (long long)p->run.num_iterations, p->train_loss, val,
-             number_duration_ms(avg).text, number_rounded(rate).text,
-             number_duration_ms(run_eta_ms(p)).text);
-    display_erase(p);
-    fprintf(p->out, "%s%.*s%s\n%.*s", p->color ? "\033[1m" : "", width, head,
-            p->color ? "\033[0m" : "", width, line);
-    fflush(p->out);
-    p->drawn = true;
-    p->drawn_ms = gb_monotonic_whole_ms();
 }
 
 void progress_tick(progress *p)
 {
-    if (p && p->live && p->running && gb_monotonic_whole_ms() - p->drawn_ms >= REDRAW_MS) {
+    const int64_t period_ms = p && p->shows == SHOW_TASK ? REDRAW_TASK_MS : REDRAW_MS;
+    if (p && gb_monotonic_whole_ms() - p->drawn_ms >= period_ms) {
         display_draw(p);
     }
+}
+
+/* A line of its own that begins with `mark`, in its colour. */
+static void note_write(progress *p, const char *color, const char *mark, char *text)
+{
+    drawing d;
+    FILE *out = drawing_begin(p, &d);
+    if (out) {
+        fprintf(out, "%s%s%s", p->color ? color : "", mark, p->color && *color ? "\033[0m" : "");
+        terminal_write_paragraph(out, terminal_width(p->out), text_width(mark), 2, text);
+        fputc('\n', out);
+    }
+    drawing_end(p, &d, out);
 }
 
 void progress_note(progress *p, const char *format, ...)
@@ -167,17 +290,20 @@ void progress_note(progress *p, const char *format, ...)
     }
     va_list args;
     char *text = NULL;
-    display_erase(p);
     va_start(args, format);
     int length = vasprintf(&text, format, args);
     va_end(args);
-    if (length >= 0 && strchr(text, '\033')) { /* its own colours */
-        fprintf(p->out, "%s\n", text);
-    } else if (length >= 0) {
-        terminal_say(p->out, 2, "%s\n", text);
+    if (length >= 0) {
+        note_write(p, "", "", text);
+        free(text);
     }
-    free(length >= 0 ? text : NULL);
-    fflush(p->out);
+}
+
+void progress_note_plain(progress *p, const char *text)
+{
+    if (p && !p->live) {
+        progress_note(p, "%s", text);
+    }
 }
 
 /* ---- facts ---- */
@@ -188,7 +314,7 @@ void progress_run_begin(progress *p, const progress_run *run)
         return;
     }
     p->run = *run;
-    p->running = true;
+    p->shows = SHOW_RUN;
     p->run_index += !run->again;
     p->flops_past -= run->again ? run->flops : 0;
     p->run_started_ms = gb_monotonic_whole_ms();
@@ -205,16 +331,35 @@ void progress_run_begin(progress *p, const progress_run *run)
     }
 }
 
-void progress_timing(progress *p, int64_t blocks_done, int64_t blocks_most)
+void progress_task_begin(progress *p, const char *what, ...)
 {
-    if (p && p->live) {
-        display_erase(p);
-        fprintf(p->out, "%stiming speeds in turn%s\n  block %lld of %lld",
-                p->color ? "\033[1m" : "", p->color ? "\033[0m" : "", (long long)blocks_done,
-                (long long)blocks_most);
+    if (!p) {
+        return;
+    }
+    va_list args;
+    va_start(args, what);
+    vsnprintf(p->task, sizeof p->task, what, args);
+    va_end(args);
+    p->shows = SHOW_TASK;
+    p->blocks = (progress_blocks){.n_blocks = 0};
+    p->task_started_ms = gb_monotonic_whole_ms();
+    display_draw(p);
+}
+
+void progress_task_blocks(progress *p, const progress_blocks *blocks)
+{
+    if (p) {
+        p->blocks = *blocks;
+        progress_tick(p);
+    }
+}
+
+void progress_task_end(progress *p)
+{
+    if (p) {
+        p->shows = SHOW_NOTHING;
+        display_erase(p, p->out);
         fflush(p->out);
-        p->drawn = true;
-        p->drawn_ms = gb_monotonic_whole_ms();
     }
 }
 
@@ -263,30 +408,28 @@ void progress_event(progress *p, const train_event *event)
     progress_tick(p);
 }
 
-static const char *status_color(const progress *p, const char *status)
-{
-    return !p->color ? "" : strcmp(status, "ok") == 0 ? "\033[32m" : "\033[31m";
-}
-
 void progress_run_end(progress *p, const char *status, const char *message)
 {
     if (!p) {
         return;
     }
-    p->running = false;
+    p->shows = SHOW_NOTHING;
     p->busy_ms += gb_monotonic_whole_ms() - p->run_started_ms;
     p->flops_past += p->run.flops;
     if (p->run.num_iterations > 0) {
         p->flops_done += p->run.flops * (double)(p->steps_done - p->steps_before) /
                          (double)p->run.num_iterations;
     }
-    char val[48] = "";
+    char val[48] = "", *text = NULL;
     if (isfinite(p->val_loss)) {
         snprintf(val, sizeof val, ", val_loss %.4f", p->val_loss);
     }
-    progress_note(p, "%s%s%s: %s, replicate %lld%s: %lld steps, step_avg %s%s%s%s",
-                  status_color(p, status), status, p->color ? "\033[0m" : "", p->run.config,
-                  (long long)p->run.replicate, lr_mark(p->run.lr_scale).text,
-                  (long long)p->steps_done, number_duration_ms(step_avg_ms(p)).text, val,
-                  *message ? ": " : "", message);
+    int length = asprintf(&text, ": %s, replicate %lld%s: %lld steps, step_avg %s%s%s%s",
+                          p->run.config, (long long)p->run.replicate, lr_mark(p->run.lr_scale).text,
+                          (long long)p->steps_done, number_duration_ms(step_avg_ms(p)).text, val,
+                          *message ? ": " : "", message);
+    if (length >= 0) {
+        note_write(p, strcmp(status, "ok") == 0 ? "\033[32m" : "\033[31m", status, text);
+        free(text);
+    }
 }

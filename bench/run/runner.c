@@ -390,6 +390,7 @@ gb_status runner_probe(const char *json, const runner_options *options, event_pr
     gb_status status = worker_link_open(&worker, &unlimited, json, false, err);
     while (status == GB_OK && !worker_link_ended(&worker)) {
         worker_link_wait(&worker, &options->worker, WAIT_MS);
+        progress_tick(options->display);
         while (worker_link_next(&worker, &frame)) {
             if (frame.kind == EVENT_KIND_PROBE) {
                 *out = frame.u.probe;

@@ -68,6 +68,21 @@ static double settled_ms(const train_step *steps, int64_t n)
     return stats_quantile_sorted(last, count, 0.5);
 }
 
+/* Tells the display whose turn it is. */
+static void turn_show(const state *st, int64_t blocks_done, int turn, int arm)
+{
+    const timing_session *session = st->session;
+    const timing_options *o = session->row.options;
+    const bool at_most = o->stop_precision > 0;
+    const progress_blocks blocks = {.done = blocks_done,
+                                    .n_blocks = at_most ? o->max_blocks : o->blocks,
+                                    .at_most = at_most,
+                                    .turn = turn,
+                                    .n_turns = session->n_arms,
+                                    .name = arm >= 0 ? session->arms[arm].label : ""};
+    progress_task_blocks(st->options->display, &blocks);
+}
+
 static gb_status start(state *st, int arm, double *step_ms, gb_error *err)
 {
     const train_step *steps;
@@ -79,6 +94,7 @@ static gb_status start(state *st, int arm, double *step_ms, gb_error *err)
 
 static gb_status arm_settle(void *user, int arm, double *step_ms, gb_error *err)
 {
+    turn_show(user, 0, 0, arm);
     return start(user, arm, step_ms, err);
 }
 
@@ -114,6 +130,7 @@ static gb_status arm_burst(void *user, const timing_turn *turn, const train_burs
     const train_step *steps;
     int64_t n;
     double settled, mean_ms = NAN;
+    turn_show(st, turn->block, turn->position, arm);
     GB_TRY(start(st, arm, &settled, err));
     double began_s = gb_monotonic_s() - st->watch.started_s;
     GB_TRY(timing_pool_burst(st->pool, arm, burst, &steps, &n, err));
@@ -139,9 +156,7 @@ static void arm_retire(void *user, int arm)
 static gb_status block_done(void *user, const timing_table *table, gb_error *err)
 {
     state *st = user;
-    const timing_options *o = st->session->row.options;
-    progress_timing(st->options->display, table->n_blocks,
-                    o->stop_precision > 0 ? o->max_blocks : o->blocks);
+    turn_show(st, table->n_blocks, 0, -1);
     return store_commit_due(st->s, true, err);
 }
 
@@ -274,6 +289,15 @@ static gb_status session_begin(state *st, gb_sensors *sensors, gb_error *err)
     return run_watch_begin(&st->watch, st->s, &watch, err);
 }
 
+static void session_announce(const timing_session *session, progress *display)
+{
+    char what[80];
+    snprintf(what, sizeof what, "timing %d configs in turn, the baseline twice",
+             session->n_arms - 1);
+    progress_note_plain(display, what);
+    progress_task_begin(display, "%s", what);
+}
+
 gb_status timing_session_run(store *s, const timing_session *session, const runner_options *options,
                              timing_session_result *result, gb_error *err)
 {
@@ -300,7 +324,9 @@ gb_status timing_session_run(store *s, const timing_session *session, const runn
                                           .retire = arm_retire,
                                           .block_done = block_done,
                                           .precise = precise};
+        session_announce(session, options->display);
         status = timing_run(session->row.options, &executor, &table, &result->outcome, &why);
+        progress_task_end(options->display);
         result->timing_id = st.timing_id;
         gb_status written = end_write(&st, status, &why, result, &late);
         if (err) {

@@ -105,7 +105,7 @@ fi
     claim near wide base 'best_val_loss within 60%'
     claim flops wide base 'flops increase > 100%'
 } >tiny.ini
-exits "nothing was run yet" 2 'results/tiny.db: there is no such database; `gptbench run tiny.ini` makes results/tiny.db' tiny.ini
+exits "nothing was run yet" 2 'results/tiny.db: there is no such database; `gptbench run tiny.ini` makes it, --db FILE names another' tiny.ini
 exits "no such file named" 2 "none.db" tiny.ini --db none.db
 "$gptbench" run tiny.ini --threads 1 --no-report >out 2>err
 is "the suite runs" $? 0

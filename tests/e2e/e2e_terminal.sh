@@ -73,4 +73,64 @@ is "on a terminal COLUMNS counts where it is less" \
     "$(awk -F '\t' '$2 > most { most = $2 } END { print most <= 60 }' out)" 1
 COLUMNS=200 "$terminal" 80x24 "$gptbench" list >out 2>err
 is "and not where it is more" "$(grep -c '^wrapped' out)" 0
+
+# ---- while it runs ----
+{
+    tiny_suite 'long' 2 10000000 10000000 4000 | sed '/^name/s/$/\nprofile_steps = 0/'
+    tiny_cell a
+    tiny_cell $b 'mlp_expansion_factor = 3'
+} >'my suite.ini'
+goes() { # FAKE-TERMINAL'S-ARGUMENTS... run's: until somebody types Ctrl-C
+    "$terminal" "$@" >out 2>err
+    rc=$?
+}
+typed=("$gptbench" run 'my suite.ini' --db 'it is.db' --threads 1 --only '[am]*' --loss-only)
+goes 80x24 -s 'GEMM peak' peak -s 'all runs' wide -r 'all runs' 40 -g 'all runs' -s loss narrow \
+    -i loss "${typed[@]}"
+is "Ctrl-C: exit code" $rc 1
+is "all was seen" "$(grep -c 'never saw' err)" 0
+grep -q '^measuring GEMM peak and copy rate of cpu, fp32' peak
+check "the peak: what is measured" $?
+grep -q '^\[1/4\] a  replicate 0  all runs: about .* left$' wide &&
+    grep -qE '^  step [0-9]+/10000000  \[[#.]+\]  loss [0-9.]+  val [0-9.]+  about .* left$' wide
+check "80 columns: run, bar, losses, time left" $?
+grep -qE '^  step [0-9]+/10000000  loss [0-9.]+$' narrow
+check "40 columns, after a change of width: step and loss" $?
+is "nothing was said that was not known" "$(cat peak wide narrow | grep -cE 'nan|ETA| 0 us')" 0
+is "the display leaves nothing behind" "$(grep -c '  step [0-9]*/' out)" 0
+# Lines that the terminal broke are one again.
+awk -F '\t' '$1 == "wrapped" { printf "%s", $3; next } { print $3 }' out >lines
+is "Ctrl-C: the command stands there as it was typed" \
+    "$(sed -n '/the same command/,$p' lines | sed -n 's/^  \(.* run .*\)/\1/p')" \
+    "$gptbench run 'my suite.ini' --db 'it is.db' --threads 1 --only '[am]*' --loss-only"
+is "and a shell reads it so" \
+    "$(eval "printf '%s|' $(sed -n 's/^  \(.* run .*\)/\1/p' lines | tail -n 1)")" "$(printf '%s|' "${typed[@]}")"
+is "colours" "$(grep -c coloured err)" 1
+
+for width in 40 80 120; do
+    goes ${width}x40 -s 'block ' screen -i 'block ' "$gptbench" run 'my suite.ini' \
+        --db timing.db --threads 1 --speed-only --no-report
+    head=$(grep '^timing 2 configs in turn' screen)
+    line=$(grep '^  block [0-9]* of 4000' screen)
+    [ -n "$head" ] && [ ${#head} -lt $width ] && [ -n "$line" ] && [ ${#line} -lt $width ]
+    check "$width columns, speeds in turn: $line" $?
+done
+[[ "$line" =~ \[[#.]+\].*left ]]
+check "120 columns: bar and time left" $?
+NO_COLOR=1 goes 120x40 -i 'loss' "${typed[@]}"
+is "NO_COLOR: none" "$(grep -c coloured err)" 0
+TERM=dumb goes 120x40 -i 'run 1 of' "${typed[@]}"
+is "a terminal that cannot redraw: plain lines" \
+    "$(grep -c 'step [0-9]*/' out) $(grep -c 'run 1 of 4: a, replicate 0' out)" "0 1"
+"${typed[@]}" >out 2>err &
+runner=$!
+for _ in $(seq 300); do
+    grep -q '^run 1 of' err && break
+    sleep 0.1
+done
+kill -INT "$runner"
+wait "$runner"
+is "in a file: no display, and Ctrl-C says the same" \
+    "$(grep -c $'\033\|\r' err) $(tail -n 1 err)" \
+    "0   $gptbench run 'my suite.ini' --db 'it is.db' --threads 1 --only '[am]*' --loss-only"
 finish

@@ -1,15 +1,16 @@
 /* A terminal of a given size for a program that is run in it, with what a person might do to it.
  *
- *   fake_terminal WIDTHxHEIGHT [-i TEXT] [-r TEXT WIDTH] [-s TEXT FILE] COMMAND ARGUMENT...
+ *   fake_terminal WIDTHxHEIGHT [-i TEXT] [-g TEXT] [-r TEXT WIDTH] [-s TEXT FILE] COMMAND ...
  *
  *   -i TEXT        Ctrl-C is typed when TEXT stands on the screen
+ *   -g TEXT        waits until TEXT is gone from it
  *   -r TEXT WIDTH  the terminal becomes that wide when TEXT stands on it; lines do not flow anew
  *   -s TEXT FILE   the screen is written to FILE when TEXT stands on it
  *
  * Each may be given several times, in the order in which they happen. Prints every line that was
  * ever on the screen, what stood on it in the end, as `width<TAB>W<TAB>text` of what was written
- * there last; a line that ran over the edge is told as `wrapped<TAB>W<TAB>text`. Exits as the
- * command does. */
+ * there last; a line that ran over the edge is told as `wrapped<TAB>W<TAB>text`. Says "coloured" on
+ * standard error where colours were set. Exits as the command does. */
 #include <errno.h>
 #include <poll.h>
 #include <pty.h>
@@ -34,6 +35,7 @@ typedef struct deed {
 typedef struct screen {
     char (*rows)[COLUMNS_MOST][LETTER]; /* all lines since the beginning; a letter per column */
     int width, height, row, column, rows_used;
+    bool coloured;
     bool edge; /* the last column is written, the next letter wraps */
     bool *wrapped;
     char sequence[64]; /* of an escape or of UTF-8, so far */
@@ -91,7 +93,9 @@ static void sequence_obey(screen *s)
         for (int row = s->row + 1; row < s->rows_used; row++) {
             memset(s->rows[row], 0, sizeof s->rows[row]);
         }
-    } else if (last != 'm') {
+    } else if (last == 'm') {
+        s->coloured = true;
+    } else {
         fprintf(stderr, "fake_terminal: does not know ESC%s\n", s->sequence + 1);
         exit(99);
     }
@@ -126,15 +130,16 @@ static void byte_take(screen *s, char c)
     }
 }
 
-/* The text of a line without the spaces at its end. */
+/* The text of a line without the spaces at its end, but those where it ran over the edge. */
 static void row_text(const screen *s, int row, char *out, size_t size)
 {
     size_t used = 0, keep = 0;
-    for (int i = 0; i < COLUMNS_MOST && used + LETTER < size; i++) {
+    const int width = s->wrapped[row] ? s->width : COLUMNS_MOST;
+    for (int i = 0; i < width && used + LETTER < size; i++) {
         const char *letter = s->rows[row][i];
         if (*letter || i == 0 || text_width(s->rows[row][i - 1]) < 2) {
             used += (size_t)snprintf(out + used, size - used, "%s", *letter ? letter : " ");
-            keep = *letter && *letter != ' ' ? used : keep;
+            keep = (*letter && *letter != ' ') || s->wrapped[row] ? used : keep;
         }
     }
     out[keep] = '\0';
@@ -202,7 +207,8 @@ static void follow(screen *s, int fd, const deed *deeds, int n_deeds)
         struct pollfd more = {fd, POLLIN, 0};
         bool whole =
             poll(&more, 1, 5) == 0; /* a drawing comes in one piece, then there is a rest */
-        while (whole && done < n_deeds && screen_has(s, deeds[done].text)) {
+        while (whole && done < n_deeds &&
+               screen_has(s, deeds[done].text) == (deeds[done].what != 'g')) {
             deed_do(s, fd, &deeds[done++]);
         }
     }
@@ -223,7 +229,7 @@ int main(int argc, char **argv)
     while (at + 2 < argc && argv[at][0] == '-' && n_deeds < DEEDS_MOST) {
         deed *d = &deeds[n_deeds++];
         *d = (deed){argv[at][1], argv[at + 1], argv[at + 2]};
-        at += d->what == 'i' ? 2 : 3;
+        at += d->what == 'i' || d->what == 'g' ? 2 : 3;
     }
     s.rows = calloc(ROWS_MOST, sizeof *s.rows);
     s.wrapped = calloc(ROWS_MOST, sizeof *s.wrapped);
@@ -242,6 +248,9 @@ int main(int argc, char **argv)
         fail("waitpid");
     }
     screen_write(&s, 0, stdout, true);
+    if (s.coloured) {
+        fprintf(stderr, "coloured\n");
+    }
     free(s.rows);
     free(s.wrapped);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

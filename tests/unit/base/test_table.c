@@ -126,15 +126,48 @@ static void test_numbers(void **state)
     assert_string_equal(number_duration_ms(61000).text, "61.0 s");
     assert_string_equal(number_duration_ms(605000).text, "10 min 05 s");
     assert_string_equal(number_duration_ms(2.05 * 3600e3).text, "2 h 03 min");
+    assert_string_equal(number_elapsed_ms(12999).text, "12 s");
+    assert_string_equal(number_elapsed_ms(185e3).text, "3 min 05 s");
+    assert_string_equal(number_elapsed_ms(123 * 60e3).text, "2 h 03 min");
+}
+
+static void test_guesses(void **state)
+{
+    (void)state;
+    static const struct {
+        double s;
+        const char *text;
+    } cases[] = {{0, ""},
+                 {-1, ""},
+                 {NAN, ""},
+                 {0.001, "a few s"},
+                 {7, "a few s"},
+                 {8, "about 10 s"},
+                 {57, "about 55 s"},
+                 {58, "about 1 min"},
+                 {100, "about 2 min"},
+                 {9.4 * 60, "about 9 min"},
+                 {9.6 * 60, "about 10 min"},
+                 {23 * 60, "about 25 min"},
+                 {57 * 60, "about 55 min"},
+                 {58 * 60, "about 1 h"},
+                 {1.4 * 3600, "about 1 h 30 min"},
+                 {9.7 * 3600, "about 9 h 30 min"},
+                 {9.8 * 3600, "about 10 h"},
+                 {35 * 3600, "about 35 h"},
+                 {36 * 3600, "about 2 days"},
+                 {1e30, "about 1000000000000 days"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_string_equal(number_about_ms(1000 * cases[i].s).text, cases[i].text);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_formats), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_nothing), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_guesses),
     };
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);
 }

@@ -226,7 +226,10 @@ static void check_paragraph(int width, int hang, const char *text, const char *w
     size_t size = 0;
     FILE *stream = open_memstream(&out, &size);
     assert_non_null(stream);
-    terminal_write_paragraph(stream, width, hang, text);
+    char *copy = strdup(text);
+    assert_non_null(copy);
+    terminal_write_paragraph(stream, width, 0, hang, copy);
+    free(copy);
     fclose(stream);
     assert_string_equal(out, want);
     free(out);
@@ -243,7 +246,8 @@ static void test_paragraphs(void **state)
     /* A number keeps its unit of one letter, a command stays whole as long as it can. */
     check_paragraph(9, 0, "about 12 % off", "about\n12 % off");
     check_paragraph(12, 0, "say `make it` now", "say\n`make it`\nnow");
-    check_paragraph(6, 0, "say `make it` now", "say\n`make\nit`\nnow");
+    check_paragraph(6, 0, "say `make it`, now", "say\n`make it`,\nnow");
+    check_paragraph(6, 0, "say `make it", "say\n`make\nit"); /* no quotation */
     /* A long name is broken behind a mark in it, else anywhere. */
     check_paragraph(8, 0, "results/quick.db", "results/\nquick.db");
     check_paragraph(4, 0, "abcdefgh", "abcd\nefgh");
