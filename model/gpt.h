@@ -78,8 +78,9 @@ gb_status gpt_stage_batch(gpt *model, const int32_t *inputs, const int32_t *targ
 /* Gradient of the staged batch's loss * grad_scale, overwriting or added as above, and its loss,
  * likewise. */
 gb_status gpt_accumulate(gpt *model, double grad_scale, bool first, gb_error *err);
-/* Loss of the staged batch alone; after gpt_results_post loss_sum is over all since `first`. */
-gb_status gpt_evaluate(gpt *model, bool first, gb_error *err);
+/* Loss alone, of the first `sequences` (1..B) of the staged batch; after gpt_results_post loss_sum
+ * is over all since `first`. */
+gb_status gpt_evaluate(gpt *model, int64_t sequences, bool first, gb_error *err);
 
 typedef struct gpt_update_options {
     double learning_rate, weight_decay;

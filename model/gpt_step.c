@@ -83,9 +83,20 @@ gb_status gpt_stage_batch(gpt *g, const int32_t *inputs, const int32_t *targets,
     return GB_OK;
 }
 
-gb_status gpt_evaluate(gpt *g, bool first, gb_error *err)
+/* The buffers hold B sequences; fewer lie at their beginning. */
+gb_status gpt_evaluate(gpt *g, int64_t sequences, bool first, gb_error *err)
 {
-    return gpt_forward_only(g, first, err);
+    const int64_t B = g->B;
+    if (sequences < 1 || sequences > B) {
+        return gb_fail(err, GB_ERR_INTERNAL, "%lld sequences of a batch of %lld",
+                       (long long)sequences, (long long)B);
+    }
+    g->B = sequences;
+    g->N = sequences * g->T;
+    gb_status status = gpt_forward_only(g, first, err);
+    g->B = B;
+    g->N = B * g->T;
+    return status;
 }
 
 gb_status gpt_accumulate(gpt *g, double grad_scale, bool first, gb_error *err)
@@ -146,7 +157,7 @@ gb_status gpt_loss(gpt *g, const int32_t *inputs, const int32_t *targets, double
                    gb_error *err)
 {
     GB_TRY(gpt_stage_batch(g, inputs, targets, err));
-    GB_TRY(gpt_evaluate(g, true, err));
+    GB_TRY(gpt_evaluate(g, g->B, true, err));
     return loss_download(g, loss_sum, err);
 }
 

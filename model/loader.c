@@ -28,6 +28,11 @@ struct token_source {
     char hash[33];
 };
 
+static void hash_format(XXH128_hash_t digest, char out[33])
+{
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)digest.high64, (uint64_t)digest.low64);
+}
+
 /* ---- synthetic ---- */
 
 static gb_status open_synth(token_source *source, const char *text, bool validation, gb_error *err)
@@ -45,9 +50,7 @@ static gb_status open_synth(token_source *source, const char *text, bool validat
     GB_TRY(synth_chain_open(&source->chain, &spec, err));
     char canonical[256];
     synth_spec_format(&spec, canonical, sizeof canonical);
-    XXH128_hash_t digest = XXH3_128bits(canonical, strlen(canonical));
-    snprintf(source->hash, sizeof source->hash, "%016" PRIx64 "%016" PRIx64,
-             (uint64_t)digest.high64, (uint64_t)digest.low64);
+    hash_format(XXH3_128bits(canonical, strlen(canonical)), source->hash);
     source->entropy_rate = synth_chain_entropy_rate(source->chain);
     source->tokens = INT64_MAX;
     return GB_OK;
@@ -197,11 +200,18 @@ gb_status token_loader_open(token_loader *loader, token_source *source, int64_t 
         longest = tokens > longest ? tokens : longest;
     }
     if (loader->batches == 0) {
-        return gb_fail(err, GB_ERR_FORMAT,
-                       "%s: %" PRId64 " tokens are too few for one batch: batch_size = %" PRId64
-                       " and sequence_length = %" PRId64 " need %" PRId64 " in one shard",
-                       source->set.shards[0].path, longest, batch_size, sequence_length,
-                       batch_size * sequence_length + 1);
+        const char *path = source->set.shards[0].path;
+        return batch_size == 1
+                   ? gb_fail(err, GB_ERR_FORMAT,
+                             "%s: %" PRId64 " tokens are too few for one sequence: sequence_length "
+                             "= %" PRId64 " needs %" PRId64 " in one shard",
+                             path, longest, sequence_length, sequence_length + 1)
+                   : gb_fail(err, GB_ERR_FORMAT,
+                             "%s: %" PRId64
+                             " tokens are too few for one batch: batch_size = %" PRId64
+                             " and sequence_length = %" PRId64 " need %" PRId64 " in one shard",
+                             path, longest, batch_size, sequence_length,
+                             batch_size * sequence_length + 1);
     }
     /* Multiples of the golden ratio, modulo 1: any number of replicates starts well apart. */
     uint64_t turn = (uint64_t)replicate * UINT64_C(0x9E3779B97F4A7C15);
@@ -251,4 +261,43 @@ gb_status token_loader_next(token_loader *loader, int32_t *inputs, int32_t *targ
 void token_loader_rewind(token_loader *loader)
 {
     loader->batch_index = 0;
+}
+
+/* ---- a stretch ---- */
+
+/* `tokens` has room for two sequences of tokens and one of pairs. */
+static gb_status stretch_add(XXH3_state_t *state, token_loader *loader, int32_t *tokens,
+                             gb_error *err)
+{
+    const int64_t T = loader->sequence_length;
+    int32_t *inputs = tokens, *targets = tokens + T, *pairs = tokens + 2 * T;
+    GB_TRY(token_loader_next(loader, inputs, targets, err));
+    for (int64_t i = 0; i < T; i++) {
+        pairs[2 * i] = inputs[i];
+        pairs[2 * i + 1] = targets[i];
+    }
+    XXH3_128bits_update(state, pairs, (size_t)(2 * T) * sizeof *pairs);
+    return GB_OK;
+}
+
+gb_status token_source_hash_stretch(token_source *source, int64_t sequence_length,
+                                    int64_t sequences, char out[33], gb_error *err)
+{
+    token_loader loader;
+    GB_TRY(token_loader_open(&loader, source, 1, sequence_length, 0, err));
+    int32_t *tokens = malloc((size_t)sequence_length * 4 * sizeof *tokens);
+    XXH3_state_t *state = XXH3_createState();
+    gb_status status = tokens && state ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a hash");
+    if (status == GB_OK) {
+        XXH3_128bits_reset(state);
+    }
+    for (int64_t i = 0; i < sequences && status == GB_OK; i++) {
+        status = stretch_add(state, &loader, tokens, err);
+    }
+    if (status == GB_OK) {
+        hash_format(XXH3_128bits_digest(state), out);
+    }
+    XXH3_freeState(state);
+    free(tokens);
+    return status;
 }

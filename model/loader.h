@@ -33,6 +33,13 @@ double token_source_entropy_rate(const token_source *source);
 /* 32 hex digits + NUL that identify the content: a hash of every shard's bytes in order, or of
  * the synth parameters. */
 const char *token_source_hash(const token_source *source);
+/* 32 hex digits + NUL that identify a stretch by its tokens alone: the XXH3-128 of each position's
+ * token and of the one to be predicted there, of the first `sequences` sequences as a loader with
+ * batch_size = 1 reads them. Where sequences follow each other without a gap, as in one shard, it
+ * does not depend on their length. Errors as token_loader_open and token_loader_next; GB_ERR_OOM.
+ */
+gb_status token_source_hash_stretch(token_source *source, int64_t sequence_length,
+                                    int64_t sequences, char out[33], gb_error *err);
 
 /* The shards, scanned, in the order in which they are read; of an endless source none. */
 const struct shard_set *token_source_shard_set(const token_source *source);

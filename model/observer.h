@@ -48,6 +48,7 @@ typedef struct train_start {
     int64_t tokens_per_step;
     double entropy_rate_nats; /* of the validation source; NAN if unknown */
     char train_data_hash[40], val_data_hash[40];
+    char val_stretch_hash[40]; /* of the tokens that a validation reads */
     gb_description device;
 } train_start;
 

@@ -16,7 +16,8 @@ static const gb_key spec_keys[] = {
     {"num_iterations", GB_KEY_INT, FIELD(num_iterations), 1, 100000000, NULL, "optimiser steps"},
     {"val_loss_every", GB_KEY_INT, FIELD(val_loss_every), 1, 100000000, NULL,
      "steps between validations"},
-    {"val_tokens", GB_KEY_INT, FIELD(val_tokens), 1, 1e12, NULL, "tokens per validation"},
+    {"val_tokens", GB_KEY_INT, FIELD(val_tokens), 1, 1e12, NULL,
+     "tokens per validation, in whole sequences"},
     {"learning_rate", GB_KEY_REAL, FIELD(learning_rate), 0, 100, NULL, "peak learning rate"},
     {"warmup_iters", GB_KEY_INT, FIELD(warmup_iters), 0, 100000000, NULL,
      "steps of linear warm-up"},
@@ -73,14 +74,14 @@ static int64_t at_least_one(int64_t value)
 void train_spec_resolve(train_spec *spec)
 {
     int64_t n = spec->num_iterations;
-    int64_t batch_tokens = spec->batch_size * spec->sequence_length;
+    const int64_t T = spec->sequence_length;
     if (spec->val_loss_every < 0) {
         spec->val_loss_every = at_least_one(n / 20);
     }
     if (spec->val_tokens < 0) {
-        spec->val_tokens = 20 * batch_tokens;
+        spec->val_tokens = 80 * T;
     }
-    spec->val_tokens = at_least_one(spec->val_tokens / batch_tokens) * batch_tokens;
+    spec->val_tokens = at_least_one(spec->val_tokens / T) * T;
     if (spec->warmup_iters < 0) {
         spec->warmup_iters = n / 8 < 256 ? n / 8 : 256;
     }

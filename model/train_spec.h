@@ -11,7 +11,7 @@ typedef struct train_spec {
     int64_t grad_accumulation_steps; /* micro-batches per step */
     int64_t num_iterations;          /* steps */
     int64_t val_loss_every;          /* steps between validations; auto: num_iterations / 20 */
-    int64_t val_tokens;              /* tokens per validation; auto: 20 batches' worth */
+    int64_t val_tokens;              /* tokens per validation; auto: 80 sequences */
     double learning_rate;
     int64_t warmup_iters;   /* auto: num_iterations / 8, at most 256 */
     int64_t warmdown_iters; /* auto: num_iterations / 2 */
@@ -29,7 +29,8 @@ const gb_key *train_spec_keys(void);
 const gb_key *train_spec_data_keys(void);
 
 train_spec train_spec_default(void);
-/* Fills every auto field, rounds val_tokens down to whole batches (at least one). */
+/* Fills every auto field, rounds val_tokens down to whole sequences (at least one). No field that
+ * says what is validated follows from batch_size. */
 void train_spec_resolve(train_spec *spec);
 /* Puts what cannot change a run to one value, of a resolved spec: a warm-up or warm-down of one
  * step has the peak rate in it and is none; validations further apart than the run is long are

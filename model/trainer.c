@@ -81,14 +81,14 @@ gb_status trainer_open_train(token_loader *loader, token_source *source, const t
 gb_status trainer_open_val(token_loader *loader, token_source *source, const train_spec *spec,
                            gb_error *err)
 {
-    int64_t batch = spec->batch_size * spec->sequence_length;
-    GB_TRY(token_loader_open(loader, source, spec->batch_size, spec->sequence_length, 0, err));
-    if (loader->batches < spec->val_tokens / batch) {
+    const int64_t T = spec->sequence_length;
+    GB_TRY(token_loader_open(loader, source, 1, T, 0, err));
+    if (loader->batches < spec->val_tokens / T) {
         return gb_fail(err, GB_ERR_USAGE,
-                       "val_tokens = %lld: %.200s holds only %lld whole batches of %lld tokens; "
+                       "val_tokens = %lld: %.200s holds only %lld whole sequences of %lld tokens; "
                        "val_tokens may be at most %lld",
                        (long long)spec->val_tokens, spec->val_data, (long long)loader->batches,
-                       (long long)batch, (long long)(loader->batches * batch));
+                       (long long)T, (long long)(loader->batches * T));
     }
     return GB_OK;
 }
@@ -101,7 +101,9 @@ static gb_status open_data(trainer *t, gb_error *err)
     GB_TRY(token_source_open_val(&t->val_source, s->val_data, vocab, err));
     GB_TRY(trainer_open_train(&t->train, t->train_source, s, t->job->replicate, err));
     GB_TRY(trainer_open_val(&t->val, t->val_source, s, err));
-    t->inputs = malloc((size_t)batch * 2 * sizeof *t->inputs);
+    GB_TRY(token_source_hash_stretch(t->val_source, s->sequence_length,
+                                     s->val_tokens / s->sequence_length, t->val_hash, err));
+    t->inputs = calloc((size_t)batch * 2, sizeof *t->inputs);
     if (!t->inputs) {
         return gb_fail(err, GB_ERR_OOM, "no memory for a batch of %lld tokens", (long long)batch);
     }
@@ -140,6 +142,7 @@ static void emit_start(trainer *t)
              token_source_hash(t->train_source));
     snprintf(start->val_data_hash, sizeof start->val_data_hash, "%s",
              token_source_hash(t->val_source));
+    snprintf(start->val_stretch_hash, sizeof start->val_stretch_hash, "%s", t->val_hash);
     t->be->describe(t->dev, &start->device);
     t->steps_ahead = start->device.steps_ahead;
     trainer_emit(t, &event);
@@ -147,17 +150,30 @@ static void emit_start(trainer *t)
 
 /* ---- validation ---- */
 
+/* The next n sequences of the validation data. */
+static gb_status read_sequences(trainer *t, int64_t n, gb_error *err)
+{
+    const int64_t T = t->spec->sequence_length;
+    for (int64_t i = 0; i < n; i++) {
+        GB_TRY(token_loader_next(&t->val, t->inputs + i * T, t->targets + i * T, err));
+    }
+    return GB_OK;
+}
+
+/* Sequence by sequence from the first one on, so that every batch_size reads the same tokens: the
+ * last batch may hold fewer. */
 static gb_status validate(trainer *t, gb_error *err)
 {
-    int64_t batch = t->spec->batch_size * t->spec->sequence_length;
-    int64_t batches = t->spec->val_tokens / batch;
+    const int64_t T = t->spec->sequence_length, sequences = t->spec->val_tokens / T;
+    int64_t n;
     double started_ms = gb_monotonic_ms();
     gpt_results results;
     token_loader_rewind(&t->val);
-    for (int64_t i = 0; i < batches; i++) {
-        GB_TRY(token_loader_next(&t->val, t->inputs, t->targets, err));
+    for (int64_t done = 0; done < sequences; done += n) {
+        n = sequences - done < t->spec->batch_size ? sequences - done : t->spec->batch_size;
+        GB_TRY(read_sequences(t, n, err));
         GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
-        GB_TRY(gpt_evaluate(t->model, i == 0, err));
+        GB_TRY(gpt_evaluate(t->model, n, done == 0, err));
         trainer_alive(t);
     }
     GB_TRY(gpt_results_post(t->model, err));
@@ -165,8 +181,8 @@ static gb_status validate(trainer *t, gb_error *err)
     gb_nvtx_scope_end(t->nvtx);
     train_event event = {.type = TRAIN_EVENT_EVAL};
     event.u.eval = (train_eval){.step = t->steps_done,
-                                .val_loss = results.loss_sum / (double)(batches * batch),
-                                .val_tokens = batches * batch,
+                                .val_loss = results.loss_sum / (double)(sequences * T),
+                                .val_tokens = sequences * T,
                                 .eval_ms = gb_monotonic_ms() - started_ms,
                                 .train_time_ms = t->train_time_ms};
     trainer_emit(t, &event);

@@ -36,7 +36,8 @@ typedef struct trainer {
     gpt *model;
     gb_nvtx *nvtx; /* NULL: nothing listens */
     token_source *train_source, *val_source;
-    token_loader train, val;
+    token_loader train, val;   /* val: sequence by sequence */
+    char val_hash[33];         /* of the tokens that a validation reads */
     int32_t *inputs, *targets; /* host, (B*T) each, one allocation */
     warmup_state warmup;
     bool stop_asked; /* by the observer */

@@ -93,21 +93,14 @@ static void reason_of_runs(claim_result *r, const pair_side *side)
     }
 }
 
-/* What may differ because an axis of the suite says so is no obstacle. */
 static gb_status circumstances_check(claim_result *r, const pair_side *base,
                                      const pair_side *config, metric_id metric, gb_error *err)
 {
-    pair_mismatch found[PAIR_MAX_MISMATCHES];
-    int n;
-    GB_TRY(pair_mismatches(found, &n, base, config, metric, err));
-    for (int i = 0; i < n; i++) {
-        const char *what = found[i].what;
-        if (strcmp(what, "precision") != 0 && strcmp(what, "tokens per step") != 0) {
-            snprintf(r->reason, sizeof r->reason,
-                     "the two were measured under other circumstances: %.24s %.100s and %.100s",
-                     what, found[i].base, found[i].config);
-            return GB_OK;
-        }
+    comparability c;
+    GB_TRY(pair_comparability(&c, base, config, metric, err));
+    if (c.n > 0) {
+        snprintf(r->reason, sizeof r->reason, "%s does not compare: %.300s", metric_names[metric],
+                 comparability_words(&c).text);
     }
     return GB_OK;
 }

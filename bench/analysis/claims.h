@@ -22,8 +22,8 @@ typedef struct claim_result {
 
 /* out[i] of claims[i], which must live as long as the results. Each claim has its own pair of
  * configs, looked up by name. Estimates are those of pair_estimate_make; a config that is not in
- * the database, that failed, or that was measured on another machine, backend, number of threads or
- * validation data than its counterpart makes the claim unsettled. GB_ERR_OOM. */
+ * the database, that failed, or whose metric does not compare (bench/analysis/comparability.h)
+ * makes the claim unsettled. GB_ERR_OOM. */
 gb_status claims_test(claim_result *out, const findings *data, const suite_claim *claims, int n,
                       gb_error *err);
 

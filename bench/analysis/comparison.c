@@ -107,10 +107,38 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     return GB_OK;
 }
 
+void comparison_withdraw(comparison *c, const char *why)
+{
+    c->change = (stats_interval){NAN, NAN, NAN};
+    c->refused = true;
+    snprintf(c->method, sizeof c->method, COMPARISON_REFUSED "%.240s", why);
+}
+
 gb_status comparison_make(comparison *out, const findings *data, const result_entry *base,
                           const result_entry *new_entry, metric_id metric, gb_error *err)
 {
     pair_side base_side = {.data = data, .config = base->config, .entry = base};
     pair_side new_side = {.data = data, .config = new_entry->config, .entry = new_entry};
-    return comparison_of_pair(out, &base_side, &new_side, metric, err);
+    comparability c;
+    GB_TRY(comparison_of_pair(out, &base_side, &new_side, metric, err));
+    GB_TRY(pair_comparability(&c, &base_side, &new_side, metric, err));
+    if (c.n > 0) {
+        comparison_withdraw(out, comparability_words(&c).text);
+    }
+    return GB_OK;
+}
+
+gb_status comparison_of_speed(comparison *out, bool *per_token, const findings *data,
+                              const result_entry *base, const result_entry *new_entry,
+                              gb_error *err)
+{
+    *per_token = base->runs[0]->tokens_per_step != new_entry->runs[0]->tokens_per_step;
+    if (!*per_token) {
+        return comparison_make(out, data, base, new_entry, METRIC_STEP_AVG, err);
+    }
+    GB_TRY(comparison_make(out, data, base, new_entry, METRIC_TOKENS_PER_S, err));
+    stats_interval rate = out->change;
+    out->change =
+        (stats_interval){1 / (1 + rate.value) - 1, 1 / (1 + rate.high) - 1, 1 / (1 + rate.low) - 1};
+    return GB_OK;
 }

@@ -11,7 +11,8 @@ typedef struct comparison {
     double base, new_value; /* as in the report's tables */
     /* new / base - 1 with a 95 % interval; low and high are NAN where there is none. */
     stats_interval change;
-    bool exact; /* a property of the model: the interval is the value itself */
+    bool exact;   /* a property of the model: the interval is the value itself */
+    bool refused; /* does not compare: no change, and `method` says why */
     char method[256];
 } comparison;
 
@@ -23,8 +24,19 @@ typedef struct comparison {
 gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_side *new_side,
                              metric_id metric, gb_error *err);
 
-/* The same of the runs of two entries of one suite, without interleaved timing. */
+/* What must not be compared (bench/analysis/comparability.h) has no change, and the method says
+ * why, behind these words. */
+#define COMPARISON_REFUSED "not compared: "
+void comparison_withdraw(comparison *c, const char *why);
+
+/* The same of the runs of two entries of one suite, without interleaved timing; withdrawn where the
+ * two do not compare. */
 gb_status comparison_make(comparison *out, const findings *data, const result_entry *base,
                           const result_entry *new_entry, metric_id metric, gb_error *err);
+/* Of the speeds of their runs: the change of step_avg, or of the time per token where their steps
+ * hold other numbers of tokens (*per_token). */
+gb_status comparison_of_speed(comparison *out, bool *per_token, const findings *data,
+                              const result_entry *base, const result_entry *new_entry,
+                              gb_error *err);
 
 #endif

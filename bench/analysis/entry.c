@@ -183,19 +183,6 @@ static void entry_summarise(const findings *data, result_entry *entry, double *s
     entry->entropy_rate_nats = first->entropy_rate_nats;
 }
 
-static bool is_dominated(const findings *data, const result_entry *entry)
-{
-    double rate = entry->pace.tokens_per_s.value, loss = entry->val_loss.value;
-    for (int i = 0; i < data->n_entries; i++) {
-        const result_entry *other = &data->entries[i];
-        double other_rate = other->pace.tokens_per_s.value, other_loss = other->val_loss.value;
-        if (other_rate >= rate && other_loss <= loss && (other_rate > rate || other_loss < loss)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 gb_status entries_make(findings *data, gb_error *err)
 {
     GB_TRY(entries_group(data, err));
@@ -212,15 +199,6 @@ gb_status entries_make(findings *data, gb_error *err)
     }
     free(scratch);
     return status;
-}
-
-void entries_set_off(findings *data)
-{
-    for (int i = 0; i < data->n_entries; i++) {
-        result_entry *entry = &data->entries[i];
-        entry->on_front = isfinite(entry->pace.tokens_per_s.value) &&
-                          isfinite(entry->val_loss.value) && !is_dominated(data, entry);
-    }
 }
 
 int findings_find_entry(const findings *data, const char *name)

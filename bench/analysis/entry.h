@@ -6,9 +6,6 @@
 
 /* Gathers the finished runs into data->entries, with what their runs say. GB_ERR_OOM. */
 gb_status entries_make(findings *data, gb_error *err);
-/* Sets the entries off from each other, once their pace is known: whether they are on the Pareto
- * front. */
-void entries_set_off(findings *data);
 
 /* Index of the entry with this label or config name (first match), or -1. */
 int findings_find_entry(const findings *data, const char *name);

@@ -67,8 +67,3 @@ gb_status entry_pair_find(const findings *data, const char *const names[2],
     }
     return GB_OK;
 }
-
-bool entry_pair_same_platform(const result_entry *a, const result_entry *b)
-{
-    return a->machine == b->machine && strcmp(a->backend, b->backend) == 0;
-}

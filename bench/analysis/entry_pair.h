@@ -16,7 +16,4 @@ gb_status entry_name_unknown(const findings *data, const char *name, gb_error *e
 const result_entry *entry_beside(const findings *data, const result_entry *base,
                                  const result_entry *like);
 
-/* Same machine, same backend. */
-bool entry_pair_same_platform(const result_entry *a, const result_entry *b);
-
 #endif

@@ -1,6 +1,9 @@
 #include "bench/analysis/equal_budget.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+#include "bench/analysis/comparability.h"
 
 double equal_budget_step_s(const result_entry *entry, const run_facts *run, bool interleaved)
 {
@@ -39,11 +42,23 @@ gb_status equal_budget_compare(budget_comparison *out, const findings *data,
                                const result_entry *base, const result_entry *entry, gb_error *err)
 {
     bool interleaved = entry->pace.interleaved && base->pace.interleaved;
+    comparability c;
+    *out = (budget_comparison){.n_shared = 0};
+    GB_TRY(comparability_of_entries(&c, data->facts, base, entry, METRIC_VAL_LOSS, err));
+    if (c.n > 0) {
+        return GB_OK;
+    }
     budget_run *one = runs_make(data, entry, interleaved);
     budget_run *other = runs_make(data, base, interleaved);
     gb_status status = one && other
                            ? budget_compare(out, one, entry->n_runs, other, base->n_runs, err)
                            : gb_fail(err, GB_ERR_OOM, "no memory for the curves");
+    if (status == GB_OK && !entry->speed_compares) { /* other seconds */
+        out->equal[BUDGET_SECONDS] = (budget_equal){
+            .budget = NAN, .base = NAN, .config = NAN, .difference = {NAN, NAN, NAN}};
+        out->reach[BUDGET_SECONDS] =
+            (budget_reach){.base = NAN, .config = NAN, .ratio = {NAN, NAN, NAN}};
+    }
     free(one);
     free(other);
     return status;

@@ -11,8 +11,10 @@
  * timing where the entry has it and `interleaved`, else of the run. */
 double equal_budget_step_s(const result_entry *entry, const run_facts *run, bool interleaved);
 
-/* By the validations of their runs. Seconds are steps times step_avg: of interleaved timing where
- * both have it, else of each run. GB_ERR_OOM. */
+/* By the validations of their runs; n_shared is 0 where losses do not compare
+ * (bench/analysis/comparability.h), and there is nothing by seconds where speeds do not. Seconds
+ * are steps times step_avg: of interleaved timing where both have it, else of each run. GB_ERR_OOM.
+ */
 gb_status equal_budget_compare(budget_comparison *out, const findings *data,
                                const result_entry *base, const result_entry *entry, gb_error *err);
 

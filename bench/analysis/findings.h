@@ -46,9 +46,14 @@ typedef struct result_entry {
     double entropy_rate_nats;
     double peak_memory_bytes; /* the largest */
     double flops_fraction;    /* flops_per_token over the baseline's, minus 1 */
-    bool on_front; /* no other entry is at least as fast and as low in loss, and better in one */
+    /* Beside which entry it stands (bench/analysis/peers.h), and whether the two compare. */
+    int beside;
+    bool speed_compares, loss_compares;
+    bool steps_compare; /* step by step, as its runs took them: for ledgers */
+    bool on_front; /* of those that compare, none is at least as fast and as low in loss, and better
+                      in one */
     double front_probability; /* that it is, for all that is known of the noise
-                                 (bench/stats/pareto.h) */
+                                 (bench/stats/pareto.h); NAN: has no place there */
 } result_entry;
 
 typedef struct findings {

@@ -4,6 +4,7 @@
 
 #include "bench/analysis/entry.h"
 #include "bench/analysis/front.h"
+#include "bench/analysis/peers.h"
 #include "bench/analysis/run_numbers.h"
 #include "bench/analysis/speed.h"
 #include "bench/analysis/verdicts.h"
@@ -40,6 +41,7 @@ static gb_status findings_make(findings *data, gb_error *err)
     GB_TRY(speed_report_make(&data->speeds, data->facts, data->partial, err));
     GB_TRY(entries_make(data, err));
     GB_TRY(config_verdicts_make(data, err));
+    GB_TRY(peers_make(data, err));
     entries_set_off(data);
     return data->partial || data->facts->detail == FACTS_SUMMARY ? GB_OK : front_make(data, err);
 }

@@ -90,12 +90,43 @@ void pair_align(pair_side *base, pair_side *config, const char *base_by_name)
     }
 }
 
-/* ---- values ---- */
+/* ---- whether they compare ---- */
 
 bool pair_is_timed(const pair_side *base, const pair_side *config)
 {
     return base->arm && config->arm;
 }
+
+static gb_status side_circumstances(circumstances *out, const pair_side *side, bool timed,
+                                    gb_error *err)
+{
+    const facts *f = side->data->facts;
+    if (timed) {
+        *out = circumstances_of_arm(f, side->session->facts, side->arm->facts);
+        return GB_OK;
+    }
+    return circumstances_of_entry(out, f, side->entry, err);
+}
+
+gb_status pair_comparability(comparability *out, const pair_side *base, const pair_side *config,
+                             metric_id metric, gb_error *err)
+{
+    bool timed = metric_is_time(metric) && pair_is_timed(base, config);
+    circumstances a, b;
+    *out = (comparability){.n = 0};
+    if (metric_is_exact(metric) || (!timed && (!base->entry || !config->entry))) {
+        return GB_OK;
+    }
+    GB_TRY(side_circumstances(&a, base, timed, err));
+    GB_TRY(side_circumstances(&b, config, timed, err));
+    if (timed && base->data == config->data && base->session == config->session) {
+        a.clock_mhz = b.clock_mhz = NAN; /* they shared it */
+    }
+    *out = comparability_of(&a, &b, metric);
+    return GB_OK;
+}
+
+/* ---- values ---- */
 
 static double timed_value(const speed_arm *arm, metric_id metric)
 {
@@ -250,7 +281,19 @@ static double run_metric(const run_facts *run, metric_id metric)
 static bool runs_belong_together(const run_facts *a, const run_facts *b)
 {
     return a->seed == b->seed && strcmp(a->train_data_hash, b->train_data_hash) == 0 &&
-           strcmp(a->val_data_hash, b->val_data_hash) == 0;
+           comparability_same_validation(a, b);
+}
+
+bool pair_replicates_belong(const result_entry *base, const result_entry *config)
+{
+    for (int i = 0; i < config->n_runs; i++) {
+        const run_facts *run = config->runs[i];
+        const run_facts *other = entry_find_run(base, run->replicate);
+        if (other && !runs_belong_together(run, other)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool entries_are_paired(const pair_side *base, const pair_side *config, metric_id metric)
@@ -258,14 +301,7 @@ static bool entries_are_paired(const pair_side *base, const pair_side *config, m
     if (metric_is_time(metric) || metric == METRIC_PEAK_MEMORY) {
         return base->data == config->data; /* of another day they are no pair; data do not matter */
     }
-    for (int i = 0; i < config->entry->n_runs; i++) {
-        const run_facts *run = config->entry->runs[i];
-        const run_facts *other = entry_find_run(base->entry, run->replicate);
-        if (other && !runs_belong_together(run, other)) {
-            return false;
-        }
-    }
-    return true;
+    return pair_replicates_belong(base->entry, config->entry);
 }
 
 /* Both values of each replicate that both finished; returns how many. */

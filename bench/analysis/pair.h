@@ -3,6 +3,7 @@
 #ifndef GPTBENCH_BENCH_PAIR_H
 #define GPTBENCH_BENCH_PAIR_H
 
+#include "bench/analysis/comparability.h"
 #include "bench/analysis/findings.h"
 #include "bench/analysis/speed.h"
 #include "bench/stats/estimate.h"
@@ -31,23 +32,10 @@ pair_side pair_side_of(const findings *data, int config);
  * another backend or precision than the runs is let go. */
 void pair_align(pair_side *base, pair_side *config, const char *base_by_name);
 
-/* ---- whether they compare ---- */
-
-typedef struct pair_mismatch {
-    char what[24]; /* "backend", "threads", "clock" */
-    char base[160], config[160];
-} pair_mismatch;
-
-enum { PAIR_MAX_MISMATCHES = 16 };
-/* Clocks that differ by more than this count as different. */
-#define PAIR_CLOCK_TOLERANCE 0.05
-
-/* What stands against comparing this metric. Times and memory: the machine (each column of its
- * row), backend, precision, threads, tokens per step (not for tokens/s), and, between two sessions
- * or runs, the median clock where it is known. Losses: the validation data. Exact metrics: nothing.
- * *n of `out` (PAIR_MAX_MISMATCHES places) are filled. GB_ERR_OOM. */
-gb_status pair_mismatches(pair_mismatch *out, int *n, const pair_side *base,
-                          const pair_side *config, metric_id metric, gb_error *err);
+/* Whether the metric of the two may be compared (bench/analysis/comparability.h): of what took
+ * turns, where both did and the metric is one of time, else of their runs. GB_ERR_OOM. */
+gb_status pair_comparability(comparability *out, const pair_side *base, const pair_side *config,
+                             metric_id metric, gb_error *err);
 
 /* ---- the estimate ---- */
 
@@ -80,6 +68,9 @@ void pair_estimate_free(pair_estimate *p);
 
 /* What a side's metric is, over all that it has; from the session when `timed` and for times. */
 double pair_side_value(const pair_side *side, metric_id metric, bool timed);
+/* Whether replicates of one number are pairs: they had the same seed, training data and validation.
+ */
+bool pair_replicates_belong(const result_entry *base, const result_entry *config);
 /* Whether times of the two come from sessions. */
 bool pair_is_timed(const pair_side *base, const pair_side *config);
 

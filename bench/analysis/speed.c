@@ -1,9 +1,11 @@
 #include "bench/analysis/speed.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/comparability.h"
 #include "bench/stats/block_count.h"
 
 /* Random halves of the blocks by which the false alarms of the control are counted. */
@@ -27,6 +29,17 @@ static gb_status arm_average(speed_arm *arm, gb_error *err)
     return stats_median(arm->facts->timed_ms, arm->facts->n_timed, &arm->step_median_ms, err);
 }
 
+/* All arms of a session share its machine and its clock. */
+static void arm_compare(speed_arm *arm, const facts *f, const speed_session *s)
+{
+    circumstances base = circumstances_of_arm(f, s->facts, &s->facts->arms[s->facts->baseline]);
+    circumstances own = circumstances_of_arm(f, s->facts, arm->facts);
+    base.clock_mhz = own.clock_mhz = NAN;
+    comparability c = comparability_of(&base, &own, comparability_speed_metric(&base, &own));
+    arm->per_token = base.tokens_per_step != own.tokens_per_step;
+    snprintf(arm->not_compared, sizeof arm->not_compared, "%.255s", comparability_words(&c).text);
+}
+
 static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, gb_error *err)
 {
     estimate burst;
@@ -43,8 +56,8 @@ static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, 
     stats_interval logs = estimate_interval(&burst, 0.95);
     arm->burst_ms = (stats_interval){exp(logs.value), exp(logs.low), exp(logs.high)};
     estimate_free(&burst);
-    GB_TRY(speed_pair_estimate(&arm->ratio, s, base, arm, false, err));
-    GB_TRY(speed_pair_estimate(&burst, s, base, arm, true, err));
+    GB_TRY(speed_pair_judged(&arm->ratio, s, base, arm, false, err));
+    GB_TRY(speed_pair_judged(&burst, s, base, arm, true, err));
     arm->mean_change = estimate_change(&burst, 0.95); /* its resamples would be many megabytes */
     estimate_free(&burst);
     return GB_OK;
@@ -76,7 +89,8 @@ bool speed_arm_has_speed(const speed_arm *arm)
 
 static bool arm_is_judged(const speed_arm *arm)
 {
-    return !arm->facts->is_baseline && !arm->facts->is_control && speed_arm_is_ok(arm);
+    return !arm->facts->is_baseline && !arm->facts->is_control && speed_arm_is_ok(arm) &&
+           !arm->not_compared[0];
 }
 
 static gb_status verdicts_make(speed_session *s, const verdict_rule *rule, gb_error *err)
@@ -165,8 +179,8 @@ static gb_status session_average(speed_session *s, gb_error *err)
 
 /* ---- all sessions ---- */
 
-static gb_status session_make(speed_session *s, const timing_facts *timing, bool partial,
-                              gb_error *err)
+static gb_status session_make(speed_session *s, const facts *f, const timing_facts *timing,
+                              bool partial, gb_error *err)
 {
     *s = (speed_session){.facts = timing};
     s->hours = calloc((size_t)timing->blocks + 1, sizeof *s->hours);
@@ -180,6 +194,9 @@ static gb_status session_make(speed_session *s, const timing_facts *timing, bool
     }
     for (; s->n_arms < timing->n_arms; s->n_arms++) {
         s->arms[s->n_arms].facts = &timing->arms[s->n_arms];
+        if (timing->baseline >= 0) {
+            arm_compare(&s->arms[s->n_arms], f, s);
+        }
     }
     return partial ? session_average(s, err) : session_measure(s, err);
 }
@@ -194,7 +211,7 @@ gb_status speed_report_make(speed_report **out, const facts *f, bool partial, gb
         speeds && speeds->sessions ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for speeds");
     for (int64_t i = 0; i < f->n_timings && status == GB_OK; i++) {
         status =
-            session_make(&speeds->sessions[speeds->n_sessions++], &f->timings[i], partial, err);
+            session_make(&speeds->sessions[speeds->n_sessions++], f, &f->timings[i], partial, err);
     }
     if (status != GB_OK) {
         speed_report_free(speeds);
@@ -295,4 +312,15 @@ gb_status speed_pair_estimate(estimate *out, const speed_session *session, const
                                           (uint64_t)session->facts->seed, err);
     free(logs);
     return status;
+}
+
+gb_status speed_pair_judged(estimate *out, const speed_session *session, const speed_arm *base,
+                            const speed_arm *config, bool by_means, gb_error *err)
+{
+    int64_t of_base = base->facts->tokens_per_step, of_config = config->facts->tokens_per_step;
+    GB_TRY(speed_pair_estimate(out, session, base, config, by_means, err));
+    if (of_base != of_config && out->kind != ESTIMATE_NONE) {
+        estimate_shift(out, log((double)of_base / (double)of_config));
+    }
+    return GB_OK;
 }

@@ -15,11 +15,17 @@ typedef struct speed_arm {
     stats_interval burst_ms;            /* typical burst: trimmed mean of log medians, taken back;
                                            95 %. Carries the machine's drift, unlike the ratios */
     noise_outliers outliers;
-    /* log(arm / baseline of the session) over paired blocks. By the bursts' medians, which verdicts
+    /* Held against the session's baseline (bench/analysis/comparability.h). */
+    bool per_token; /* their steps hold other numbers of tokens: all changes below are of the
+                       time per token */
+    char not_compared[256]; /* why it is not held against it; empty: it is */
+    /* log(arm / baseline of the session) over paired blocks, of the time of a step or of a token.
+     * By the bursts' medians, which verdicts
      * use, and by their means, as a check: they differ where slow steps are the config's own. */
     estimate ratio;
     stats_interval mean_change; /* ratio - 1 by the bursts' means, 95 % */
-    verdict verdict; /* not of the baseline and the control, and not of failed arms: UNCLEAR then */
+    verdict verdict; /* not of the baseline and the control, and not of arms that failed or are not
+                        compared: UNCLEAR then */
 } speed_arm;
 
 typedef struct speed_session {
@@ -60,8 +66,13 @@ const speed_arm *speed_report_find_on(const speed_report *speeds, int config, in
 bool speed_report_pair(const speed_report *speeds, int base, int config,
                        const speed_session **session, const speed_arm **base_arm,
                        const speed_arm **config_arm);
-/* log(config / base) over the blocks that both have; by medians, or by means. estimate_free. */
+/* log(config / base) of the step time over the blocks that both have; by medians, or by means.
+ * estimate_free. */
 gb_status speed_pair_estimate(estimate *out, const speed_session *session, const speed_arm *base,
                               const speed_arm *config, bool by_means, gb_error *err);
+/* The same of the speed that is judged: of the time per token where steps hold other numbers of
+ * tokens, else of the step time. */
+gb_status speed_pair_judged(estimate *out, const speed_session *session, const speed_arm *base,
+                            const speed_arm *config, bool by_means, gb_error *err);
 
 #endif

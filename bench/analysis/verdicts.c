@@ -92,6 +92,11 @@ static void speed_judge(const findings *data, config_verdict *row)
         (wanted >= 0 && base->facts->config != wanted)) {
         return;
     }
+    if (row->arm->not_compared[0]) {
+        row->speed_refused = row->arm->not_compared;
+        return;
+    }
+    row->per_token = row->arm->per_token;
     row->speed_judged = true;
     row->speed = row->arm->verdict;
     row->mean_change = row->arm->mean_change;
@@ -188,10 +193,9 @@ double entry_seed_noise(const result_entry *entry)
 /* Both losses of each replicate that both finished, the baseline's behind the config's; returns how
  * many. `out` has room for both sides' runs. */
 static size_t losses_pair(const result_entry *base, const result_entry *entry, double *config_loss,
-                          double *base_loss, int *rates_differ)
+                          double *base_loss)
 {
     size_t n = 0;
-    *rates_differ = 0;
     for (int r = 0; r < entry->n_runs; r++) {
         const run_facts *run = entry->runs[r], *other = entry_find_run(base, run->replicate);
         if (!other) {
@@ -199,12 +203,33 @@ static size_t losses_pair(const result_entry *base, const result_entry *entry, d
         }
         double a = run->final_val_loss, b = other->final_val_loss;
         if (isfinite(a) && a > 0 && isfinite(b) && b > 0) {
-            *rates_differ += run->lr_scale != other->lr_scale;
             config_loss[n] = a;
             base_loss[n++] = b;
         }
     }
     return n;
+}
+
+static size_t losses_collect(const result_entry *entry, double *out)
+{
+    size_t n = 0;
+    for (int r = 0; r < entry->n_runs; r++) {
+        double loss = entry->runs[r]->final_val_loss;
+        if (isfinite(loss) && loss > 0) {
+            out[n++] = loss;
+        }
+    }
+    return n;
+}
+
+/* Of replicates that are no pairs. */
+static estimate loss_unpaired(config_verdict *row, const result_entry *base,
+                              const result_entry *entry, double *a, double *b)
+{
+    const stats_sample config = {a, losses_collect(entry, a)}, other = {b, losses_collect(base, b)};
+    estimate difference = estimate_welch(config, other);
+    row->loss_difference = estimate_interval(&difference, 0.95);
+    return mean_ratio_of_two(config, other);
 }
 
 static estimate loss_estimate(const findings *data, config_verdict *row, double *scratch)
@@ -213,12 +238,15 @@ static estimate loss_estimate(const findings *data, config_verdict *row, double 
     const result_entry *base = &data->entries[entry->baseline];
     double *a = scratch, *b = scratch + data->facts->n_runs,
            *out = scratch + 2 * data->facts->n_runs;
-    size_t n = losses_pair(base, entry, a, b, &row->rates_differ);
+    row->seed_noise = entry_seed_noise(base);
+    if (!pair_replicates_belong(base, entry)) {
+        return loss_unpaired(row, base, entry, a, b);
+    }
+    size_t n = losses_pair(base, entry, a, b);
     for (size_t k = 0; k < n; k++) {
         out[k] = a[k] - b[k];
     }
     row->loss_difference = stats_mean_interval(out, n, 0.95);
-    row->seed_noise = entry_seed_noise(base);
     return mean_ratio_paired(a, b, n);
 }
 
@@ -232,7 +260,8 @@ typedef struct loss_family {
 
 static bool row_is_of_family(const findings *data, const config_verdict *row, int base)
 {
-    return row->entry >= 0 && row->entry != base && data->entries[row->entry].baseline == base;
+    return row->entry >= 0 && row->entry != base && data->entries[row->entry].baseline == base &&
+           !row->loss_refused;
 }
 
 /* Losses of all configs whose baseline is entry `base`: one family of comparisons. */
@@ -259,8 +288,32 @@ static gb_status family_judge(findings *data, int base, loss_family *family, gb_
     return GB_OK;
 }
 
+/* Whether the loss of a row may be held against its baseline's at all. */
+static gb_status loss_admit(findings *data, config_verdict *row, gb_error *err)
+{
+    const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
+    if (!e || e->baseline < 0 || e->baseline == row->entry) {
+        return GB_OK;
+    }
+    const result_entry *base = &data->entries[e->baseline];
+    comparability c;
+    GB_TRY(comparability_of_entries(&c, data->facts, base, e, METRIC_VAL_LOSS, err));
+    if (c.n > 0) {
+        row->loss_refused = facts_text(data->facts, "%s", comparability_words(&c).text);
+        return row->loss_refused ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a reason");
+    }
+    if (e->runs[0]->sequence_length != base->runs[0]->sequence_length) {
+        row->context = e->runs[0]->sequence_length;
+        row->base_context = base->runs[0]->sequence_length;
+    }
+    return GB_OK;
+}
+
 static gb_status losses_judge(findings *data, gb_error *err)
 {
+    for (int i = 0; i < data->verdicts->n; i++) {
+        GB_TRY(loss_admit(data, &data->verdicts->rows[i], err));
+    }
     size_t n = (size_t)data->verdicts->n + 1;
     loss_family family = {.estimates = calloc(n, sizeof *family.estimates),
                           .pointers = calloc(n, sizeof *family.pointers),
@@ -319,8 +372,13 @@ static gb_status change_make(findings *data, config_verdict *row, gb_error *err)
     } else if (base && base != e && !e->pace.interleaved && !base->pace.interleaved &&
                !data->partial) {
         comparison c;
-        GB_TRY(comparison_make(&c, data, base, e, METRIC_STEP_AVG, err));
+        GB_TRY(comparison_of_speed(&c, &row->per_token, data, base, e, err));
         row->time_change = c.change;
+        if (c.refused) {
+            const char *why = c.method + strlen(COMPARISON_REFUSED);
+            row->speed_refused = facts_text(data->facts, "%s", why);
+            return row->speed_refused ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a reason");
+        }
     }
     return GB_OK;
 }

@@ -16,8 +16,13 @@ typedef struct config_verdict {
     bool speed_judged;   /* else `speed` is UNCLEAR (bench/words/verdict_rows.h says why) */
     bool loss_judged;    /* else `loss` is */
     bool means_disagree; /* the intervals of `mean_change` and `speed` have nothing in common */
-    int rates_differ;    /* pairs of losses of different learning rates, since one was halved after
-                            a NaN */
+    /* Why the two do not compare (bench/analysis/comparability.h): "tokens per step 256 and 64".
+     * NULL: they do, as far as is known. There is no verdict then, nor a change. */
+    const char *speed_refused, *loss_refused;
+    bool per_token; /* `speed`, `mean_change` and `time_change` are of the time per token: steps
+                       hold other numbers of tokens than the baseline's */
+    int64_t context, base_context; /* tokens that a prediction may look back on, where they differ;
+                                      else 0 */
 
     /* Speed. The session is the newest that timed the config on the entry's machine, backend and
      * precision; NULL: there is none. */
@@ -29,14 +34,16 @@ typedef struct config_verdict {
     /* What is quoted of the config: its entry's pace, or without a finished run its arm's. */
     entry_pace pace;
 
-    /* Against the baseline. The step time: as judged; without interleaved timing of either, what
-     * the runs took (bench/analysis/comparison.h); NAN where neither compares. */
+    /* Against the baseline. The time of a step, or of a token: as judged; without interleaved
+     * timing of either, what the runs took (bench/analysis/comparison.h); NAN where neither
+     * compares. */
     stats_interval time_change;
     double flops_change; /* as config_flops_change */
 
-    /* Loss: ratio of the mean final validation losses over the replicates that both finished. */
+    /* Loss: ratio of the mean final validation losses over the replicates that both finished, or
+     * over all of each where these are no pairs (pair_replicates_belong). */
     verdict loss;
-    stats_interval loss_difference; /* config - baseline, nats/token: paired t, 95 % */
+    stats_interval loss_difference; /* config - baseline, nats/token: paired t or Welch, 95 % */
     double seed_noise;              /* as entry_seed_noise of the baseline */
 } config_verdict;
 

@@ -47,17 +47,17 @@ static bool metric_is_wanted(const asked *a, int metric)
 
 static gb_status refusal_find(asked *a, metric_id metric, gb_error *err)
 {
-    pair_mismatch found[PAIR_MAX_MISMATCHES];
-    int n;
-    char *text = a->refusal[metric];
-    GB_TRY(pair_mismatches(found, &n, &a->base, &a->config, metric, err));
-    for (int i = 0, used = 0; i < n && used < (int)sizeof a->refusal[metric]; i++) {
-        used += snprintf(text + used, sizeof a->refusal[metric] - (size_t)used,
-                         "%s%s %.100s and %.100s", i ? "; " : "", found[i].what,
-                         found[i].base[0] ? found[i].base : "unknown",
-                         found[i].config[0] ? found[i].config : "unknown");
-    }
+    comparability c;
+    GB_TRY(pair_comparability(&c, &a->base, &a->config, metric, err));
+    snprintf(a->refusal[metric], sizeof a->refusal[metric], "%s", comparability_words(&c).text);
     return GB_OK;
+}
+
+/* Then speeds compare all the same, per token. */
+static bool only_tokens_differ(const asked *a, metric_id metric)
+{
+    const char *why = a->refusal[metric];
+    return metric_is_time(metric) && strncmp(why, "tokens per step", 15) == 0 && !strchr(why, ';');
 }
 
 /* Other validation data leave the other metrics alone; all else says that the two were measured
@@ -74,19 +74,14 @@ static gb_status refusals_find(asked *a, gb_error *err)
             return gb_fail(
                 err, GB_ERR_USAGE,
                 "`%s` and `%s` were measured under other circumstances: %s. So their %s does not "
-                "compare; --force shows it all the same",
-                a->names[0], a->names[1], a->refusal[m], metric_names[m]);
+                "compare%s; --force shows it all the same",
+                a->names[0], a->names[1], a->refusal[m], metric_names[m],
+                only_tokens_differ(a, (metric_id)m)
+                    ? "; per token their speeds do: --metric tokens_per_s"
+                    : "");
         }
     }
     return GB_OK;
-}
-
-static void comparison_withdraw(comparison *c, const char *refusal)
-{
-    char why[512];
-    snprintf(why, sizeof why, "%s", refusal); /* both may lie in one struct */
-    c->change = (stats_interval){NAN, NAN, NAN};
-    snprintf(c->method, sizeof c->method, "not compared: %.230s", why);
 }
 
 static gb_status comparisons_make(asked *a, gb_error *err)

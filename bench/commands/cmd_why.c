@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/comparability.h"
 #include "bench/analysis/entry_pair.h"
 #include "bench/analysis/ledger_work.h"
 #include "bench/analysis/load.h"
@@ -184,24 +185,16 @@ static gb_status print_text(const ledger *l, const ledger_sentences *reading,
 
 /* ---- the command ---- */
 
-static gb_status platforms_check(const findings *data, const result_entry *base,
-                                 const result_entry *e, gb_error *err)
+static gb_status steps_check(const findings *data, const result_entry *base, const result_entry *e,
+                             gb_error *err)
 {
-    if (entry_pair_same_platform(base, e) && strcmp(base->precision, e->precision) == 0) {
-        return GB_OK;
-    }
-    const char *machines[2] = {"unknown", "unknown"};
-    const result_entry *entries[2] = {base, e};
-    for (int i = 0; i < 2; i++) {
-        if (entries[i]->machine >= 0) {
-            machines[i] = data->facts->machines[entries[i]->machine].device;
-        }
-    }
-    return gb_fail(err, GB_ERR_USAGE,
-                   "`%s` ran on %s (%s, %s) and `%s` on %s (%s, %s): the difference of an op would "
-                   "be that of the machines; --force shows it all the same",
-                   base->label, machines[0], base->backend, base->precision, e->label, machines[1],
-                   e->backend, e->precision);
+    comparability c;
+    GB_TRY(comparability_of_entries(&c, data->facts, base, e, METRIC_STEP_AVG, err));
+    return c.n == 0 ? GB_OK
+                    : gb_fail(err, GB_ERR_USAGE,
+                              "`%s` and `%s` do not compare step by step: %s. The difference of an "
+                              "op would be that; --force shows it all the same",
+                              base->label, e->label, comparability_words(&c).text);
 }
 
 typedef struct why_options {
@@ -215,7 +208,7 @@ static gb_status why(const findings *data, const char *const names[2], const why
     const result_entry *base = NULL, *e = NULL;
     GB_TRY(entry_pair_find(data, names, &base, &e, err));
     if (!options->force) {
-        GB_TRY(platforms_check(data, base, e, err));
+        GB_TRY(steps_check(data, base, e, err));
     }
     ledger *l = NULL;
     GB_TRY(ledger_make(&l, data, base, e, options->by, err));
@@ -259,7 +252,9 @@ gb_status cmd_why(int argc, char **argv, gb_error *err)
         {"--by", NULL, CLI_TEXT, &by, "op,phase", "rows: op,phase (default), op or layer", 0, 0},
         {"--json", NULL, CLI_FLAG, &chosen.json, NULL, "print JSON", 0, 0},
         {"--force", NULL, CLI_FLAG, &chosen.force, NULL,
-         "compare across machines, backends and precisions too", 0, 0},
+         "show the difference of what does not compare too: other machines, precisions, tokens per "
+         "step",
+         0, 0},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     const cli_command command = {
         "gptbench why BASE NEW [options]",

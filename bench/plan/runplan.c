@@ -54,10 +54,12 @@ static void run_identify(const runplan *plan, runplan_run *run)
 {
     const suite_cell *cell = &plan->suite->cells[run->cell];
     const event_probe *probe = &plan->environments[cell->spec.precision].probe;
+    const data_facts *val = data_check_find(plan->data, cell, true);
     run_identity identity = {.config = &cell->config,
                              .spec = &cell->spec,
                              .train_data_hash = data_check_find(plan->data, cell, false)->hash,
-                             .val_data_hash = data_check_find(plan->data, cell, true)->hash,
+                             .val_data_hash = val->hash,
+                             .val_in_shards = val->shards.n > 1,
                              .replicate = run->replicate,
                              .profile_steps = plan->suite->profile_steps,
                              .backend = probe->backend,

@@ -110,6 +110,7 @@ typedef struct run_facts {
     const char *backend, *precision, *isa, *precision_note, *libraries;
     const char *program_version, *program_commit, *compiler;
     const char *train_data, *val_data, *train_data_hash, *val_data_hash;
+    const char *val_stretch_hash; /* of the tokens that validations read; empty: not known */
     const char
         *profile_note; /* what the op rows lack, what the profiler took; empty: nothing to say */
     int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
@@ -117,8 +118,10 @@ typedef struct run_facts {
     double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s, copy_bytes_per_s;
     double planned_memory_bytes, process_memory_bytes;
     double resumed_step; /* the step of the checkpoint that it went on from; NAN: from the start */
-    double lr_scale;     /* below 1: at a learning rate that was halved after a NaN */
-    double grad_clip;    /* as its config asks; NAN: not known */
+    int64_t val_tokens;  /* of a validation; 0: not known */
+    double clock_median_mhz; /* of what computed, over its samples; NAN: not read */
+    double lr_scale;         /* below 1: at a learning rate that was halved after a NaN */
+    double grad_clip;        /* as its config asks; NAN: not known */
     /* Where a run that is nan stopped being finite (view run_divergence); NAN: not known. */
     const char *nan_in;
     double nan_step, last_good_step, last_good_loss, last_good_grad_norm, nan_learning_rate;

@@ -15,6 +15,11 @@
     {                                                                                              \
 #field, type, offsetof(run_facts, field)                                                   \
     }
+/* Of the GPU where one was seen, else of the CPU. */
+#define CLOCK_MEDIAN                                                                               \
+    "(SELECT avg(mhz) FROM (SELECT mhz, row_number() OVER (ORDER BY mhz) AS rank, count(*) OVER "  \
+    "() AS n FROM (SELECT coalesce(gpu_clock_mhz, cpu_clock_mhz) AS mhz FROM sample x "            \
+    "WHERE x.run_id = r.run_id) WHERE mhz > 0) WHERE rank IN ((n + 1) / 2, (n + 2) / 2))"
 static const row_field RUN_FIELDS[] = {
     RUN("r.run_id", ROW_INT, run_id),
     RUN("r.config_id", ROW_INT, config_id),
@@ -37,6 +42,7 @@ static const row_field RUN_FIELDS[] = {
     SAME(val_data, ROW_TEXT),
     SAME(train_data_hash, ROW_TEXT),
     SAME(val_data_hash, ROW_TEXT),
+    SAME(val_stretch_hash, ROW_TEXT),
     SAME(profile_note, ROW_TEXT),
     RUN("r.threads", ROW_INT, threads),
     SAME(seed, ROW_INT),
@@ -54,6 +60,8 @@ static const row_field RUN_FIELDS[] = {
     SAME(planned_memory_bytes, ROW_REAL),
     SAME(process_memory_bytes, ROW_REAL),
     SAME(resumed_step, ROW_REAL),
+    RUN("coalesce(val_tokens, 0)", ROW_INT, val_tokens),
+    RUN(CLOCK_MEDIAN, ROW_REAL, clock_median_mhz),
     SAME(lr_scale, ROW_REAL),
     RUN("iif(json_valid(c.settings_json), json_extract(c.settings_json, '$.grad_clip'), NULL)",
         ROW_REAL, grad_clip),

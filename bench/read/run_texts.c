@@ -44,6 +44,8 @@ static const text_field TRAINING_FIELDS[] = {
     {"train_data_hash", "r.train_data_hash"},
     {"val_data", "r.val_data"},
     {"val_data_hash", "r.val_data_hash"},
+    {"val_tokens", "r.val_tokens"},
+    {"val_stretch_hash", "r.val_stretch_hash"},
     {"entropy_rate_nats", "r.entropy_rate_nats"},
     {"provenance", NULL},
     {"program", "r.program_version"},

@@ -175,6 +175,9 @@ static json_t *speed_json(const findings *data, const config_verdict *row)
         row->session ? json_integer(row->session->facts->timing_id) : json_null());
     set(out, "mean_change", interval(row->mean_change));
     set(out, "means_disagree", json_boolean(row->means_disagree));
+    set(out, "per_token", json_boolean(row->per_token));
+    set(out, "not_compared",
+        row->speed_refused ? json_value_text(row->speed_refused) : json_null());
     return out;
 }
 
@@ -187,6 +190,7 @@ static json_t *loss_json(const config_verdict *row)
                                config_verdict_loss_words(row).text);
     set(out, "difference_nats", interval(row->loss_difference));
     set(out, "seed_noise", json_value_number(row->seed_noise));
+    set(out, "not_compared", row->loss_refused ? json_value_text(row->loss_refused) : json_null());
     return out;
 }
 
@@ -368,6 +372,7 @@ static json_t *provenance_json(const run_facts *run)
     set(out, "val_data", json_value_text(run->val_data));
     set(out, "train_data_hash", text_or_null(run->train_data_hash));
     set(out, "val_data_hash", text_or_null(run->val_data_hash));
+    set(out, "val_stretch_hash", text_or_null(run->val_stretch_hash));
     set(out, "gemm_peak_flops_per_s", json_value_number(run->gemm_peak_flops_per_s));
     return out;
 }

@@ -4,6 +4,7 @@
 
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/learning_rates.h"
+#include "bench/analysis/peers.h"
 #include "bench/analysis/run_numbers.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
@@ -66,10 +67,11 @@ static bool some_interleaved(const findings *data, bool *all)
     return n > 0;
 }
 
-static void add_cells_of_time(table *t, const result_entry *e, stats_interval change,
+static void add_cells_of_time(table *t, const result_entry *e, const config_verdict *row,
                               const char *mark, bool compared)
 {
     char text[128];
+    stats_interval change = row ? row->time_change : (stats_interval){NAN, NAN, NAN};
     const entry_pace *pace = &e->pace;
     interval_text(text, sizeof text, pace->step_avg_ms, ms_decimals(pace->step_avg_ms.value));
     table_add_cell(t, "%s%s", text, mark);
@@ -77,10 +79,13 @@ static void add_cells_of_time(table *t, const result_entry *e, stats_interval ch
     table_add_cell(t, "%s", number_count(pace->n_timed).text);
     if (compared && isfinite(change.value)) {
         change_text(text, sizeof text, change);
-        table_add_cell(t, "%s", text);
+        table_add_cell(t, "%s%s", text, row->per_token ? ", per token" : "");
         table_add_cell(t, "%.3f\xc3\x97", 1 / (1 + change.value));
     } else {
-        table_add_cell(t, "%s", e->is_baseline ? "baseline" : "-");
+        table_add_cell(t, "%s",
+                       e->is_baseline              ? "baseline"
+                       : row && row->speed_refused ? "not compared"
+                                                   : "-");
         table_add_cell(t, "%s", e->is_baseline ? "1" : "-");
     }
     table_add_cell(t, "%s", number_rounded(pace->tokens_per_s.value).text);
@@ -93,7 +98,6 @@ static void add_result_row(table *t, const findings *data, int i, bool floor)
     const config_facts *config = &data->facts->configs[e->config];
     bool compared = e->baseline >= 0 && e->baseline != i;
     const config_verdict *row = config_verdict_of(data, i);
-    stats_interval change = row ? row->time_change : (stats_interval){NAN, NAN, NAN};
     bool all, some = some_interleaved(data, &all);
     char text[128];
     entry_rates rates = entry_rates_of(e);
@@ -103,8 +107,7 @@ static void add_result_row(table *t, const findings *data, int i, bool floor)
     table_add_cell(t, "%s", number_count(config->n_params).text);
     table_add_cell(t, "%s", number_rounded(config->flops_per_token).text);
     table_add_cell(t, "%s", e->is_baseline ? "-" : number_percent_signed(e->flops_fraction).text);
-    add_cells_of_time(t, e, change, some && !e->pace.interleaved ? " " NOT_INTERLEAVED : "",
-                      compared);
+    add_cells_of_time(t, e, row, some && !e->pace.interleaved ? " " NOT_INTERLEAVED : "", compared);
     interval_text(text, sizeof text, e->val_loss, 4);
     table_add_cell(t, "%s", text);
     if (floor) {
@@ -117,8 +120,12 @@ static void add_result_row(table *t, const findings *data, int i, bool floor)
     }
     table_add_cell(t, "%s", number_bytes(e->peak_memory_bytes).text);
     table_add_cell(t, "%d", e->n_runs);
-    table_add_cell(t, "%s%s", e->on_front ? "yes, " : "",
-                   e->n_runs < 2 ? "one seed" : pareto_share_text(e->front_probability).text);
+    if (!peers_may_lead_front(data, i)) {
+        table_add_cell(t, "-");
+    } else {
+        table_add_cell(t, "%s%s", e->on_front ? "yes, " : "",
+                       e->n_runs < 2 ? "one seed" : pareto_share_text(e->front_probability).text);
+    }
 }
 
 static table *result_table(bool floor, bool interleaved)
@@ -332,6 +339,13 @@ static void add_tsv_verdicts(table *t, const result_entry *e, const config_verdi
     add_interval(t, row->loss.change, row->loss_judged);
 }
 
+static void add_tsv_refusals(table *t, const config_verdict *row)
+{
+    table_add_cell(t, "%d", row->per_token);
+    table_add_cell(t, "%s", row->speed_refused ? row->speed_refused : "");
+    table_add_cell(t, "%s", row->loss_refused ? row->loss_refused : "");
+}
+
 /* Of the runs themselves, also where the config is quoted with interleaved times. */
 static void add_tsv_runs(table *t, const result_entry *e)
 {
@@ -383,7 +397,10 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
                                           "run_step_median_ms",
                                           "run_timed_steps",
                                           "run_tokens_per_s",
-                                          "run_mfu"};
+                                          "run_mfu",
+                                          "speed_per_token",
+                                          "speed_not_compared",
+                                          "loss_not_compared"};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i], TABLE_LEFT);
@@ -411,6 +428,7 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
         add_number(t, e->front_probability);
         add_tsv_verdicts(t, e, config_verdict_of(data, i));
         add_tsv_runs(t, e);
+        add_tsv_refusals(t, config_verdict_of(data, i));
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/peers.h"
 #include "bench/analysis/run_ends.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
@@ -12,27 +13,37 @@ enum { ANSWER_LINES = 12 }; /* configs with a line of their own; the table has t
 
 /* ---- the answer ---- */
 
+/* Of the entries that compare with the baseline; entries, -1: none, or only one there is. */
 typedef struct best {
-    int fastest, lowest_loss; /* entries, -1: none */
+    int fastest, lowest_loss;
     int on_front;
 } best;
 
 static best find_best(const findings *data)
 {
     best b = {-1, -1, 0};
+    int lead = peers_lead(data), speeds = 0, losses = 0;
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
+        b.on_front += e->on_front;
+        if (e->beside != lead) {
+            continue;
+        }
+        speeds += e->speed_compares;
+        losses += e->loss_compares;
         double rate = e->pace.tokens_per_s.value, loss = e->val_loss.value;
-        if (isfinite(rate) &&
+        if (isfinite(rate) && e->speed_compares &&
             (b.fastest < 0 || rate > data->entries[b.fastest].pace.tokens_per_s.value)) {
             b.fastest = i;
         }
-        if (isfinite(loss) &&
+        if (isfinite(loss) && e->loss_compares &&
             (b.lowest_loss < 0 || loss < data->entries[b.lowest_loss].val_loss.value)) {
             b.lowest_loss = i;
         }
-        b.on_front += e->on_front;
     }
+    bool alone = data->n_entries == 1;
+    b.fastest = speeds > 1 || alone ? b.fastest : -1;
+    b.lowest_loss = losses > 1 || alone ? b.lowest_loss : -1;
     return b;
 }
 
@@ -90,8 +101,10 @@ static void write_front(document *doc, const findings *data)
                            "in loss: %s.",
                            front);
     } else if (b.on_front == 1 && data->n_entries > 1) {
+        char front[1024];
+        front_text(data, front, sizeof front);
         document_paragraph(doc, "No other config is as fast, and none as low in loss, as `%s`.",
-                           data->entries[b.fastest].label);
+                           front);
     }
 }
 
@@ -100,8 +113,9 @@ static gb_status write_difference(document *doc, const findings *data, const res
 {
     const result_entry *base = &data->entries[e->baseline];
     comparison time, loss;
+    bool per_token;
     char interval[96] = "", loss_text[160] = "";
-    GB_TRY(comparison_make(&time, data, base, e, METRIC_STEP_AVG, err));
+    GB_TRY(comparison_of_speed(&time, &per_token, data, base, e, err));
     GB_TRY(comparison_make(&loss, data, base, e, METRIC_VAL_LOSS, err));
     if (isfinite(time.change.low)) {
         snprintf(interval, sizeof interval, " (95 %% interval %s to %s)",
@@ -118,8 +132,9 @@ static gb_status write_difference(document *doc, const findings *data, const res
     if (isfinite(time.change.value)) {
         double change = time.change.value;
         bool unsettled = time.change.low <= 0 && time.change.high >= 0;
-        document_list_item(doc, "`%s`: step_avg %s%s against `%s`, %s; exact FLOPs say %s.%s",
-                           e->label, number_percent_signed(change).text, interval, base->label,
+        document_list_item(doc, "`%s`: %s %s%s against `%s`, %s; exact FLOPs say %s.%s", e->label,
+                           per_token ? "time per token" : "step_avg",
+                           number_percent_signed(change).text, interval, base->label,
                            unsettled    ? "which leaves the direction open"
                            : change > 0 ? "slower"
                            : change < 0 ? "faster"
@@ -161,6 +176,29 @@ static gb_status write_differences(document *doc, const findings *data, gb_error
     return GB_OK;
 }
 
+/* What is left out above, and why. */
+static void write_refusals(document *doc, const findings *data)
+{
+    int n = 0;
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const config_verdict *row = &data->verdicts->rows[i];
+        const char *const why[2] = {row->speed_refused, row->loss_refused};
+        for (int k = 0; k < 2; k++) {
+            if (!why[k]) {
+                continue;
+            }
+            if (n++ == 0) {
+                document_list_begin(doc);
+            }
+            document_list_item(doc, "`%s` and its baseline do not compare in %s: %s.", row->label,
+                               k == 0 ? "speed" : "loss", why[k]);
+        }
+    }
+    if (n > 0) {
+        document_list_end(doc);
+    }
+}
+
 void report_write_intro(document *doc, const findings *data)
 {
     const run_count runs = run_count_of(data->facts);
@@ -192,5 +230,6 @@ gb_status report_write_answer(document *doc, const findings *data, gb_error *err
         write_best(doc, data);
     }
     write_front(doc, data);
+    write_refusals(doc, data);
     return speed_report_any(data) ? GB_OK : write_differences(doc, data, err);
 }

@@ -23,9 +23,15 @@ static gb_status add_plain_speed(table *t, const findings *data, const config_ve
         return GB_OK;
     }
     comparison c;
-    GB_TRY(comparison_make(&c, data, &data->entries[e->baseline], e, METRIC_STEP_AVG, err));
-    table_add_cell(t, "no verdict: %s, %s", verdict_change(c.change.value, VERDICT_OF_SPEED).text,
-                   verdict_range(c.change, VERDICT_OF_SPEED).text);
+    bool per_token;
+    GB_TRY(comparison_of_speed(&c, &per_token, data, &data->entries[e->baseline], e, err));
+    if (c.refused) {
+        table_add_cell(t, "no verdict: %s", c.method);
+    } else {
+        table_add_cell(
+            t, "no verdict: %s%s, %s", verdict_change(c.change.value, VERDICT_OF_SPEED).text,
+            per_token ? " per token" : "", verdict_range(c.change, VERDICT_OF_SPEED).text);
+    }
     return GB_OK;
 }
 
@@ -39,13 +45,14 @@ static gb_status add_row(table *t, const findings *data, const config_verdict *r
         table_add_cell(t, "baseline");
     } else {
         if (speed_report_any(data)) {
-            table_add_cell(t, "%s: %s", verdict_speed_name(row->speed.kind),
-                           config_verdict_speed_words(data, row).text);
+            table_add_cell(
+                t, "%s%s%s", row->speed_refused ? "" : verdict_speed_name(row->speed.kind),
+                row->speed_refused ? "" : ": ", config_verdict_speed_words(data, row).text);
         } else {
             GB_TRY(add_plain_speed(t, data, row, err));
         }
-        table_add_cell(t, "%s: %s", verdict_loss_name(row->loss.kind),
-                       config_verdict_loss_words(row).text);
+        table_add_cell(t, "%s%s%s", row->loss_refused ? "" : verdict_loss_name(row->loss.kind),
+                       row->loss_refused ? "" : ": ", config_verdict_loss_words(row).text);
     }
     table_add_cell(t, "%s", row->is_baseline ? "-" : number_percent_signed(row->flops_change).text);
     table_add_cell(t, "%s", number_duration_ms(row->pace.step_avg_ms.value).text);
@@ -159,7 +166,7 @@ static gb_status lead_text(const findings *data, const config_verdict *first, ch
     verdict v;
     verdict_rule rule = verdict_rule_default();
     rule.floor = first->speed.floor;
-    GB_TRY(speed_pair_estimate(&lead, first->session, second->arm, first->arm, false, err));
+    GB_TRY(speed_pair_judged(&lead, first->session, second->arm, first->arm, false, err));
     const estimate *pointer = &lead;
     gb_status status = verdict_judge(&v, &pointer, 1, &rule, err);
     if (status == GB_OK) {
@@ -187,9 +194,10 @@ static gb_status write_best(document *doc, const findings *data, const side *s, 
     if (s->subject == VERDICT_OF_SPEED) {
         GB_TRY(lead_text(data, best, lead, sizeof lead, err));
     }
-    document_list_item(doc, "%s: `%s`, %s than the baseline `%s` (%s)%s.", s->superlative,
+    document_list_item(doc, "%s: `%s`, %s%s than the baseline `%s` (%s)%s.", s->superlative,
                        best->label,
                        verdict_change(verdict_of_side(best, s)->change.value, s->subject).text,
+                       s->subject == VERDICT_OF_SPEED && best->per_token ? " per token" : "",
                        data->facts->baseline_name,
                        verdict_range(verdict_of_side(best, s)->change, s->subject).text, lead);
     return GB_OK;

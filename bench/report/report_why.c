@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/comparability.h"
 #include "bench/base/numbers.h"
 #include "bench/report/figures/figures.h"
 #include "bench/report/report.h"
@@ -73,6 +74,18 @@ static bool is_compared(const findings *data, int i)
     return e->baseline >= 0 && e->baseline != i && ledger_possible(&data->entries[e->baseline], e);
 }
 
+/* A step that cannot be held against the baseline's. */
+static gb_status write_refusal(document *doc, const findings *data, const result_entry *e,
+                               gb_error *err)
+{
+    comparability c;
+    const result_entry *base = &data->entries[e->baseline];
+    GB_TRY(comparability_of_entries(&c, data->facts, base, e, METRIC_STEP_AVG, err));
+    document_paragraph(doc, "`%s` and `%s` do not compare step by step: %s.", e->label, base->label,
+                       comparability_words(&c).text);
+    return GB_OK;
+}
+
 static gb_status write_comparisons(document *doc, const findings *data, gb_error *err)
 {
     ledger_sentences said = {NULL, 0};
@@ -80,6 +93,10 @@ static gb_status write_comparisons(document *doc, const findings *data, gb_error
     int written = 0, left = 0;
     for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
         if (!is_compared(data, i)) {
+            continue;
+        }
+        if (!data->entries[i].steps_compare) {
+            status = write_refusal(doc, data, &data->entries[i], err);
             continue;
         }
         if (written == COMPARISONS) {

@@ -68,6 +68,10 @@ void identity_hash(const run_identity *id, char out[33])
     canonical_add_keys(&c, id->spec, train_spec_keys(), NULL);
     canonical_add(&c, "train_data_hash", "%s", id->train_data_hash);
     canonical_add(&c, "val_data_hash", "%s", id->val_data_hash);
+    if (id->val_in_shards) { /* what is read at the end of a shard was another number of tokens once
+                              */
+        canonical_add(&c, "val_reads", "sequences");
+    }
     canonical_add(&c, "replicate", "%lld", (long long)id->replicate);
     canonical_add(&c, "profile_steps", "%lld", (long long)id->profile_steps);
     canonical_add(&c, "backend", "%s", id->backend);

@@ -17,6 +17,7 @@ typedef struct run_identity {
     const gpt_config *config;
     const train_spec *spec; /* resolved */
     const char *train_data_hash, *val_data_hash;
+    bool val_in_shards; /* validation data are several shards */
     int64_t replicate, profile_steps;
     const char *backend, *device, *isa;
     int64_t threads;

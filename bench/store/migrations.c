@@ -44,6 +44,10 @@ const migration *migrations_list(void)
         {8, ""},
         {9, ";"}, /* config_summary has interleaved times */
         {10, ""},
+        {11, "ALTER TABLE run ADD COLUMN val_tokens INTEGER;"
+             "ALTER TABLE run ADD COLUMN val_stretch_hash TEXT;"
+             "UPDATE run SET val_tokens = (SELECT max(e.val_tokens) FROM eval e"
+             " WHERE e.run_id = run.run_id);"},
         {0, NULL}};
     return list;
 }

@@ -158,6 +158,9 @@ CREATE TABLE run (
                                                -- a power of a half (on_nan = halve_lr)
   process_memory_bytes INTEGER,                -- of the worker before it opened anything; a part of
                                                -- planned_memory_bytes; 0 where a GPU computes
+  val_tokens           INTEGER,                -- of a validation; NULL: planned before version 11, never validated
+  val_stretch_hash     TEXT,                   -- of the tokens that a validation reads, whatever the files are
+                                               -- called and hold beyond them; NULL before version 11
   UNIQUE (config_id, replicate, identity, attempt)
 ) STRICT;
 CREATE INDEX run_by_identity ON run (identity);

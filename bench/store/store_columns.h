@@ -66,7 +66,8 @@
     COLUMN(TEXT, val_data, t->val_data)                                                            \
     COLUMN(TEXT, train_data_hash, r->train_data_hash)                                              \
     COLUMN(TEXT, val_data_hash, r->val_data_hash)                                                  \
-    COLUMN(REAL, entropy_rate_nats, r->entropy_rate_nats)
+    COLUMN(REAL, entropy_rate_nats, r->entropy_rate_nats)                                          \
+    COLUMN(INT, val_tokens, t->val_tokens)
 
 /* ---- parts of statements ---- */
 

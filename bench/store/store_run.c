@@ -24,10 +24,11 @@ static gb_status start_write(store *s, int64_t run_id, const train_start *e, gb_
     return store_exec(s, err,
                       "UPDATE run SET isa = ?, precision_note = ?, libraries = ?,"
                       " planned_memory_bytes = ?, entropy_rate_nats = ?, train_data_hash = ?,"
-                      " val_data_hash = ?, process_memory_bytes = ? WHERE run_id = ?",
-                      "tttidttii", e->device.isa, e->device.precision_note, e->device.libraries,
+                      " val_data_hash = ?, val_stretch_hash = ?, process_memory_bytes = ?"
+                      " WHERE run_id = ?",
+                      "tttidtttii", e->device.isa, e->device.precision_note, e->device.libraries,
                       planned, e->entropy_rate_nats, e->train_data_hash, e->val_data_hash,
-                      e->process_memory_bytes, run_id);
+                      e->val_stretch_hash, e->process_memory_bytes, run_id);
 }
 
 static gb_status optime_write(store *s, int64_t run_id, const train_event *event, gb_error *err)

@@ -74,8 +74,8 @@ static void key_make(step_key *out, const gpt_config *config, const train_spec *
 }
 
 /* Whether a key of the spec has the value that it would have if it were left out, or is left out.
- * Such a value follows from others (20 batches' worth of val_tokens from batch_size): it is no
- * effect of its own, and must not hide that the others have none. */
+ * Such a value follows from others (80 sequences' worth of val_tokens from sequence_length): it is
+ * no effect of its own, and must not hide that the others have none. */
 static bool is_automatic(const train_spec *spec, const gb_key *key, bool given)
 {
     const train_spec plain = train_spec_default();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/comparability.h"
 #include "bench/analysis/ledger_work.h"
 #include "bench/base/numbers.h"
 
@@ -420,17 +421,15 @@ gb_status ledger_read(ledger_sentences *out, const ledger *l, int rows, gb_error
 static gb_status say_conditions(ledger_sentences *s, const ledger *l)
 {
     const run_facts *b = l->base->runs[0], *e = l->new_entry->runs[0];
-    gb_status status = GB_OK;
-    if (!(l->base->machine == l->new_entry->machine) ||
-        strcmp(l->base->backend, l->new_entry->backend) != 0 ||
-        strcmp(l->base->precision, l->new_entry->precision) != 0) {
-        status = say(s, "The two ran on different machines, backends or precisions: a difference "
-                        "of an op may be theirs and not the config's.");
-    }
-    if (status == GB_OK && b->threads != e->threads) {
-        status =
-            say(s, "The two ran with different numbers of threads: %" PRId64 " and %" PRId64 ".",
-                b->threads, e->threads);
+    comparability c;
+    gb_error err;
+    gb_status status =
+        comparability_of_entries(&c, l->data->facts, l->base, l->new_entry, METRIC_STEP_AVG, &err);
+    if (status == GB_OK && c.n > 0) {
+        status = say(s,
+                     "The two do not compare step by step: %s. A difference of an op may be that "
+                     "and not the config's.",
+                     comparability_words(&c).text);
     }
     if (status == GB_OK && b->tokens_per_step != e->tokens_per_step) {
         status = say(s,

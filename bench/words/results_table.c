@@ -41,6 +41,11 @@ typedef struct result_row {
 
 /* ---- cells ---- */
 
+static const char *per_token_mark(const config_verdict *row, double change)
+{
+    return row->per_token && isfinite(change) ? " per token" : "";
+}
+
 static void change_add(table *t, double change, bool is_baseline)
 {
     if (is_baseline) {
@@ -50,7 +55,17 @@ static void change_add(table *t, double change, bool is_baseline)
     }
 }
 
-/* "SLOWER +7.4 %" */
+static void change_of_runs_add(table *t, const config_verdict *row)
+{
+    if (row->speed_refused) {
+        table_add_cell(t, "not compared");
+    } else {
+        table_add_cell(t, "%s%s", number_percent_signed(row->time_change.value).text,
+                       per_token_mark(row, row->time_change.value));
+    }
+}
+
+/* "SLOWER +7.4 %", "SLOWER +7.4 % per token" */
 static void verdict_add(table *t, const config_verdict *row)
 {
     const speed_arm *arm = row ? row->arm : NULL;
@@ -58,13 +73,17 @@ static void verdict_add(table *t, const config_verdict *row)
         table_add_cell(t, "baseline");
     } else if (arm && !speed_arm_has_speed(arm)) {
         table_add_cell(t, "not timed: %s", arm->facts->status);
+    } else if (arm && !row->speed_judged) {
+        table_add_cell(t,
+                       row->speed_refused ? "not compared" : verdict_speed_name(VERDICT_UNCLEAR));
     } else if (arm) {
-        table_add_cell(t, "%s %s", verdict_speed_name(row->speed.kind),
-                       number_percent_signed(row->speed.change.value).text);
+        table_add_cell(t, "%s %s%s", verdict_speed_name(row->speed.kind),
+                       number_percent_signed(row->speed.change.value).text,
+                       per_token_mark(row, row->speed.change.value));
     } else if (row && row->is_baseline) {
         table_add_cell(t, "baseline");
-    } else if (row && isfinite(row->time_change.value)) { /* of runs, as that of its baseline */
-        table_add_cell(t, "%s", number_percent_signed(row->time_change.value).text);
+    } else if (row && (row->speed_refused || isfinite(row->time_change.value))) {
+        change_of_runs_add(t, row); /* as that of its baseline */
     } else {
         table_add_cell(t, "not timed");
     }
@@ -111,6 +130,22 @@ static void sessions_print(const speed_report *speeds, FILE *out)
                      "baseline is\n%s%s%s\n",
                      gap, (long long)s->facts->blocks, number_percent(s->aa.floor).text, words.text,
                      alarms ? ";\n" : "", alarms ? alarms : "");
+    }
+}
+
+/* Why some are not compared, each reason once. */
+static void refusals_print(const config_verdicts *verdicts, FILE *out)
+{
+    for (int i = 0; i < verdicts->n; i++) {
+        const config_verdict *row = &verdicts->rows[i];
+        const char *const why[2] = {row->speed_refused, row->loss_refused};
+        for (int k = 0; k < 2; k++) {
+            if (why[k]) {
+                fprintf(out, "\n%s of ", k == 0 ? "Speed" : "Loss");
+                table_write_escaped(out, row->label, TABLE_TEXT);
+                fprintf(out, " is not compared with the baseline's: %s\n", why[k]);
+            }
+        }
     }
 }
 
@@ -164,6 +199,8 @@ static void pace_add(table *t, const findings *data, const result_row *row, resu
                    of_runs ? " " OF_RUNS : "");
     if (data->speeds->n_sessions > 0) {
         verdict_add(t, row->verdict);
+    } else if (row->verdict && !row->verdict->is_baseline) {
+        change_of_runs_add(t, row->verdict);
     } else {
         change_add(t, row->verdict ? row->verdict->time_change.value : NAN,
                    data->facts->configs[row->place.config].is_baseline);
@@ -284,6 +321,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     free(rows);
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
+        refusals_print(data->verdicts, out);
     }
     if (status == GB_OK && notes.of_runs) {
         terminal_say(out, 0, "%s of its runs: it was not timed in turn with the others.\n",

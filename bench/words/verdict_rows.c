@@ -8,7 +8,17 @@ verdict_text config_verdict_speed_words(const findings *data, const config_verdi
 {
     verdict_text out = {""};
     if (row->speed_judged) {
-        return verdict_reason(&row->speed, VERDICT_OF_SPEED, NAN);
+        out = verdict_reason(&row->speed, VERDICT_OF_SPEED, NAN);
+        size_t used = strlen(out.text);
+        if (row->per_token) {
+            snprintf(out.text + used, sizeof out.text - used,
+                     "; per token, since the steps hold other numbers of tokens");
+        }
+        return out;
+    }
+    if (row->speed_refused) {
+        snprintf(out.text, sizeof out.text, "not compared: %.200s", row->speed_refused);
+        return out;
     }
     const speed_session *s = row->session;
     if (!row->arm) {
@@ -33,11 +43,15 @@ verdict_text config_verdict_loss_words(const config_verdict *row)
     if (row->loss_judged) {
         out = verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
         size_t used = strlen(out.text);
-        if (row->rates_differ > 0) {
+        if (row->context > 0) {
             snprintf(out.text + used, sizeof out.text - used,
-                     "; learning rates differ in %d pair%s: halved after a NaN", row->rates_differ,
-                     row->rates_differ == 1 ? "" : "s");
+                     "; predicted from %lld tokens before at most, the baseline from %lld",
+                     (long long)row->context - 1, (long long)row->base_context - 1);
         }
+        return out;
+    }
+    if (row->loss_refused) {
+        snprintf(out.text, sizeof out.text, "not compared: %.200s", row->loss_refused);
         return out;
     }
     snprintf(out.text, sizeof out.text, "cannot tell: %s",

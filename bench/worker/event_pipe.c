@@ -181,7 +181,7 @@ static bool start_valid(const train_start *e)
     }
     return e->n_params >= 0 && e->tokens_per_step >= 0 && e->process_memory_bytes >= 0 &&
            e->overhead_bytes >= 0 && TEXT_ENDS(e->train_data_hash) && TEXT_ENDS(e->val_data_hash) &&
-           description_valid(&e->device);
+           TEXT_ENDS(e->val_stretch_hash) && description_valid(&e->device);
 }
 
 static bool step_valid(const train_step *e)

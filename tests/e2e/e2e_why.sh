@@ -133,14 +133,14 @@ check "one replicate: nothing is called noise" $?
 sqlite3 one.db "UPDATE run SET precision = 'bf16' WHERE config_id = 2"
 refused "another precision" "--force shows it all the same" --db one.db d12 d12_mlp3x
 sqlite3 one.db "UPDATE run SET precision = 'fp32', backend = 'cuda' WHERE config_id = 2"
-refused "another backend" "(cuda, fp32)" --db one.db d12 d12_mlp3x
+refused "another backend" "backend cpu and cuda" --db one.db d12 d12_mlp3x
 sqlite3 one.db "UPDATE run SET backend = 'cpu' WHERE config_id = 2;
     INSERT INTO machine (machine_id, fingerprint, hostname, os, cpu, cpu_count, memory_bytes, device, driver) SELECT 2, 'g', 'other', os, cpu, 4, memory_bytes, 'another CPU', driver FROM machine;
     UPDATE run SET machine_id = 2 WHERE config_id = 2"
 refused "another machine" "another CPU" --db one.db d12 d12_mlp3x
 bench why --db one.db d12 d12_mlp3x --force
 is "another machine with --force exits 0" $rc 0
-says "another machine with --force: says what that means" "different machines, backends or precisions"
+says "another machine with --force: says what that means" "do not compare step by step: machine host and other"
 
 "$make_db" --make-db hostile.db 9 2 60 1 0
 sqlite3 hostile.db "UPDATE op_time SET op = '<b>\$(touch pwned)' || char(27) || '[2J|_*' || char(10) || '\`x\`' WHERE op = 'norm'"

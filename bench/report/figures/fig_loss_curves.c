@@ -66,7 +66,7 @@ static void write_loss(const findings *data, FILE *out, loss_plot *plot)
         int64_t written = 0;
         for (int64_t k = 0; k < first->n_evals; k++) {
             loss_point p;
-            if (!loss_at(data, entry, k, &p)) {
+            if (!entry->loss_compares || !loss_at(data, entry, k, &p)) {
                 continue;
             }
             fprintf(out, "%.0f\t%.0f\t%.6g\t%.10g\t%.8g\t%.8g\t%.8g\n", p.step, p.tokens, p.seconds,
@@ -136,7 +136,8 @@ const figure figure_loss_curves = {
         "The same validations over steps, tokens, seconds of training and exact training "
         "FLOPs. Seconds are steps times step_avg, of interleaved timing where a config has "
         "it, as in the tables. Lines are means over replicates, bands reach from the lowest to the "
-        "highest replicate. The first steps, where the loss falls from its start, lie "
+        "highest replicate. Losses that do not compare with the baseline's have no line. The first "
+        "steps, where the loss falls from its start, lie "
         "above the frame.",
     .order = 20,
     .has_data = figure_entries_any_loss,

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench/analysis/peers.h"
 #include "bench/report/figures/figure.h"
 #include "bench/report/figures/figure_entries.h"
 #include "bench/report/figures/figure_file.h"
@@ -34,9 +35,11 @@ static int speed_width(bool numbered)
     return SPEED_WIDTH + (numbered ? 210 : 0);
 }
 
-static bool speed_has(const result_entry *entry)
+/* Drawn are those that compare with the baseline in both. */
+static bool speed_has(const findings *data, const result_entry *entry)
 {
-    return isfinite(entry->val_loss.value) && isfinite(entry->pace.tokens_per_s.value);
+    return isfinite(entry->val_loss.value) && isfinite(entry->pace.tokens_per_s.value) &&
+           entry->beside == peers_lead(data) && entry->speed_compares && entry->loss_compares;
 }
 
 /* "d12_mlp3x, 97 %": how sure its place on the front is. One seed tells nothing of that. */
@@ -65,7 +68,7 @@ static speed_plot speed_plan(const findings *data)
     figure_range x = {INFINITY, -INFINITY}, y = x, x_wide = x, y_wide = x;
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
-        if (speed_has(e)) {
+        if (speed_has(data, e)) {
             figure_range_add(&x, e->pace.tokens_per_s.value);
             figure_range_add(&y, e->val_loss.value);
             figure_range_add(&x_wide, e->pace.tokens_per_s.value);
@@ -111,7 +114,7 @@ static void speed_place(const findings *data, const speed_plot *plot, figure_poi
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
-        if (speed_has(e)) {
+        if (speed_has(data, e)) {
             double chars = plot->numbered ? (i >= 9 ? 2 : 1) : speed_label_make(e).width;
             points[n++] = (figure_point){
                 .x = pixel_x(plot, e->pace.tokens_per_s.value),
@@ -139,7 +142,7 @@ static void write_points(const findings *data, const speed_plot *plot, const fig
     int n = 0;
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
-        if (!speed_has(e)) {
+        if (!speed_has(data, e)) {
             continue;
         }
         const figure_point *p = &points[n++];
@@ -189,7 +192,7 @@ static gb_status write_front(const findings *data, const speed_plot *plot, FILE 
         return gb_fail(err, GB_ERR_OOM, "no memory for the Pareto front");
     }
     for (int i = 0; i < data->n_entries; i++) {
-        if (data->entries[i].on_front) {
+        if (data->entries[i].on_front && speed_has(data, &data->entries[i])) {
             front[n++] = &data->entries[i];
         }
     }
@@ -249,7 +252,9 @@ const figure figure_speed_loss = {
                "config is both faster and lower in loss than one on it. The percentage is how "
                "sure it is that a config is on it, given the noise of speed and loss between "
                "replicates. A config with one seed shows none: nothing is known of the noise of "
-               "its loss, and the others' percentages take that loss as exact.",
+               "its loss, and the others' percentages take that loss as exact. Configs whose speed "
+               "or loss does "
+               "not compare with the baseline's are not drawn.",
     .order = 10,
     .has_data = figure_entries_any_loss,
     .write = speed_loss_write,

@@ -35,7 +35,9 @@ static gb_status speed_ratio_write(const figure_choice *choice, const char *dir,
         }
         const bool judged = row->speed_judged;
         const figure_change line = {row->label,
-                                    judged ? verdict_speed_name(row->speed.kind) : "no speed",
+                                    judged               ? verdict_speed_name(row->speed.kind)
+                                    : row->speed_refused ? "not compared"
+                                                         : "no speed",
                                     judged ? row->speed.change : (stats_interval){NAN, NAN, NAN},
                                     row->flops_change, figure_change_color(row)};
         const double shown[] = {line.flops, line.change.value, line.change.low, line.change.high};
@@ -55,14 +57,16 @@ static gb_status speed_ratio_write(const figure_choice *choice, const char *dir,
 const figure figure_speed_ratio = {
     .name = "speed_ratio",
     .title = "Speed against the baseline",
-    .caption = "Change of the step time, block by block against the baseline: point and 95 % "
-               "interval of that config alone. Left of 0 is faster. Grey band: half a per cent "
-               "either way, which counts as the same. Read off: an interval wholly outside of "
-               "the band is a difference, one wholly inside is none, one across an edge is "
-               "unclear; the word beside it also corrects for the number of configs. Diamonds: "
-               "what exact FLOPs alone would predict. Last line: the baseline timed a second "
-               "time; dashed lines: as much as it differs from itself, and nothing smaller is "
-               "called real.",
+    .caption =
+        "Change of the step time, or of the time per token where steps hold other numbers of "
+        "tokens, block by block against the baseline: point and 95 % "
+        "interval of that config alone. Left of 0 is faster. Grey band: half a per cent "
+        "either way, which counts as the same. Read off: an interval wholly outside of "
+        "the band is a difference, one wholly inside is none, one across an edge is "
+        "unclear; the word beside it also corrects for the number of configs. Diamonds: "
+        "what exact FLOPs alone would predict. Last line: the baseline timed a second "
+        "time; dashed lines: as much as it differs from itself, and nothing smaller is "
+        "called real.",
     .order = 30,
     .has_data = speed_report_any,
     .write = speed_ratio_write,

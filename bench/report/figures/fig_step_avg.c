@@ -19,9 +19,14 @@ static double write_line(const findings *data, int i, FILE *out)
     if (base && base != e) {
         const config_verdict *row = config_verdict_of(data, i);
         const double base_ms = base->pace.step_avg_ms.value;
-        predicted_ms = base_ms * (1 + e->flops_fraction);
+        const double tokens = (double)e->runs[0]->tokens_per_step;
+        predicted_ms = row->speed_refused ? NAN
+                                          : base_ms * (1 + e->flops_fraction) * tokens /
+                                                (double)base->runs[0]->tokens_per_step;
         if (isfinite(row->time_change.value)) {
-            snprintf(text, sizeof text, ", %s", number_percent_signed(row->time_change.value).text);
+            snprintf(text, sizeof text, ", %s%s",
+                     number_percent_signed(row->time_change.value).text,
+                     row->per_token ? " per token" : "");
         }
         snprintf(prediction, sizeof prediction, "FLOPs say %s",
                  number_percent_signed(e->flops_fraction).text);

@@ -56,7 +56,7 @@ static gb_status panels_choose(const findings *data, panel **out, int *n, gb_err
     }
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
-        if (e->baseline < 0 || e->baseline == i ||
+        if (e->baseline < 0 || e->baseline == i || !e->steps_compare ||
             !ledger_possible(&data->entries[e->baseline], e)) {
             continue;
         }
@@ -195,7 +195,7 @@ static bool waterfall_has_data(const findings *data)
 {
     for (int i = 0; i < data->n_entries; i++) {
         const result_entry *e = &data->entries[i];
-        if (e->baseline >= 0 && e->baseline != i &&
+        if (e->baseline >= 0 && e->baseline != i && e->steps_compare &&
             ledger_possible(&data->entries[e->baseline], e)) {
             return true;
         }

@@ -78,8 +78,9 @@ static void entries_copy(figure_choice *c, const bool *taken)
     }
     c->drawn.n_entries = n;
     for (int i = 0; i < n; i++) {
-        int *base = &c->drawn.entries[i].baseline;
+        int *base = &c->drawn.entries[i].baseline, *beside = &c->drawn.entries[i].beside;
         *base = *base >= 0 ? c->slots[*base] : -1;
+        *beside = *beside >= 0 ? c->slots[*beside] : -1;
     }
 }
 

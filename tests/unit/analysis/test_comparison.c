@@ -204,21 +204,21 @@ static void test_losses(void **state)
     }
 }
 
-/* What pair_mismatches says of d12 in both databases, "what base|new; ...". */
+/* What pair_comparability says of d12 in both databases, "what base|new; ...". */
 static const char *mismatches(const fixture *f, metric_id metric)
 {
     static char text[8192];
-    pair_mismatch found[PAIR_MAX_MISMATCHES];
+    comparability found;
     pair_side base, side;
-    int n;
     assert_int_equal(pair_side_find(&base, f->data[0], "d12", NULL), GB_OK);
     assert_int_equal(pair_side_find(&side, f->data[1], "d12", NULL), GB_OK);
-    assert_int_equal(pair_mismatches(found, &n, &base, &side, metric, NULL), GB_OK);
+    assert_int_equal(pair_comparability(&found, &base, &side, metric, NULL), GB_OK);
     text[0] = '\0';
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < found.n; i++) {
+        const obstacle *o = &found.obstacles[i];
         size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s %s|%s", i ? "; " : "", found[i].what,
-                 found[i].base, found[i].config);
+        snprintf(text + used, sizeof text - used, "%s%s %s|%s", i ? "; " : "", o->what, o->base,
+                 o->config);
     }
     return text;
 }

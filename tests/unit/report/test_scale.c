@@ -214,6 +214,8 @@ static void test_migration(void **state)
                  "ALTER TABLE run DROP COLUMN resumed_step;"
                  "ALTER TABLE run DROP COLUMN runner_id; ALTER TABLE run DROP COLUMN lr_scale;"
                  "ALTER TABLE run DROP COLUMN process_memory_bytes;"
+                 "ALTER TABLE run DROP COLUMN val_tokens;"
+                 "ALTER TABLE run DROP COLUMN val_stretch_hash;"
                  "DELETE FROM schema_version; INSERT INTO schema_version VALUES (4, '', '')");
     store_close(s);
     s = opened(STORE_READ);

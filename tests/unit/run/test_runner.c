@@ -792,7 +792,8 @@ static void test_identity(void **state)
     (void)state;
     gpt_config config = gpt_config_default(), other = config;
     train_spec spec = train_spec_default(), paths = spec, rate = spec;
-    run_identity base = {&config, &spec, "t", "v", 0, 3, "cpu", "dev", "avx2", 2, "1", "c", "gcc"};
+    run_identity base = {&config, &spec, "t",    "v", false, 0,   3,
+                         "cpu",   "dev", "avx2", 2,   "1",   "c", "gcc"};
     char first[33], hash[33];
     identity_hash(&base, first);
     assert_int_equal(strlen(first), 32);
@@ -806,6 +807,7 @@ static void test_identity(void **state)
     SAME((void)id, true);
     SAME(id.replicate = 1, false);
     SAME(id.train_data_hash = "u", false);
+    SAME(id.val_in_shards = true, false);
     SAME(id.backend = "cuda", false);
     SAME(id.isa = "avx512", false);
     SAME(id.threads = 3, false);

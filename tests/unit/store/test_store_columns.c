@@ -132,6 +132,7 @@ static void test_columns_of_a_run(void **state)
                    {"val_data", "v", "="},
                    {"train_data_hash", "th", "="},
                    {"val_data_hash", "vh", "="},
+                   {"val_tokens", "400", "="},
                    {"entropy_rate_nats", "-", "="}};
     store *s = NULL;
     int64_t suite_id, config_id, again_id, attempt;
