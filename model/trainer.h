@@ -63,8 +63,9 @@ typedef bool (*train_next_burst)(void *user, train_burst *out);
 gb_status trainer_run_bursts(const train_job *job, train_next_burst next, void *user,
                              const train_observer *observer, gb_error *err);
 
-/* The places in the data where a run reads on: of training, shifted by the replicate, and of
- * validation. GB_ERR_FORMAT, GB_ERR_USAGE where the data do not hold what the spec asks for. */
+/* The places in the data where a run reads on: of training in batches, shifted by the replicate,
+ * and of validation, sequence by sequence. GB_ERR_FORMAT, GB_ERR_USAGE where the data do not hold
+ * what the spec asks for. */
 gb_status trainer_open_train(token_loader *loader, token_source *source, const train_spec *spec,
                              int64_t replicate, gb_error *err);
 gb_status trainer_open_val(token_loader *loader, token_source *source, const train_spec *spec,
