@@ -25,7 +25,7 @@ _gptbench_options() { # COMMAND
     case $1 in
     run) echo --db --backend --only --dry-run --retry-failed --max-retries --report --no-report --speed-only --loss-only --threads \
         --device --train --val --db-wait ;;
-    plan) echo --backend --only --train --val --gflops --threads --no-data --explain ;;
+    plan) echo --db --backend --only --train --val --gflops --threads --no-data --explain ;;
     report) echo --db --suite -o --output ;;
     compare) echo --db --base-db --suite --metric --fail-on --json --force ;;
     claims) echo --db --fail-on --json ;;

@@ -1,6 +1,5 @@
-/* gptbench plan: what a suite would run, and what that would take. Nothing runs, except a GEMM of
- * about a second per precision for the estimate of time. */
-#include <fnmatch.h>
+/* gptbench plan: what a suite would run, and what that would take. Nothing runs, except, where no
+ * database knows how fast this machine is, a GEMM of about a second per precision. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "bench/base/table.h"
 #include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
+#include "bench/commands/plan_rates.h"
 #include "bench/plan/axis_explain.h"
 #include "bench/plan/cost_estimate.h"
 #include "bench/plan/data_check.h"
@@ -17,11 +17,11 @@
 #include "kernels/process_memory.h"
 
 typedef struct plan_command {
-    const char *path, *backend, *only, *train, *val;
+    const char *path, *backend, *only, *train, *val, *db;
     int64_t gflops, threads; /* 0: measure; all */
     bool explain, no_data;
     data_check *data; /* NULL: not looked at, or not as they should be */
-    char rates[512];  /* sentences that say where the rates are from */
+    plan_rates rates;
 } plan_command;
 
 static gb_status options_read(plan_command *c, int argc, char **argv, bool *help, gb_error *err)
@@ -34,7 +34,10 @@ static gb_status options_read(plan_command *c, int argc, char **argv, bool *help
          0},
         {"--val", NULL, CLI_TEXT, &c->val, "GLOB", "validation data, instead of the suite's", 0, 0},
         {"--gflops", NULL, CLI_INT, &c->gflops, "N",
-         "large-GEMM rate to assume, GFLOP/s, instead of measuring this machine's", 1, 100000000},
+         "large-GEMM rate to assume, GFLOP/s, instead of what runs have reached here", 1,
+         100000000},
+        {"--db", NULL, CLI_TEXT, &c->db, "FILE",
+         "database that says how fast this machine trains (default: all of results/)", 0, 0},
         {"--threads", NULL, CLI_INT, &c->threads, "N",
          "threads of the CPU backend (default: every CPU)", 1, 4096},
         {"--no-data", NULL, CLI_FLAG, &c->no_data, NULL,
@@ -59,7 +62,7 @@ static gb_status options_read(plan_command *c, int argc, char **argv, bool *help
     return cli_parse(&command, argc, argv, &c->path, &n, help, err);
 }
 
-/* ---- the backend and its rate ---- */
+/* ---- the backend ---- */
 
 static gb_status backend_choose(const plan_command *c, const suite *s, const gb_backend **out,
                                 gb_error *err)
@@ -86,62 +89,6 @@ static gb_status backend_choose(const plan_command *c, const suite *s, const gb_
     const char *near = gb_nearest_name(c->backend, names);
     return gb_fail(err, GB_ERR_USAGE, "--backend %s: no such backend%s%s; it is auto, cuda or cpu",
                    c->backend, near ? ", did you mean " : "", near ? near : "");
-}
-
-static void rates_say(plan_command *c, const char *text)
-{
-    size_t used = strlen(c->rates);
-    snprintf(c->rates + used, sizeof c->rates - used, "%s%s", used ? "; " : "", text);
-}
-
-/* The GEMM rate at one precision: as given, or measured now; 0 with the reason where neither is
- * to be had. */
-static double rate_find(plan_command *c, const gb_backend *backend, gb_precision precision,
-                        const suite_cell *cell)
-{
-    char text[160];
-    const char *name = gb_precision_name(precision);
-    if (c->gflops > 0) {
-        snprintf(text, sizeof text, "%lld GFLOP/s, as given", (long long)c->gflops);
-        if (!c->rates[0]) {
-            rates_say(c, text);
-        }
-        return 1e9 * (double)c->gflops;
-    }
-    const char *why = backend->unavailable(precision);
-    gb_device *device = NULL;
-    gb_error unused = {.message = ""};
-    gb_options options = {.precision = precision, .threads = (int)c->threads, .device_index = -1};
-    options.shape =
-        gpt_config_shape(&cell->config, cell->spec.batch_size, cell->spec.sequence_length);
-    if (!why && backend->open(&options, &device, &unused) != GB_OK) {
-        why = unused.message;
-    }
-    double rate = why ? 0 : backend->measure_gemm_peak(device);
-    if (rate > 0) {
-        snprintf(text, sizeof text, "%s GFLOP/s, measured now on %s in %s",
-                 number_rounded(rate / 1e9).text, backend->name, name);
-    } else {
-        snprintf(text, sizeof text, "%s in %s: no rate (%.100s)", backend->name, name,
-                 why ? why : "the measurement failed");
-    }
-    rates_say(c, text);
-    backend->close(device);
-    return rate > 0 ? rate : 0;
-}
-
-static void rates_find(plan_command *c, const suite *s, cost_options *options)
-{
-    for (int p = 0; p < 2; p++) {
-        for (int i = 0; i < s->n_cells; i++) {
-            if (s->cells[i].spec.precision == p &&
-                (!c->only || fnmatch(c->only, s->cells[i].name, 0) == 0)) {
-                options->gemm_flops_per_s[p] =
-                    rate_find(c, options->backend, (gb_precision)p, &s->cells[i]);
-                break;
-            }
-        }
-    }
 }
 
 /* ---- printing ---- */
@@ -399,10 +346,7 @@ static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
             stdout, 2, "before that, speeds in turn: %lld blocks of %d bursts, estimated time %s\n",
             (long long)s->timing.blocks, p->timing_arms, number_duration_ms(p->timing_ms).text);
     }
-    terminal_say(stdout, 2,
-                 "Time is an estimate: exact FLOPs at %.0f %% of the large-GEMM rate (%s).\n"
-                 "Validation counts, at a third of a training token's FLOPs.\n",
-                 100 * COST_ASSUMED_EFFICIENCY, c->rates);
+    plan_rates_say(&c->rates, p, stdout);
     GB_TRY(claims_print(p, options, err));
     return settings_print(p, err);
 }
@@ -421,13 +365,17 @@ static gb_status plan_print(plan_command *c, const suite *s, gb_error *err)
     }
     gb_status data_status = c->no_data ? GB_OK : data_check_make(&c->data, s, &data_error);
     options.train = c->data ? &data_check_find(c->data, &s->cells[0], false)->shards : NULL;
-    rates_find(c, s, &options);
-    gb_status status = cost_estimate_make(&p, s, &options, err);
+    gb_status status = plan_rates_find(&c->rates, &(plan_rates_asked){s, c->db, c->only, c->gflops},
+                                       &options, err);
+    if (status == GB_OK) {
+        status = cost_estimate_make(&p, s, &options, err);
+    }
     if (status == GB_OK) {
         status = estimate_print(c, p, &options, err);
     }
     cost_estimate_free(p);
     data_check_free(c->data);
+    plan_rates_free(&c->rates);
     if (status == GB_OK && data_status != GB_OK) {
         return gb_fail(err, data_status, "%s; --no-data plans without it", data_error.message);
     }

@@ -20,6 +20,35 @@ static memory_fit cell_fit(const suite_cell *cell, const run_limits *limits,
     return memory_fit_make(&job, options->process_bytes, options->device_bytes, limits);
 }
 
+const cost_rate *cost_rate_like(const suite_cell *cell, const cost_options *options)
+{
+    const double flops = gpt_flops_exact(&cell->config, cell->spec.sequence_length) *
+                         (double)train_spec_tokens_per_step(&cell->spec);
+    const cost_rate *nearest = NULL;
+    double least = log(COST_LIKE_FACTOR) * (1 + 1e-9);
+    for (int i = 0; i < options->n_reached; i++) {
+        const cost_rate *r = &options->reached[i];
+        double distance = fabs(log(r->flops_per_step / flops));
+        if (r->precision == cell->spec.precision && distance <= least) {
+            nearest = nearest && distance == least ? nearest : r;
+            least = distance;
+        }
+    }
+    return nearest;
+}
+
+static void rate_choose(cost_row *row, const cost_options *options)
+{
+    const int64_t precision = row->cell->spec.precision;
+    row->like = cost_rate_like(row->cell, options);
+    if (row->like) {
+        row->flops_per_s = row->like->flops_per_s;
+    } else if (precision == GB_FP32 || precision == GB_BF16) {
+        double peak = options->gemm_flops_per_s[precision];
+        row->flops_per_s = peak > 0 ? COST_ASSUMED_EFFICIENCY * peak : 0;
+    }
+}
+
 cost_row cost_row_make(const suite *from, int index, const cost_options *options)
 {
     const suite_cell *cell = &from->cells[index];
@@ -41,34 +70,31 @@ cost_row cost_row_make(const suite *from, int index, const cost_options *options
     double validations = ceil((double)spec->num_iterations / (double)spec->val_loss_every) + 1;
     double val_tokens = validations * (double)spec->val_tokens;
     row.run_flops = row.flops_per_token * (row.run_tokens + val_tokens / 3);
-    double rate = spec->precision == GB_FP32 || spec->precision == GB_BF16
-                      ? options->gemm_flops_per_s[spec->precision]
-                      : 0;
-    if (rate > 0) {
-        row.run_ms = 1000 * row.run_flops / (rate * COST_ASSUMED_EFFICIENCY);
+    rate_choose(&row, options);
+    if (row.flops_per_s > 0) {
+        row.run_ms = 1000 * row.run_flops / row.flops_per_s;
     }
     return row;
 }
 
 /* Time of a training step, by the same estimate as the runs. */
-static double step_ms(const cost_row *row, const cost_options *options)
+static double step_ms(const cost_row *row)
 {
-    double rate = options->gemm_flops_per_s[row->cell->spec.precision];
     double tokens = (double)train_spec_tokens_per_step(&row->cell->spec);
-    return rate > 0 ? 1000 * row->flops_per_token * tokens / (rate * COST_ASSUMED_EFFICIENCY) : NAN;
+    return row->flops_per_s > 0 ? 1000 * row->flops_per_token * tokens / row->flops_per_s : NAN;
 }
 
 /* The session that bench/plan/runplan.h would ask for: the selected cells, the baseline, the
  * control. */
-static void timing_add(cost_estimate *p, const cost_options *options)
+static void timing_add(cost_estimate *p)
 {
     const timing_options *o = &p->suite->timing;
-    double baseline_ms = step_ms(&p->baseline, options), sum_ms = baseline_ms; /* of the control */
+    double baseline_ms = step_ms(&p->baseline), sum_ms = baseline_ms; /* of the control */
     bool has_baseline = false;
     int arms = 1;
     for (int i = 0; i < p->n_rows; i++) {
         has_baseline = has_baseline || p->rows[i].cell->is_baseline;
-        sum_ms += step_ms(&p->rows[i], options);
+        sum_ms += step_ms(&p->rows[i]);
         arms++;
     }
     if (!has_baseline) {
@@ -108,7 +134,7 @@ gb_status cost_estimate_make(cost_estimate **out, const suite *from, const cost_
         p->total_ms += (double)from->replicates * row->run_ms;
     }
     p->n_runs = p->n_rows * from->replicates;
-    timing_add(p, options);
+    timing_add(p);
     if (p->n_rows == 0) {
         cost_estimate_free(p);
         return gb_fail(err, GB_ERR_USAGE, "--only %s: no cell of suite %s has such a name; %s",

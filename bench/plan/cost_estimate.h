@@ -12,6 +12,17 @@
  * within a factor of two or so for the models that this program is for. */
 #define COST_ASSUMED_EFFICIENCY 0.4
 
+/* A rate that training has reached on this machine with this backend and as many threads. */
+typedef struct cost_rate {
+    int64_t precision;     /* gb_precision */
+    double flops_per_step; /* exact, of an optimiser step */
+    double flops_per_s;    /* of the average step */
+    const char *config, *source;
+} cost_rate;
+/* A cell is like a config with at most so many times, and at least one so-many-th of its FLOPs per
+ * step: the share of the peak that a step reaches grows with its size, from 1 % to 80 %. */
+#define COST_LIKE_FACTOR 8.0
+
 typedef struct cost_options {
     const char *only;          /* glob on cell names; NULL = all */
     const gb_backend *backend; /* plans the memory */
@@ -21,6 +32,9 @@ typedef struct cost_options {
     const data_shards *train;  /* the training data; NULL: not known */
     /* Large-GEMM rate by gb_precision, FLOP/s; <= 0: unknown, and so is the time. */
     double gemm_flops_per_s[2];
+    /* Where one is like a cell, the nearest is its rate, whatever the large-GEMM rate. */
+    const cost_rate *reached;
+    int n_reached;
 } cost_options;
 
 typedef struct cost_row {
@@ -33,7 +47,10 @@ typedef struct cost_row {
     double run_tokens;      /* trained on, in one run */
     double passes;          /* over the training data, in one run; NAN: endless or not known */
     double run_flops;       /* training, and a third per token of every validation */
-    double run_ms;          /* estimated; NAN where no rate is known */
+    const cost_rate
+        *like;          /* whose rate it is assumed to reach; NULL: a share of the large GEMM's */
+    double flops_per_s; /* that rate; 0: none is known */
+    double run_ms;      /* estimated; NAN where no rate is known */
 } cost_row;
 
 typedef struct cost_estimate {
@@ -53,6 +70,10 @@ typedef struct cost_estimate {
 gb_status cost_estimate_make(cost_estimate **out, const suite *suite, const cost_options *options,
                              gb_error *err);
 void cost_estimate_free(cost_estimate *p); /* NULL is fine */
+
+/* The rate reached that is nearest to the cell's FLOPs per step, of its precision; NULL: none is
+ * like it. */
+const cost_rate *cost_rate_like(const suite_cell *cell, const cost_options *options);
 
 /* What is known of a claim before any run. */
 typedef enum cost_claim_basis {

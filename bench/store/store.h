@@ -195,6 +195,17 @@ gb_status store_peak_put(store *s, const store_engine *engine, const store_peak 
 gb_status store_rate_reached(store *s, const store_engine *engine, double *flops_per_s,
                              gb_error *err);
 
+/* What each config has reached, on average over its runs and arms: owned by the caller (free). */
+typedef struct store_rate {
+    char config[128];
+    double flops_per_step, flops_per_s;
+} store_rate;
+gb_status store_rates_list(store *s, const store_engine *engine, store_rate **out, int *n,
+                           gb_error *err);
+/* *machine_id is 0 where the database does not know it. */
+gb_status store_machine_find(store *s, const store_machine *machine, int64_t *machine_id,
+                             gb_error *err);
+
 /* ---- rows of a run (store_run.c, store_attempt.c) ---- */
 
 /* Plans another attempt at a run that has ended, at `lr_factor` times its learning rate, and

@@ -1,4 +1,7 @@
 /* What a machine can do at most (table gemm_peak), and what finished work on it has reached. */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "bench/store/store_internal.h"
 
 gb_status store_peak_get(store *s, const store_engine *e, store_peak *out, gb_error *err)
@@ -36,13 +39,15 @@ gb_status store_peak_put(store *s, const store_engine *e, const store_peak *peak
 
 /* FLOPs per second of the average step: of each run, and of each arm of a timing session. */
 #define RATES_SQL                                                                                  \
-    "SELECT c.flops_per_token * r.tokens_per_step * 1000.0 / t.step_avg_ms AS rate"                \
+    "SELECT c.flops_per_token * r.tokens_per_step * 1000.0 / t.step_avg_ms AS rate,"               \
+    " c.name AS name, c.flops_per_token * r.tokens_per_step AS flops"                              \
     " FROM run r JOIN config c USING (config_id) JOIN run_timing t ON t.run_id = r.run_id"         \
     " WHERE r.machine_id = ?1 AND r.backend = ?2 AND r.precision = ?3 AND r.threads = ?4"          \
     " AND r.status = 'ok'"                                                                         \
     " UNION ALL "                                                                                  \
     "SELECT c.flops_per_token * a.tokens_per_step * 1000.0 / (SELECT avg(b.mean_ms) FROM burst b"  \
-    " WHERE b.timing_id = a.timing_id AND b.arm = a.arm)"                                          \
+    " WHERE b.timing_id = a.timing_id AND b.arm = a.arm),"                                         \
+    " c.name, c.flops_per_token * a.tokens_per_step"                                               \
     " FROM timing_arm a JOIN timing t USING (timing_id) JOIN config c USING (config_id)"           \
     " WHERE t.machine_id = ?1 AND a.backend = ?2 AND a.precision = ?3 AND a.threads = ?4"          \
     " AND t.status = 'ok' AND a.status = 'ok'"
@@ -56,5 +61,33 @@ gb_status store_rate_reached(store *s, const store_engine *e, double *flops_per_
     GB_TRY(store_step(s, stmt, &row, err));
     *flops_per_s = row ? sqlite3_column_double(stmt, 0) : 0;
     sqlite3_reset(stmt);
+    return GB_OK;
+}
+
+gb_status store_rates_list(store *s, const store_engine *e, store_rate **out, int *n, gb_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row;
+    *out = NULL;
+    *n = 0;
+    /* The mean of times, not of rates. */
+    GB_TRY(store_query(s, &stmt, err,
+                       "SELECT name, flops, flops * count(*) / sum(flops / rate) FROM (" RATES_SQL
+                       ") WHERE rate > 0 AND flops > 0 GROUP BY name, flops ORDER BY name, flops",
+                       "itti", e->machine_id, e->backend, e->precision, e->threads));
+    GB_TRY(store_step(s, stmt, &row, err));
+    while (row) {
+        store_rate *more = realloc(*out, ((size_t)*n + 1) * sizeof *more);
+        if (!more) {
+            sqlite3_reset(stmt);
+            return gb_fail(err, GB_ERR_OOM, "no memory for what runs have reached");
+        }
+        *out = more;
+        more += (*n)++;
+        snprintf(more->config, sizeof more->config, "%s", store_text(stmt, 0));
+        more->flops_per_step = sqlite3_column_double(stmt, 1);
+        more->flops_per_s = sqlite3_column_double(stmt, 2);
+        GB_TRY(store_step(s, stmt, &row, err));
+    }
     return GB_OK;
 }

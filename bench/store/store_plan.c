@@ -215,14 +215,20 @@ gb_status store_plan_end(store *s, int64_t suite_id, gb_error *err)
                       "i", suite_id);
 }
 
+gb_status store_machine_find(store *s, const store_machine *m, int64_t *machine_id, gb_error *err)
+{
+    return store_get_int(s, machine_id, 0, err,
+                         "SELECT machine_id FROM machine WHERE fingerprint = ?", "t",
+                         m->fingerprint);
+}
+
 gb_status store_machine_put(store *s, const store_machine *m, int64_t *machine_id, gb_error *err)
 {
-    static const char find[] = "SELECT machine_id FROM machine WHERE fingerprint = ?";
     GB_TRY(store_exec(s, err,
                       "INSERT INTO machine (fingerprint, hostname, os, cpu, cpu_count,"
                       " memory_bytes, device, driver) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
                       " ON CONFLICT (fingerprint) DO NOTHING",
                       "ttttiitt", m->fingerprint, m->hostname, m->os, m->cpu, m->cpu_count,
                       m->memory_bytes, m->device, m->driver));
-    return store_get_int(s, machine_id, 0, err, find, "t", m->fingerprint);
+    return store_machine_find(s, m, machine_id, err);
 }
