@@ -176,10 +176,10 @@ static void roof_print(const profiler *p)
     const op_rates *r = &p->roof.rates;
     terminal_say(
         stdout, 2,
-        "roofline: a large product at %s FLOP/s, a large copy at %.1f GB/s, measured before;\n"
+        "roofline: a large product at %s FLOP/s, a large copy at %s GB/s, measured before;\n"
         "  imbalance: the slowest thread by the mean of all, where that is 1.05 or more and the "
         "threads are ours\n",
-        r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-", r->bytes_per_s * 1e-9);
+        r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-", number_gigas(r->bytes_per_s).text);
 }
 
 static gb_status profile_print(profiler *p, const train_job *job, gb_error *err)

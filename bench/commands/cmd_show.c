@@ -146,7 +146,8 @@ static void rates_print(const config_facts *config, const run_facts *run)
         }
     }
     if (isfinite(run->copy_bytes_per_s)) {
-        fact_say("memory", "%.1f GB/s, measured on a large copy", run->copy_bytes_per_s / 1e9);
+        fact_say("memory", "%s GB/s, measured on a large copy",
+                 number_gigas(run->copy_bytes_per_s).text);
     }
 }
 

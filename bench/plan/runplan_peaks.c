@@ -1,4 +1,5 @@
 /* The peaks that MFU and the roofline are made of: which are to be measured, and measuring them. */
+#include "bench/base/numbers.h"
 #include "bench/plan/runplan_internal.h"
 
 static bool environment_needed(const runplan *plan, int64_t precision)
@@ -64,13 +65,14 @@ gb_status runplan_peaks_wanted(const runplan *plan, store *s, bool once_more, bo
     return GB_OK;
 }
 
-static void peak_report(const peak_state *peak, const event_probe *answer, const char *precision,
-                        progress *display)
+/* `stored`: the rates that the database has from now on, and that everything is held against. */
+static void peak_report(const peak_state *peak, const event_probe *answer, const store_peak *stored,
+                        const char *precision, progress *display)
 {
     double now = answer->gemm_flops_per_s;
-    progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %.1f GB/s",
-                  answer->device.device, precision, (long long)answer->device.threads, now / 1e9,
-                  answer->copy_bytes_per_s / 1e9);
+    progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %s GB/s",
+                  answer->device.device, precision, (long long)answer->device.threads,
+                  stored->flops_per_s / 1e9, number_gigas(stored->copy_bytes_per_s).text);
     if (peak->beaten) {
         progress_note(display,
                       "it was measured again: training had reached %.0f GFLOP/s, beyond the %.0f "
@@ -78,8 +80,12 @@ static void peak_report(const peak_state *peak, const event_probe *answer, const
                       peak->reached / 1e9, peak->before.flops_per_s / 1e9,
                       peak->reached > now ? ", and beyond this too; is the machine busy?" : "");
     } else if (peak->before.flops_per_s > 0) {
-        progress_note(display, "it was measured once more: %.0f GFLOP/s before; the better counts",
-                      peak->before.flops_per_s / 1e9);
+        progress_note(display,
+                      "measured once more: %.0f GFLOP/s and %s GB/s now, %.0f and %s before; of each "
+                      "the better counts",
+                      now / 1e9, number_gigas(answer->copy_bytes_per_s).text,
+                      peak->before.flops_per_s / 1e9,
+                      number_gigas(peak->before.copy_bytes_per_s).text);
     }
 }
 
@@ -103,9 +109,11 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
         env->peak_measured = true;
         if (answer.gemm_flops_per_s > 0) {
             store_engine engine = environment_engine(env, i);
-            peak_report(&peak, &answer, engine.precision, runner->display);
+            store_peak stored;
             GB_TRY(store_peak_put(
                 s, &engine, &(store_peak){answer.gemm_flops_per_s, answer.copy_bytes_per_s}, err));
+            GB_TRY(store_peak_get(s, &engine, &stored, err));
+            peak_report(&peak, &answer, &stored, engine.precision, runner->display);
             GB_TRY(store_commit(s, err));
         }
     }

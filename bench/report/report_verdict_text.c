@@ -9,6 +9,7 @@
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
 #include "bench/report/report_limits.h"
+#include "bench/words/control_text.h"
 #include "bench/words/verdict_rows.h"
 
 /* ---- the table ---- */
@@ -271,15 +272,17 @@ static void write_floor(document *doc, const findings *data)
 {
     for (int i = 0; data->speeds && i < data->speeds->n_sessions; i++) {
         const speed_session *s = &data->speeds->sessions[i];
+        verdict_text means = control_means_text(s);
         if (s->facts->control < 0) {
             document_list_item(doc, "Noise floor: not known, the baseline was not timed twice.");
         } else {
             document_list_item(doc,
                                "Noise floor%s: timed a second time under another name, the "
                                "baseline is %s. No difference of this size or smaller is called "
-                               "real.",
+                               "real.%s%s",
                                data->speeds->n_sessions > 1 ? " of a session" : "",
-                               verdict_control_words(&s->aa).text);
+                               verdict_control_words(&s->aa).text, means.text[0] ? " " : "",
+                               means.text);
         }
     }
 }

@@ -11,6 +11,7 @@
 #include "bench/base/table.h"
 #include "bench/base/terminal.h"
 #include "bench/run/rates.h"
+#include "bench/words/control_text.h"
 #include "bench/words/verdict_words.h"
 
 static table *table_with_headings(void)
@@ -130,6 +131,10 @@ static void sessions_print(const speed_report *speeds, FILE *out)
                      "baseline is\n%s%s%s\n",
                      gap, (long long)s->facts->blocks, number_percent(s->aa.floor).text, words.text,
                      alarms ? ";\n" : "", alarms ? alarms : "");
+        verdict_text means = control_means_text(s);
+        if (means.text[0]) {
+            terminal_say(out, 0, "%s\n", means.text);
+        }
     }
 }
 
