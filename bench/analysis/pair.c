@@ -359,20 +359,13 @@ static estimate extremes_estimate(const run_samples *s, double ratio)
                      : extreme_ratio_of_two(ratio, s->config, s->base);
 }
 
-/* Where the pairs are not all of the runs: what the two come to over the pairs. */
-static void method_add_values(pair_estimate *out, const run_samples *s, bool of_all,
-                              metric_id metric)
+/* Where the pairs of a loss are not all of the runs: what the two come to over the pairs. */
+static void over_pairs(pair_estimate *out, const run_samples *s, metric_id metric)
 {
     size_t used = strlen(out->method);
-    if (of_all || s->config.n == 0 || metric_is_extreme(metric)) {
-        return;
-    }
-    double x = stats_mean(s->config.values, s->config.n);
-    double y = stats_mean(s->base.values, s->base.n);
-    bool rate = metric == METRIC_TOKENS_PER_S;
-    snprintf(out->method + used, sizeof out->method - used, "; over these alone %s%s and %s",
-             rate ? "step_avg " : "", metric_format(rate ? METRIC_STEP_AVG : metric, y).text,
-             metric_format(rate ? METRIC_STEP_AVG : metric, x).text);
+    snprintf(out->method + used, sizeof out->method - used, "; over these alone %.32s and %.32s",
+             metric_format(metric, stats_mean(s->base.values, s->base.n)).text,
+             metric_format(metric, stats_mean(s->config.values, s->config.n)).text);
 }
 
 static void runs_method(pair_estimate *out, const run_samples *s, metric_id metric)
@@ -406,7 +399,10 @@ static void samples_make(pair_estimate *out, const pair_side *base, const pair_s
     metric_id of = rate ? METRIC_STEP_AVG : metric;
     run_samples s = {.paired = entries_are_paired(base, config, metric)};
     size_t n = s.paired ? paired_values(b, c, of, x, y) : 0;
-    s.paired = n > 0;
+    bool all = n == (size_t)c->n_runs && n == (size_t)b->n_runs;
+    /* Without its partner a loss says little, for seeds make more than configs do; a time as much
+     * as with it, and the change is to be that of the step_avg that stand beside it. */
+    s.paired = n > 0 && (all || !metric_is_time(metric));
     s.config = (stats_sample){x, s.paired ? n : run_values(c, of, x)};
     s.base = (stats_sample){y, s.paired ? n : run_values(b, of, y)};
     run_samples of_estimate = rate ? (run_samples){s.base, s.config, s.paired} : s;
@@ -422,8 +418,9 @@ static void samples_make(pair_estimate *out, const pair_side *base, const pair_s
                  : s.paired                       ? PAIR_REPLICATES
                                                   : PAIR_RUNS;
     runs_method(out, &s, metric);
-    method_add_values(out, &s, !s.paired || (n == (size_t)c->n_runs && n == (size_t)b->n_runs),
-                      metric);
+    if (s.paired && !all && metric_is_loss(metric) && !metric_is_extreme(metric)) {
+        over_pairs(out, &s, metric);
+    }
 }
 
 static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const pair_side *config,

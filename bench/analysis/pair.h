@@ -61,7 +61,9 @@ typedef struct pair_estimate {
  * else from a session each; from runs only where one of them was never timed in turn. A session in
  * which an arm failed gives PAIR_NOTHING and the reason. Losses, memory and run times are paired by
  * replicate where the two trained on the same data with the same seed (times also need one
- * database), else compared by Welch's t. GB_ERR_OOM. */
+ * database, and a partner for each run), else compared by Welch's t. The change is that of the two
+ * pair_side_value; of a loss of which some replicates have no partner it is that of the pairs, and
+ * `method` has their values. GB_ERR_OOM. */
 gb_status pair_estimate_make(pair_estimate *out, const pair_side *base, const pair_side *config,
                              metric_id metric, gb_error *err);
 void pair_estimate_free(pair_estimate *p);

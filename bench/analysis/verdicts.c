@@ -37,6 +37,7 @@ static void row_begin(config_verdicts *out, const findings *data, int config, in
                                            .time_change = {NAN, NAN, NAN},
                                            .flops_change = NAN,
                                            .mean_change = {NAN, NAN, NAN},
+                                           .pair_loss = {NAN, NAN},
                                            .loss_difference = {NAN, NAN, NAN},
                                            .seed_noise = NAN};
 }
@@ -247,6 +248,10 @@ static estimate loss_estimate(const findings *data, config_verdict *row, double 
         out[k] = a[k] - b[k];
     }
     row->loss_difference = stats_mean_interval(out, n, 0.95);
+    if (n > 0 && (n < (size_t)entry->n_runs || n < (size_t)base->n_runs)) {
+        row->pair_loss[0] = stats_mean(b, n);
+        row->pair_loss[1] = stats_mean(a, n);
+    }
     return mean_ratio_paired(a, b, n);
 }
 

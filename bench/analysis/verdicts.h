@@ -43,6 +43,8 @@ typedef struct config_verdict {
     /* Loss: ratio of the mean final validation losses over the replicates that both finished, or
      * over all of each where these are no pairs (pair_replicates_belong). */
     verdict loss;
+    double pair_loss[2]; /* mean losses of the baseline and the config over these replicates, where
+                            one of the two has others too; else NAN */
     stats_interval loss_difference; /* config - baseline, nats/token: paired t or Welch, 95 % */
     double seed_noise;              /* as entry_seed_noise of the baseline */
 } config_verdict;

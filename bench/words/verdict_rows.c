@@ -43,7 +43,12 @@ verdict_text config_verdict_loss_words(const config_verdict *row)
     if (row->loss_judged) {
         out = verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
         size_t used = strlen(out.text);
-        if (row->context > 0) {
+        if (isfinite(row->pair_loss[0]) && used < sizeof out.text) {
+            used += (size_t)snprintf(out.text + used, sizeof out.text - used,
+                                     "; over the replicates that both finished %.4f against %.4f",
+                                     row->pair_loss[1], row->pair_loss[0]);
+        }
+        if (row->context > 0 && used < sizeof out.text) {
             snprintf(out.text + used, sizeof out.text - used,
                      "; predicted from %lld tokens before at most, the baseline from %lld",
                      (long long)row->context - 1, (long long)row->base_context - 1);
