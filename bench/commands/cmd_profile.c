@@ -179,7 +179,8 @@ static void roof_print(const profiler *p)
         "roofline: a large product at %s FLOP/s, a large copy at %s GB/s, measured before;\n"
         "  imbalance: the slowest thread by the mean of all, where that is 1.05 or more and the "
         "threads are ours\n",
-        r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-", number_gigas(r->bytes_per_s).text);
+        r->flops_per_s > 0 ? number_short(r->flops_per_s).text : "-",
+        number_gigas(r->bytes_per_s).text);
 }
 
 static gb_status profile_print(profiler *p, const train_job *job, gb_error *err)

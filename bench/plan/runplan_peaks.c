@@ -80,12 +80,12 @@ static void peak_report(const peak_state *peak, const event_probe *answer, const
                       peak->reached / 1e9, peak->before.flops_per_s / 1e9,
                       peak->reached > now ? ", and beyond this too; is the machine busy?" : "");
     } else if (peak->before.flops_per_s > 0) {
-        progress_note(display,
-                      "measured once more: %.0f GFLOP/s and %s GB/s now, %.0f and %s before; of each "
-                      "the better counts",
-                      now / 1e9, number_gigas(answer->copy_bytes_per_s).text,
-                      peak->before.flops_per_s / 1e9,
-                      number_gigas(peak->before.copy_bytes_per_s).text);
+        progress_note(
+            display,
+            "measured once more: %.0f GFLOP/s and %s GB/s now, %.0f and %s before; of each "
+            "the better counts",
+            now / 1e9, number_gigas(answer->copy_bytes_per_s).text, peak->before.flops_per_s / 1e9,
+            number_gigas(peak->before.copy_bytes_per_s).text);
     }
 }
 
