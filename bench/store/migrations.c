@@ -48,6 +48,7 @@ const migration *migrations_list(void)
              "ALTER TABLE run ADD COLUMN val_stretch_hash TEXT;"
              "UPDATE run SET val_tokens = (SELECT max(e.val_tokens) FROM eval e"
              " WHERE e.run_id = run.run_id);"},
+        {12, ";"}, /* run_summary says what was validated on */
         {0, NULL}};
     return list;
 }

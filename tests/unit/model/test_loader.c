@@ -163,6 +163,46 @@ static void test_hash_follows_content(void **state)
     assert_string_not_equal(synth, other);
 }
 
+static void stretch_hash(const char *spec, int64_t length, int64_t sequences, char out[33])
+{
+    token_source *source;
+    gb_error err = {0};
+    assert_int_equal(token_source_open(&source, spec, 2000, &err), GB_OK);
+    assert_int_equal(token_source_hash_stretch(source, length, sequences, out, &err), GB_OK);
+    assert_int_equal(strlen(out), 32);
+    token_source_close(source);
+}
+
+/* Of what is read, not of the files: 12 tokens and the one after them. */
+static void test_stretch_hash(void **state)
+{
+    const folder *f = *state;
+    char by_4[33], by_3[33], longer[33], more[33], other[33];
+    folder_write(f, 1, 13);
+    stretch_hash(f->glob, 4, 3, by_4);
+    stretch_hash(f->glob, 3, 4, by_3);
+    assert_string_equal(by_4, by_3); /* the same 12 predictions */
+    folder_write(f, 1, 20);
+    folder_write(f, 2, 20);
+    stretch_hash(f->glob, 4, 3, longer);
+    assert_string_equal(by_4, longer); /* what comes after does not matter */
+    stretch_hash(f->glob, 4, 4, more);
+    assert_string_not_equal(by_4, more);
+    /* 19 tokens have a gap before the next shard, and it depends on the length of sequences */
+    char gap_4[33], gap_3[33];
+    stretch_hash(f->glob, 4, 6, gap_4);
+    stretch_hash(f->glob, 3, 8, gap_3);
+    assert_string_not_equal(gap_4, gap_3);
+    folder_write(f, 1, 14);
+    stretch_hash(f->glob, 13, 1, other); /* one prediction more */
+    assert_string_not_equal(by_4, other);
+    stretch_hash("synth:seed=1", 8, 4, by_4);
+    stretch_hash("synth:seed=1", 16, 2, by_3);
+    stretch_hash("synth:seed=2", 16, 2, other);
+    assert_string_equal(by_4, by_3);
+    assert_string_not_equal(by_4, other);
+}
+
 /* A file that is cut short or replaced while it is in use is an error, never a signal. */
 static void test_file_changes_under_us(void **state)
 {
@@ -286,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batches_and_tails, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_replicates, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_hash_follows_content, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_stretch_hash, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_file_changes_under_us, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_token_changes_under_us, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_too_short_for_a_batch, folder_make, folder_remove),
