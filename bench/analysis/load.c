@@ -23,7 +23,7 @@ static gb_status data_use_find(data_use *use, const facts *f, gb_error *err)
         runs[i] = (data_run){run->config >= 0 ? f->configs[run->config].name : "?",
                              gb_times(run->batch_size, run->sequence_length),
                              gb_times(run->num_iterations, run->grad_accumulation_steps),
-                             run->n_evals > 0 ? run->evals[run->n_evals - 1].val_tokens : 0};
+                             run->val_tokens};
     }
     *use = data_use_make(&(data_shards){f->train_shards, f->n_train_shards},
                          &(data_shards){f->val_shards, f->n_val_shards}, runs, f->n_runs);

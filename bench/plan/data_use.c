@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "kernels/checked.h"
+
 double data_passes(const data_shards *train, int64_t batch_tokens, int64_t batches)
 {
     double in_a_pass = 0;
@@ -35,7 +37,7 @@ static void shared_find(data_use *use, const data_shards *train, const data_shar
             use->shared_train = use->shared == 0 ? same : use->shared_train;
             use->shared_val = use->shared == 0 ? &val->items[i] : use->shared_val;
             use->shared++;
-            use->shared_tokens += val->items[i].tokens;
+            use->shared_tokens = gb_plus(use->shared_tokens, val->items[i].tokens);
         }
     }
 }

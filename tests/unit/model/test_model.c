@@ -146,6 +146,39 @@ static void invalid_shapes_are_refused_with_the_nearest(void **state)
     assert_non_null(strstr(err.message, "nearest valid n_kv_head are 4 and 6"));
 }
 
+/* Slips: a letter too many, too few, another, or two swapped. One in up to 7 letters, two in up to
+ * 11, three in more. */
+static void only_near_names_are_suggested(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"report", "plan", "learning_rate", "--report", "a", NULL};
+    const struct {
+        const char *given, *near;
+    } cases[] = {
+        {"reprot", "report"}, /* one swap */
+        {"Report", "report"}, /* case is no slip */
+        {"export", NULL},     /* two: an r before, the x away; and so is the option's */
+        {"import", NULL},
+        {"--export", NULL},
+        {"plot", NULL},
+        {"plam", "plan"},
+        {"larning_rat", "learning_rate"}, /* two, in 11 letters */
+        {"larning_ra", NULL},             /* three, in 10 */
+        {"lr", "learning_rate"},          /* known by heart */
+        {"b", NULL},                      /* one letter, and another one */
+        {"ab", "a"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *near = gb_nearest_name(cases[i].given, names);
+        if (cases[i].near) {
+            assert_non_null(near);
+            assert_string_equal(near, cases[i].near);
+        } else {
+            assert_null(near);
+        }
+    }
+}
+
 static void values_are_parsed_strictly(void **state)
 {
     (void)state;
@@ -342,6 +375,7 @@ int main(void)
         cmocka_unit_test(attention_pairs_equal_a_count),
         cmocka_unit_test(every_preset_but_one_is_valid),
         cmocka_unit_test(invalid_shapes_are_refused_with_the_nearest),
+        cmocka_unit_test(only_near_names_are_suggested),
         cmocka_unit_test(values_are_parsed_strictly),
         cmocka_unit_test(fractions_give_whole_hidden_sizes),
         cmocka_unit_test(keys_round_trip),
