@@ -75,7 +75,7 @@ static void verdict_add(table *t, const config_verdict *row)
     } else if (arm && !speed_arm_has_speed(arm)) {
         table_add_cell(t, "not timed: %s", arm->facts->status);
     } else if (arm && !row->speed_judged) {
-        table_add_cell(t,
+        table_add_cell(t, "%s",
                        row->speed_refused ? "not compared" : verdict_speed_name(VERDICT_UNCLEAR));
     } else if (arm) {
         table_add_cell(t, "%s %s%s", verdict_speed_name(row->speed.kind),
