@@ -228,7 +228,7 @@ static gb_status option_set_once(const cli_option *option, const char *name, con
     if (*before && option->type != CLI_LIST) {
         return option_fail_twice(option, name, *before, value, err);
     }
-    *before = value ? value : option->name;
+    *before = value;
     return option_set(option, name, value, err);
 }
 
@@ -246,7 +246,7 @@ static gb_status option_take(const cli_command *command, const char *name, int a
         if (value) {
             return gb_fail(err, GB_ERR_USAGE, "%s: %s takes no value", name, option->name);
         }
-        return option_set_once(option, name, NULL, &given[option - command->options], err);
+        return option_set_once(option, name, option->name, &given[option - command->options], err);
     }
     if (!value) {
         const char *ignored = NULL;

@@ -13,7 +13,8 @@ double data_passes(const data_shards *train, int64_t batch_tokens, int64_t batch
         if (train->items[i].tokens < 1 || batch_tokens < 1) {
             return NAN;
         }
-        in_a_pass += (double)((train->items[i].tokens - 1) / batch_tokens);
+        int64_t batches_of_shard = (train->items[i].tokens - 1) / batch_tokens;
+        in_a_pass += (double)batches_of_shard;
     }
     return in_a_pass > 0 ? (double)batches / in_a_pass : NAN;
 }
