@@ -75,6 +75,9 @@ gb_status gpt_loss_and_grad(gpt *model, const int32_t *inputs, const int32_t *ta
 
 /* inputs, targets: host, (B*T); may be used again at once. */
 gb_status gpt_stage_batch(gpt *model, const int32_t *inputs, const int32_t *targets, gb_error *err);
+/* The same for gpt_evaluate: in the ledger it is part of the validation, not of a step. */
+gb_status gpt_stage_eval_batch(gpt *model, const int32_t *inputs, const int32_t *targets,
+                               gb_error *err);
 /* Gradient of the staged batch's loss * grad_scale, overwriting or added as above, and its loss,
  * likewise. */
 gb_status gpt_accumulate(gpt *model, double grad_scale, bool first, gb_error *err);

@@ -74,13 +74,24 @@ void gpt_set_recording(gpt *g, bool on)
 
 /* ---- the step ---- */
 
-gb_status gpt_stage_batch(gpt *g, const int32_t *inputs, const int32_t *targets, gb_error *err)
+static gb_status stage_batch(gpt *g, gb_phase phase, const int32_t *inputs, const int32_t *targets,
+                             gb_error *err)
 {
     const int64_t bytes = g->N * (int64_t)sizeof *inputs;
-    gpt_set_scope(g, GB_PHASE_DATA, -1, GB_OP_EMBED);
+    gpt_set_scope(g, phase, -1, GB_OP_EMBED);
     OP(g, stage(g->dev, g->inputs, inputs, bytes));
     OP(g, stage(g->dev, g->targets, targets, bytes));
     return GB_OK;
+}
+
+gb_status gpt_stage_batch(gpt *g, const int32_t *inputs, const int32_t *targets, gb_error *err)
+{
+    return stage_batch(g, GB_PHASE_DATA, inputs, targets, err);
+}
+
+gb_status gpt_stage_eval_batch(gpt *g, const int32_t *inputs, const int32_t *targets, gb_error *err)
+{
+    return stage_batch(g, GB_PHASE_EVAL, inputs, targets, err);
 }
 
 /* The buffers hold B sequences; fewer lie at their beginning. */

@@ -172,7 +172,7 @@ static gb_status validate(trainer *t, gb_error *err)
     for (int64_t done = 0; done < sequences; done += n) {
         n = sequences - done < t->spec->batch_size ? sequences - done : t->spec->batch_size;
         GB_TRY(read_sequences(t, n, err));
-        GB_TRY(gpt_stage_batch(t->model, t->inputs, t->targets, err));
+        GB_TRY(gpt_stage_eval_batch(t->model, t->inputs, t->targets, err));
         GB_TRY(gpt_evaluate(t->model, n, done == 0, err));
         trainer_alive(t);
     }
@@ -318,6 +318,7 @@ static gb_status take_step(trainer *t, gb_error *err)
     usage_note(t, step);
     step->ended_s = gb_monotonic_ms() / 1e3;
     t->train_time_ms += step->step_ms;
+    t->timed_steps += step->tag == TRAIN_STEP_TIMED;
     if (s->purpose == TRAINER_PROFILED) {
         t->profiled_steps++;
         t->profiled_ms += step->step_ms;
@@ -381,29 +382,43 @@ static bool pauses_after(const trainer *t, int64_t steps)
 
 static gb_status between_steps(trainer *t, gb_error *err)
 {
-    const int64_t n = t->spec->num_iterations, profile_from = t->profile_from;
-    const bool last = t->steps_done == n;
-    if (last && profile_from < n) {
+    const bool last = t->steps_done == t->n_steps;
+    if (last && t->profile_from < t->n_steps) {
         GB_TRY(trainer_profile_end(t, err));
     }
-    /* A validation inside the profiled window would be in its ledger; the last one is after. */
-    bool in_window = t->steps_done > profile_from && !last;
-    if (last || (t->steps_done % t->spec->val_loss_every == 0 && !in_window)) {
+    /* Within the profiled window too: no step's time has it, and the profile leaves out its phase.
+     */
+    if (last || t->steps_done % t->spec->val_loss_every == 0) {
         GB_TRY(validate(t, err));
     }
     if (trainer_checkpoint_due(t, t->steps_done)) {
         trainer_checkpoint_write(t);
     }
-    if (t->steps_done == profile_from && !last) {
+    if (t->steps_done == t->profile_from && !last) {
         trainer_profile_begin(t);
     }
+    return GB_OK;
+}
+
+/* Where the profiled steps wait for timed ones: begins them once these are done, and lets the run
+ * end with them. */
+static gb_status profile_when_timed(trainer *t, gb_error *err)
+{
+    const int64_t wanted = t->job->timed_steps;
+    if (wanted == 0 || t->timed_steps < wanted || t->steps_issued >= t->profile_from) {
+        return GB_OK;
+    }
+    GB_TRY(trainer_take_steps(t, 0, err));
+    t->profile_from = t->steps_done;
+    t->n_steps = t->steps_done + t->job->profile_steps;
+    trainer_profile_begin(t);
     return GB_OK;
 }
 
 static gb_status train_loop(trainer *t, void *user, gb_error *err)
 {
     (void)user;
-    const int64_t n = t->spec->num_iterations;
+    t->n_steps = t->spec->num_iterations;
     t->profile_from = first_profiled_step(t);
     GB_TRY(trainer_resume(t, err));
     if (t->steps_done == 0) {
@@ -411,7 +426,7 @@ static gb_status train_loop(trainer *t, void *user, gb_error *err)
     } else if (t->steps_done == t->profile_from) {
         trainer_profile_begin(t);
     }
-    while (t->steps_done < n) {
+    while (t->steps_done < t->n_steps) {
         if (trainer_stop_wanted(t)) {
             return trainer_interrupt(t, err);
         }
@@ -422,6 +437,7 @@ static gb_status train_loop(trainer *t, void *user, gb_error *err)
         if (pause) {
             GB_TRY(between_steps(t, err));
         }
+        GB_TRY(profile_when_timed(t, err));
     }
     return t->job->save_weights ? gpt_save_weights(t->model, t->job->save_weights, err) : GB_OK;
 }

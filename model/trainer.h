@@ -26,6 +26,8 @@ typedef struct train_job {
     int device_index;      /* gb_options.device_index */
     int64_t replicate;     /* r: shifts the seed of the weights and the start in the data */
     int64_t profile_steps; /* steps of the per-op window (tag profiled); 0 = none */
+    int64_t timed_steps;   /* > 0: the window opens as soon as so many steps were timed, at the
+                            * latest where it would otherwise, and the run ends with it */
     bool spans;            /* SPAN events too */
     const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
     double drag; /* for tests of the harness: each step is made longer by this fraction */

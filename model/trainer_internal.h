@@ -44,6 +44,8 @@ typedef struct trainer {
     bool after_eval; /* the next step follows a validation */
     bool may_time;   /* warm */
     int64_t steps_issued, steps_done;
+    int64_t n_steps; /* the run ends after so many */
+    int64_t timed_steps;
     int steps_ahead; /* issued before the results of the first are taken */
     step_under_way under_way[GB_RESULTS_UNDER_WAY];
     int first_under_way, n_under_way;

@@ -14,8 +14,8 @@ static void emit_optime(trainer *t, const gb_op_time *row)
     trainer_emit(t, &event);
 }
 
-/* Rows of the backend, then `data` (measured here) and `unattributed`, so that the sum is the
- * profiled steps' whole time. */
+/* Rows of the backend but those of a validation between two of the steps, then `data` (measured
+ * here) and `unattributed`, so that the sum is the profiled steps' whole time. */
 static gb_status emit_ledger(trainer *t, gb_error *err)
 {
     double seen_ms = t->data_ms;
@@ -26,8 +26,10 @@ static gb_status emit_ledger(trainer *t, gb_error *err)
     }
     count = t->be->timers_read(t->dev, rows, count);
     for (int i = 0; i < count; i++) {
-        seen_ms += rows[i].time_ms;
-        emit_optime(t, &rows[i]);
+        if (rows[i].phase != GB_PHASE_EVAL) {
+            seen_ms += rows[i].time_ms;
+            emit_optime(t, &rows[i]);
+        }
     }
     free(rows);
     gb_op_time data = {.phase = GB_PHASE_DATA,
@@ -56,7 +58,9 @@ static gb_status emit_kernels(trainer *t, gb_error *err)
     count = count > 0 ? t->be->kernels_read(t->dev, rows, count) : 0;
     for (int i = 0; i < count; i++) {
         train_event event = {.type = TRAIN_EVENT_KERNEL, .u.kernel = rows[i]};
-        trainer_emit(t, &event);
+        if (rows[i].phase != GB_PHASE_EVAL) {
+            trainer_emit(t, &event);
+        }
     }
     free(rows);
     if (note) {
@@ -65,6 +69,18 @@ static gb_status emit_kernels(trainer *t, gb_error *err)
         trainer_emit(t, &event);
     }
     return GB_OK;
+}
+
+/* Drops the spans of validations; returns how many are left. */
+static int spans_of_steps(gb_op_span *spans, int count)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++) {
+        if (spans[i].phase != GB_PHASE_EVAL) {
+            spans[kept++] = spans[i];
+        }
+    }
+    return kept;
 }
 
 /* The spans of the last profiled step, moved to start at 0. Every step issues the same ops, so the
@@ -76,7 +92,7 @@ static gb_status emit_spans(trainer *t, gb_error *err)
     if (!spans) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the spans of a step");
     }
-    count = t->be->timers_spans(t->dev, spans, count);
+    count = spans_of_steps(spans, t->be->timers_spans(t->dev, spans, count));
     const bool even = count % t->profiled_steps == 0; /* else some were lost */
     const int first = even ? count - count / (int)t->profiled_steps : count;
     const double zero_s = t->be->timers_zero_s ? t->be->timers_zero_s(t->dev) : NAN;

@@ -14,6 +14,7 @@
 #include "bench/run/rates.h"
 #include "bench/words/op_table.h"
 #include "model/trainer.h"
+#include "model/warmup.h"
 
 static volatile sig_atomic_t profile_stop;
 
@@ -23,13 +24,13 @@ static void profile_on_signal(int signal_number)
     profile_stop = 1;
 }
 
-enum { MAX_ROWS = 4096, WARM_STEPS = 10 };
+enum { MAX_ROWS = 4096 };
 
 typedef struct profiler {
     bool by_layer;
     gb_op_time rows[MAX_ROWS]; /* summed over layers, or over ops */
     int n_rows;
-    int64_t steps, timed_steps;
+    int64_t steps, timed_steps, warmup_steps;
     double step_ms, timed_ms; /* mean profiled step; sum of timed ones */
     trace spans;
     train_start start;
@@ -70,6 +71,11 @@ static int profile_on_event(void *user, const train_event *event)
         if (event->u.step.tag == TRAIN_STEP_TIMED) {
             p->timed_steps++;
             p->timed_ms += event->u.step.step_ms;
+        } else if (event->u.step.tag == TRAIN_STEP_WARMUP &&
+                   ++p->warmup_steps == WARMUP_MIN_STEPS + 1) {
+            fprintf(stderr,
+                    "step times have not settled in %d steps: warming up further, %d at most\n",
+                    WARMUP_MIN_STEPS, WARMUP_MAX_STEPS);
         }
         break;
     case TRAIN_EVENT_OPTIME:
@@ -207,24 +213,27 @@ static gb_status profile_print(profiler *p, const train_job *job, gb_error *err)
     if (p->note[0]) {
         terminal_say(stdout, 2, "note: %s\n", p->note);
     }
-    if (p->timed_steps > 0) {
-        double timed_ms = p->timed_ms / (double)p->timed_steps;
+    /* There are always some: the profile waits for them, and a warm-up has an end. */
+    double timed_ms = p->timed_ms / (double)p->timed_steps;
+    terminal_say(
+        stdout, 2, "without profiling a step took %.3f ms (mean of %lld): profiling costs %s\n",
+        timed_ms, (long long)p->timed_steps, number_percent_signed(p->step_ms / timed_ms - 1).text);
+    if (p->warmup_steps >= WARMUP_MAX_STEPS) {
         terminal_say(stdout, 2,
-                     "without profiling a step took %.3f ms (mean of %lld): profiling costs %s\n",
-                     timed_ms, (long long)p->timed_steps,
-                     number_percent_signed(p->step_ms / timed_ms - 1).text);
-    } else {
-        terminal_say(stdout, 2,
-                     "no step was timed without profiling: the warm-up did not settle in time\n");
+                     "not settled: after %lld steps of warm-up step times still changed by more "
+                     "than 5 %%; the shares above are surer than the milliseconds\n",
+                     (long long)p->warmup_steps);
     }
     return GB_OK;
 }
 
-/* A short run on whatever tokens: long enough to be warm. */
+/* A short run on whatever tokens: warm first, however long that takes, then timed, then profiled.
+ */
 static void job_shorten(train_job *job, int64_t timed_steps)
 {
     train_spec *spec = &job->spec;
-    spec->num_iterations = WARM_STEPS + timed_steps + job->profile_steps;
+    job->timed_steps = timed_steps;
+    spec->num_iterations = WARMUP_MAX_STEPS + timed_steps + job->profile_steps;
     spec->val_loss_every = spec->num_iterations;
     spec->val_tokens = spec->batch_size * spec->sequence_length;
     spec->warmup_iters = spec->warmdown_iters = 0;

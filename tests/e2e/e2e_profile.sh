@@ -7,8 +7,8 @@ program=$gptbench dir=$work
 
 
 profile() { # profile ARGS...: a small model; output in $dir/out and $dir/err, exit status in $rc
-    "$program" profile --backend cpu --threads 2 --set vocab_size=64 --set n_layer=3 --set n_embd=32 \
-        --set n_head=2 --set batch_size=2 --set sequence_length=16 --steps 2 --timed-steps 1 "$@" \
+    "$program" profile --backend cpu --threads "${threads:-2}" --set vocab_size=64 --set n_layer=3 --set n_embd=32 \
+        --set n_head="${heads:-2}" --set batch_size=2 --set sequence_length=16 --steps 2 --timed-steps 1 "$@" \
         >"$dir/out" 2>"$dir/err" </dev/null
     rc=$?
 }
@@ -26,6 +26,9 @@ profile --trace "$dir/trace.json"
 passes "profile ends well" [ "$rc" -eq 0 ]
 passes "the rows add up to the step" adds_up
 passes "of two profiled steps" has 'took [0-9.]+ ms \(mean of 2\)'
+# However long the warm-up took, at most 50 steps: the steps asked for were timed.
+passes "as many steps as asked for are timed without profiling" \
+    has '^without profiling a step took [0-9.]+ ms \(mean of 1\): profiling costs '
 has_all_ops() {
     local op
     for op in embed norm linear_qkv qk_rope attention linear_attn_out linear_mlp_up mlp_act \
@@ -62,7 +65,7 @@ passes "of what has no floor none" has '^unattributed +idle +-?[0-9.]+ +-?[0-9.]
 columns() { head -1 "$dir/out" | tr -s ' '; }
 passes "threads of our own kernels are watched" \
     [ "$(columns)" = "op phase ms/step share calls/step FLOPs/step FLOP/s bytes/step GB/s of roofline bound imbalance" ]
-profile --threads 1
+threads=1 profile
 passes "one thread has no imbalance" \
     [ "$(columns)" = "op phase ms/step share calls/step FLOPs/step FLOP/s bytes/step GB/s of roofline bound" ]
 
@@ -73,7 +76,7 @@ passes "which add up too" adds_up
 
 profile --by colour
 passes "an unknown --by is refused" refused '\-\-by colour: expected op or layer'
-profile --set n_head=5
+heads=5 profile
 passes "a model that cannot be is refused" refused 'not a multiple of 5 heads'
 profile --trace "$dir/no/such/trace.json"
 passes "a trace that cannot be written is an error" [ "$rc" -ne 0 ]

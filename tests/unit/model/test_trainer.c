@@ -27,7 +27,8 @@ typedef struct record {
     train_eval eval[MAX_STEPS];
     train_end end;
     double optime_ms, optime_step_ms;
-    int64_t optime_steps;
+    int64_t optime_steps, optime_calls;
+    int eval_optimes;
     int spans, kernels;
     double kernel_ms, idle_ms, unattributed_ms;
     char note[240];
@@ -53,6 +54,8 @@ static int record_event(void *user, const train_event *e)
         break;
     case TRAIN_EVENT_OPTIME:
         r->optimes++;
+        r->optime_calls += e->u.optime.row.calls;
+        r->eval_optimes += e->u.optime.row.phase == GB_PHASE_EVAL;
         r->optime_ms += e->u.optime.row.time_ms;
         r->idle_ms += e->u.optime.row.op == GB_OP_IDLE ? e->u.optime.row.time_ms : 0;
         r->unattributed_ms +=
@@ -390,6 +393,63 @@ static void the_ledger_adds_up(void **state)
     assert_true(r.zero_s + r.span_end_ms / 1e3 <= r.step[5].ended_s + 1e-6);
 }
 
+/* A validation that falls between two profiled steps is done, at its step and with the loss that it
+ * has without a profile, and neither rows nor spans have anything of it. */
+static void a_validation_among_profiled_steps_is_done_beside_them(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_cpu);
+    job.spec.num_iterations = 8;
+    job.spec.val_loss_every = 1;
+    record plain = run_job(&job, GB_OK);
+    job.profile_steps = 4;
+    job.spans = true;
+    record r = run_job(&job, GB_OK);
+    assert_int_equal(r.evals, 9); /* before the first step and after each of the 8 */
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(r.eval[i].step, i);
+        assert_memory_equal(&r.eval[i].val_loss, &plain.eval[i].val_loss, sizeof(double));
+    }
+    job.spec.val_loss_every = 8;
+    record calm = run_job(&job, GB_OK);
+    assert_int_equal(r.optimes, calm.optimes);
+    assert_int_equal(r.eval_optimes, 0);
+    assert_int_equal(r.spans, calm.spans);
+    assert_true(fabs(r.optime_ms - 4 * r.optime_step_ms) < 1e-6 * r.optime_ms);
+    assert_true(r.optime_calls == calm.optime_calls);
+    for (int i = 0; i < 8; i++) {
+        assert_memory_equal(&r.step[i].train_loss, &plain.step[i].train_loss, sizeof(double));
+        assert_true(r.step[i].flops_issued == calm.step[i].flops_issued);
+    }
+}
+
+/* The window opens once as many steps were timed as were asked for, and the run ends with it: 10
+ * steps of warm-up at least and 50 at most (model/warmup.h), 4 timed ones, 2 profiled ones. */
+static void the_profile_waits_for_timed_steps(void **state)
+{
+    (void)state;
+    train_job job = tiny_job(&gb_backend_cpu);
+    job.spec.num_iterations = 63;
+    job.spec.val_loss_every = 63;
+    job.profile_steps = 2;
+    job.timed_steps = 4;
+    record r = run_job(&job, GB_OK);
+    int timed = 0, warm = 0;
+    while (r.step[warm].tag == TRAIN_STEP_WARMUP) {
+        warm++;
+    }
+    for (int i = warm; i < r.steps; i++) {
+        timed += r.step[i].tag == TRAIN_STEP_TIMED;
+    }
+    assert_in_range(warm, 10, 50);
+    assert_int_equal(timed, 4);
+    assert_int_equal(r.steps, warm + 4 + 2);
+    assert_int_equal(r.step[r.steps - 2].tag, TRAIN_STEP_PROFILED);
+    assert_int_equal(r.step[r.steps - 1].tag, TRAIN_STEP_PROFILED);
+    assert_int_equal(r.optime_steps, 2);
+    assert_int_equal(r.eval[r.evals - 1].step, r.steps);
+}
+
 static const gb_backend *counted; /* behind a backend that counts calls */
 static int replays;
 
@@ -583,6 +643,8 @@ int main(void)
         cmocka_unit_test(a_diverging_run_ends_as_nan),
         cmocka_unit_test(broken_jobs_end_with_a_reason),
         cmocka_unit_test(the_ledger_adds_up),
+        cmocka_unit_test(a_validation_among_profiled_steps_is_done_beside_them),
+        cmocka_unit_test(the_profile_waits_for_timed_steps),
         cmocka_unit_test(a_profiler_places_everything),
         cmocka_unit_test(the_memory_plan_is_what_is_allocated),
         cmocka_unit_test(recomputation_changes_memory_and_nothing_else),
