@@ -190,12 +190,17 @@ void checkpoint_dir_sweep(const char *dir)
     }
 }
 
-void checkpoint_dir_remove(const char *dir)
+void checkpoint_dir_clear(const char *dir)
 {
-    char above[4096];
     checkpoint_dir_trim(dir, -1);
     checkpoint_dir_sweep(dir);
     rmdir(dir);
+}
+
+void checkpoint_dir_remove(const char *dir)
+{
+    char above[4096];
+    checkpoint_dir_clear(dir);
     int length = snprintf(above, sizeof above, "%s", dir);
     char *slash = length < (int)sizeof above ? strrchr(above, '/') : NULL;
     if (slash && slash != above) {

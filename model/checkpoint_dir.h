@@ -31,7 +31,9 @@ void checkpoint_dir_prune(const char *dir, int64_t steps);
 void checkpoint_dir_trim(const char *dir, int64_t steps);
 /* Removes what a process left that died while it wrote one. */
 void checkpoint_dir_sweep(const char *dir);
-/* Removes all checkpoints, then the folder and the one above it where they are empty. */
+/* Removes all checkpoints, then the folder where it is empty. */
+void checkpoint_dir_clear(const char *dir);
+/* The same, and the folder above it where that is empty then. */
 void checkpoint_dir_remove(const char *dir);
 
 #endif

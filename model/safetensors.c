@@ -13,6 +13,8 @@
 #include "model/json_text.h"
 #include "model/near_file.h"
 
+#define METADATA "__metadata__"
+
 /* The header of a model with thousands of tensors is below 1 MB; the reference caps it too. */
 enum { MAX_HEADER_BYTES = 100 << 20 };
 
@@ -147,8 +149,8 @@ static gb_status parse_entries(const reader *r, json_t *header, safetensors_file
     }
     json_object_foreach(header, name, entry)
     {
-        if (strcmp(name, "__metadata__") == 0) {
-            continue;
+        if (strcmp(name, METADATA) == 0) {
+            continue; /* checked with the header */
         }
         dtype type = DTYPE_UNKNOWN;
         int64_t begin = 0;
@@ -160,6 +162,25 @@ static gb_status parse_entries(const reader *r, json_t *header, safetensors_file
         }
         out->n_tensors++;
         GB_TRY(read_values(r, t, type, begin, err));
+    }
+    return GB_OK;
+}
+
+/* The format's own library refuses anything but text, too. */
+static gb_status check_metadata(const char *path, json_t *header, gb_error *err)
+{
+    json_t *metadata = json_object_get(header, METADATA), *value;
+    const char *key;
+    if (metadata && !json_is_object(metadata)) {
+        return gb_fail(err, GB_ERR_FORMAT, "%s: " METADATA " is no JSON object", path);
+    }
+    json_object_foreach(metadata, key, value)
+    {
+        if (!json_is_string(value)) {
+            return gb_fail(err, GB_ERR_FORMAT,
+                           "%s: " METADATA ": %.64s is no text; the format has text there alone",
+                           path, key);
+        }
     }
     return GB_OK;
 }
@@ -203,29 +224,58 @@ static gb_status read_header(reader *r, json_t **header, gb_error *err)
     }
     r->data_start = 8 + (int64_t)size;
     r->data_bytes = (int64_t)info.st_size - r->data_start;
-    return GB_OK;
+    return check_metadata(r->path, *header, err);
+}
+
+static gb_status open_header(reader *r, json_t **header, gb_error *err)
+{
+    /* O_NONBLOCK: a FIFO is refused below, not waited for. */
+    int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    r->file = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (!r->file) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s%s", r->path, strerror(errno),
+                       near_file_find(r->path, ".safetensors").hint);
+    }
+    return read_header(r, header, err);
+}
+
+static void close_header(reader *r, json_t *header)
+{
+    json_decref(header);
+    if (r->file) {
+        fclose(r->file);
+    }
 }
 
 gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *err)
 {
     *out = (safetensors_file){0};
-    /* O_NONBLOCK: a FIFO is refused below, not waited for. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    reader r = {.path = path, .file = fd >= 0 ? fdopen(fd, "rb") : NULL};
-    if (!r.file) {
-        return gb_fail(err, GB_ERR_USAGE, "%s: %s%s", path, strerror(errno),
-                       near_file_find(path, ".safetensors").hint);
-    }
+    reader r = {.path = path};
     json_t *header = NULL;
-    gb_status status = read_header(&r, &header, err);
+    gb_status status = open_header(&r, &header, err);
     if (status == GB_OK) {
         status = parse_entries(&r, header, out, err);
     }
-    json_decref(header);
-    fclose(r.file);
+    close_header(&r, header);
     if (status != GB_OK) {
         safetensors_close(out);
     }
+    return status;
+}
+
+gb_status safetensors_read_note(char **text, const char *path, const char *key, gb_error *err)
+{
+    reader r = {.path = path};
+    json_t *header = NULL;
+    *text = NULL;
+    gb_status status = open_header(&r, &header, err);
+    const char *found =
+        status == GB_OK ? json_string_value(json_object_get(json_object_get(header, METADATA), key))
+                        : NULL;
+    if (found && !(*text = strdup(found))) {
+        status = gb_fail(err, GB_ERR_OOM, "%s: no memory for its metadata", path);
+    }
+    close_header(&r, header);
     return status;
 }
 
@@ -259,11 +309,26 @@ static int64_t count_of(const safetensor_out *t)
     return count;
 }
 
-static char *make_header(const safetensor_out *tensors, int n)
+/* False without memory. */
+static bool header_add_notes(json_t *header, const safetensors_note *notes)
+{
+    bool whole = true;
+    json_t *metadata = json_object();
+    for (; notes && notes->key; notes++) {
+        whole &= json_object_set_new(metadata, notes->key, json_string(notes->text)) == 0;
+    }
+    if (json_object_size(metadata) == 0) {
+        json_decref(metadata);
+        return whole;
+    }
+    return json_object_set_new(header, METADATA, metadata) == 0 && whole;
+}
+
+static char *make_header(const safetensors_note *notes, const safetensor_out *tensors, int n)
 {
     json_t *header = json_object();
     int64_t offset = 0;
-    bool whole = true; /* memory never lacked */
+    bool whole = header_add_notes(header, notes); /* memory never lacked */
     for (int i = 0; i < n; i++) {
         json_t *shape = json_array();
         for (int d = 0; d < tensors[i].n_dims; d++) {
@@ -321,6 +386,12 @@ static bool write_file(FILE *file, const char *header, const safetensor_out *ten
 gb_status safetensors_write(const char *path, const safetensor_out *tensors, int n_tensors,
                             gb_error *err)
 {
+    return safetensors_write_noted(path, NULL, tensors, n_tensors, err);
+}
+
+gb_status safetensors_write_noted(const char *path, const safetensors_note *notes,
+                                  const safetensor_out *tensors, int n_tensors, gb_error *err)
+{
     char temporary[4096];
     if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary) {
         return gb_fail(err, GB_ERR_USAGE, "%.200s...: path too long", path);
@@ -329,7 +400,7 @@ gb_status safetensors_write(const char *path, const safetensor_out *tensors, int
     if (!file) {
         return gb_fail(err, GB_ERR_IO, "%s: %s", temporary, strerror(errno));
     }
-    char *header = make_header(tensors, n_tensors);
+    char *header = make_header(notes, tensors, n_tensors);
     bool good = header && write_file(file, header, tensors, n_tensors);
     int why = errno;
     free(header);

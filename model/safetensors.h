@@ -18,6 +18,11 @@ typedef struct safetensor {
     double *values; /* (count), owned by the file object */
 } safetensor;
 
+/* One entry of a file's `__metadata__`. */
+typedef struct safetensors_note {
+    const char *key, *text;
+} safetensors_note;
+
 typedef struct safetensors_file {
     int n_tensors;
     safetensor *tensors;
@@ -30,6 +35,11 @@ void safetensors_close(safetensors_file *file); /* fine on a zeroed struct */
 /* NULL when absent. */
 const safetensor *safetensors_find(const safetensors_file *file, const char *name);
 
+/* What the file says of itself under `key`: *text is owned by the caller (free), NULL where it says
+ * nothing. Reads the header alone. Errors are those of safetensors_read, to which a `__metadata__`
+ * that is no table of text to text is one, too. */
+gb_status safetensors_read_note(char **text, const char *path, const char *key, gb_error *err);
+
 /* Writes to path.tmp, fsyncs, renames. dtype by `as_double`: per tensor F64 when nonzero. */
 typedef struct safetensor_out {
     const char *name;
@@ -40,5 +50,8 @@ typedef struct safetensor_out {
 } safetensor_out;
 gb_status safetensors_write(const char *path, const safetensor_out *tensors, int n_tensors,
                             gb_error *err);
+/* The same with `__metadata__`, notes up to one whose key is NULL. */
+gb_status safetensors_write_noted(const char *path, const safetensors_note *notes,
+                                  const safetensor_out *tensors, int n_tensors, gb_error *err);
 
 #endif

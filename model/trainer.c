@@ -124,7 +124,8 @@ static gb_status open_model(trainer *t, gb_error *err)
     device.nvtx = options.nvtx = t->nvtx;
     GB_TRY(t->be->open(&device, &t->dev, err));
     GB_TRY(gpt_create(&t->model, &t->job->config, &options, t->be, t->dev, err));
-    return gpt_init_weights(t->model, (uint64_t)t->spec->seed, (uint32_t)t->job->replicate, err);
+    GB_TRY(gpt_init_weights(t->model, (uint64_t)t->spec->seed, (uint32_t)t->job->replicate, err));
+    return t->job->load_weights ? gpt_load_weights(t->model, t->job->load_weights, err) : GB_OK;
 }
 
 static void emit_start(trainer *t)
@@ -415,6 +416,26 @@ static gb_status profile_when_timed(trainer *t, gb_error *err)
     return GB_OK;
 }
 
+static gb_status weights_save(trainer *t, gb_error *err)
+{
+    const train_job *job = t->job;
+    return job->save_weights ? gpt_save_weights(t->model, job->program_version, t->steps_done,
+                                                job->save_weights, err)
+                             : GB_OK;
+}
+
+/* What has been done is kept: a checkpoint, where there is a folder for it, and the weights. */
+static gb_status train_interrupt(trainer *t, gb_error *err)
+{
+    gb_error why = {GB_OK, ""};
+    gb_status status = trainer_interrupt(t, err);
+    if (status == GB_ERR_INTERRUPTED && weights_save(t, &why) != GB_OK) {
+        return gb_fail(err, why.status, "stopped after %lld of %lld steps; %s",
+                       (long long)t->steps_done, (long long)t->spec->num_iterations, why.message);
+    }
+    return status;
+}
+
 static gb_status train_loop(trainer *t, void *user, gb_error *err)
 {
     (void)user;
@@ -428,7 +449,7 @@ static gb_status train_loop(trainer *t, void *user, gb_error *err)
     }
     while (t->steps_done < t->n_steps) {
         if (trainer_stop_wanted(t)) {
-            return trainer_interrupt(t, err);
+            return train_interrupt(t, err);
         }
         GB_TRY(trainer_issue_step(
             t, t->steps_issued >= t->profile_from ? TRAINER_PROFILED : TRAINER_PLAIN, err));
@@ -439,7 +460,7 @@ static gb_status train_loop(trainer *t, void *user, gb_error *err)
         }
         GB_TRY(profile_when_timed(t, err));
     }
-    return t->job->save_weights ? gpt_save_weights(t->model, t->job->save_weights, err) : GB_OK;
+    return weights_save(t, err);
 }
 
 static int64_t peak_memory_bytes(const trainer *t)

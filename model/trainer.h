@@ -16,6 +16,7 @@ typedef struct train_checkpoints {
     const char *identity; /* what the run is, besides its settings; NULL: nothing */
     int64_t every_steps;  /* a checkpoint after each so many steps; 0: none */
     double every_s;       /* when so many seconds have passed since the last; 0: none */
+    bool required;        /* there must be one to go on from: else GB_ERR_USAGE */
 } train_checkpoints;
 
 typedef struct train_job {
@@ -31,7 +32,9 @@ typedef struct train_job {
     bool spans;            /* SPAN events too */
     const volatile sig_atomic_t *stop; /* asks for a stop after the step in hand; may be NULL */
     double drag; /* for tests of the harness: each step is made longer by this fraction */
-    const char *save_weights;      /* safetensors file written at the end; NULL = none */
+    const char *load_weights;    /* safetensors file to start from; NULL: the seed's weights */
+    const char *save_weights;    /* safetensors file written at the end, or at a stop; NULL: none */
+    const char *program_version; /* said in that file; may be NULL */
     train_checkpoints checkpoints; /* of trainer_run; none in bursts */
 } train_job;
 

@@ -196,13 +196,26 @@ static gb_status resume_from(trainer *t, int64_t steps, gb_error *err)
     return status;
 }
 
+/* Whether it was enough: `n` checkpoints were there. */
+static gb_status resume_check(const trainer *t, int n, gb_error *err)
+{
+    const train_checkpoints *c = &t->job->checkpoints;
+    if (!c->required || t->steps_done > 0) {
+        return GB_OK;
+    }
+    return gb_fail(err, GB_ERR_USAGE, "%s: %s", c->dir ? c->dir : "no folder",
+                   t->checkpoint_lock < 0 ? "another process works with these checkpoints"
+                   : n == 0               ? "holds no checkpoint to go on from"
+                                          : "holds no checkpoint that this run can go on from");
+}
+
 gb_status trainer_resume(trainer *t, gb_error *err)
 {
     int64_t *steps = NULL;
     int n = 0;
     t->checkpointed_ms = gb_monotonic_ms();
     if (!t->job->checkpoints.dir || !folder_take(t, false)) {
-        return GB_OK;
+        return resume_check(t, 0, err);
     }
     gb_status status = checkpoint_dir_list(t->job->checkpoints.dir, &steps, &n, err);
     if (status == GB_OK && n > 0) {
@@ -212,5 +225,5 @@ gb_status trainer_resume(trainer *t, gb_error *err)
         status = resume_from(t, steps[i], err);
     }
     free(steps);
-    return status;
+    return status == GB_OK ? resume_check(t, n, err) : status;
 }

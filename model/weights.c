@@ -1,10 +1,16 @@
 #include "model/weights.h"
 
+#include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/json_text.h"
+#include "model/keys_json.h"
 #include "model/safetensors.h"
+
+#define CONFIG_NOTE "gptbench.config"
 
 static const char wte_name[] = "transformer.wte.weight";
 static const char lm_head_name[] = "lm_head.weight"; /* PyTorch's second name of the tied matrix */
@@ -13,8 +19,8 @@ static const char lm_head_name[] = "lm_head.weight"; /* PyTorch's second name of
 
 typedef gb_status (*read_fn)(gpt *model, int tensor, double *values, gb_error *err);
 
-static gb_status save_all(gpt *model, read_fn read_tensor, const double *loss, const char *path,
-                          gb_error *err)
+static gb_status save_all(gpt *model, read_fn read_tensor, const double *loss,
+                          const safetensors_note *notes, const char *path, gb_error *err)
 {
     const gpt_layout *layout = gpt_get_layout(model);
     int extra = loss ? 1 : 0, n = layout->n_tensors + extra;
@@ -40,7 +46,7 @@ static gb_status save_all(gpt *model, read_fn read_tensor, const double *loss, c
             (safetensor_out){tensors[i].name, 2, {tensors[i].rows, tensors[i].cols}, at, 0};
         at += tensors[i].rows * tensors[i].cols;
     }
-    status = safetensors_write(path, out, n, err);
+    status = safetensors_write_noted(path, notes, out, n, err);
 done:
     free(values);
     free(tensors);
@@ -48,17 +54,75 @@ done:
     return status;
 }
 
-gb_status gpt_save_weights(gpt *model, const char *path, gb_error *err)
+gb_status gpt_save_weights(gpt *model, const char *version, int64_t steps_done, const char *path,
+                           gb_error *err)
 {
-    return save_all(model, gpt_read_weight, NULL, path, err);
+    char steps[24];
+    json_memory_watch();
+    json_t *json = keys_to_json(&gpt_get_layout(model)->config, gpt_config_keys());
+    char *config = json && !json_memory_lacked() ? json_text(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!config) {
+        return gb_fail(err, GB_ERR_OOM, "no memory to write %.200s", path);
+    }
+    snprintf(steps, sizeof steps, "%lld", (long long)steps_done);
+    const safetensors_note notes[] = {{"format", "pt"},
+                                      {CONFIG_NOTE, config},
+                                      {"gptbench.steps_done", steps},
+                                      {version ? "gptbench.version" : NULL, version},
+                                      {NULL, NULL}};
+    gb_status status = save_all(model, gpt_read_weight, NULL, notes, path, err);
+    free(config);
+    return status;
 }
 
 gb_status gpt_save_grads(gpt *model, double loss, const char *path, gb_error *err)
 {
-    return save_all(model, gpt_read_grad, &loss, path, err);
+    return save_all(model, gpt_read_grad, &loss, NULL, path, err);
 }
 
 /* ---- in ---- */
+
+static gb_status config_parse(const char *text, gpt_config *config, uint64_t *known, gb_error *err)
+{
+    json_error_t why;
+    json_memory_watch();
+    json_t *json = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    gb_status status = GB_OK;
+    if (json_memory_lacked()) {
+        status = gb_fail(err, GB_ERR_OOM, "no memory to read it");
+    } else if (!json_is_object(json)) {
+        status = gb_fail(err, GB_ERR_FORMAT, "no JSON object of a model's keys");
+    } else if (json_object_size(json) == 0) {
+        status = gb_fail(err, GB_ERR_FORMAT, "has no key of a model");
+    } else {
+        status = keys_from_part(config, gpt_config_keys(), json, err);
+        *known = keys_in_json(gpt_config_keys(), json);
+    }
+    json_decref(json);
+    return status == GB_OK ? gpt_config_validate(config, err) : status;
+}
+
+gb_status gpt_read_weights_config(const char *path, gpt_config *config, uint64_t *known,
+                                  gb_error *err)
+{
+    char *text;
+    *known = 0;
+    GB_TRY(safetensors_read_note(&text, path, CONFIG_NOTE, err));
+    if (!text) {
+        return GB_OK;
+    }
+    *config = gpt_config_default();
+    gb_status status = config_parse(text, config, known, err);
+    free(text);
+    if (status != GB_OK) {
+        gb_error_prefix(err, "%s: its metadata, " CONFIG_NOTE, path);
+    }
+    if (status == GB_ERR_USAGE && err) { /* of a value out of its range; but nobody typed it */
+        err->status = GB_ERR_FORMAT;
+    }
+    return status == GB_ERR_USAGE ? GB_ERR_FORMAT : status;
+}
 
 static gb_status check_shape(const safetensor *found, const gpt_tensor *wanted, const char *path,
                              gb_error *err)

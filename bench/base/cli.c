@@ -69,6 +69,11 @@ static int help_option_head(const cli_option *option, char *out, size_t size)
 static void help_print_option(const cli_option *option, int column)
 {
     char head[128];
+    if (option->type == CLI_HEADING) {
+        putchar('\n');
+        help_print_wrapped(option->help, 0, 0);
+        return;
+    }
     int length = help_option_head(option, head, sizeof head);
     printf("  %s", head);
     int at = 2 + length;
@@ -97,10 +102,17 @@ static void help_print(const cli_command *command)
         help_print_lines("arguments", command->positional_help);
     }
     printf("\noptions:\n");
+    bool help_shown = false;
     for (const cli_option *o = command->options; o && o->name; o++) {
+        if (o->type == CLI_HEADING && !help_shown) {
+            help_print_option(&help_option, column);
+            help_shown = true;
+        }
         help_print_option(o, column);
     }
-    help_print_option(&help_option, column);
+    if (!help_shown) {
+        help_print_option(&help_option, column);
+    }
     if (command->examples) {
         help_print_lines("examples", command->examples);
     }
@@ -145,22 +157,43 @@ static const cli_option *option_find(const cli_command *command, const char *arg
     return NULL;
 }
 
+/* The nearest name without dashes in front, so that what other programs call a key is found: --lr,
+ * --d-model. `names` are NULL-terminated options. */
+static const char *bare_nearest(const char *given, const char *const *names)
+{
+    const char *bare[NAMES_MAX + 2];
+    char text[64];
+    int count = 0;
+    for (; *names; names++) {
+        bare[count++] = *names + strspn(*names, "-");
+    }
+    bare[count] = NULL;
+    snprintf(text, sizeof text, "%s", given + strspn(given, "-"));
+    for (char *dash = text; (dash = strchr(dash, '-')) != NULL;) {
+        *dash = '_';
+    }
+    return gb_nearest_name(text, bare);
+}
+
 static gb_status option_fail_unknown(const cli_command *command, const char *name, const char *arg,
                                      gb_error *err)
 {
     const char *names[NAMES_MAX + 2];
     int count = 0;
     for (const cli_option *o = command->options; o && o->name && count < NAMES_MAX; o++) {
-        names[count++] = o->name;
+        if (o->type != CLI_HEADING) {
+            names[count++] = o->name;
+        }
     }
     names[count++] = "--help";
     names[count] = NULL;
     char given[64];
     snprintf(given, sizeof given, "%.*s", (int)strcspn(arg, "="), arg);
-    const char *near = gb_nearest_name(given, names);
+    const char *near = gb_nearest_name(given, names), *dashes = near ? "" : "--";
+    near = near ? near : bare_nearest(given, names);
     if (near) {
-        return gb_fail(err, GB_ERR_USAGE, "%s: unknown option %s; did you mean %s?", name, given,
-                       near);
+        return gb_fail(err, GB_ERR_USAGE, "%s: unknown option %s; did you mean %s%s?", name, given,
+                       dashes, near);
     }
     return gb_fail(err, GB_ERR_USAGE,
                    "%s: unknown option %s; `gptbench %s --help` lists the options", name, given,
@@ -198,6 +231,8 @@ static gb_status option_set(const cli_option *option, const char *name, const ch
         return GB_OK;
     case CLI_INT:
         return option_set_int(option, name, value, err);
+    case CLI_HEADING:
+        break;
     case CLI_LIST:
         list = option->target;
         if (list->count >= (int)(sizeof list->items / sizeof list->items[0])) {

@@ -8,10 +8,11 @@
 #include "kernels/status.h"
 
 typedef enum cli_type {
-    CLI_FLAG, /* bool * */
-    CLI_TEXT, /* const char ** (points into argv) */
-    CLI_INT,  /* int64_t *; refused when not a whole number in [min, max] */
-    CLI_LIST  /* cli_list *: may be given several times */
+    CLI_FLAG,   /* bool * */
+    CLI_TEXT,   /* const char ** (points into argv) */
+    CLI_INT,    /* int64_t *; refused when not a whole number in [min, max] */
+    CLI_LIST,   /* cli_list *: may be given several times */
+    CLI_HEADING /* no option: name is "", and help a line above the options that follow */
 } cli_type;
 
 typedef struct cli_list {

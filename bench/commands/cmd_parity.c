@@ -84,49 +84,89 @@ static gb_status parity_run(const parity_job *job, gb_error *err)
     return status;
 }
 
-gb_status cmd_parity(int argc, char **argv, gb_error *err)
+/* What the command line says. */
+typedef struct parity_command {
+    settings_args args;
+    settings_options options;
+    const char *backend;
+    int64_t threads, device;
+} parity_command;
+
+static gb_status parity_parse(parity_command *c, parity_job *job, int argc, char **argv,
+                              bool *help_shown, gb_error *err)
 {
-    parity_job job = {.spec = train_spec_default(), .device_index = -1};
-    const char *preset = NULL, *backend = "auto";
-    int64_t threads = 0, device = -1;
-    cli_list settings = {.count = 0};
-    const cli_option options[] = {
-        {"--weights", NULL, CLI_TEXT, &job.weights, "FILE", "safetensors file, PyTorch's names", 0,
+    const cli_option own[] = {
+        {"--weights", NULL, CLI_TEXT, &c->args.weights, "FILE",
+         "safetensors file, PyTorch's names; one of `train --save` says what model it is", 0, 0},
+        {"--tokens", NULL, CLI_TEXT, &job->tokens, "FILE",
+         ".bin shard; its first B*T+1 tokens (synthetic ones)", 0, 0},
+        {"--out", "-o", CLI_TEXT, &job->out, "FILE", "where loss and gradients go (safetensors)", 0,
          0},
-        {"--tokens", NULL, CLI_TEXT, &job.tokens, "FILE", ".bin shard; its first B*T+1 tokens", 0,
-         0},
-        {"--out", "-o", CLI_TEXT, &job.out, "FILE", "where loss and gradients go (safetensors)", 0,
-         0},
-        {"--model", NULL, CLI_TEXT, &preset, "PRESET", "preset to start from (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &settings, "KEY=VALUE",
-         "a model or train key (batch_size, sequence_length, precision); may be repeated", 0, 0},
-        {"--backend", NULL, CLI_TEXT, &backend, "NAME", "auto, cuda or cpu", 0, 0},
-        {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
-         1023},
+        {"--model", NULL, CLI_TEXT, &c->args.preset, "PRESET", "preset to start from (d12)", 0, 0},
+        {"--set", NULL, CLI_LIST, &c->args.set, "KEY=VALUE",
+         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
+        {"--backend", NULL, CLI_TEXT, &c->backend, "NAME", "auto, cuda or cpu", 0, 0},
+        {"--threads", NULL, CLI_INT, &c->threads, "N", "CPU threads (all)", 0, 1024},
+        {"--device", NULL, CLI_INT, &c->device, "N", "GPU to use, of the visible ones (the first)",
+         0, 1023},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    settings_options_make(&c->options, own, false, &c->args);
     const cli_command command = {
-        .usage = "gptbench parity --weights W.safetensors --tokens B.bin [--set KEY=VALUE ...] "
+        .usage = "gptbench parity --weights W.safetensors [--tokens B.bin] [--KEY VALUE ...] "
                  "-o OUT.safetensors",
         .summary = "One batch through forward and backward. OUT holds `loss` (one float64, mean "
                    "nats/token)\nand each gradient under its weight's own name, for checks "
                    "against PyTorch.",
-        .options = options};
+        .options = c->options.rows};
     const char *positional[1];
     int n_positional;
+    return cli_parse(&command, argc, argv, positional, &n_positional, help_shown, err);
+}
+
+static gb_status parity_settle(const parity_command *c, parity_job *job, gb_error *err)
+{
+    static const char *const idle[] = {"grad_accumulation_steps",
+                                       "num_iterations",
+                                       "val_loss_every",
+                                       "val_tokens",
+                                       "learning_rate",
+                                       "warmup_iters",
+                                       "warmdown_iters",
+                                       "weight_decay",
+                                       "grad_clip",
+                                       "seed",
+                                       NULL};
+    train_spec *spec = &job->spec;
+    const char *given = job->tokens;
+    if (given) {
+        snprintf(spec->train_data, sizeof spec->train_data, "%s", given);
+        snprintf(spec->val_data, sizeof spec->val_data, "%s", given);
+    }
+    GB_TRY(settings_read(&job->config, spec, &c->args, err));
+    GB_TRY(
+        settings_backend(&job->backend, c->backend, (gb_precision)spec->precision, c->device, err));
+    settings_say_synthetic(given, spec, "--tokens FILE");
+    settings_say_idle(&c->args, idle, "one batch goes forward and backward, without an update");
+    job->weights = c->args.weights;
+    job->tokens = spec->train_data;
+    job->threads = (int)c->threads;
+    job->device_index = (int)c->device;
+    return GB_OK;
+}
+
+gb_status cmd_parity(int argc, char **argv, gb_error *err)
+{
+    parity_job job = {.spec = train_spec_default(), .device_index = -1};
+    parity_command c = {.backend = "auto", .device = -1};
     bool help_shown;
-    GB_TRY(cli_parse(&command, argc, argv, positional, &n_positional, &help_shown, err));
+    GB_TRY(parity_parse(&c, &job, argc, argv, &help_shown, err));
     if (help_shown) {
         return GB_OK;
     }
-    if (!job.weights || !job.tokens || !job.out) {
-        return gb_fail(err, GB_ERR_USAGE, "parity needs --weights, --tokens and -o");
+    c.args.synthetic = true;
+    if (!c.args.weights || !job.out) {
+        return gb_fail(err, GB_ERR_USAGE, "parity needs --weights and -o");
     }
-    snprintf(job.spec.train_data, sizeof job.spec.train_data, "%s", job.tokens);
-    snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", job.tokens);
-    GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
-    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
-    job.threads = (int)threads;
-    job.device_index = (int)device;
+    GB_TRY(parity_settle(&c, &job, err));
     return parity_run(&job, err);
 }

@@ -288,62 +288,86 @@ static gb_status profile_run(profiler *p, const train_job *job, const char *pres
     return GB_OK;
 }
 
+/* What the command line says. */
+typedef struct profile_command {
+    settings_args args;
+    settings_options options;
+    const char *backend, *data, *by, *trace_path;
+    int64_t threads, device, steps, timed_steps;
+} profile_command;
+
+static gb_status profile_parse(profile_command *c, int argc, char **argv, bool *help_shown,
+                               gb_error *err)
+{
+    const cli_option own[] = {
+        {"--model", NULL, CLI_TEXT, &c->args.preset, "PRESET", "preset to start from (d12)", 0, 0},
+        {"--set", NULL, CLI_LIST, &c->args.set, "KEY=VALUE",
+         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
+        {"--train", NULL, CLI_TEXT, &c->data, "GLOB", "tokens, or synth:... (synthetic ones)", 0,
+         0},
+        {"--by", NULL, CLI_TEXT, &c->by, "WHAT", "rows of the table: op or layer (op)", 0, 0},
+        {"--steps", NULL, CLI_INT, &c->steps, "N", "profiled steps (3)", 1, 1000},
+        {"--timed-steps", NULL, CLI_INT, &c->timed_steps, "N",
+         "steps timed without profiling, to compare with (10)", 1, 100000},
+        {"--trace", NULL, CLI_TEXT, &c->trace_path, "FILE.json",
+         "write one step as a Chrome/Perfetto trace", 0, 0},
+        {"--backend", NULL, CLI_TEXT, &c->backend, "NAME", "auto, cuda or cpu", 0, 0},
+        {"--threads", NULL, CLI_INT, &c->threads, "N", "CPU threads (all)", 0, 1024},
+        {"--device", NULL, CLI_INT, &c->device, "N", "GPU to use, of the visible ones (the first)",
+         0, 1023},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    settings_options_make(&c->options, own, false, &c->args);
+    const cli_command command = {
+        .usage = "gptbench profile [--model PRESET] [--KEY VALUE ...] [--trace FILE.json]",
+        .summary = "Where the time of a training step goes: a few profiled steps of one model, op "
+                   "by op.",
+        .options = c->options.rows,
+        .examples = "  gptbench profile --model=d12 --batch_size=4 --sequence_length=256 "
+                    "--trace d12.json"};
+    const char *positional[1];
+    int n_positional;
+    return cli_parse(&command, argc, argv, positional, &n_positional, help_shown, err);
+}
+
+static gb_status profile_settle(const profile_command *c, train_job *job, gb_error *err)
+{
+    static const char *const idle[] = {"num_iterations", "val_loss_every", "val_tokens",
+                                       "warmup_iters",   "warmdown_iters", NULL};
+    train_spec *spec = &job->spec;
+    if (c->data) {
+        snprintf(spec->train_data, sizeof spec->train_data, "%s", c->data);
+        snprintf(spec->val_data, sizeof spec->val_data, "%s", c->data);
+    }
+    GB_TRY(settings_read(&job->config, spec, &c->args, err));
+    GB_TRY(
+        settings_backend(&job->backend, c->backend, (gb_precision)spec->precision, c->device, err));
+    settings_say_synthetic(c->data ? c->data : settings_value(&c->args, "train"), spec,
+                           "--train GLOB");
+    settings_say_idle(&c->args, idle, "--timed-steps and --steps say how many steps are done");
+    job->profile_steps = c->steps;
+    job_shorten(job, c->timed_steps);
+    job->threads = (int)c->threads;
+    job->device_index = (int)c->device;
+    job->spans = c->trace_path != NULL;
+    return GB_OK;
+}
+
 gb_status cmd_profile(int argc, char **argv, gb_error *err)
 {
     static profiler p; /* too large for the stack */
     train_job job = train_job_default();
-    const char *preset = NULL, *backend = "auto", *data = NULL, *by = "op", *trace_path = NULL;
-    int64_t threads = 0, device = -1, timed_steps = 10;
-    cli_list settings = {.count = 0};
-    const cli_option options[] = {
-        {"--model", NULL, CLI_TEXT, &preset, "PRESET", "preset to start from (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &settings, "KEY=VALUE", "a model or train key; may be repeated",
-         0, 0},
-        {"--train", NULL, CLI_TEXT, &data, "GLOB", "tokens, or synth:... (synthetic ones)", 0, 0},
-        {"--by", NULL, CLI_TEXT, &by, "WHAT", "rows of the table: op or layer (op)", 0, 0},
-        {"--steps", NULL, CLI_INT, &job.profile_steps, "N", "profiled steps (3)", 1, 1000},
-        {"--timed-steps", NULL, CLI_INT, &timed_steps, "N",
-         "steps timed without profiling, to compare with (10)", 1, 100000},
-        {"--trace", NULL, CLI_TEXT, &trace_path, "FILE.json",
-         "write one step as a Chrome/Perfetto trace", 0, 0},
-        {"--backend", NULL, CLI_TEXT, &backend, "NAME", "auto, cuda or cpu", 0, 0},
-        {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
-         1023},
-        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
-    const cli_command command = {
-        .usage = "gptbench profile [--model PRESET] [--set KEY=VALUE ...] [--trace FILE.json]",
-        .summary = "Where the time of a training step goes: a few profiled steps of one model, op "
-                   "by op.",
-        .options = options,
-        .examples = "  gptbench profile --model d12 --set batch_size=4 --set sequence_length=256 "
-                    "--trace d12.json"};
-    const char *positional[1];
-    int n_positional;
+    profile_command c = {
+        .backend = "auto", .by = "op", .device = -1, .steps = job.profile_steps, .timed_steps = 10};
     bool help_shown;
-    GB_TRY(cli_parse(&command, argc, argv, positional, &n_positional, &help_shown, err));
+    GB_TRY(profile_parse(&c, argc, argv, &help_shown, err));
     if (help_shown) {
         return GB_OK;
     }
-    GB_TRY(by_read(&p, by, err));
-    snprintf(job.spec.train_data, sizeof job.spec.train_data, "%s",
-             data ? data : "synth:vocab=2,seed=1");
-    snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", job.spec.train_data);
-    GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
-    if (!data) {
-        /* As many different tokens as the source can make: the embedding's gradient sees them. */
-        int64_t vocab = job.config.vocab_size < 256 ? job.config.vocab_size : 256;
-        snprintf(job.spec.train_data, sizeof job.spec.train_data, "synth:vocab=%d,seed=1",
-                 (int)vocab);
-        snprintf(job.spec.val_data, sizeof job.spec.val_data, "%s", job.spec.train_data);
-    }
-    job_shorten(&job, timed_steps);
-    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
-    job.threads = (int)threads;
-    job.device_index = (int)device;
-    job.spans = trace_path != NULL;
+    c.args.synthetic = true;
+    GB_TRY(by_read(&p, c.by, err));
+    GB_TRY(profile_settle(&c, &job, err));
     stop_on_signals(&job);
-    gb_status status = profile_run(&p, &job, preset, trace_path, err);
+    gb_status status = profile_run(&p, &job, c.args.preset, c.trace_path, err);
     trace_free(&p.spans);
     return status;
 }

@@ -1,28 +1,48 @@
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/base/cli.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/settings.h"
+#include "bench/commands/train_keep.h"
+#include "bench/commands/train_losses.h"
+#include "bench/suite/suite.h"
 #include "model/trainer.h"
 
 /* Set by the signal handler, which can reach nothing else. */
 static volatile sig_atomic_t train_stop;
 
+/* The first asks for a stop between two steps; the second, of either kind, ends the process. */
 static void train_on_signal(int signal_number)
 {
+    static const char words[] = "\nstopping after this step; once more stops at once\n";
     (void)signal_number;
     train_stop = 1;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
+    (void)ignored;
+}
+
+static void train_catch_signals(train_job *job)
+{
+    struct sigaction action = {.sa_handler = train_on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    job->stop = &train_stop;
 }
 
 typedef struct train_printer {
     int64_t num_iterations, timed_steps;
     double timed_ms, last_step_ms;
     int64_t tokens_per_step;
-    FILE *losses; /* every step's loss with all its digits; NULL: not wanted */
+    train_losses losses;
+    train_keep *keep;
+    train_end end;
 } train_printer;
 
 static double printer_step_avg(const train_printer *p)
@@ -62,6 +82,8 @@ static void print_end(const train_printer *p, const train_end *end)
 static int train_on_event(void *user, const train_event *event)
 {
     train_printer *p = user;
+    train_losses_event(&p->losses, event);
+    train_keep_event(p->keep, event);
     switch (event->type) {
     case TRAIN_EVENT_START:
         p->tokens_per_step = event->u.start.tokens_per_step;
@@ -73,9 +95,6 @@ static int train_on_event(void *user, const train_event *event)
         if (s->tag == TRAIN_STEP_TIMED) {
             p->timed_ms += s->step_ms;
             p->timed_steps++;
-        }
-        if (p->losses) {
-            fprintf(p->losses, "%lld,%.17g\n", (long long)s->step + 1, s->train_loss);
         }
         printf("step:%lld/%lld train_loss:%.6f lr:%.3g step_time:%.2fms tag:%s\n",
                (long long)s->step + 1, (long long)p->num_iterations, s->train_loss,
@@ -89,7 +108,15 @@ static int train_on_event(void *user, const train_event *event)
                printer_step_avg(p));
         break;
     }
+    case TRAIN_EVENT_RESUME:
+        fprintf(stderr, "going on from the checkpoint at step %lld\n",
+                (long long)event->u.checkpoint.step);
+        break;
+    case TRAIN_EVENT_NOTE:
+        fprintf(stderr, "%s\n", event->u.note);
+        break;
     case TRAIN_EVENT_END:
+        p->end = event->u.end;
         print_end(p, &event->u.end);
         break;
     default:
@@ -99,75 +126,118 @@ static int train_on_event(void *user, const train_event *event)
     return 0;
 }
 
-/* Runs the job; `losses` is the name of a CSV file of the steps' losses, or NULL. */
-static gb_status train_run(const train_job *job, const char *losses, gb_error *err)
+static gb_status train_run(train_job *job, train_keep *keep, const char *losses, gb_error *err)
 {
-    train_printer printer = {.num_iterations = job->spec.num_iterations};
+    train_printer printer = {
+        .num_iterations = job->spec.num_iterations, .losses = {.path = losses}, .keep = keep};
     train_observer observer = {train_on_event, &printer};
-    if (losses) {
-        printer.losses = fopen(losses, "w");
-        if (!printer.losses) {
-            return gb_fail(err, GB_ERR_IO, "%s: %s", losses, strerror(errno));
-        }
-        fprintf(printer.losses, "step,train_loss\n");
-    }
+    GB_TRY(train_keep_begin(keep, job, err));
+    GB_TRY(train_losses_open(&printer.losses, keep->resume, err));
+    train_catch_signals(job);
     gb_status status = trainer_run(job, &observer, err);
-    if (printer.losses) {
-        bool failed = ferror(printer.losses) != 0;
-        failed |= fclose(printer.losses) != 0;
-        if (failed && status == GB_OK) {
-            status = gb_fail(err, GB_ERR_IO, "%s: could not be written whole", losses);
+    gb_status written = train_losses_close(&printer.losses, status == GB_OK ? err : NULL);
+    status = train_keep_end(keep, job, &printer.end, status, err);
+    return status == GB_OK ? written : status;
+}
+
+/* What people type who know other programs that train a GPT, and what they mean here. */
+static gb_status refuse_foreign(int argc, char **argv, gb_error *err)
+{
+    static const char launcher[] =
+        "gptbench trains by itself, in one process: leave out torchrun's options and the script's "
+        "name; --device N chooses a GPU";
+    static const char *const foreign[][2] = {{"--standalone", launcher},
+                                             {"--nproc_per_node", launcher},
+                                             {"--nproc-per-node", launcher},
+                                             {"--nnodes", launcher},
+                                             {"--input_bin", "here it is --train GLOB"},
+                                             {"--input_val_bin", "here it is --val GLOB"},
+                                             {"--dtype", "here it is --precision fp32|bf16"}};
+    for (int i = 1; i < argc; i++) {
+        const size_t length = strcspn(argv[i], "=");
+        const char *dot = strrchr(argv[i], '.');
+        if (argv[i][0] != '-' && dot && strcmp(dot, ".py") == 0 &&
+            (i == 1 || strchr(argv[i - 1], '=') || argv[i - 1][0] != '-')) {
+            return gb_fail(err, GB_ERR_USAGE, "train: %.64s: %s", argv[i], launcher);
+        }
+        for (size_t f = 0; f < sizeof foreign / sizeof foreign[0]; f++) {
+            if (strlen(foreign[f][0]) == length && strncmp(argv[i], foreign[f][0], length) == 0) {
+                return gb_fail(err, GB_ERR_USAGE, "train: no option %s: %s", foreign[f][0],
+                               foreign[f][1]);
+            }
         }
     }
-    return status;
+    return GB_OK;
+}
+
+/* What the command line says. */
+typedef struct train_command {
+    settings_args args;
+    settings_options options;
+    train_keep keep;
+    const char *backend, *losses;
+    int64_t threads, device;
+} train_command;
+
+static gb_status train_parse(train_command *c, int argc, char **argv, bool *help_shown,
+                             gb_error *err)
+{
+    const cli_option own[] = {
+        {"--model", NULL, CLI_TEXT, &c->args.preset, "PRESET", "preset to start from (d12)", 0, 0},
+        {"--set", NULL, CLI_LIST, &c->args.set, "KEY=VALUE",
+         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
+        {"--backend", NULL, CLI_TEXT, &c->backend, "NAME", "auto, cuda or cpu", 0, 0},
+        {"--threads", NULL, CLI_INT, &c->threads, "N", "CPU threads (all)", 0, 1024},
+        {"--device", NULL, CLI_INT, &c->device, "N", "GPU to use, of the visible ones (the first)",
+         0, 1023},
+        {"--losses", NULL, CLI_TEXT, &c->losses, "FILE",
+         "write every step's loss, with all its digits (CSV)", 0, 0},
+        {"--load", NULL, CLI_TEXT, &c->args.weights, "FILE",
+         "weights to start from (safetensors); the file says what model it is", 0, 0},
+        {"--save", NULL, CLI_TEXT, &c->keep.save, "FILE",
+         "write the weights (safetensors), when stopped too", 0, 0},
+        {"--checkpoints", NULL, CLI_TEXT, &c->keep.dir, "DIR",
+         "keep checkpoints there (with --save FILE: FILE.checkpoints)", 0, 0},
+        {"--checkpoint-every", NULL, CLI_TEXT, &c->keep.every, "WHAT",
+         "so many steps, a time such as '10 min', or never (" SUITE_CHECKPOINT_DEFAULT
+         "); one is written at a stop too",
+         0, 0},
+        {"--resume", NULL, CLI_FLAG, &c->keep.resume, NULL,
+         "go on from the last checkpoint, with the losses of a training that was never stopped", 0,
+         0},
+        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
+    settings_options_make(&c->options, own, true, &c->args);
+    const cli_command command = {
+        .usage = "gptbench train [--model PRESET] [--KEY VALUE ...] [--train GLOB --val GLOB]",
+        .summary = "Trains one model and prints every step and validation as it goes. Without data "
+                   "it trains on synthetic tokens.",
+        .options = c->options.rows,
+        .examples = "  gptbench train --vocab_size=256 --n_layer=2 --n_embd=64 --n_head=2 \\\n"
+                    "      --train synth:vocab=256,seed=1 --val synth:vocab=256,seed=1,stream=val\n"
+                    "  gptbench train --model=d12_mlp3x --batch_size=4 --save d12.safetensors"};
+    const char *positional[1];
+    int n_positional;
+    GB_TRY(refuse_foreign(argc, argv, err));
+    return cli_parse(&command, argc, argv, positional, &n_positional, help_shown, err);
 }
 
 gb_status cmd_train(int argc, char **argv, gb_error *err)
 {
     train_job job = train_job_default();
-    const char *preset = NULL, *backend = "auto", *train = NULL, *val = NULL, *losses = NULL;
-    int64_t threads = 0, device = -1;
-    cli_list settings = {.count = 0};
-    const cli_option options[] = {
-        {"--model", NULL, CLI_TEXT, &preset, "PRESET", "preset to start from (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &settings, "KEY=VALUE", "a model or train key; may be repeated",
-         0, 0},
-        {"--train", NULL, CLI_TEXT, &train, "GLOB", "training tokens, or synth:...", 0, 0},
-        {"--val", NULL, CLI_TEXT, &val, "GLOB", "validation tokens, or synth:...", 0, 0},
-        {"--backend", NULL, CLI_TEXT, &backend, "NAME", "auto, cuda or cpu", 0, 0},
-        {"--threads", NULL, CLI_INT, &threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &device, "N", "GPU to use, of the visible ones (the first)", 0,
-         1023},
-        {"--losses", NULL, CLI_TEXT, &losses, "FILE",
-         "write every step's loss, with all its digits (CSV)", 0, 0},
-        {"--save", NULL, CLI_TEXT, &job.save_weights, "FILE", "write the weights (safetensors)", 0,
-         0},
-        {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
-    const cli_command command = {
-        .usage = "gptbench train [--model PRESET] [--set KEY=VALUE ...] --train GLOB --val GLOB",
-        .summary = "Trains one model and prints every step and validation as it goes.",
-        .options = options,
-        .examples = "  gptbench train --set vocab_size=256 --set n_layer=2 --set n_embd=64 "
-                    "--set n_head=2 \\\n      --train synth:vocab=256,seed=1 --val "
-                    "synth:vocab=256,seed=1,stream=1"};
-    const char *positional[1];
-    int n_positional;
+    train_command c = {.backend = "auto", .device = -1, .keep = {.argc = argc, .argv = argv}};
     bool help_shown;
-    GB_TRY(cli_parse(&command, argc, argv, positional, &n_positional, &help_shown, err));
+    job.profile_steps = 0; /* nobody would see it, and a checkpoint may be at any step */
+    GB_TRY(train_parse(&c, argc, argv, &help_shown, err));
     if (help_shown) {
         return GB_OK;
     }
-    GB_TRY(gb_key_set(&job.spec, gb_key_find(train_spec_data_keys(), "train"), train ? train : "",
-                      err));
-    GB_TRY(gb_key_set(&job.spec, gb_key_find(train_spec_data_keys(), "val"), val ? val : "", err));
-    GB_TRY(settings_read(&job.config, &job.spec, preset, &settings, err));
-    GB_TRY(settings_backend(&job.backend, backend, (gb_precision)job.spec.precision, device, err));
-    job.threads = (int)threads;
-    job.device_index = (int)device;
-    job.stop = &train_stop;
-    struct sigaction action = {.sa_handler = train_on_signal,
-                               .sa_flags = SA_RESTART | SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    return train_run(&job, losses, err);
+    c.args.synthetic = true;
+    c.keep.load = c.args.weights;
+    GB_TRY(settings_read(&job.config, &job.spec, &c.args, err));
+    GB_TRY(
+        settings_backend(&job.backend, c.backend, (gb_precision)job.spec.precision, c.device, err));
+    settings_say_synthetic(settings_value(&c.args, "train"), &job.spec, "--train GLOB --val GLOB");
+    job.threads = (int)c.threads;
+    job.device_index = (int)c.device;
+    return train_run(&job, &c.keep, c.losses, err);
 }

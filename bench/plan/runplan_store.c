@@ -1,7 +1,7 @@
 /* The run plan into the database: suite, configs, claims, and what is already known of each run. */
 #include <stdlib.h>
 
-#include "bench/base/keys_json.h"
+#include "model/keys_json.h"
 #include "bench/plan/runplan_internal.h"
 #include "bench/run/identity.h"
 #include "model/json_text.h"

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/base/keys_json.h"
 #include "bench/base/shell_words.h"
 #include "bench/read/facts_internal.h"
 #include "bench/read/snapshot.h"
 #include "bench/store/store.h"
+#include "model/keys_json.h"
 #include "model/flops.h"
 
 /* ---- the suite ---- */

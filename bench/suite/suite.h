@@ -110,6 +110,9 @@ const gb_key *suite_timing_keys(void);
 /* What checkpoint_every is where the suite does not say, and its text as in a suite. */
 #define SUITE_CHECKPOINT_DEFAULT "10 min"
 #define SUITE_CHECKPOINT_TEXT    32
+/* "never", "200", "200 steps", "10 min", "30 s", "1.5 h": so many steps or seconds, both 0 for
+ * never. False when it is none of these. */
+bool suite_checkpoint_parse(const char *text, int64_t *steps, double *seconds);
 void suite_checkpoint_format(const suite *of, char out[SUITE_CHECKPOINT_TEXT]);
 
 /* Index of the cell by name, or -1. */

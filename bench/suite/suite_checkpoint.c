@@ -9,36 +9,37 @@
 #define MOST_STEPS   1e12
 #define MOST_SECONDS 1e7 /* some four months */
 
-/* "never", "200", "200 steps", "10 min", "30 s", "1.5 h". False when it is none of these. */
-static bool every_parse(const char *text, suite *out)
+bool suite_checkpoint_parse(const char *text, int64_t *steps, double *seconds)
 {
     char *end;
-    out->checkpoint_steps = 0;
-    out->checkpoint_s = 0;
+    *steps = 0;
+    *seconds = 0;
     if (strcmp(text, "never") == 0) {
         return true;
     }
     if (*text < '0' || *text > '9') {
         return false; /* strtod would take inf, nan and signs */
     }
-    if (quantity_parse(&out->checkpoint_s, text, quantity_seconds)) {
-        return out->checkpoint_s >= 1 && out->checkpoint_s <= MOST_SECONDS;
+    if (quantity_parse(seconds, text, quantity_seconds)) {
+        return *seconds >= 1 && *seconds <= MOST_SECONDS;
     }
-    out->checkpoint_s = 0;
+    *seconds = 0;
     const double value = strtod(text, &end); /* without a unit of time: steps */
     end += strspn(end, " \t");
     if (*end != '\0' && strcmp(end, "steps") != 0) {
         return false;
     }
-    out->checkpoint_steps = value >= 1 && value <= MOST_STEPS ? (int64_t)value : 0;
-    return out->checkpoint_steps > 0 && (double)out->checkpoint_steps == value;
+    *steps = value >= 1 && value <= MOST_STEPS ? (int64_t)value : 0;
+    return *steps > 0 && (double)*steps == value;
 }
 
 gb_status suite_checkpoint_read(suite_reader *reader)
 {
     const suite_ini_entry *entry = suite_entry_find(reader->suite_section, "checkpoint_every");
     reader->suite->checkpoint_given = entry != NULL;
-    if (!every_parse(entry ? entry->value : SUITE_CHECKPOINT_DEFAULT, reader->suite) && entry) {
+    if (!suite_checkpoint_parse(entry ? entry->value : SUITE_CHECKPOINT_DEFAULT,
+                                &reader->suite->checkpoint_steps, &reader->suite->checkpoint_s) &&
+        entry) {
         return suite_fail(reader, entry->line,
                           "checkpoint_every = %.64s: write so many steps, as '200', a time of at"
                           " least a second, as '10 min', '30 s' or '2 h', or 'never'",

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/base/keys_json.h"
 #include "model/json_text.h"
+#include "model/keys_json.h"
 #include "model/trainer.h"
 
 worker_job worker_job_default(worker_mode mode)
@@ -102,10 +102,16 @@ static gb_status job_unpack(worker_job *job, json_t *json, gb_error *err)
     job->checkpoint_steps = checkpoint_steps;
     job->checkpoint_s = checkpoint_s;
     snprintf(job->identity, sizeof job->identity, "%s", identity);
-    GB_TRY(keys_from_json(&job->config, gpt_config_keys(), config, err));
-    GB_TRY(keys_from_json(&job->spec, train_spec_keys(), train, err));
-    GB_TRY(keys_from_json(&job->spec, train_spec_data_keys(), data, err));
-    return job_check(job, err);
+    gb_status status = keys_from_json(&job->config, gpt_config_keys(), config, err);
+    if (status == GB_OK) {
+        status = keys_from_json(&job->spec, train_spec_keys(), train, err);
+    }
+    if (status == GB_OK) {
+        status = keys_from_json(&job->spec, train_spec_data_keys(), data, err);
+    }
+    return status == GB_OK           ? job_check(job, err)
+           : status == GB_ERR_FORMAT ? gb_error_prefix(err, "job")
+                                     : status;
 }
 
 gb_status worker_job_from_json(worker_job *job, const char *text, gb_error *err)

@@ -67,13 +67,14 @@ static gb_status settings(char *text, gb_error *err)
 {
     gpt_config config;
     train_spec spec = train_spec_default();
-    cli_list list = {.count = 0};
+    settings_args args = {.preset = NULL};
+    cli_list *list = &args.set;
     snprintf(spec.train_data, sizeof spec.train_data, "x");
     snprintf(spec.val_data, sizeof spec.val_data, "x");
-    for (char *item; (item = strsep(&text, "\n")) && list.count < 16;) {
-        list.items[list.count++] = item;
+    for (char *item; (item = strsep(&text, "\n")) && list->count < 16;) {
+        list->items[list->count++] = item;
     }
-    gb_status status = settings_read(&config, &spec, NULL, &list, err);
+    gb_status status = settings_read(&config, &spec, &args, err);
     require(status != GB_OK || gpt_config_validate(&config, NULL) == GB_OK);
     return status;
 }

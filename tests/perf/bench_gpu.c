@@ -20,10 +20,10 @@
 #include "version.h"
 
 typedef struct bench_options {
-    const char *preset, *backend, *json;
+    const char *backend, *json;
     int64_t device, threads, copy_mib, fraction_percent;
     bool fit;
-    cli_list settings;
+    settings_args args;
 } bench_options;
 
 typedef struct bench_run {
@@ -169,7 +169,7 @@ static void print_result(const bench_options *o, const train_job *job, const ben
     const gb_description *d = &run->start.device;
     printf("%s %s B %lld T %lld: %.3f ms/step [%.3f, %.3f] (%zu timed, median %.3f), %.0f "
            "tokens/s, MFU %.1f %%, peak memory %.1f MiB, loss %.4f\n",
-           o->preset, gb_precision_name((gb_precision)job->spec.precision),
+           o->args.preset, gb_precision_name((gb_precision)job->spec.precision),
            (long long)job->spec.batch_size, (long long)job->spec.sequence_length, r->step_ms.value,
            r->step_ms.low, r->step_ms.high, run->n_timed, r->median_ms, r->tokens_per_s,
            100 * r->mfu, (double)run->end.peak_memory_bytes / (1 << 20), run->last_loss);
@@ -207,9 +207,9 @@ static gb_status write_json(const bench_options *o, const train_job *job, const 
 {
     const gb_description *d = &run->start.device;
     json_t *json =
-        json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "model", o->preset,
-                  "precision", gb_precision_name((gb_precision)job->spec.precision), "batch_size",
-                  (json_int_t)job->spec.batch_size, "sequence_length",
+        json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "model",
+                  o->args.preset, "precision", gb_precision_name((gb_precision)job->spec.precision),
+                  "batch_size", (json_int_t)job->spec.batch_size, "sequence_length",
                   (json_int_t)job->spec.sequence_length, "backend", job->backend->name, "device",
                   d->device, "isa", d->isa, "driver", d->driver, "libraries", d->libraries,
                   "commit", GPTBENCH_COMMIT, "device_memory_bytes", (json_int_t)d->memory_bytes);
@@ -248,7 +248,7 @@ static gb_status bench(const bench_options *o, gb_error *err)
     bench_run run = {.last_loss = NAN};
     bench_result result;
     set_data(&job.spec, 2); /* any: the settings are checked with data, and say for which */
-    GB_TRY(settings_read(&job.config, &job.spec, o->preset, &o->settings, err));
+    GB_TRY(settings_read(&job.config, &job.spec, &o->args, err));
     GB_TRY(settings_backend(&job.backend, o->backend, (gb_precision)job.spec.precision, o->device,
                             err));
     set_data(&job.spec, job.config.vocab_size);
@@ -279,11 +279,14 @@ static gb_status bench(const bench_options *o, gb_error *err)
 
 int main(int argc, char **argv)
 {
-    bench_options o = {
-        .preset = "d12", .backend = "cuda", .device = -1, .copy_mib = 1024, .fraction_percent = 90};
+    bench_options o = {.args.preset = "d12",
+                       .backend = "cuda",
+                       .device = -1,
+                       .copy_mib = 1024,
+                       .fraction_percent = 90};
     const cli_option options[] = {
-        {"--model", NULL, CLI_TEXT, &o.preset, "PRESET", "what is trained (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &o.settings, "KEY=VALUE",
+        {"--model", NULL, CLI_TEXT, &o.args.preset, "PRESET", "what is trained (d12)", 0, 0},
+        {"--set", NULL, CLI_LIST, &o.args.set, "KEY=VALUE",
          "a model or train key: batch_size, sequence_length, precision, num_iterations ...", 0, 0},
         {"--backend", NULL, CLI_TEXT, &o.backend, "NAME", "cuda or cpu (cuda)", 0, 0},
         {"--device", NULL, CLI_INT, &o.device, "N", "GPU to use, of the visible ones", 0, 1023},

@@ -1,4 +1,4 @@
-#include "bench/base/keys_json.h"
+#include "model/keys_json.h"
 
 #include <stdio.h>
 
@@ -48,15 +48,39 @@ static gb_status key_from_json(void *object, const gb_key *key, const json_t *va
     } else if ((key->type == GB_KEY_TEXT || key->type == GB_KEY_ENUM) && json_is_string(value)) {
         return gb_key_set(object, key, json_string_value(value), err);
     } else {
-        return gb_fail(err, GB_ERR_FORMAT, "job: %s is missing or of the wrong type", key->name);
+        return gb_fail(err, GB_ERR_FORMAT, "%s is missing or of the wrong type", key->name);
     }
     return GB_OK;
+}
+
+uint64_t keys_in_json(const gb_key *keys, const json_t *json)
+{
+    uint64_t there = 0;
+    for (int i = 0; keys[i].name && i < 64; i++) {
+        there |= (uint64_t)(json_object_get(json, keys[i].name) != NULL) << i;
+    }
+    return there;
 }
 
 gb_status keys_from_json(void *object, const gb_key *keys, const json_t *json, gb_error *err)
 {
     for (; keys->name; keys++) {
         GB_TRY(key_from_json(object, keys, json_object_get(json, keys->name), err));
+    }
+    return GB_OK;
+}
+
+gb_status keys_from_part(void *object, const gb_key *keys, json_t *json, gb_error *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json, name, value)
+    {
+        const gb_key *key = gb_key_find(keys, name);
+        if (!key) {
+            return gb_fail(err, GB_ERR_FORMAT, "%.64s: no such key", name);
+        }
+        GB_TRY(key_from_json(object, key, value, err));
     }
     return GB_OK;
 }

@@ -1,6 +1,6 @@
 /* keys_json.h: an object that a key table describes (model/config.h), as JSON and back. */
-#ifndef GPTBENCH_BENCH_KEYS_JSON_H
-#define GPTBENCH_BENCH_KEYS_JSON_H
+#ifndef GPTBENCH_MODEL_KEYS_JSON_H
+#define GPTBENCH_MODEL_KEYS_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -9,6 +9,13 @@
 
 /* An object with every key of the table. NULL without memory. */
 json_t *keys_to_json(const void *object, const gb_key *keys);
+
+/* Which keys of the table the object has: bit i for the i-th of the first 64. */
+uint64_t keys_in_json(const gb_key *keys, const json_t *json);
+
+/* The keys that the object has; the others are left alone. GB_ERR_FORMAT: it has one that is not in
+ * the table, or of the wrong type; GB_ERR_USAGE: out of its range. */
+gb_status keys_from_part(void *object, const gb_key *keys, json_t *json, gb_error *err);
 
 /* Every key of the table from a JSON object. GB_ERR_FORMAT: one is missing or of the wrong type;
  * GB_ERR_USAGE: out of its range. */
