@@ -115,7 +115,8 @@ deps: ## install the packages for building, testing and linting
 INSTALL ?= install
 SHARE   := $(DESTDIR)$(PREFIX)/share
 INSTALLED = $(DESTDIR)$(PREFIX)/bin/gptbench $(SHARE)/man/man1/gptbench.1 \
-            $(SHARE)/bash-completion/completions/gptbench $(SHARE)/zsh/site-functions/_gptbench
+            $(SHARE)/bash-completion/completions/gptbench $(SHARE)/zsh/site-functions/_gptbench \
+            $(SHARE)/fish/vendor_completions.d/gptbench.fish
 
 .PHONY: install uninstall
 install: all ## install program, manual page and completions under PREFIX
@@ -123,6 +124,7 @@ install: all ## install program, manual page and completions under PREFIX
 	$(INSTALL) -Dm644 man/gptbench.1 $(SHARE)/man/man1/gptbench.1
 	$(INSTALL) -Dm644 completion/gptbench.bash $(SHARE)/bash-completion/completions/gptbench
 	$(INSTALL) -Dm644 completion/_gptbench $(SHARE)/zsh/site-functions/_gptbench
+	$(INSTALL) -Dm644 completion/gptbench.fish $(SHARE)/fish/vendor_completions.d/gptbench.fish
 
 uninstall: ## remove what install put there
 	rm -f $(INSTALLED)

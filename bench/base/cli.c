@@ -308,6 +308,56 @@ static gb_status positional_check(const cli_command *command, const char *name, 
     return GB_OK;
 }
 
+/* ---- completion ---- */
+
+static bool option_is_given(const cli_option *option, int argc, char **argv)
+{
+    const size_t length = strlen(option->name);
+    for (int i = 0; i < argc; i++) {
+        bool same = strncmp(argv[i], option->name, length) == 0 &&
+                    (argv[i][length] == '\0' || argv[i][length] == '=');
+        if (same || (option->short_name && strcmp(argv[i], option->short_name) == 0)) {
+            return option->type != CLI_LIST;
+        }
+    }
+    return false;
+}
+
+static void options_list(const cli_command *command, const char *typed, int argc, char **argv)
+{
+    for (const cli_option *o = command->options; o && o->name; o++) {
+        if (o->type != CLI_HEADING && strncmp(o->name, typed, strlen(typed)) == 0 &&
+            !option_is_given(o, argc, argv)) {
+            printf("%s\t%s\n", o->name, o->help ? o->help : "");
+        }
+    }
+    if (strncmp("--help", typed, strlen(typed)) == 0) {
+        printf("--help\tshow this help\n");
+    }
+}
+
+/* True when the command line is one of the two questions; *status is then the answer. */
+static bool question_answer(const cli_command *command, int argc, char **argv, bool *help_shown,
+                            gb_status *status, gb_error *err)
+{
+    if (argc < 3) {
+        return false;
+    }
+    if (strcmp(argv[1], CLI_ASK_OPTIONS) == 0) {
+        options_list(command, argv[2], argc - 3, argv + 3);
+        *help_shown = true;
+        *status = GB_OK;
+        return true;
+    }
+    if (strcmp(argv[1], CLI_ASK_VALUE) == 0) {
+        const char *unused;
+        const cli_option *o = option_find(command, argv[2], &unused);
+        *status = gb_fail(err, GB_ERR_USAGE, "%s", o && o->value_name ? o->value_name : "");
+        return true;
+    }
+    return false;
+}
+
 gb_status cli_parse(const cli_command *command, int argc, char **argv, const char **positional,
                     int *n_positional, bool *help_shown, gb_error *err)
 {
@@ -317,6 +367,10 @@ gb_status cli_parse(const cli_command *command, int argc, char **argv, const cha
     bool options_over = false;
     int count = 0;
     *help_shown = false;
+    gb_status answer;
+    if (question_answer(command, argc, argv, help_shown, &answer, err)) {
+        return answer;
+    }
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
         if (!options_over && strcmp(arg, "--") == 0) {

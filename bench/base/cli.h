@@ -7,6 +7,14 @@
 
 #include "kernels/status.h"
 
+/* Asked by `gptbench complete` alone, as argv[1] of a command; the command does nothing then.
+ * CLI_ASK_OPTIONS TYPED GIVEN...: prints the options that begin with TYPED, a line each: name, tab,
+ * help; without those among GIVEN that may be given once. *help_shown is set.
+ * CLI_ASK_VALUE OPTION: GB_ERR_USAGE, whose whole message is what the table calls the option's
+ * value; empty for a flag, or where there is no such option. */
+#define CLI_ASK_OPTIONS "--complete-options"
+#define CLI_ASK_VALUE   "--complete-value"
+
 typedef enum cli_type {
     CLI_FLAG,   /* bool * */
     CLI_TEXT,   /* const char ** (points into argv) */

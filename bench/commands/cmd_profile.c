@@ -305,7 +305,7 @@ static gb_status profile_parse(profile_command *c, int argc, char **argv, bool *
          "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
         {"--train", NULL, CLI_TEXT, &c->data, "GLOB", "tokens, or synth:... (synthetic ones)", 0,
          0},
-        {"--by", NULL, CLI_TEXT, &c->by, "WHAT", "rows of the table: op or layer (op)", 0, 0},
+        {"--by", NULL, CLI_TEXT, &c->by, "op|layer", "rows of the table (op)", 0, 0},
         {"--steps", NULL, CLI_INT, &c->steps, "N", "profiled steps (3)", 1, 1000},
         {"--timed-steps", NULL, CLI_INT, &c->timed_steps, "N",
          "steps timed without profiling, to compare with (10)", 1, 100000},

@@ -249,7 +249,7 @@ gb_status cmd_why(int argc, char **argv, gb_error *err)
         {"--db", NULL, CLI_TEXT, &db, "FILE", "database (default: the newest in results/)", 0, 0},
         {"--suite", NULL, CLI_TEXT, &suite, "NAME", "suite, where the database holds several", 0,
          0},
-        {"--by", NULL, CLI_TEXT, &by, "op,phase", "rows: op,phase (default), op or layer", 0, 0},
+        {"--by", NULL, CLI_TEXT, &by, "op,phase|op|layer", "rows of the table (op,phase)", 0, 0},
         {"--json", NULL, CLI_FLAG, &chosen.json, NULL, "print JSON", 0, 0},
         {"--force", NULL, CLI_FLAG, &chosen.force, NULL,
          "show the difference of what does not compare too: other machines, precisions, tokens per "

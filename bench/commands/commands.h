@@ -5,9 +5,9 @@
  *      options are a table for cli_parse (bench/base/cli.h), results go to stdout,
  *      nothing to stderr. The build finds the file.
  *   2. A row in COMMANDS below, in the place where `gptbench --help` shall list it.
- *   3. man/gptbench.1; completion/_gptbench: `commands` and a clause of its own;
- *      completion/gptbench.bash: _gptbench_options, the first word, `help`. tests/e2e/e2e_cli.sh
- *      finds a command that is missing, and an option that no other command has.
+ *   3. man/gptbench.1. The completions ask the program (cmd_complete.c): a row there for its
+ *      arguments, and for values of its options where their names in the table do not say enough.
+ *      tests/e2e/e2e_cli.sh finds a command or an option that is missing.
  *   4. A check of what it does in tests/e2e/. */
 #ifndef GPTBENCH_BENCH_COMMANDS_H
 #define GPTBENCH_BENCH_COMMANDS_H
@@ -37,7 +37,8 @@ typedef gb_status (*command_fn)(int argc, char **argv, gb_error *err);
     COMMAND(parity, "one batch forward and backward, written out for checking")                    \
     COMMAND(data, "pack text into token shards, check shards, describe sources")                   \
     COMMAND(doctor, "say what this machine offers and what it lacks")                              \
-    COMMAND(worker, NULL) /* one run in a child process */
+    COMMAND(worker, NULL)   /* one run in a child process */                                       \
+    COMMAND(complete, NULL) /* asked by the shells' completions */
 
 #define COMMAND(name, help) gb_status cmd_##name(int argc, char **argv, gb_error *err);
 COMMANDS(COMMAND)

@@ -25,6 +25,11 @@ static const struct {
 };
 enum { WORDS = sizeof words / sizeof *words };
 
+const char *compare_condition_word(int i)
+{
+    return i < WORDS ? words[i].word : NULL;
+}
+
 static gb_status condition_bad_word(const char *text, const char *word, gb_error *err)
 {
     const char *names[WORDS + 1] = {NULL};

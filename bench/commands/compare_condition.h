@@ -21,6 +21,9 @@ typedef struct compare_condition {
 gb_status compare_condition_parse(compare_condition *out, const char *text, metric_id asked,
                                   gb_error *err);
 
+/* WORD number i of those above, NULL behind the last. */
+const char *compare_condition_word(int i);
+
 typedef enum compare_outcome {
     COMPARE_MET,       /* the whole interval lies beyond the limit */
     COMPARE_NOT_MET,   /* it lies on this side */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/base/terminal.h"
 #include "model/synth.h"
 #include "model/trainer.h"
 #include "model/weights.h"
@@ -161,14 +162,15 @@ void settings_say_idle(const settings_args *args, const char *const *names, cons
         }
     }
     if (used > 0) {
-        fprintf(stderr, "%s: no effect here: %s\n", given, why);
+        terminal_say(stderr, 2, "%s: no effect here: %s\n", given, why);
     }
 }
 
 void settings_say_synthetic(const char *given, const train_spec *spec, const char *how)
 {
     if (!given) {
-        fprintf(stderr, "no data given: synthetic tokens, %s (yours: %s)\n", spec->train_data, how);
+        terminal_say(stderr, 2, "no data given: synthetic tokens, %s (yours: %s)\n",
+                     spec->train_data, how);
     }
 }
 

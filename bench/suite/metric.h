@@ -25,7 +25,7 @@ typedef enum metric_kind {
  *      bench/plan/cost_estimate.c; a quantity that it lacks is a field of cost_quantities, which
  *      cost_row_quantities and, in bench/analysis/claims.c, quantities() fill.
  *   4. If --fail-on shall know it: bench/commands/compare_condition.c.
- *   5. docs/SUITES.md, man/gptbench.1 and completion/ list the names; so do
+ *   5. docs/SUITES.md and man/gptbench.1 list the names; so do
  *      tests/unit/suite/test_suite_errors.c and tests/e2e/e2e_compare.sh. */
 #define METRICS(X)                                                                                 \
     X(STEP_AVG, "step_avg", METRIC_TIME, "ms", "slower per step", "faster per step", 1)            \

@@ -46,6 +46,7 @@ static gb_status parse(fixture *f, const char *const *words)
          .min = -5,
          .max = 100,
          .help = "steps"},
+        {.name = "", .type = CLI_HEADING, .help = "settings:"},
         {.name = "--set",
          .type = CLI_LIST,
          .target = &f->sets,
@@ -191,15 +192,15 @@ static void test_a_list_has_an_end(void **state)
     assert_int_equal(f.sets.count, 64);
 }
 
-/* What PARSE prints to stdout, in `text`. */
-static void capture_help(fixture *f, char *text, size_t size)
+/* What parsing the words prints to stdout, in `text`. */
+static void capture(fixture *f, char *text, size_t size, const char *const *words)
 {
     FILE *file = tmpfile();
     assert_non_null(file);
     fflush(stdout);
     int saved = dup(STDOUT_FILENO);
     dup2(fileno(file), STDOUT_FILENO);
-    gb_status status = PARSE(f, "--help", "--no-such-option");
+    gb_status status = parse(f, words);
     fflush(stdout);
     dup2(saved, STDOUT_FILENO);
     close(saved);
@@ -214,17 +215,39 @@ static void test_help_shows_every_option_in_short_lines(void **state)
     (void)state;
     fixture f = fixture_default();
     char text[4096];
-    capture_help(&f, text, sizeof text);
+    capture(&f, text, sizeof text, (const char *const[]){"--help", "--no-such-option", NULL});
     assert_true(f.help_shown);
     assert_memory_equal(text, "usage: gptbench data pack IN [OUT] [options]\n", 45);
     /* The longest head, "  --set KEY=VALUE", and two blanks set the column. */
     assert_non_null(strstr(text, "\n  --dry-run        plan only\n"));
     assert_non_null(strstr(text, "\n  -d, --db FILE    a help text"));
-    assert_non_null(strstr(text, "--set KEY=VALUE"));
-    assert_non_null(strstr(text, "-h, --help"));
+    assert_non_null(strstr(text, "show this help\n\nsettings:\n  --set KEY=VALUE"));
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         assert_true(strlen(line) <= 88); /* HELP_WIDTH */
     }
+}
+
+/* The questions of `gptbench complete`. Of a list more may come. */
+static void test_values_are_named_when_asked(void **state)
+{
+    (void)state;
+    const struct {
+        const char *option, *value;
+    } cases[] = {{"--db", "FILE"},  {"-d", "FILE"}, {"--set", "KEY=VALUE"},
+                 {"--dry-run", ""}, {"--no", ""},   {"", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture f = fixture_default();
+        assert_int_equal(PARSE(&f, CLI_ASK_VALUE, cases[i].option), GB_ERR_USAGE);
+        assert_string_equal(f.err.message, cases[i].value);
+    }
+    fixture f = fixture_default();
+    char text[1024];
+    capture(
+        &f, text, sizeof text,
+        (const char *const[]){CLI_ASK_OPTIONS, "--", "--steps=3", "-d", "x", "--set", "a", NULL});
+    assert_true(f.help_shown);
+    assert_string_equal(text, "--dry-run\tplan only\n--set\tone setting; may be repeated\n"
+                              "--help\tshow this help\n");
 }
 
 int main(void)
@@ -236,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_errors_name_the_command_and_the_remedy),
         cmocka_unit_test(test_a_list_has_an_end),
         cmocka_unit_test(test_help_shows_every_option_in_short_lines),
+        cmocka_unit_test(test_values_are_named_when_asked),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

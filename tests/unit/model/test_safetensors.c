@@ -65,6 +65,30 @@ static void what_is_written_reads_back(void **state)
     safetensors_close(&file);
 }
 
+/* What a file says of itself, to be read without its values. */
+static void notes_read_back(void **state)
+{
+    (void)state;
+    const double a[1] = {1};
+    const safetensor_out out = {"x", 1, {1}, a, 0};
+    const safetensors_note notes[] = {{"format", "pt"}, {"words", "a \"b\"\n"}, {NULL, NULL}};
+    gb_error err = {GB_OK, ""};
+    char *text;
+    safetensors_file file;
+    assert_int_equal(safetensors_write_noted(path, notes, &out, 1, &err), GB_OK);
+    assert_int_equal(safetensors_read_note(&text, path, "words", &err), GB_OK);
+    assert_string_equal(text, "a \"b\"\n");
+    free(text);
+    assert_int_equal(safetensors_read_note(&text, path, "else", &err), GB_OK);
+    assert_null(text);
+    assert_int_equal(safetensors_read(&file, path, &err), GB_OK);
+    assert_int_equal(file.n_tensors, 1);
+    safetensors_close(&file);
+    assert_int_equal(safetensors_write(path, &out, 1, &err), GB_OK);
+    assert_int_equal(safetensors_read_note(&text, path, "format", &err), GB_OK);
+    assert_null(text);
+}
+
 /* 0x3fc0 is 1.5 and 0xc000 is -2 in bfloat16: the upper half of the float32 bits. */
 static void bfloat16_is_read(void **state)
 {
@@ -108,6 +132,8 @@ static void malformed_files_are_refused(void **state)
          "\"y\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
          -1, "overlap"},
         {"{\"x\":1,\"x\":2}", -1, "not a JSON object"},
+        {"{\"__metadata__\":[]}", -1, "__metadata__ is no JSON object"},
+        {"{\"__metadata__\":{\"a\":\"b\",\"n\":1}}", -1, "__metadata__: n is no text"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         safetensors_file file;
@@ -142,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_reads_back),
+        cmocka_unit_test(notes_read_back),
         cmocka_unit_test(bfloat16_is_read),
         cmocka_unit_test(malformed_files_are_refused),
         cmocka_unit_test(absent_and_odd_files_are_refused),

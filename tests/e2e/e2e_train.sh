@@ -1,0 +1,268 @@
+#!/usr/bin/env bash
+# gptbench train, parity and profile on the command line: keys as options, synthetic data, a training
+# that is stopped and gone on with, weights that say what model they are of.
+# kinds: sanitized (words, exit codes and bits)
+. "$(dirname "$0")/lib.sh"
+export OMP_WAIT_POLICY=passive
+
+tiny=(--vocab_size=64 --n_layer=1 --n_head=2 --n_embd=32 --batch_size=2 --sequence_length=16)
+train() { # ARGUMENTS...: of a tiny model, on one thread
+    "$gptbench" train --backend cpu --threads 1 "${tiny[@]}" "$@" >out 2>err </dev/null
+    rc=$?
+}
+refused() { # WHAT PATTERN COMMAND...: exit code 2 and the words
+    local what=$1 pattern=$2
+    shift 2
+    "$@" >out 2>err
+    [ $? -eq 2 ] && grep -qE -- "$pattern" err
+    check "$what" $?
+}
+
+# ---- keys are options ----
+# As people type who come from a trainer in Python. Everything is taken but the last value, which is
+# wrong on purpose: such a model takes minutes.
+wrong=(--val_tokens=0)
+is_taken() { refused "taken: $*" '^gptbench: val_tokens = 0: must be between' "$gptbench" train "$@" "${wrong[@]}"; }
+is_taken --model=d12_mlp3x --batch_size=4 --sequence_length=512 --num_iterations=5000 --val_loss_every=100
+is_taken --model=d12_mlp3x --batch_size=4 --sequence_length=512 --num_iterations=100
+is_taken --model=d12 --num_iterations=2000 --val_loss_every=100
+is_taken --model d12 --n_layer 12 --n_head 12 --n_embd 768 --mlp_expansion_factor 3 --attention_type gqa \
+    --n_kv_head 4 --post_norm true --qk_norm true --use_swiglu_mlp false
+note=(--model=d12_mlp3x --batch_size=4)
+launcher='gptbench trains by itself, in one process: leave out torchrun.s options and the script.s name'
+refused "a launcher's option" "no option --standalone: $launcher" \
+    "$gptbench" train --standalone --nproc_per_node=1 train_gpt2_mod.py "${note[@]}"
+refused "a launcher's other option" "no option --nproc_per_node: $launcher" \
+    "$gptbench" train --nproc_per_node=1 train_gpt2_mod.py "${note[@]}"
+refused "a script" "train_gpt2_mod.py: $launcher" "$gptbench" train train_gpt2_mod.py "${note[@]}"
+refused "another trainer's word for a key" 'unknown option --lr; did you mean --learning_rate\?' \
+    "$gptbench" train --lr=0.1
+refused "a dash for an underscore" 'unknown option --batch-size; did you mean --batch_size\?' \
+    "$gptbench" train --batch-size 4
+refused "a boolean as Python writes it" 'post_norm = True: no such value, did you mean true' \
+    "$gptbench" train --post_norm=True
+refused "a boolean without a value" '--post_norm needs a value: --post_norm true\|false' \
+    "$gptbench" train --post_norm --qk_norm true
+refused "a key given as an option and by --set" 'n_layer is given twice, --set n_layer=2 and --n_layer 3' \
+    "$gptbench" train --set n_layer=2 --n_layer 3
+refused "an option given twice" '--n_layer is given twice, 2 and 3' "$gptbench" train --n_layer=2 --n_layer 3
+refused "a key that can do nothing" '--window_size 8: window_size has an effect only with' \
+    "$gptbench" train --window_size 8
+
+train --num_iterations=6 --losses one.csv
+is "--KEY=VALUE: exits 0" $rc 0
+"$gptbench" train --backend cpu --threads 1 --vocab_size 64 --n_layer 1 --n_head 2 --n_embd 32 --batch_size 2 \
+    --sequence_length 16 --num_iterations 6 --losses two.csv >out 2>err
+"$gptbench" train --backend cpu --threads 1 --set vocab_size=64 --set n_layer=1 --set n_head=2 --set n_embd=32 \
+    --set batch_size=2 --set sequence_length=16 --set num_iterations=6 --set train=synth:vocab=64,seed=1 \
+    --set val=synth:vocab=64,seed=1 --losses three.csv >out 2>err3
+is "--KEY VALUE and --set are the same training, and the synthetic source is the one that is named" \
+    "$(md5sum <one.csv) $(md5sum <one.csv)" "$(md5sum <two.csv) $(md5sum <three.csv)"
+is "losses of six steps, and a heading" "$(wc -l <one.csv)" 7
+
+# ---- without data ----
+is "without data a line says what it trains on" "$(cat err)" \
+    "no data given: synthetic tokens, synth:vocab=64,seed=1 (yours: --train GLOB --val GLOB)"
+[ ! -s err3 ]
+check "with data nothing does" $?
+refused "validation data alone" 'no train data' "$gptbench" train "${tiny[@]}" --val synth:vocab=64
+train --num_iterations=2 --train synth:vocab=64,seed=1 --losses four.csv
+is "a synthetic source serves for validation too" "$rc $(head -3 four.csv | wc -l)" "0 3"
+"$gptbench" profile --backend cpu --threads 1 "${tiny[@]}" --steps 1 --timed-steps 1 --num_iterations 7 >out 2>err
+is "profile: exits 0" $? 0
+grep -q '^no data given: synthetic tokens, synth:vocab=64,seed=1 (yours: --train GLOB)$' err &&
+    grep -q '^num_iterations: no effect here: --timed-steps and --steps say how many' err
+check "profile says which data, and which key does nothing" $?
+
+# ---- stopped, and gone on with ----
+steps=2000
+long=(--num_iterations=$steps --val_loss_every=500)
+train "${long[@]}" --save calm.st --losses calm.csv
+is "undisturbed: exits 0" $rc 0
+mkfifo lines
+# Starts a training that cannot end: nobody reads what it prints after step 20, and the pipe is full
+# long before the last step.
+start() { # ARGUMENTS...
+    "$gptbench" train --backend cpu --threads 1 "${tiny[@]}" "${long[@]}" "$@" >lines 2>err </dev/null &
+    runner=$!
+    exec 5<lines
+    while read -r line <&5; do
+        case $line in "step:${seen:-20}/"*) break ;; esac
+    done
+}
+goes_on() { # lets it print the rest; its exit code is in $rc
+    cat <&5 >rest
+    exec 5<&-
+    wait "$runner"
+    rc=$?
+    runner=
+}
+continue_it() { # by the command that the message names
+    local words
+    words=$(sed -n 's/^to go on: gptbench //p' err)
+    eval "\"$gptbench\" $words" >out 2>err2 </dev/null
+    rc=$?
+}
+
+start --save a.st --losses a.csv
+kill -INT "$runner"
+goes_on
+at=$(sed -n 's/^gptbench: stopped after \([0-9]*\) of 2000 steps; .*/\1/p' err)
+is "Ctrl-C: exit code, as of run" $rc 1
+[ "${at:-0}" -ge 20 ] && [ "$at" -lt $steps ]
+check "Ctrl-C: says after which step ($at)" $?
+grep -q "; a checkpoint at step $at is kept in a.st.checkpoints; the weights as they are now: a.st\$" err
+check "Ctrl-C: says what is kept" $?
+is "Ctrl-C: the checkpoint is there" "$(ls a.st.checkpoints)" "$(printf 'step-%012d.safetensors' "$at")"
+is "Ctrl-C: losses up to there" "$(tail -1 a.csv | cut -d, -f1)" "$at"
+cmp -s a.st calm.st
+is "Ctrl-C: the weights are those of then" $? 1
+refused "the same without --resume" "a.st.checkpoints: holds checkpoints of a training that was stopped, the last at step $at; --resume" \
+    "$gptbench" train --backend cpu --threads 1 "${tiny[@]}" "${long[@]}" --save a.st
+cp err err.refused
+"$gptbench" train --backend cpu --threads 1 "${tiny[@]}" "${long[@]}" --save a.st --resume --learning_rate=0.1 >out 2>err
+is "with other settings: exit code" $? 2
+grep -q "passed over: .*: a checkpoint of another run: 'learning_rate=0.0018' there, 'learning_rate=0.1' here" err &&
+    grep -q 'holds no checkpoint that this run can go on from' err
+check "with other settings: says which" $?
+printf 'to go on: gptbench train --backend cpu --threads 1 %s --save a.st --losses a.csv --resume\n' \
+    "${tiny[*]} ${long[*]}" >err
+continue_it
+is "Ctrl-C, going on: exits 0" $rc 0
+grep -q "^going on from the checkpoint at step $at\$" err2
+check "Ctrl-C, going on: says from where" $?
+cmp calm.csv a.csv && cmp calm.st a.st
+check "Ctrl-C, going on: every loss and weight has the bits of the undisturbed training" $?
+[ ! -e a.st.checkpoints ]
+check "Ctrl-C, going on: no checkpoint is left" $?
+
+start --checkpoints 'kept here' --losses b.csv
+kill -TERM "$runner"
+goes_on
+is "SIGTERM: exit code" $rc 1
+grep -q "^to go on: gptbench train .* --checkpoints 'kept here' --losses b.csv --resume\$" err
+check "SIGTERM: the command is quoted as a shell wants it" $?
+continue_it
+is "SIGTERM, going on: exits 0" $rc 0
+cmp calm.csv b.csv
+check "SIGTERM, going on: the same bits" $?
+
+seen=50 start --checkpoints c --checkpoint-every '15 steps' --losses c.csv
+kill -9 "$runner"
+goes_on 2>/dev/null
+kept=$(ls c | grep -c '^step-[0-9]*\.safetensors$')
+last=$(ls c | grep '^step-[0-9]*\.safetensors$' | tail -1)
+[ "$kept" -eq 2 ] || [ "$kept" -eq 3 ] # killed before the third was removed
+check "kill -9: the last two checkpoints are there" $?
+"$gptbench" train --backend cpu --threads 1 "${tiny[@]}" "${long[@]}" --checkpoints c --losses c.csv --resume >out 2>err
+is "kill -9, going on: exits 0" $? 0
+grep -q "^going on from the checkpoint at step $((10#$(tr -cd 0-9 <<<"$last")))\$" err
+check "kill -9, going on: from the last checkpoint" $?
+cmp calm.csv c.csv
+check "kill -9, going on: the same bits" $?
+
+start
+kill -INT "$runner"
+goes_on
+grep -q 'stopped after [0-9]* of 2000 steps; nothing of it is kept: --checkpoints DIR keeps it$' err &&
+    ! grep -q 'to go on' err
+check "without a place for it nothing is kept, and it says so" $?
+
+start --save d.st
+kill -INT "$runner"
+for _ in $(seq 100); do
+    grep -q 'stopping after this step' err && break
+    sleep 0.05
+done
+kill -INT "$runner"
+wait "$runner"
+is "a second Ctrl-C ends it at once" $? 130
+exec 5<&-
+runner=
+[ ! -e d.st ]
+check "a second Ctrl-C: no half of a file" $?
+
+refused "--resume without a place" '--resume: say where the checkpoints lie, with --checkpoints DIR' \
+    "$gptbench" train "${tiny[@]}" --resume
+refused "--resume with nothing there" 'none: holds no checkpoint to go on from' \
+    "$gptbench" train "${tiny[@]}" --checkpoints none --resume
+refused "a time that is none" "--checkpoint-every soon: write so many steps, as '200', a time" \
+    "$gptbench" train "${tiny[@]}" --checkpoints c --checkpoint-every soon
+refused "never, and where" '--checkpoints c with --checkpoint-every never: leave one of them out' \
+    "$gptbench" train "${tiny[@]}" --checkpoints c --checkpoint-every never
+
+# ---- weights that say what they are of ----
+"$gptbench" parity --backend cpu --weights calm.st --batch_size 2 --sequence_length 16 -o g.st >out 2>err
+is "parity needs no key of the model" $? 0
+train --load calm.st --num_iterations=1 --save e.st
+is "train --load takes keys that agree" $rc 0
+"$gptbench" train --backend cpu --load calm.st --num_iterations 1 --batch_size 2 --sequence_length 16 >out 2>err
+is "train --load needs none" $? 0
+# The first loss of a training that starts from the trained weights is far below that of new ones, ln 64.
+awk -F'[: ]' '/train_loss/ { exit !($4 < 3) }' out
+check "train --load starts from these weights" $?
+contradicts="holds a model with n_layer = 1; leave it out, the file says what model it is"
+refused "--KEY against the file" "^gptbench: --n_layer 2: calm.st $contradicts" \
+    "$gptbench" train --load calm.st --n_layer 2
+refused "--set against the file" "^gptbench: --set n_layer=2: calm.st $contradicts" \
+    "$gptbench" parity --weights calm.st --set n_layer=2 -o g.st
+refused "--model against the file" '^gptbench: --model d12: calm.st holds a model with vocab_size = 64; leave --model out' \
+    "$gptbench" parity --weights calm.st --model d12 -o g.st
+refused "--save over --load" '--save calm.st: is the file that --load reads' \
+    "$gptbench" train --load calm.st --save calm.st
+
+if ! command -v python3 >/dev/null; then
+    skip_rest "there is no python3 to write other metadata with"
+fi
+cat >meta.py <<'PY'
+# meta.py IN OUT JSON: the weights of IN with other metadata; 'null': without any.
+import json, struct, sys
+raw = open(sys.argv[1], 'rb').read()
+n = struct.unpack('<Q', raw[:8])[0]
+header, meta = json.loads(raw[8:8 + n]), json.loads(sys.argv[3])
+header.pop('__metadata__')
+text = json.dumps(header if meta is None else {'__metadata__': meta, **header}).encode()
+text += b' ' * (-len(text) % 8)
+open(sys.argv[2], 'wb').write(struct.pack('<Q', len(text)) + text + raw[8 + n:])
+PY
+cat >read.py <<'PY'
+import json, struct
+raw = open('calm.st', 'rb').read()
+meta = json.loads(raw[8:8 + struct.unpack('<Q', raw[:8])[0]])['__metadata__']
+assert all(type(v) is str for v in meta.values()), meta
+config = json.loads(meta['gptbench.config'])
+print(meta['format'], meta['gptbench.steps_done'], config['n_embd'], config['attention_type'], config['qk_norm'])
+PY
+is "metadata are text to text" "$(python3 read.py 2>&1)" "pt 2000 32 standard False"
+version=$("$gptbench" --version | sed -n 's/^gptbench //p')
+is "and name the program's version" "$(grep -aoF "\"gptbench.version\":\"$version\"" calm.st | wc -l)" 1
+python=${GPTBENCH_TEST_PYTHON:-python3}
+if "$python" -c 'import safetensors, numpy' 2>/dev/null; then
+    is "the format's own library reads them" "$("$python" -c '
+from safetensors import safe_open
+with safe_open("calm.st", "np") as f:
+    print(f.metadata()["gptbench.steps_done"], f.get_tensor("transformer.wte.weight").shape)')" "2000 (64, 32)"
+else
+    skip "the format's own library reads them" "there is none (GPTBENCH_TEST_PYTHON)"
+fi
+
+python3 meta.py calm.st plain.st null
+refused "without metadata, without keys" 'plain.st: ' "$gptbench" parity --weights plain.st --batch_size 2 --sequence_length 16 -o h.st
+"$gptbench" parity --backend cpu --weights plain.st "${tiny[@]}" -o h.st >out 2>err
+is "without metadata the keys count" "$? $(cmp g.st h.st)" "0 "
+damaged() { # WHAT JSON PATTERN
+    python3 meta.py calm.st bad.st "$2"
+    refused "damaged metadata: $1" "$3" "$gptbench" parity --weights bad.st "${tiny[@]}" -o h.st
+}
+damaged "no JSON" '{"gptbench.config": "{\"n_layer\":"}' '^gptbench: bad.st: its metadata, gptbench.config: no JSON object of a model'
+damaged "an unknown key" '{"gptbench.config": "{\"n_layers\": 1}"}' 'gptbench.config: n_layers: no such key'
+damaged "a wrong type" '{"gptbench.config": "{\"n_layer\": \"one\"}"}' 'gptbench.config: n_layer is missing or of the wrong type'
+damaged "out of range" '{"gptbench.config": "{\"n_layer\": 0}"}' 'gptbench.config: n_layer = 0: must be between'
+damaged "no keys" '{"gptbench.config": "{}"}' 'gptbench.config: has no key of a model'
+damaged "a number for text" '{"gptbench.config": 1}' 'bad.st: __metadata__: gptbench.config is no text'
+damaged "no table" '[1]' 'bad.st: __metadata__ is no JSON object'
+# A file of a program that did not know a key: that one may be given.
+python3 meta.py calm.st old.st '{"gptbench.config": "{\"vocab_size\": 64, \"n_layer\": 1, \"n_head\": 2, \"n_embd\": 32, \"mlp_expansion_factor\": 4}"}'
+"$gptbench" parity --backend cpu --weights old.st --batch_size 2 --sequence_length 16 --qk_norm false -o h.st >out 2>err
+is "metadata of fewer keys: the others have their defaults, or what is given" "$? $(cmp g.st h.st)" "0 "
+finish
