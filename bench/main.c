@@ -150,6 +150,12 @@ static int message_has_place(const char *message)
     return *end == ':';
 }
 
+static bool message_ends(const char *message, const char *end)
+{
+    size_t length = strlen(message), wanted = strlen(end);
+    return length >= wanted && strcmp(message + length - wanted, end) == 0;
+}
+
 /* Errors come through here. The names of others in them are shown, not obeyed; on a terminal they
  * are broken at words, but for the command to type again, which shall be copied. */
 static void error_print(gb_status status, gb_error *err, int argc, char **argv)
@@ -166,10 +172,10 @@ static void error_print(gb_status status, gb_error *err, int argc, char **argv)
         fputs(text, stderr);
     }
     fputc('\n', stderr);
-    if (status == GB_ERR_INTERRUPTED && *message && message[strlen(message) - 1] == ':') {
+    if (status == GB_ERR_INTERRUPTED && message_ends(message, ":")) {
         fputs("  ", stderr);
         shell_words_write(stderr, argc, argv);
-        fputc('\n', stderr);
+        fputs(message_ends(message, "--resume:") ? " --resume\n" : "\n", stderr);
     }
 }
 

@@ -73,9 +73,10 @@ static int profile_on_event(void *user, const train_event *event)
             p->timed_ms += event->u.step.step_ms;
         } else if (event->u.step.tag == TRAIN_STEP_WARMUP &&
                    ++p->warmup_steps == WARMUP_MIN_STEPS + 1) {
-            fprintf(stderr,
-                    "step times have not settled in %d steps: warming up further, %d at most\n",
-                    WARMUP_MIN_STEPS, WARMUP_MAX_STEPS);
+            terminal_say(
+                stderr, 2,
+                "step times have not settled in %d steps: warming up further, %d at most\n",
+                WARMUP_MIN_STEPS, WARMUP_MAX_STEPS);
         }
         break;
     case TRAIN_EVENT_OPTIME:

@@ -224,7 +224,7 @@ static gb_status train_parse(train_command *c, int argc, char **argv, bool *help
 gb_status cmd_train(int argc, char **argv, gb_error *err)
 {
     train_job job = train_job_default();
-    train_command c = {.backend = "auto", .device = -1, .keep = {.argc = argc, .argv = argv}};
+    train_command c = {.backend = "auto", .device = -1};
     bool help_shown;
     job.profile_steps = 0; /* nobody would see it, and a checkpoint may be at any step */
     GB_TRY(train_parse(&c, argc, argv, &help_shown, err));

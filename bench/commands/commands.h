@@ -19,7 +19,7 @@
 /* A command gets its own arguments, argv[0] being its name. It prints results to stdout and
  * returns a status; main prints the error to stderr and turns the status into the exit code. Under
  * a message of GB_ERR_INTERRUPTED that ends with ':' it repeats the command as it was typed, for
- * whoever wants to go on. */
+ * whoever wants to go on; with --resume added, where it ends with "--resume:". */
 typedef gb_status (*command_fn)(int argc, char **argv, gb_error *err);
 
 /* COMMAND(name, help): help is its line in `gptbench --help`; NULL hides it. */

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-#include "bench/base/shell_words.h"
 #include "bench/run/identity.h"
 #include "bench/suite/suite.h"
 #include "model/checkpoint_dir.h"
@@ -152,13 +151,6 @@ void train_keep_event(train_keep *keep, const train_event *event)
 
 /* ---- after ---- */
 
-static void command_say(const train_keep *keep)
-{
-    fputs("to go on: gptbench ", stderr);
-    shell_words_write(stderr, keep->argc, keep->argv);
-    fputs(keep->resume ? "\n" : " --resume\n", stderr);
-}
-
 static gb_status stop_describe(const train_keep *keep, const train_job *job, const train_end *end,
                                gb_error *err)
 {
@@ -171,13 +163,15 @@ static gb_status stop_describe(const train_keep *keep, const train_job *job, con
         snprintf(weights, sizeof weights, "; the weights as they are now: %.300s",
                  job->save_weights);
     }
-    const char *nothing =
-        checkpoint[0] || weights[0]
-            ? ""
-            : (end->steps_done == 0 ? "" : "; nothing of it is kept: --checkpoints DIR keeps it");
+    const char *how = keep->kept_step == 0 ? ""
+                      : keep->resume       ? "; the same command goes on:"
+                                           : "; to go on, add --resume:";
+    if (!checkpoint[0] && !weights[0] && end->steps_done > 0) {
+        how = "; nothing of it is kept: --checkpoints DIR keeps it";
+    }
     return gb_fail(err, GB_ERR_INTERRUPTED, "stopped after %lld of %lld steps%s%.300s%s%s",
                    (long long)end->steps_done, (long long)job->spec.num_iterations, checkpoint,
-                   checkpoint[0] ? keep->folder : "", weights, nothing);
+                   checkpoint[0] ? keep->folder : "", weights, how);
 }
 
 gb_status train_keep_end(train_keep *keep, const train_job *job, const train_end *end,
@@ -189,9 +183,6 @@ gb_status train_keep_end(train_keep *keep, const train_job *job, const train_end
     }
     if (status != GB_ERR_INTERRUPTED) {
         return status;
-    }
-    if (keep->kept_step > 0) {
-        command_say(keep);
     }
     return stop_describe(keep, job, end, err);
 }

@@ -11,8 +11,6 @@ typedef struct train_keep {
     const char *every; /* as checkpoint_every of a suite; NULL: its default */
     bool resume;
     const char *load, *save; /* files of weights; NULL: none */
-    int argc;
-    char **argv; /* the whole of it */
     /* found out */
     char folder[4096], identity[40];
     int64_t kept_step; /* of the last checkpoint; 0: none */
@@ -25,7 +23,7 @@ gb_status train_keep_begin(train_keep *keep, train_job *job, gb_error *err);
 /* Takes note of CHECKPOINT and RESUME; removes checkpoints that are not needed any more. */
 void train_keep_event(train_keep *keep, const train_event *event);
 /* After the training: removes the checkpoints of one that ended well. Of one that was stopped it
- * says on stderr which command goes on, and puts into *err what was kept; returns `status`. */
+ * puts into *err what was kept, and how to go on; returns `status`. */
 gb_status train_keep_end(train_keep *keep, const train_job *job, const train_end *end,
                          gb_status status, gb_error *err);
 

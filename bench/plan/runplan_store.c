@@ -1,10 +1,10 @@
 /* The run plan into the database: suite, configs, claims, and what is already known of each run. */
 #include <stdlib.h>
 
-#include "model/keys_json.h"
 #include "bench/plan/runplan_internal.h"
 #include "bench/run/identity.h"
 #include "model/json_text.h"
+#include "model/keys_json.h"
 #include "version.h"
 
 char *runplan_settings_json(const suite_cell *cell)

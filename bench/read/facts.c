@@ -8,8 +8,8 @@
 #include "bench/read/facts_internal.h"
 #include "bench/read/snapshot.h"
 #include "bench/store/store.h"
-#include "model/keys_json.h"
 #include "model/flops.h"
+#include "model/keys_json.h"
 
 /* ---- the suite ---- */
 
