@@ -67,11 +67,11 @@ printf '%s 2\n' attention linear_attn_out linear_mlp_down linear_mlp_up linear_q
 printf 'norm 4\nqk_rope 2\n' >>expected
 diff expected found >err
 check "a layer's ops, of two micro-batches, are those of the model" $?
-# Three validations (before, after 6, after 12 steps) of two batches, each after its data.
-[ "$(grep -c '^push 2 - eval$' train.txt)" -eq 6 ] && [ "$(awk '$2 == "eval"' ranges | wc -l)" -eq 0 ]
+# Three validations (before, after 6, after 12 steps), each one range with the copies of its batches.
+[ "$(grep -c '^push 2 - eval$' train.txt)" -eq 3 ] && [ "$(awk '$2 == "eval"' ranges | wc -l)" -eq 0 ]
 check "validations are phases outside of the steps" $?
 
-# The ledger of the profiled steps, the 12th and 13th: the same calls, by op and by layer.
+# The ledger of the profiled steps: the calls of the 12th and 13th, which all have, by op and by layer.
 compare() { # BY
     local column=$([ "$1" = op ] && echo 4 || echo 3)
     heard profile.txt profile "${model[@]}" --steps 2 --timed-steps 1 --by "$1" || return 1
