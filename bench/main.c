@@ -12,6 +12,7 @@
 #include "bench/commands/commands.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_env.h"
+#include "kernels/process_limits.h"
 #include "model/config.h"
 #include "version.h"
 
@@ -181,12 +182,20 @@ static void error_print(gb_status status, gb_error *err, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    gb_limits_prepare();
     cpu_env_prepare(argv);
     gb_error err = {GB_OK, ""};
-    gb_status status = dispatch(argc, argv, &err);
+    gb_status status = gb_limits_check(&err);
+    if (status == GB_OK) {
+        status = dispatch(argc, argv, &err);
+    }
+    if (status != GB_OK && gb_limits_cpu_spent()) {
+        status = err.status = GB_ERR_ENV;
+        gb_error_prefix(&err, "%s", gb_limits_cpu_words());
+    }
     /* A full disk or a closed pipe must not look like success. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == GB_OK) {
-        status = gb_fail(&err, GB_ERR_IO, "standard output: %s", strerror(errno));
+        status = gb_fail(&err, GB_ERR_IO, "standard output: %s", gb_reason(errno));
     }
     if (status != GB_OK) {
         error_print(status, &err, argc, argv);

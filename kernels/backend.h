@@ -61,7 +61,7 @@ typedef struct gb_nvtx gb_nvtx; /* opaque: kernels/nvtx.h */
 
 typedef struct gb_options {
     gb_precision precision;
-    int threads;      /* CPU: worker threads, 0 = all that the process may use */
+    int threads;      /* CPU: worker threads, 0 = OMP_NUM_THREADS, or all CPUs that it may use */
     int device_index; /* CUDA: device ordinal, -1 = first visible */
     gb_shape shape;   /* workspace is sized for this, once, at open */
     gb_nvtx *nvtx;    /* each op gets a range there (kernels/nvtx.h); not owned; NULL: none */
@@ -75,6 +75,7 @@ typedef struct gb_description {
     char libraries[256];      /* "own products, oneDNN 2.6.3 (unused)" */
     char isa[64];             /* "avx512_bf16", "avx2", "sm_90a": the path in use */
     char precision_note[160]; /* non-empty where the precision is emulated: says how, and why */
+    char threads_note[160];   /* CPU: non-empty where there are more threads than CPUs: says so */
     int threads;
     int act_bytes;        /* sizeof(act) */
     int wide_bytes;       /* sizeof(wide) */

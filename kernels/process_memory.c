@@ -6,6 +6,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
+
 int64_t gb_process_resident_bytes(pid_t pid)
 {
     char path[64];
@@ -109,5 +111,5 @@ int64_t gb_memory_limit_bytes(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
     int64_t machine = pages > 0 && page_bytes > 0 ? (int64_t)pages * page_bytes : 0;
-    return smaller(machine, limit_of_cgroups());
+    return smaller(gb_limits_address_space_bytes(), smaller(machine, limit_of_cgroups()));
 }

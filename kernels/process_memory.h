@@ -14,7 +14,7 @@ int64_t gb_process_resident_bytes(pid_t pid);
 int64_t gb_process_peak_bytes(void);
 
 /* What a process here may take at most: the machine's memory, or less where a cgroup (v2 or v1)
- * says so. 0 when it cannot be read. */
+ * or `ulimit -v` says so. 0 when it cannot be read. */
 int64_t gb_memory_limit_bytes(void);
 
 #endif

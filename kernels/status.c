@@ -5,10 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/process_limits.h"
+
 static void message_mark_cut(gb_error *err, int wanted)
 {
     if (wanted >= (int)sizeof err->message) {
         memcpy(err->message + sizeof err->message - 4, "...", 4);
+    }
+}
+
+/* Where memory is limited for this process, that is why it lacked. */
+static void message_add_limit(gb_error *err)
+{
+    char words[128];
+    size_t used = strlen(err->message);
+    gb_limits_memory_words(words, sizeof words);
+    if (words[0] && !strstr(err->message, "(ulimit -")) {
+        int more = snprintf(err->message + used, sizeof err->message - used, "%s", words);
+        message_mark_cut(err, (int)used + more);
     }
 }
 
@@ -21,6 +35,9 @@ gb_status gb_fail(gb_error *err, gb_status status, const char *format, ...)
         va_end(args);
         err->status = status;
         message_mark_cut(err, wanted);
+        if (status == GB_ERR_OOM) {
+            message_add_limit(err);
+        }
     }
     return status;
 }
@@ -54,8 +71,8 @@ int gb_status_exit_code(gb_status status)
         return 2;
     case GB_ERR_IO:
     case GB_ERR_ENV:
-        return 3;
     case GB_ERR_OOM:
+        return 3;
     case GB_ERR_NAN:
     case GB_ERR_INTERRUPTED:
     case GB_ERR_FAILED:

@@ -17,7 +17,7 @@ typedef enum gb_status {
     GB_ERR_FORMAT,      /* an input file is not what it should be               -> exit code 2 */
     GB_ERR_IO,          /* the operating system refused a read, write or fork   -> exit code 3 */
     GB_ERR_ENV,         /* the machine lacks something (gnuplot, GPU, ISA)      -> exit code 3 */
-    GB_ERR_OOM,         /* memory did not suffice                               -> run status oom */
+    GB_ERR_OOM,         /* memory did not suffice           -> exit code 3; run status oom */
     GB_ERR_NAN,         /* a loss or gradient norm is not finite                -> run status nan */
     GB_ERR_INTERRUPTED, /* a signal or the observer asked to stop */
     GB_ERR_FAILED,      /* a run failed, a --fail-on matched                    -> exit code 1 */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
 #include "model/bpe_internal.h"
 #include "model/bpe_unicode.h"
 #include "model/near_file.h"
@@ -102,7 +103,7 @@ static gb_status read_merge_file(const char *path, int fd, char **text, size_t *
     while (*bytes < (size_t)stat.st_size) {
         ssize_t n = read(fd, *text + *bytes, (size_t)stat.st_size - *bytes);
         if (n < 0 && errno != EINTR) {
-            return gb_fail(err, GB_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+            return gb_fail(err, GB_ERR_IO, "%s: cannot read: %s", path, gb_reason(errno));
         }
         if (n == 0) {
             break;
@@ -118,7 +119,7 @@ gb_status bpe_open(bpe **out, const char *path, gb_error *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO, "%s: cannot open: %s%s",
-                       path, strerror(errno), near_file_find(path, NULL).hint);
+                       path, gb_reason(errno), near_file_find(path, NULL).hint);
     }
     char *text = NULL;
     size_t bytes = 0;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "kernels/process_limits.h"
 #include "model/checkpoint_dir.h"
 #include "model/json_text.h"
 
@@ -123,7 +124,8 @@ typedef struct writer {
 
 static gb_status write_fail(const char *path, int why, gb_error *err)
 {
-    return gb_fail(err, GB_ERR_IO, "%s: the checkpoint cannot be written: %s", path, strerror(why));
+    return gb_fail(err, GB_ERR_IO, "%s: the checkpoint cannot be written: %s", path,
+                   gb_reason(why));
 }
 
 static gb_status write_all(writer *w, const void *bytes, size_t n, gb_error *err)
@@ -240,7 +242,7 @@ static gb_status read_exactly(const checkpoint *c, void *bytes, int64_t n, int64
         }
         if (got <= 0) {
             return gb_fail(err, GB_ERR_IO, "%s: cannot be read: %s", c->path,
-                           got < 0 ? strerror(errno) : "it has become shorter");
+                           got < 0 ? gb_reason(errno) : "it has become shorter");
         }
         p += got;
         n -= got;
@@ -420,7 +422,7 @@ static gb_status file_check(checkpoint *c, const gpt *model, const char *run, gb
     json_t *header = NULL;
     c->fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (c->fd < 0 || fstat(c->fd, &info) != 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: %s", c->path, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: %s", c->path, gb_reason(errno));
     }
     if (!S_ISREG(info.st_mode)) {
         return gb_fail(err, GB_ERR_FORMAT, "%s: not a regular file", c->path);

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
+
 #define NAME_FORMAT "step-%012" PRId64 ".safetensors"
 #define UNFINISHED  ".tmp"
 
@@ -51,7 +53,7 @@ gb_status checkpoint_dir_sync(const char *path, gb_error *err)
     free(folder);
     return good ? GB_OK
                 : gb_fail(err, GB_ERR_IO, "the folder of %s cannot be synced: %s", path,
-                          strerror(why));
+                          gb_reason(why));
 }
 
 /* One folder; the one above it is synced when this one is new. */
@@ -60,7 +62,7 @@ static gb_status level_make(const char *path, gb_error *err)
     if (mkdir(path, 0777) != 0) {
         return errno == EEXIST ? GB_OK
                                : gb_fail(err, GB_ERR_IO, "%s: cannot make this folder: %s", path,
-                                         strerror(errno));
+                                         gb_reason(errno));
     }
     return checkpoint_dir_sync(path, err);
 }
@@ -86,7 +88,7 @@ gb_status checkpoint_dir_lock(const char *dir, int *fd, gb_error *err)
 {
     *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd < 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: %s", dir, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: %s", dir, gb_reason(errno));
     }
     if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
         close(*fd);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
 #include "model/json_text.h"
 #include "model/near_file.h"
 
@@ -233,7 +234,7 @@ static gb_status open_header(reader *r, json_t **header, gb_error *err)
     int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     r->file = fd >= 0 ? fdopen(fd, "rb") : NULL;
     if (!r->file) {
-        return gb_fail(err, GB_ERR_USAGE, "%s: %s%s", r->path, strerror(errno),
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s%s", r->path, gb_reason(errno),
                        near_file_find(r->path, ".safetensors").hint);
     }
     return read_header(r, header, err);
@@ -398,7 +399,7 @@ gb_status safetensors_write_noted(const char *path, const safetensors_note *note
     }
     FILE *file = fopen(temporary, "wbe");
     if (!file) {
-        return gb_fail(err, GB_ERR_IO, "%s: %s", temporary, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: %s", temporary, gb_reason(errno));
     }
     char *header = make_header(notes, tensors, n_tensors);
     bool good = header && write_file(file, header, tensors, n_tensors);
@@ -407,7 +408,7 @@ gb_status safetensors_write_noted(const char *path, const safetensors_note *note
     if (fclose(file) != 0 || !good || rename(temporary, path) != 0) {
         why = good ? errno : why;
         unlink(temporary);
-        return gb_fail(err, GB_ERR_IO, "%s: cannot write: %s", path, strerror(why));
+        return gb_fail(err, GB_ERR_IO, "%s: cannot write: %s", path, gb_reason(why));
     }
     return GB_OK;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "kernels/process_limits.h"
 #include "model/near_file.h"
 
 #define SHARD_LLAMA3_MAGIC 20240801 /* llm.c's 32-bit tokens */
@@ -48,7 +49,7 @@ static gb_status read_exact(const char *path, int fd, void *out, size_t bytes, i
             continue;
         }
         if (n < 0) {
-            return gb_fail(err, GB_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+            return gb_fail(err, GB_ERR_IO, "%s: cannot read: %s", path, gb_reason(errno));
         }
         if (n == 0) {
             return gb_fail(err, GB_ERR_IO,
@@ -69,11 +70,11 @@ static gb_status open_regular(const char *path, int *out, struct stat *stat, gb_
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return gb_fail(err, errno == ENOENT || errno == ENOTDIR ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: cannot open: %s%s", path, strerror(errno),
+                       "%s: cannot open: %s%s", path, gb_reason(errno),
                        near_file_find(path, ".bin").hint);
     }
     if (fstat(fd, stat) != 0) {
-        gb_fail(err, GB_ERR_IO, "%s: cannot stat: %s", path, strerror(errno));
+        gb_fail(err, GB_ERR_IO, "%s: cannot stat: %s", path, gb_reason(errno));
         close(fd);
         return GB_ERR_IO;
     }
@@ -285,7 +286,7 @@ static gb_status write_exact(shard_writer *writer, const void *data, size_t byte
                            (off_t)(offset + (int64_t)done));
         if (n < 0 && errno != EINTR) {
             return gb_fail(err, GB_ERR_IO, "%s: cannot write: %s", writer->temporary,
-                           strerror(errno));
+                           gb_reason(errno));
         }
         done += n > 0 ? (size_t)n : 0;
     }
@@ -327,7 +328,7 @@ gb_status shard_writer_open(shard_writer **out, const char *path, gb_error *err)
     writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (writer->fd < 0) {
         gb_status status =
-            gb_fail(err, GB_ERR_IO, "%s: cannot create: %s", writer->temporary, strerror(errno));
+            gb_fail(err, GB_ERR_IO, "%s: cannot create: %s", writer->temporary, gb_reason(errno));
         writer_free(writer);
         return status;
     }
@@ -391,11 +392,11 @@ static gb_status writer_complete(shard_writer *writer, gb_error *err)
     GB_TRY(writer_flush(writer, err));
     GB_TRY(write_exact(writer, header, sizeof header, 0, err));
     if (fsync(writer->fd) != 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: cannot flush: %s", writer->temporary, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: cannot flush: %s", writer->temporary, gb_reason(errno));
     }
     if (rename(writer->temporary, writer->path) != 0) {
         return gb_fail(err, GB_ERR_IO, "%s: cannot rename from %s: %s", writer->path,
-                       writer->temporary, strerror(errno));
+                       writer->temporary, gb_reason(errno));
     }
     sync_directory_of(writer->path);
     return GB_OK;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "kernels/process_limits.h"
 #include "model/near_file.h"
 
 static int compare_paths(const void *a, const void *b)
@@ -56,7 +57,7 @@ gb_status shard_set_find(shard_set *set, const char *pattern, gb_error *err)
     if (rc != 0) {
         bool memory = rc == GLOB_NOSPACE;
         return gb_fail(err, memory ? GB_ERR_OOM : GB_ERR_IO, "%s: cannot list: %s", pattern,
-                       memory ? "no memory" : strerror(errno));
+                       memory ? "no memory" : gb_reason(errno));
     }
     qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, compare_paths);
     gb_status status = append_paths(set, found.gl_pathv, found.gl_pathc, err);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kernels/process_limits.h"
+
 static bool is_directory(const char *path)
 {
     struct stat info;
@@ -28,7 +30,7 @@ gb_status directories_make(const char *path, bool last, gb_error *err)
             const int why = errno; // before a look at what is there changes it
             if (!is_directory(copy)) {
                 status = gb_fail(err, GB_ERR_IO, "%s: cannot make the directory %s: %s", path, copy,
-                                 strerror(why));
+                                 gb_reason(why));
             }
         }
         *p = end;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/process_limits.h"
+
 static const char page_head[] =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
@@ -196,7 +198,7 @@ gb_status document_figure(document *doc, const char *name, const char *title, co
     FILE *svg = length < (int)sizeof path ? fopen(path, "rb") : NULL;
     if (!svg) {
         return gb_fail(err, GB_ERR_IO, "%s/figures/%s.svg: cannot be read: %s", doc->dir, name,
-                       strerror(errno));
+                       gb_reason(errno));
     }
     fprintf(doc->markdown, "\n### %s\n\n![%s](figures/%s.svg)\n\n%s\n", title, title, name,
             caption);

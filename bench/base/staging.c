@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/base/directories.h"
+#include "kernels/process_limits.h"
 
 #define NAME ".gptbench-"
 
@@ -78,7 +79,7 @@ gb_status staging_begin(staging *st, const char *out_dir, gb_error *err)
     }
     tree_remove(path); /* of an earlier process with this number */
     if (mkdir(path, 0777) != 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: cannot be written in: %s", out_dir, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: cannot be written in: %s", out_dir, gb_reason(errno));
     }
     memcpy(st->dir, path, (size_t)length + 1);
     return GB_OK;
@@ -103,7 +104,7 @@ static gb_status tree_move(const char *from, const char *to, bool check, gb_erro
 {
     DIR *dir = opendir(from);
     struct dirent *entry;
-    gb_status status = dir ? GB_OK : gb_fail(err, GB_ERR_IO, "%s: %s", from, strerror(errno));
+    gb_status status = dir ? GB_OK : gb_fail(err, GB_ERR_IO, "%s: %s", from, gb_reason(errno));
     while (status == GB_OK && (entry = readdir(dir))) {
         char source[4096], target[4096];
         struct stat info;
@@ -119,9 +120,9 @@ static gb_status tree_move(const char *from, const char *to, bool check, gb_erro
             status =
                 check || mkdir(target, 0777) == 0 || errno == EEXIST
                     ? tree_move(source, target, check, err)
-                    : gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", target, strerror(errno));
+                    : gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", target, gb_reason(errno));
         } else if (!check && rename(source, target) != 0) {
-            status = gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", target, strerror(errno));
+            status = gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", target, gb_reason(errno));
         }
     }
     if (dir) {

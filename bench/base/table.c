@@ -10,6 +10,7 @@
 #include "bench/base/table_internal.h"
 #include "bench/base/text_lines.h"
 #include "kernels/checked.h"
+#include "kernels/process_limits.h"
 
 table *table_create(void)
 {
@@ -344,7 +345,7 @@ gb_status table_write(const table *t, FILE *out, table_format format, gb_error *
     }
     table_grid_free(t, grid);
     if (status == GB_OK && ferror(out)) {
-        return gb_fail(err, GB_ERR_IO, "writing a table failed (is the disk full?)");
+        return gb_fail(err, GB_ERR_IO, "writing a table failed (%s)", gb_write_doubt());
     }
     return status;
 }

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
+
 #define PATH_BYTES 4200
 
 static bool temporary_name(char *out, const char *path)
@@ -32,7 +34,7 @@ FILE *whole_file_open(const char *path, gb_error *err)
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file) {
-        gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, gb_reason(errno));
         if (fd >= 0) {
             close(fd);
             unlink(temporary);
@@ -55,6 +57,6 @@ gb_status whole_file_close(FILE *file, const char *path, bool keep, gb_error *er
         unlink(temporary);
     }
     return !keep  ? GB_OK
-           : lost ? gb_fail(err, GB_ERR_IO, "%s: writing failed (is the disk full?)", path)
-                  : gb_fail(err, GB_ERR_IO, "%s: writing failed: %s", path, strerror(why));
+           : lost ? gb_fail(err, GB_ERR_IO, "%s: writing failed (%s)", path, gb_write_doubt())
+                  : gb_fail(err, GB_ERR_IO, "%s: writing failed: %s", path, gb_reason(why));
 }

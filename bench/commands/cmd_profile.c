@@ -66,6 +66,9 @@ static int profile_on_event(void *user, const train_event *event)
         p->start = event->u.start;
         terminal_say(stderr, 2, "%s, %d threads, %s: warming up, then timing, then profiling\n",
                      p->start.device.device, p->start.device.threads, p->start.device.isa);
+        if (p->start.device.threads_note[0]) {
+            terminal_say(stderr, 2, "warning: %s\n", p->start.device.threads_note);
+        }
         break;
     case TRAIN_EVENT_STEP:
         if (event->u.step.tag == TRAIN_STEP_TIMED) {

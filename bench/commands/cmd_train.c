@@ -64,6 +64,9 @@ static void print_start(const train_printer *p, const train_start *s)
     if (s->device.precision_note[0]) {
         printf("note:%s\n", s->device.precision_note);
     }
+    if (s->device.threads_note[0]) {
+        printf("note:%s\n", s->device.threads_note);
+    }
     if (!isnan(s->entropy_rate_nats)) {
         printf("entropy floor of the validation source: %.6f nats/token\n", s->entropy_rate_nats);
     }

@@ -27,6 +27,7 @@
 #include "bench/run/rates.h"
 #include "bench/worker/event_pipe.h"
 #include "bench/worker/job.h"
+#include "kernels/process_limits.h"
 #include "kernels/process_memory.h"
 #include "model/trainer.h"
 
@@ -130,6 +131,11 @@ static int event_report(void *user, const train_event *event)
             copy.u.step.train_loss = NAN;
         }
         fault_strike(&r->fault);
+    }
+    if (event->type == TRAIN_EVENT_END && event->u.end.status == GB_ERR_INTERRUPTED &&
+        gb_limits_cpu_spent()) {
+        copy.u.end.status = GB_ERR_ENV;
+        snprintf(copy.u.end.message, sizeof copy.u.end.message, "%s", gb_limits_cpu_words());
     }
     if (event->type == TRAIN_EVENT_END && r->fault.struck) {
         if (fault_is(&r->fault, "nan") || fault_is(&r->fault, "oom")) {
@@ -239,8 +245,6 @@ gb_status cmd_worker(int argc, char **argv, gb_error *err)
     worker_job job;
     struct sigaction action = {.sa_handler = stop_set};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
     signal(SIGHUP, SIG_IGN);  /* the runner decides what becomes of a run without a terminal */
     signal(SIGPIPE, SIG_IGN); /* the runner is gone: event_report notices */
     GB_TRY(input_read(&text, err));
@@ -249,5 +253,10 @@ gb_status cmd_worker(int argc, char **argv, gb_error *err)
     if (status != GB_OK) {
         return status;
     }
-    return job.mode == WORKER_PROBE ? probe(&job, err) : train(&job, err);
+    if (job.mode == WORKER_PROBE) { /* signals simply end it */
+        return probe(&job, err);
+    }
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    return train(&job, err);
 }

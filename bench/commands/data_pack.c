@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
 #include "model/near_file.h"
 
 #define FIRST_BUFFER_BYTES ((size_t)4 << 20)
@@ -193,7 +194,7 @@ static gb_status pack_stream(packer *p, const char *path, int fd)
             continue;
         }
         if (n < 0) {
-            return gb_fail(p->err, GB_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+            return gb_fail(p->err, GB_ERR_IO, "%s: cannot read: %s", path, gb_reason(errno));
         }
         p->filled += (size_t)n;
         if (n == 0 || p->filled == p->capacity) {
@@ -213,7 +214,7 @@ static gb_status pack_file(packer *p, const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return gb_fail(p->err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO, "%s: cannot open: %s%s",
-                       path, strerror(errno), near_file_find(path, NULL).hint);
+                       path, gb_reason(errno), near_file_find(path, NULL).hint);
     }
     struct stat stat;
     gb_status status = GB_OK;

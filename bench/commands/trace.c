@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/process_limits.h"
+
 /* Tracks, from top to bottom. */
 typedef enum track { TRACK_PHASES = 1, TRACK_LAYERS, TRACK_OPS } track;
 
@@ -104,6 +106,6 @@ gb_status trace_write(const trace *t, const char *path, const char *process, gb_
     }
     int failed = json_dump_file(root, path, JSON_COMPACT | JSON_REAL_PRECISION(12));
     json_decref(root);
-    return failed ? gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno))
+    return failed ? gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, gb_reason(errno))
                   : GB_OK;
 }

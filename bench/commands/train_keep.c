@@ -9,6 +9,7 @@
 
 #include "bench/run/identity.h"
 #include "bench/suite/suite.h"
+#include "kernels/process_limits.h"
 #include "model/checkpoint_dir.h"
 #include "version.h"
 
@@ -33,7 +34,7 @@ static gb_status file_hash(const char *path, char out[33], gb_error *err)
     FILE *file = path ? fopen(path, "rbe") : NULL;
     out[0] = '\0';
     if (!file) {
-        return path ? gb_fail(err, GB_ERR_USAGE, "--load %.300s: %s", path, strerror(errno))
+        return path ? gb_fail(err, GB_ERR_USAGE, "--load %.300s: %s", path, gb_reason(errno))
                     : GB_OK;
     }
     XXH3_state_t *hash = XXH3_createState();

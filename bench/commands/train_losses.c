@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernels/process_limits.h"
+
 static const char heading[] = "step,train_loss\n";
 
 gb_status train_losses_open(train_losses *l, bool go_on, gb_error *err)
@@ -16,7 +18,7 @@ gb_status train_losses_open(train_losses *l, bool go_on, gb_error *err)
     if (!l->file) {
         l->file = fopen(l->path, "we");
         if (!l->file) {
-            return gb_fail(err, GB_ERR_IO, "%s: %s", l->path, strerror(errno));
+            return gb_fail(err, GB_ERR_IO, "%s: %s", l->path, gb_reason(errno));
         }
         fputs(heading, l->file);
     }

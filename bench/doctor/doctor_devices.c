@@ -87,6 +87,10 @@ static void check_backend(doctor_report *report, const gb_backend *backend, gb_p
     if (emulated) {
         doctor_advise(f, "emulated: %s", d.precision_note);
     }
+    if (d.threads_note[0]) {
+        f = doctor_add(report, DOCTOR_WARN, "threads", "%s", d.threads_note);
+        doctor_advise(f, "ask for fewer, with OMP_NUM_THREADS or --threads");
+    }
     if (measure) {
         add_peak(report, backend, dev, precision);
         if (precision == GB_FP32) { /* it is the same in any */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "kernels/clock.h"
+#include "kernels/cpu/cpu_threads.h"
 
 static const double bytes_per_gib = 1024.0 * 1024.0 * 1024.0;
 
@@ -137,25 +138,13 @@ static void check_cpu(doctor_report *report)
 
 #endif
 
-/* CPUs that the container may use at a time, or NAN without a limit. */
-static double cgroup_cpu_limit(void)
-{
-    char text[64];
-    double quota = 0, period = 0;
-    if (line_read("/sys/fs/cgroup/cpu.max", text, sizeof text) &&
-        sscanf(text, "%lf %lf", &quota, &period) == 2 && period > 0) {
-        return quota / period;
-    }
-    return NAN;
-}
-
 static int check_cores(doctor_report *report)
 {
     cpu_set_t set;
     int usable = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    double limit = cgroup_cpu_limit();
-    bool throttled = limit < usable;
+    double limit = cpu_quota_read("");
+    bool throttled = limit > 0 && limit < usable;
     doctor_finding *f = doctor_add(report, throttled ? DOCTOR_WARN : DOCTOR_OK, "cores",
                                    "%d of %ld may be used by this process", usable, online);
     f->number = usable;
@@ -163,8 +152,8 @@ static int check_cores(doctor_report *report)
     if (throttled) {
         doctor_advise(f,
                       "the container may use %.2f CPUs at a time and is stopped beyond that: give "
-                      "it whole CPUs, or set OMP_NUM_THREADS to %d",
-                      limit, limit < 1 ? 1 : (int)limit);
+                      "it whole CPUs; the CPU backend takes %d threads unless it is told otherwise",
+                      limit, cpu_count_usable());
     }
     return usable;
 }
@@ -268,8 +257,9 @@ static void check_environment(doctor_report *report)
 {
     const char *threads = getenv("OMP_NUM_THREADS");
     if (threads && threads[0]) {
-        doctor_finding *f =
-            doctor_add(report, DOCTOR_WARN, "environment", "OMP_NUM_THREADS=%s", threads);
+        doctor_finding *f = doctor_add(
+            report, DOCTOR_WARN, "environment",
+            "OMP_NUM_THREADS=%s: the CPU backend's threads where --threads is not given", threads);
         doctor_advise(f, "unset it to use every core that this process may use");
     }
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/report/figures/gnuplot.h"
+#include "kernels/process_limits.h"
 
 static void check_gnuplot(doctor_report *report)
 {
@@ -40,7 +41,7 @@ static void check_results(doctor_report *report, const char *dir)
     struct statvfs fs;
     if (access(place, W_OK) != 0 || statvfs(place, &fs) != 0) {
         doctor_finding *f =
-            doctor_add(report, DOCTOR_MISSING, "results", "%s: %s", place, strerror(errno));
+            doctor_add(report, DOCTOR_MISSING, "results", "%s: %s", place, gb_reason(errno));
         f->needed = true;
         doctor_advise(f, "results need a directory that can be written; go to one, or use --db");
         return;

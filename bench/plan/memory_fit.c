@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/base/numbers.h"
+#include "kernels/process_limits.h"
 #include "kernels/process_memory.h"
 
 memory_fit memory_fit_make(const train_job *job, int64_t process_bytes, int64_t device_bytes,
@@ -26,6 +27,10 @@ void memory_fit_format(const memory_fit *fit, char *out, size_t size)
 {
     char needed[sizeof(number_text)];
     snprintf(needed, sizeof needed, "%s", number_bytes((double)fit->needed_bytes).text);
-    snprintf(out, size, fit->by_limit ? "needs %s, max_memory is %s" : "needs %s, %s are there",
+    bool by_ulimit = !fit->by_limit && fit->available_bytes == gb_limits_address_space_bytes();
+    snprintf(out, size,
+             fit->by_limit ? "needs %s, max_memory is %s"
+             : by_ulimit   ? "needs %s, the address space is limited to %s (ulimit -v)"
+                           : "needs %s, %s are there",
              needed, number_bytes((double)fit->available_bytes).text);
 }

@@ -42,6 +42,9 @@ static gb_status backends_check(runplan *plan, const runner_options *runner, gb_
         if (!env->used) {
             GB_TRY(runplan_probe(plan, precision, false, runner, &env->probe, err));
             machine_describe(&env->machine, &env->probe.device);
+            if (i == 0 && env->probe.device.threads_note[0]) {
+                progress_note(runner->display, "warning: %s", env->probe.device.threads_note);
+            }
             env->used = true;
         }
     }

@@ -10,6 +10,7 @@
 #include "bench/report/report_resumed.h"
 #include "bench/words/data_words.h"
 #include "bench/words/verdict_rows.h"
+#include "kernels/process_limits.h"
 #include "model/json_text.h"
 
 enum { REPORT_JSON_VERSION = 1 };
@@ -500,5 +501,5 @@ gb_status report_write_json(const findings *data, FILE *out, gb_error *err)
     return !failed                ? GB_OK
            : json_memory_lacked() ? gb_fail(err, GB_ERR_OOM, "no memory for report.json")
                                   : gb_fail(err, GB_ERR_IO, "report.json: writing failed: %s",
-                                            why ? strerror(why) : "is the disk full?");
+                                            why ? gb_reason(why) : gb_write_doubt());
 }

@@ -407,8 +407,8 @@ gb_status runner_probe(const char *json, const runner_options *options, event_pr
         worker_outcome outcome = {0};
         worker_link_collect(&worker, &options->worker);
         worker_link_outcome(&worker, &outcome);
-        status =
-            gb_fail(err, GB_ERR_FAILED, "the probe of the backend failed: %s", outcome.message);
+        status = gb_fail(err, outcome.environment ? GB_ERR_ENV : GB_ERR_FAILED,
+                         "the probe of the backend failed: %s", outcome.message);
     }
     worker_link_close(&worker);
     return status;

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "bench/store/store_internal.h"
 #include "kernels/clock.h"
+#include "kernels/process_limits.h"
 
 static gb_status busy_fail(const store *s, gb_error *err)
 {
@@ -32,11 +35,44 @@ static bool disk_is_full(const store *s)
 static const char *system_reason(sqlite3 *db)
 {
     int number = sqlite3_system_errno(db);
-    return number ? strerror(number) : "no reason given";
+    return number ? gb_reason(number) : "no reason given";
+}
+
+/* The size of a file of the database; 0 where there is none. */
+static int64_t file_bytes(const store *s, const char *suffix)
+{
+    char path[4200];
+    struct stat st;
+    snprintf(path, sizeof path, "%.4100s%s", s->path, suffix);
+    return stat(path, &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
+/* `ulimit -f` rather than the disk: SQLite calls a write that was cut short a full disk, or gives
+ * no reason; what it wrote last is larger than a page of any of its files. */
+static bool file_may_not_grow(const store *s)
+{
+    const int64_t last_bytes = 65536;
+    struct rlimit most;
+    int code = sqlite3_errcode(s->db) & 0xff, cause = sqlite3_system_errno(s->db);
+    if ((code != SQLITE_IOERR && code != SQLITE_FULL) || getrlimit(RLIMIT_FSIZE, &most) != 0 ||
+        most.rlim_cur == RLIM_INFINITY) {
+        return false;
+    }
+    int64_t largest = file_bytes(s, ""), wal = file_bytes(s, "-wal"), shm = file_bytes(s, "-shm");
+    largest = wal > largest ? wal : largest;
+    largest = shm > largest ? shm : largest;
+    return cause == EFBIG ||
+           (cause != ENOSPC && cause != EDQUOT && largest + last_bytes > (int64_t)most.rlim_cur);
 }
 
 gb_status store_sqlite_fail(const store *s, gb_error *err, const char *what)
 {
+    if (file_may_not_grow(s)) {
+        return gb_fail(err, GB_ERR_IO,
+                       "%s: %s: %s, and give the same command again: what was written before is"
+                       " whole",
+                       s->path, what, gb_reason(EFBIG));
+    }
     if (disk_is_full(s)) {
         return gb_fail(err, GB_ERR_IO,
                        "%s: %s: the disk is full; what was written before is whole: free some space"

@@ -16,6 +16,7 @@
 #include "bench/store/store_error.h"
 #include "bench/store/store_internal.h"
 #include "kernels/clock.h"
+#include "kernels/process_limits.h"
 #include "model/near_file.h"
 #include "schema_sql.h"
 #include "version.h"
@@ -157,7 +158,7 @@ static gb_status lock_open(store *s, gb_error *err)
     s->lock_fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     return s->lock_fd >= 0 ? GB_OK
                            : gb_fail(err, GB_ERR_IO, "%s: cannot be opened for writing: %s",
-                                     s->path, strerror(errno));
+                                     s->path, gb_reason(errno));
 }
 
 static bool lock_try(store *s, int how)
@@ -179,7 +180,7 @@ static gb_status version_read(store *s, int *version, gb_error *err)
     struct stat st;
     *version = 0;
     if (fstat(s->lock_fd, &st) != 0) {
-        return gb_fail(err, GB_ERR_IO, "%s: %s", s->path, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: %s", s->path, gb_reason(errno));
     }
     return st.st_size > 0 ? file_verify(s, true, version, err) : GB_OK;
 }
@@ -261,7 +262,7 @@ static gb_status open_for_reading(store *s, gb_error *err)
     if (stat(s->path, &st) != 0) {
         near_file near = near_file_find(s->path, ".db");
         return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: no such database (%s)%s", s->path, strerror(errno),
+                       "%s: no such database (%s)%s", s->path, gb_reason(errno),
                        near.hint[0] ? near.hint : "; `gptbench run SUITE.ini --db FILE` makes one");
     }
     int version = 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/suite/suite_internal.h"
+#include "kernels/process_limits.h"
 #include "model/near_file.h"
 
 static const gb_key suite_keys[] = {
@@ -317,7 +318,7 @@ static gb_status file_load(const char *path, char **text, size_t *length, gb_err
     FILE *file = fopen(path, "rb");
     if (!file) {
         return gb_fail(err, errno == ENOENT || errno == ENOTDIR ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: %s%s", path, strerror(errno), near_file_find(path, ".ini").hint);
+                       "%s: %s%s", path, gb_reason(errno), near_file_find(path, ".ini").hint);
     }
     gb_status status = GB_OK;
     *text = malloc(SUITE_INI_MAX_BYTES + 2);
@@ -329,7 +330,7 @@ static gb_status file_load(const char *path, char **text, size_t *length, gb_err
         (*text)[*length] = '\0';
         if (ferror(file)) {
             status = gb_fail(err, errno == EISDIR ? GB_ERR_USAGE : GB_ERR_IO, "%s: %s", path,
-                             strerror(errno));
+                             gb_reason(errno));
         }
     }
     fclose(file);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 
 #include "bench/worker/event_pipe.h"
 #include "bench/worker/job_control.h"
+#include "kernels/process_limits.h"
 
 /* Many events fit, so that a worker does not wait for whoever reads them. */
 #define EVENT_PIPE_BYTES (256 * 1024)
@@ -37,10 +39,10 @@ static _Noreturn void child_become(char *const *argv, int input, int events, int
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     /* They may lie on the numbers that they are to get: move them up first. */
-    input = fcntl(input, F_DUPFD, 16);
-    events = fcntl(events, F_DUPFD, 16);
-    errors = fcntl(errors, F_DUPFD, 16);
-    control = control < 0 ? -1 : fcntl(control, F_DUPFD, 16);
+    input = fcntl(input, F_DUPFD, CONTROL_FD + 1);
+    events = fcntl(events, F_DUPFD, CONTROL_FD + 1);
+    errors = fcntl(errors, F_DUPFD, CONTROL_FD + 1);
+    control = control < 0 ? -1 : fcntl(control, F_DUPFD, CONTROL_FD + 1);
     if (dup2(input, STDIN_FILENO) >= 0 && dup2(errors, STDOUT_FILENO) >= 0 &&
         dup2(errors, STDERR_FILENO) >= 0 && dup2(events, EVENT_PIPE_FD) >= 0 &&
         (control < 0 || dup2(control, CONTROL_FD) >= 0)) {
@@ -88,14 +90,14 @@ gb_status child_start(child *c, char *const *argv, const char *input, bool contr
     /* A socket, since a write to it can be kept from raising SIGPIPE. */
     if (input_fd < 0 || pipe2(events, O_CLOEXEC) != 0 || pipe2(errors, O_CLOEXEC) != 0 ||
         (controlled && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0)) {
-        gb_fail(err, GB_ERR_IO, "cannot make the pipes of a worker: %s", strerror(errno));
+        gb_fail(err, GB_ERR_IO, "cannot make the pipes of a worker: %s", gb_reason(errno));
         goto done;
     }
     fflush(NULL);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid < 0) {
-        gb_fail(err, GB_ERR_IO, "cannot start a worker process: %s", strerror(errno));
+        gb_fail(err, GB_ERR_IO, "cannot start a worker process: %s", gb_reason(errno));
         goto done;
     }
     if (pid == 0) {
@@ -168,7 +170,12 @@ bool child_wait(child *c, int timeout_ms)
 {
     const struct timespec pause = {0, 5 * 1000 * 1000};
     for (int waited = 0; !c->ended; waited += 5) {
-        pid_t pid = waitpid(c->pid, &c->wait_status, WNOHANG);
+        struct rusage usage;
+        pid_t pid = wait4(c->pid, &c->wait_status, WNOHANG, &usage);
+        if (pid == c->pid) {
+            c->cpu_s = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+                       1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+        }
         if (pid == c->pid || (pid < 0 && errno != EINTR)) {
             c->ended = true;
             job_control_drop(c->pid); /* the number may be somebody else's from now on */

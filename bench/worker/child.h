@@ -19,6 +19,7 @@ typedef struct child {
     int control_fd; /* writing end of the orders; -1: there is none, or it was closed */
     bool ended;
     int wait_status;                         /* waitpid's, once ended */
+    double cpu_s;                            /* CPU time that it took, once ended */
     char stderr_tail[CHILD_STDERR_KEPT + 1]; /* the last of what it wrote; NUL-terminated */
     size_t stderr_used;
 } child;

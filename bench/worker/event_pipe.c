@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "kernels/process_limits.h"
+
 #define FRAME_MAGIC   0x56456247u /* "GbEV" */
 #define FRAME_VERSION 1
 
@@ -35,7 +37,7 @@ static gb_status bytes_write(int fd, const void *bytes, size_t n, gb_error *err)
             continue;
         }
         if (wrote < 0) {
-            return gb_fail(err, GB_ERR_IO, "event pipe: %s", strerror(errno));
+            return gb_fail(err, GB_ERR_IO, "event pipe: %s", gb_reason(errno));
         }
         p += wrote;
         n -= (size_t)wrote;
@@ -86,7 +88,7 @@ gb_status event_order_write(int fd, const train_burst *burst, gb_error *err)
     for (size_t left = sizeof o; left > 0;) {
         ssize_t sent = send(fd, p, left, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
-            return gb_fail(err, GB_ERR_IO, "orders to a worker: %s", strerror(errno));
+            return gb_fail(err, GB_ERR_IO, "orders to a worker: %s", gb_reason(errno));
         }
         p += sent > 0 ? sent : 0;
         left -= sent > 0 ? (size_t)sent : 0;
@@ -106,7 +108,7 @@ gb_status event_order_read(int fd, train_burst *out, bool *found, const volatile
             return got == 0 ? GB_OK : gb_fail(err, GB_ERR_FORMAT, "orders: the last one is torn");
         }
         if (n < 0 && errno != EINTR) {
-            return gb_fail(err, GB_ERR_IO, "orders: %s", strerror(errno));
+            return gb_fail(err, GB_ERR_IO, "orders: %s", gb_reason(errno));
         }
         got += n > 0 ? (size_t)n : 0;
     }
@@ -168,8 +170,8 @@ static bool duration_valid(double ms)
 static bool description_valid(const gb_description *d)
 {
     return TEXT_ENDS(d->device) && TEXT_ENDS(d->driver) && TEXT_ENDS(d->libraries) &&
-           TEXT_ENDS(d->isa) && TEXT_ENDS(d->precision_note) && TEXT_ENDS(d->bus_id) &&
-           d->threads >= 0;
+           TEXT_ENDS(d->isa) && TEXT_ENDS(d->precision_note) && TEXT_ENDS(d->threads_note) &&
+           TEXT_ENDS(d->bus_id) && d->threads >= 0;
 }
 
 static bool start_valid(const train_start *e)

@@ -10,6 +10,7 @@
 
 #include "kernels/checked.h"
 #include "kernels/clock.h"
+#include "kernels/process_limits.h"
 #include "kernels/process_memory.h"
 
 #define POLL_MS     100
@@ -257,6 +258,15 @@ static bool signal_is_from_outside(int signal)
     return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
+/* At the hard limit the kernel kills. It counts otherwise for the limit than for who asks: 1.7 s
+ * were seen for a limit of 2 s. */
+static bool cpu_time_is_spent(const worker_link *link, int signal)
+{
+    int64_t limit_s = gb_limits_cpu_s();
+    return signal == SIGXCPU ||
+           (signal == SIGKILL && limit_s > 0 && link->process.cpu_s >= 0.75 * (double)limit_s);
+}
+
 static void outcome_of_signal(worker_outcome *out, const worker_link *link)
 {
     int signal = WTERMSIG(link->process.wait_status);
@@ -266,6 +276,10 @@ static void outcome_of_signal(worker_outcome *out, const worker_link *link)
         outcome_set(out, "oom", "killed by the kernel's OOM killer after %lld steps",
                     (long long)link->steps_done);
         out->transient = true;
+    } else if (cpu_time_is_spent(link, signal)) {
+        outcome_set(out, "failed", "%s; ended after %lld steps", gb_limits_cpu_words(),
+                    (long long)link->steps_done);
+        out->environment = true;
     } else if (signal_is_from_outside(signal)) {
         outcome_set(out, "killed", "killed from outside by SIG%s after %lld steps", abbreviation,
                     (long long)link->steps_done);
@@ -293,6 +307,7 @@ static void outcome_of_exit(worker_outcome *out, const worker_link *link)
         outcome_set(out, "failed", "the worker exited with code %d after %lld steps", code,
                     (long long)link->steps_done);
         out->transient = code == CHILD_NOT_STARTED;
+        out->environment = code == CHILD_NOT_STARTED || code == gb_status_exit_code(GB_ERR_ENV);
         outcome_add_stderr(out, &link->process);
     } else {
         outcome_set(out, "failed", "the worker exited without saying how the run ended%s",
@@ -306,7 +321,7 @@ void worker_link_outcome(const worker_link *link, worker_outcome *out)
     bool finished = link->has_end && link->end.status == GB_OK && link->process.ended &&
                     WIFEXITED(link->process.wait_status) &&
                     WEXITSTATUS(link->process.wait_status) == 0;
-    out->transient = false;
+    out->transient = out->environment = false;
     if (link->kill_reason && !finished) {
         outcome_set(out, link->kill_reason == WATCHDOG_OVERSIZE ? "oom" : "failed", "%s",
                     link->kill_message);

@@ -70,6 +70,7 @@ void worker_link_collect(worker_link *link, const worker_options *options);
 typedef struct worker_outcome {
     const char *status; /* ok, nan, oom, failed, killed, interrupted: as in runner.h */
     bool transient;     /* by a fault that may be gone next time (bench/run/retry.h) */
+    bool environment;   /* the system would not let it: a limit */
     char message[CHILD_STDERR_KEPT + 1024];
 } worker_outcome;
 

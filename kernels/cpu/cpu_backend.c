@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/cpu_threads.h"
 
 static const char *backend_unavailable(gb_precision precision)
 {
@@ -55,8 +56,13 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
     }
     dev->options = *options;
     dev->bf16 = options->precision == GB_BF16;
-    dev->threads = options->threads > 0 ? options->threads : cpu_count_usable();
-    gb_status status = cpu_isa_select(&dev->isa, err);
+    gb_status status = cpu_threads_choose(options->threads, &dev->threads, err);
+    if (status == GB_OK) {
+        status = cpu_isa_select(&dev->isa, err);
+    }
+    if (status == GB_OK) {
+        status = cpu_threads_start(dev->threads, err);
+    }
     if (status != GB_OK) {
         goto fail;
     }
@@ -94,6 +100,7 @@ static void backend_describe(gb_device *dev, gb_description *out)
         snprintf(out->driver, sizeof out->driver, "%.20s %.40s", system.sysname, system.release);
     }
     cpu_model_name(out->device, sizeof out->device);
+    cpu_threads_note(dev->threads, out->threads_note, sizeof out->threads_note);
     cpu_gemm_libraries(dev, out->libraries, sizeof out->libraries);
     const bool in_float = !dev->bf16 && dev->isa > CPU_ISA_AVX512;
     snprintf(out->isa, sizeof out->isa, "%s", cpu_isa_name(in_float ? CPU_ISA_AVX512 : dev->isa));

@@ -80,8 +80,6 @@ void cpu_isa_fill(cpu_isa isa, cpu_kernels *table);
 bool cpu_isa_exists(cpu_isa isa);
 /* "model name" of /proc/cpuinfo; "unknown CPU, aarch64" where that has none. */
 void cpu_model_name(char *out, size_t size);
-/* CPUs that the process may run on, at least 1. */
-int cpu_count_usable(void);
 
 /* ---- cpu_memory.c ---- */
 

@@ -5,7 +5,6 @@
 #include <cpuid.h>
 #endif
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,15 +150,4 @@ void cpu_model_name(char *out, size_t size)
         }
     }
     fclose(file);
-}
-
-int cpu_count_usable(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) {
-        return 1;
-    }
-    int count = CPU_COUNT(&set);
-    return count > 0 ? count : 1;
 }

@@ -6,6 +6,8 @@
 
 #include "kernels/checked.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/cpu/cpu_threads.h"
+#include "kernels/process_limits.h"
 
 enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 
@@ -83,9 +85,12 @@ static int64_t slots_plan(const gb_options *options, int threads, cpu_isa isa,
     return total;
 }
 
+/* Where it cannot be chosen, open fails too. */
 static int team_size(const gb_options *options)
 {
-    return options->threads > 0 ? options->threads : cpu_count_usable();
+    int threads = 1;
+    (void)cpu_threads_choose(options->threads, &threads, NULL);
+    return threads;
 }
 
 int64_t cpu_backend_workspace_bytes(const gb_options *options)
@@ -127,7 +132,7 @@ int64_t cpu_backend_overhead_bytes(const gb_options *options, const int64_t grou
 }
 
 /* MemAvailable of /proc/meminfo, or -1. */
-static int64_t available_bytes(void)
+static int64_t available_on_machine_bytes(void)
 {
     FILE *file = fopen("/proc/meminfo", "r");
     if (file == NULL) {
@@ -142,6 +147,13 @@ static int64_t available_bytes(void)
     }
     fclose(file);
     return kib < 0 ? -1 : (int64_t)kib * 1024;
+}
+
+/* The less of that and of what this process may still take; -1 where neither is known. */
+static int64_t available_bytes(void)
+{
+    int64_t machine = available_on_machine_bytes(), own = gb_limits_memory_left_bytes();
+    return machine < 0 || (own >= 0 && own < machine) ? own : machine;
 }
 
 /* Linux promises more memory than there is and kills the process that believes it, so a large

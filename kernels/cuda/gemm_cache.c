@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "kernels/process_limits.h"
+
 enum {
     SUM_DIGITS = 16,
     ALGO_AT = SUM_DIGITS + 1,
@@ -100,11 +102,11 @@ gemm_cache *gemm_cache_open(const char *name)
         cache->path = file_name(directory, name);
         const int code = directory_make(directory) ? 0 : errno;
         if (cache->path == NULL) {
-            not_remembered(cache, strerror(ENOMEM), directory);
+            not_remembered(cache, gb_reason(ENOMEM), directory);
         } else if (access(cache->path, R_OK | W_OK) != 0 && errno != ENOENT) {
-            not_remembered(cache, strerror(errno), cache->path); /* it may still be readable */
+            not_remembered(cache, gb_reason(errno), cache->path); /* it may still be readable */
         } else if (code != 0) {
-            not_remembered(cache, strerror(code), directory);
+            not_remembered(cache, gb_reason(code), directory);
         }
     }
     free(directory);
@@ -302,7 +304,7 @@ void gemm_cache_store(gemm_cache *cache, const char *key, const gemm_choice *ref
         } while (locked != 0 && errno == EINTR);
     }
     if (locked != 0 || !store_locked(fd, key, refused, choice)) {
-        not_remembered(cache, strerror(errno), cache->path);
+        not_remembered(cache, gb_reason(errno), cache->path);
     }
     if (fd >= 0) {
         close(fd); /* and with it the lock */

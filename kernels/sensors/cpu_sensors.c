@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/process_limits.h"
+
 enum { PACKAGES_MAX = 64, PATH_SIZE = 512, REASON_SIZE = 192 };
 
 /* Time of one CPU since the machine started, in the kernel's ticks; -1 when it was not there. */
@@ -128,7 +130,7 @@ static void stat_read(cpu_sensors *cpu, gb_sample *out)
     path_make(cpu, path, "/proc/stat");
     FILE *file = fopen(path, "re");
     if (!file) {
-        snprintf(reason, REASON_SIZE, "/proc/stat: %s", strerror(errno));
+        snprintf(reason, REASON_SIZE, "/proc/stat: %s", gb_reason(errno));
         return;
     }
     cpu_ticks sum = stat_advance(cpu, file);
@@ -149,7 +151,7 @@ static void load_read(cpu_sensors *cpu, gb_sample *out)
     char path[PATH_SIZE], line[128], *end, *reason = cpu->reasons[CPU_FIELD_LOAD];
     path_make(cpu, path, "/proc/loadavg");
     if (!line_read(path, line, sizeof line)) {
-        snprintf(reason, REASON_SIZE, "/proc/loadavg: %s", strerror(errno));
+        snprintf(reason, REASON_SIZE, "/proc/loadavg: %s", gb_reason(errno));
         return;
     }
     double load = strtod(line, &end);
@@ -243,7 +245,7 @@ static double package_advance(cpu_sensors *cpu, rapl_package *p)
     if (!number_read(path, &now)) {
         p->last_uj = NAN;
         snprintf(cpu->reasons[CPU_FIELD_ENERGY], REASON_SIZE, "%.120s: %s",
-                 path + strlen(cpu->root), strerror(errno));
+                 path + strlen(cpu->root), gb_reason(errno));
         return NAN;
     }
     p->last_uj = now;

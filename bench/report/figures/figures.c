@@ -10,7 +10,8 @@
 #include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/gnuplot.h"
 #include "figure_list.h" /* made by the Makefile from fig_*.c: FIGURE_LIST */
-#include "plots_gp.h"    /* made by the Makefile from plots/: plot_scripts[] */
+#include "kernels/process_limits.h"
+#include "plots_gp.h" /* made by the Makefile from plots/: plot_scripts[] */
 
 /* ---- the list ---- */
 
@@ -74,7 +75,7 @@ static gb_status directory_make(const char *dir, const char *name, gb_error *err
         return gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", dir);
     }
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        return gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", path, strerror(errno));
+        return gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", path, gb_reason(errno));
     }
     struct stat info;
     if (lstat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
@@ -155,7 +156,7 @@ static gb_status picture_check(const char *path, const char *end, gb_error *err)
     if (!file) {
         return errno == ENOENT ? GB_OK
                                : gb_fail(err, errno == ENOMEM ? GB_ERR_OOM : GB_ERR_IO,
-                                         "%s: cannot be read: %s", path, strerror(errno));
+                                         "%s: cannot be read: %s", path, gb_reason(errno));
     }
     if (fseek(file, -END_BYTES, SEEK_END) == 0) {
         n = fread(tail, 1, sizeof tail, file);
@@ -163,7 +164,7 @@ static gb_status picture_check(const char *path, const char *end, gb_error *err)
     fclose(file);
     return memmem(tail, n, end, strlen(end))
                ? GB_OK
-               : gb_fail(err, GB_ERR_IO, "%s: writing failed (is the disk full?)", path);
+               : gb_fail(err, GB_ERR_IO, "%s: writing failed (%s)", path, gb_write_doubt());
 }
 
 static gb_status pictures_check(const char *dir, const char *name, gb_error *err)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kernels/clock.h"
+#include "kernels/process_limits.h"
 
 /* The child's exit code where gnuplot did not take over. */
 enum { EXIT_NO_DIRECTORY = 126 };
@@ -111,12 +112,12 @@ static int program_run(const char *program, const char *directory, const char *c
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-        gb_fail(err, GB_ERR_IO, "gnuplot: no pipe: %s", strerror(errno));
+        gb_fail(err, GB_ERR_IO, "gnuplot: no pipe: %s", gb_reason(errno));
         return OUTCOME_NONE;
     }
     pid_t pid = fork();
     if (pid < 0) {
-        gb_fail(err, GB_ERR_IO, "gnuplot: no process: %s", strerror(errno));
+        gb_fail(err, GB_ERR_IO, "gnuplot: no process: %s", gb_reason(errno));
         close(ends[0]);
         close(ends[1]);
         return OUTCOME_NONE;
