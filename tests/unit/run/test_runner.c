@@ -586,7 +586,7 @@ static void test_probe(void **state)
     assert_non_null(strstr(err.message, "no such device"));
     char missing[] = "/nonexistent/worker", *missing_argv[] = {missing, NULL};
     options.worker.argv = missing_argv;
-    assert_int_equal(runner_probe("probe", &options, &probe, &err), GB_ERR_FAILED);
+    assert_int_equal(runner_probe("probe", &options, &probe, &err), GB_ERR_ENV);
     assert_non_null(strstr(err.message, "could not be started"));
 }
 
