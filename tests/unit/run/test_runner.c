@@ -582,7 +582,7 @@ static void test_probe(void **state)
     assert_int_equal(runner_probe("probe", &options, &probe, &err), GB_OK);
     assert_string_equal(probe.backend, "cpu");
     assert_true(probe.gemm_flops_per_s == 1e11);
-    assert_int_equal(runner_probe("cannot", &options, &probe, &err), GB_ERR_FAILED);
+    assert_int_equal(runner_probe("cannot", &options, &probe, &err), GB_ERR_ENV);
     assert_non_null(strstr(err.message, "no such device"));
     char missing[] = "/nonexistent/worker", *missing_argv[] = {missing, NULL};
     options.worker.argv = missing_argv;
