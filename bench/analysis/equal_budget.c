@@ -48,12 +48,14 @@ gb_status equal_budget_compare(budget_comparison *out, const findings *data,
     if (c.n > 0) {
         return GB_OK;
     }
+    GB_TRY(comparability_of_entries(&c, data->facts, base, entry, METRIC_TOKENS_PER_S, err));
+    bool seconds = interleaved ? entry->speed_compares : c.n == 0;
     budget_run *one = runs_make(data, entry, interleaved);
     budget_run *other = runs_make(data, base, interleaved);
     gb_status status = one && other
                            ? budget_compare(out, one, entry->n_runs, other, base->n_runs, err)
                            : gb_fail(err, GB_ERR_OOM, "no memory for the curves");
-    if (status == GB_OK && !entry->speed_compares) { /* other seconds */
+    if (status == GB_OK && !seconds) {
         out->equal[BUDGET_SECONDS] = (budget_equal){
             .budget = NAN, .base = NAN, .config = NAN, .difference = {NAN, NAN, NAN}};
         out->reach[BUDGET_SECONDS] =

@@ -36,6 +36,10 @@ static gb_status speeds_compare(bool *out, const findings *data, int a, int b, g
     const config_verdict *one = config_verdict_of(data, a), *two = config_verdict_of(data, b);
     bool timed = entries[a].pace.interleaved && entries[b].pace.interleaved;
     circumstances of_a, of_b;
+    if (entries[a].pace.interleaved != entries[b].pace.interleaved) {
+        *out = false; /* the one took turns, the other did not */
+        return GB_OK;
+    }
     GB_TRY(pace_circumstances(&of_a, data, a, timed, err));
     GB_TRY(pace_circumstances(&of_b, data, b, timed, err));
     if (timed && one && two && one->session == two->session) {

@@ -307,9 +307,16 @@ static gb_status loss_admit(findings *data, config_verdict *row, gb_error *err)
         row->loss_refused = facts_text(data->facts, "%s", comparability_words(&c).text);
         return row->loss_refused ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a reason");
     }
-    if (e->runs[0]->sequence_length != base->runs[0]->sequence_length) {
-        row->context = e->runs[0]->sequence_length;
-        row->base_context = base->runs[0]->sequence_length;
+    const run_facts *run = e->runs[0], *of_base = base->runs[0];
+    if (run->sequence_length != of_base->sequence_length) {
+        row->context = run->sequence_length;
+        row->base_context = of_base->sequence_length;
+    }
+    double own = (double)run->tokens_per_step * (double)run->num_iterations;
+    double other = (double)of_base->tokens_per_step * (double)of_base->num_iterations;
+    if (own != other) {
+        row->trained = own;
+        row->base_trained = other;
     }
     return GB_OK;
 }

@@ -21,8 +21,10 @@ typedef struct config_verdict {
     const char *speed_refused, *loss_refused;
     bool per_token; /* `speed`, `mean_change` and `time_change` are of the time per token: steps
                        hold other numbers of tokens than the baseline's */
-    int64_t context, base_context; /* tokens that a prediction may look back on, where they differ;
-                                      else 0 */
+    /* Of the losses, where they differ; else 0. What a verdict on loss should not be read without.
+     */
+    int64_t context, base_context; /* sequence_length */
+    double trained, base_trained;  /* tokens that a run trains on */
 
     /* Speed. The session is the newest that timed the config on the entry's machine, backend and
      * precision; NULL: there is none. */

@@ -212,9 +212,14 @@ static gb_status comparisons_write(document *doc, const findings *data, table *e
             document_heading(doc, "At equal budgets");
             document_list_begin(doc);
         }
-        if (n++ < SENTENCES) {
+        const config_verdict *row = config_verdict_of(data, i);
+        if (n < SENTENCES && row->speed_refused) {
+            document_list_item(doc, "`%s` and `%s` do not compare by seconds: %s.", entry->label,
+                               base->label, row->speed_refused);
+        } else if (n < SENTENCES) {
             sentence_add(doc, entry, base, &c);
         }
+        n++;
         rows_add(equal, reach, entry->label, &c, tokens_follow_steps(data));
     }
     if (n > 0) {

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/base/numbers.h"
+
 verdict_text config_verdict_speed_words(const findings *data, const config_verdict *row)
 {
     verdict_text out = {""};
@@ -37,6 +39,23 @@ verdict_text config_verdict_speed_words(const findings *data, const config_verdi
     return out;
 }
 
+/* What the two losses do not have in common, though they compare. */
+static void loss_add_notes(verdict_text *out, const config_verdict *row)
+{
+    size_t used = strlen(out->text);
+    if (row->trained > 0 && used < sizeof out->text) {
+        snprintf(out->text + used, sizeof out->text - used,
+                 "; trained on %s tokens, the baseline on %s", number_short(row->trained).text,
+                 number_short(row->base_trained).text);
+    }
+    used = strlen(out->text);
+    if (row->context > 0 && used < sizeof out->text) {
+        snprintf(out->text + used, sizeof out->text - used,
+                 "; predicted from up to %lld tokens before, the baseline from %lld",
+                 (long long)row->context, (long long)row->base_context);
+    }
+}
+
 verdict_text config_verdict_loss_words(const config_verdict *row)
 {
     verdict_text out = {""};
@@ -44,15 +63,11 @@ verdict_text config_verdict_loss_words(const config_verdict *row)
         out = verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
         size_t used = strlen(out.text);
         if (isfinite(row->pair_loss[0]) && used < sizeof out.text) {
-            used += (size_t)snprintf(out.text + used, sizeof out.text - used,
-                                     "; over the replicates that both finished %.4f against %.4f",
-                                     row->pair_loss[1], row->pair_loss[0]);
-        }
-        if (row->context > 0 && used < sizeof out.text) {
             snprintf(out.text + used, sizeof out.text - used,
-                     "; predicted from %lld tokens before at most, the baseline from %lld",
-                     (long long)row->context - 1, (long long)row->base_context - 1);
+                     "; over the replicates that both finished %.4f against %.4f",
+                     row->pair_loss[1], row->pair_loss[0]);
         }
+        loss_add_notes(&out, row);
         return out;
     }
     if (row->loss_refused) {

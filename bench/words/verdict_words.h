@@ -11,7 +11,7 @@
 #include "bench/stats/noise.h"
 
 typedef struct verdict_text {
-    char text[256];
+    char text[400];
 } verdict_text;
 
 /* What a change is a change of: faster and slower by blocks, or better and worse by replicates. */

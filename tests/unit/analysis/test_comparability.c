@@ -186,6 +186,7 @@ static void test_speed_per_token(void **state)
     assert_true(rows[2].speed.change.low < -0.375 && rows[2].speed.change.high > -0.375);
     assert_non_null(strstr(config_verdict_speed_words(f.data, &rows[2]).text, "per token"));
     assert_null(strstr(config_verdict_speed_words(f.data, &rows[1]).text, "per token"));
+
     fixture_end(&f);
 
     /* the same of runs that did not take turns: with half the tokens a token takes twice what the
@@ -193,6 +194,9 @@ static void test_speed_per_token(void **state)
     f = fixture_make(false, "UPDATE run SET tokens_per_step = 1024 WHERE config_id = 2");
     rows = f.data->verdicts->rows;
     assert_true(rows[1].per_token && !rows[2].per_token);
+    assert_true(rows[1].trained == 40 * 1024 && rows[1].base_trained == 40 * 2048);
+    assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
+                           "; trained on 41.0k tokens, the baseline on 81.9k"));
     const result_entry *entries = f.data->entries;
     check_close(rows[1].time_change.value,
                 2 * entries[1].step_avg_ms.value / entries[0].step_avg_ms.value - 1, 1e-9);
@@ -275,7 +279,8 @@ static void test_other_contexts_and_seeds(void **state)
     const config_verdict *rows = f.data->verdicts->rows;
     assert_true(rows[1].loss_judged && rows[1].context == 128 && rows[1].base_context == 256);
     assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
-                           "predicted from 127 tokens before at most, the baseline from 255"));
+                           "; predicted from up to 128 tokens before, the baseline from 256"));
+    assert_true(rows[1].trained == 0 && rows[2].trained == 0);
     const result_entry *e = f.data->entries;
     check_close(rows[2].loss.change.value, e[2].val_loss.value / e[0].val_loss.value - 1, 1e-12);
     check_close(rows[2].loss_difference.value, e[2].val_loss.value - e[0].val_loss.value, 1e-12);
