@@ -90,7 +90,7 @@ done
 fill 20000
 run short.ini --db short.db --report disk/report2
 is "full while a suite's report is made: exit code" $rc 3
-grep -q "gptbench report --db short.db -o disk/report2" err
+grep -q "gptbench report --db short.db --suite short -o disk/report2" err
 check "full while a suite's report is made: says how to make it again" $?
 rm disk/ballast
 "$gptbench" report --db calm.db -o disk/report >out 2>err
