@@ -64,7 +64,9 @@ static void help_print(FILE *out)
                  "      --version  version, commit, compiler and the backends built in\n\n");
     terminal_say(out, 0,
                  "exit codes: 0 done; 1 a run failed or a --fail-on matched; 2 the command "
-                 "line or an input\nis wrong; 3 the environment lacks something\n");
+                 "line or an input\nis wrong; 3 the environment lacks something; 4 measured, but "
+                 "inconclusive (compare "
+                 "--fail-on unclear)\n");
 }
 
 static void version_print(void)

@@ -73,6 +73,8 @@ int gb_status_exit_code(gb_status status)
     case GB_ERR_ENV:
     case GB_ERR_OOM:
         return 3;
+    case GB_ERR_UNCLEAR:
+        return 4;
     case GB_ERR_NAN:
     case GB_ERR_INTERRUPTED:
     case GB_ERR_FAILED:
@@ -103,6 +105,8 @@ const char *gb_status_name(gb_status status)
         return "interrupted";
     case GB_ERR_FAILED:
         return "failed";
+    case GB_ERR_UNCLEAR:
+        return "unclear";
     case GB_ERR_INTERNAL:
         break;
     }

@@ -21,6 +21,7 @@ typedef enum gb_status {
     GB_ERR_NAN,         /* a loss or gradient norm is not finite                -> run status nan */
     GB_ERR_INTERRUPTED, /* a signal or the observer asked to stop */
     GB_ERR_FAILED,      /* a run failed, a --fail-on matched                    -> exit code 1 */
+    GB_ERR_UNCLEAR,     /* measured, but too little to decide: --fail-on unclear -> exit code 4 */
     GB_ERR_INTERNAL     /* a bug: an assumption of ours did not hold            -> exit code 1 */
 } gb_status;
 
@@ -50,7 +51,7 @@ gb_status gb_error_prefix(gb_error *err, const char *format, ...)
 #endif
     ;
 
-/* The process exit code that belongs to a status: 0, 1, 2 or 3. */
+/* The process exit code that belongs to a status: 0 to 4. */
 int gb_status_exit_code(gb_status status);
 
 /* A short lower-case name ("ok", "usage", ...). Never NULL. */

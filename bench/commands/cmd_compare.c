@@ -26,6 +26,7 @@ typedef struct asked {
     pair_side base, config;
     char names[2][256]; /* of the two, apart even where both have one name */
     comparison made[METRIC_COUNT];
+    compare_outcome outcomes[64];    /* of the conditions */
     char refusal[METRIC_COUNT][512]; /* what stands against a metric; empty: nothing */
 } asked;
 
@@ -216,7 +217,7 @@ static gb_status print_text(const asked *a, gb_error *err)
     for (int i = 0; i < a->n_conditions; i++) {
         const compare_condition *c = &a->conditions[i];
         terminal_say(stdout, 2, "--fail-on %s (%s): %s\n", c->text, metric_names[c->metric],
-                     compare_outcome_words(compare_condition_check(c, &a->made[c->metric])));
+                     compare_outcome_words(a->outcomes[i]));
     }
     return GB_OK;
 }
@@ -254,11 +255,12 @@ static gb_status print_json(const asked *a, gb_error *err)
     }
     for (int i = 0; i < a->n_conditions; i++) {
         const compare_condition *c = &a->conditions[i];
-        compare_outcome outcome = compare_condition_check(c, &a->made[c->metric]);
-        json_array_append_new(
-            conditions, json_pack("{s:o, s:s, s:b, s:s}", "condition", json_value_text(c->text),
-                                  "metric", metric_names[c->metric], "met", outcome == COMPARE_MET,
-                                  "why", compare_outcome_words(outcome)));
+        compare_outcome outcome = a->outcomes[i];
+        json_array_append_new(conditions,
+                              json_pack("{s:o, s:s, s:b, s:s}", "condition",
+                                        json_value_text(c->text), "metric", metric_names[c->metric],
+                                        "met", compare_outcome_is_met(outcome), "why",
+                                        compare_outcome_words(outcome)));
     }
     return json_value_print(json_pack("{s:o, s:o, s:b, s:o, s:o}", "base", side_json(&a->base),
                                       "new", side_json(&a->config), "forced", a->force, "metrics",
@@ -284,14 +286,17 @@ static gb_status compare(asked *a, const findings *base_data, const findings *da
     }
     GB_TRY(refusals_find(a, err));
     GB_TRY(comparisons_make(a, err));
+    compare_conditions_check(a->outcomes, a->conditions, a->n_conditions, a->made);
     GB_TRY(a->json ? print_json(a, err) : print_text(a, err));
+    bool unclear = false;
     for (int i = 0; i < a->n_conditions; i++) {
-        const compare_condition *c = &a->conditions[i];
-        if (compare_condition_check(c, &a->made[c->metric]) == COMPARE_MET) {
+        if (a->outcomes[i] == COMPARE_MET) {
             return gb_fail(err, GB_ERR_FAILED, "compare: a --fail-on condition is met");
         }
+        unclear = unclear || a->outcomes[i] == COMPARE_UNCLEAR;
     }
-    return GB_OK;
+    return unclear ? gb_fail(err, GB_ERR_UNCLEAR, "compare: inconclusive (--fail-on unclear)")
+                   : GB_OK;
 }
 
 static gb_status databases_compare(asked *a, const char *base_db, const char *db, const char *suite,
@@ -352,7 +357,9 @@ gb_status cmd_compare(int argc, char **argv, gb_error *err)
          0, 0},
         {"--fail-on", NULL, CLI_LIST, &fail_on, "'slower>2%'",
          "exit code 1 when the 95 % interval lies wholly beyond the limit: slower, faster, worse, "
-         "better, larger or smaller (in memory), then >N%; may be given several times",
+         "better, larger or smaller (in memory), then >N%; unclear: exit code 4 when the interval "
+         "does "
+         "not decide those given beside it, or the direction; may be given several times",
          0, 0},
         {"--json", NULL, CLI_FLAG, &a.json, NULL, "print JSON", 0, 0},
         {"--force", NULL, CLI_FLAG, &a.force, NULL,

@@ -176,7 +176,8 @@ static void offer_conditions(const line *l)
 {
     for (int i = 0; compare_condition_word(i); i++) {
         char word[64];
-        snprintf(word, sizeof word, "%s>", compare_condition_word(i));
+        bool last = !compare_condition_word(i + 1); /* `unclear`, without a limit */
+        snprintf(word, sizeof word, "%s%s", compare_condition_word(i), last ? "" : ">");
         offer(l, word, NULL);
     }
     printf(":nospace\n");

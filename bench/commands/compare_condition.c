@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/stats/verdict.h"
 #include "model/config.h"
 
 static const struct {
@@ -25,22 +26,24 @@ static const struct {
 };
 enum { WORDS = sizeof words / sizeof *words };
 
+#define UNCLEAR "unclear"
+
 const char *compare_condition_word(int i)
 {
-    return i < WORDS ? words[i].word : NULL;
+    return i < WORDS ? words[i].word : i == WORDS ? UNCLEAR : NULL;
 }
 
 static gb_status condition_bad_word(const char *text, const char *word, gb_error *err)
 {
-    const char *names[WORDS + 1] = {NULL};
-    for (int i = 0; i < WORDS; i++) {
-        names[i] = words[i].word;
+    const char *names[WORDS + 2] = {NULL};
+    for (int i = 0; i <= WORDS; i++) {
+        names[i] = compare_condition_word(i);
     }
     const char *nearest = gb_nearest_name(word, names);
     return gb_fail(err, GB_ERR_USAGE,
                    "--fail-on '%s': `%s` is no condition%s%s%s There are slower>N%%, faster>N%%, "
-                   "worse>N%%, better>N%%, larger>N%%, smaller>N%%, more_memory>N%% and "
-                   "less_memory>N%%",
+                   "worse>N%%, better>N%%, larger>N%%, smaller>N%%, more_memory>N%%, "
+                   "less_memory>N%% and unclear",
                    text, word, nearest ? "; did you mean `" : "", nearest ? nearest : "",
                    nearest ? "`?" : ".");
 }
@@ -53,6 +56,22 @@ static const char *skip_blanks(const char *p)
     return p;
 }
 
+/* `larger` names no metric: of another one than it is about it must not check peak_memory. */
+static gb_status metric_choose(compare_condition *out, int which, metric_id asked, gb_error *err)
+{
+    const metric_id *others = words[which].others;
+    bool other = others[0] != METRIC_COUNT && (asked == others[0] || asked == others[1]);
+    out->metric = asked != METRIC_COUNT && other ? asked : words[which].metric;
+    bool vague = words[which].metric == METRIC_PEAK_MEMORY && others[0] != METRIC_COUNT;
+    if (vague && asked != METRIC_COUNT && out->metric != asked) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--fail-on '%s': `%s` is about peak_memory, n_params or flops, not about "
+                       "--metric %s. There are slower, faster (times), worse and better (losses)",
+                       out->text, words[which].word, metric_names[asked]);
+    }
+    return GB_OK;
+}
+
 gb_status compare_condition_parse(compare_condition *out, const char *text, metric_id asked,
                                   gb_error *err)
 {
@@ -60,6 +79,15 @@ gb_status compare_condition_parse(compare_condition *out, const char *text, metr
     char word[32];
     size_t n = strcspn(p, " >");
     snprintf(word, sizeof word, "%.*s", (int)(n < 31 ? n : 31), p);
+    if (strcmp(word, UNCLEAR) == 0 && *skip_blanks(p + n) == '\0') {
+        metric_id metric = asked == METRIC_COUNT ? METRIC_STEP_AVG : asked;
+        *out = (compare_condition){.text = text, .metric = metric, .unclear = true};
+        return GB_OK;
+    }
+    if (strcmp(word, UNCLEAR) == 0) {
+        return gb_fail(err, GB_ERR_USAGE, "--fail-on '%s': after `" UNCLEAR "` comes nothing",
+                       text);
+    }
     int which = 0;
     while (which < WORDS && strcmp(words[which].word, word) != 0) {
         which++;
@@ -80,19 +108,23 @@ gb_status compare_condition_parse(compare_condition *out, const char *text, metr
                        "--fail-on '%s': after `%s` comes > and a percentage, like %s>2%%", text,
                        word, word);
     }
-    *out = (compare_condition){.text = text,
-                               .metric = words[which].metric,
-                               .sign = words[which].sign,
-                               .limit = limit / 100};
-    if (asked != METRIC_COUNT && words[which].others[0] != METRIC_COUNT &&
-        (asked == words[which].others[0] || asked == words[which].others[1])) {
-        out->metric = asked;
-    }
-    return GB_OK;
+    *out = (compare_condition){.text = text, .sign = words[which].sign, .limit = limit / 100};
+    return metric_choose(out, which, asked, err);
+}
+
+static bool change_is_clear(const comparison *c)
+{
+    stats_interval change = c->change;
+    double band = metric_is_loss(c->metric) ? 0 : verdict_rule_default().band;
+    bool same = change.low > -band && change.high < band;
+    return c->exact ? isfinite(change.value) : change.low > 0 || change.high < 0 || same;
 }
 
 compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c)
 {
+    if (condition->unclear) {
+        return change_is_clear(c) ? COMPARE_CLEAR : COMPARE_UNCLEAR;
+    }
     double low = condition->sign * c->change.low, high = condition->sign * c->change.high;
     double least = fmin(low, high), most = fmax(low, high);
     if (!isfinite(c->change.low) || !isfinite(c->change.high)) {
@@ -103,6 +135,28 @@ compare_outcome compare_condition_check(const compare_condition *condition, cons
                                      : COMPARE_REACHES;
 }
 
+void compare_conditions_check(compare_outcome *out, const compare_condition *conditions, int n,
+                              const comparison *made)
+{
+    int others = 0;
+    bool open = false;
+    for (int i = 0; i < n; i++) {
+        out[i] = compare_condition_check(&conditions[i], &made[conditions[i].metric]);
+        others += !conditions[i].unclear;
+        open = open || out[i] == COMPARE_REACHES || out[i] == COMPARE_UNDECIDED;
+    }
+    for (int i = 0; i < n && others > 0; i++) {
+        if (conditions[i].unclear) {
+            out[i] = open ? COMPARE_UNCLEAR : COMPARE_CLEAR;
+        }
+    }
+}
+
+bool compare_outcome_is_met(compare_outcome outcome)
+{
+    return outcome == COMPARE_MET || outcome == COMPARE_UNCLEAR;
+}
+
 const char *compare_outcome_words(compare_outcome outcome)
 {
     static const char *const texts[COMPARE_OUTCOME_COUNT] = {
@@ -110,6 +164,8 @@ const char *compare_outcome_words(compare_outcome outcome)
         [COMPARE_NOT_MET] = "not met: the whole interval lies on this side of the limit",
         [COMPARE_REACHES] = "not met: the interval reaches the limit",
         [COMPARE_UNDECIDED] = "undecided, so not met: there is no interval",
+        [COMPARE_UNCLEAR] = "met: inconclusive, more blocks or replicates are needed",
+        [COMPARE_CLEAR] = "not met: the interval decides",
     };
     return texts[outcome];
 }

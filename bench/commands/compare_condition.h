@@ -1,5 +1,5 @@
 /* compare_condition.h: `compare --fail-on 'slower>2%'`: a change that lies beyond a limit with its
- * whole 95 % interval. */
+ * whole 95 % interval; and `--fail-on unclear`: a change of which the interval does not decide. */
 #ifndef GPTBENCH_BENCH_COMPARE_CONDITION_H
 #define GPTBENCH_BENCH_COMPARE_CONDITION_H
 
@@ -10,6 +10,7 @@ typedef struct compare_condition {
     metric_id metric;
     int sign;     /* +1: the change must lie above the limit, -1: below minus the limit */
     double limit; /* fraction */
+    bool unclear; /* `unclear`; `sign` and `limit` say nothing then */
 } compare_condition;
 
 /* `WORD>N%`, WORD one of
@@ -17,7 +18,9 @@ typedef struct compare_condition {
  *   worse, better              val_loss; best_val_loss where `asked` is that
  *   larger, smaller            peak_memory; n_params or flops where `asked` is that
  *   more_memory, less_memory   peak_memory
- * GB_ERR_USAGE names the nearest word. METRIC_COUNT: nothing special was asked for. */
+ * or `unclear`, about `asked`, and step_avg where nothing was asked for.
+ * GB_ERR_USAGE names the nearest word, and refuses larger and smaller of a metric that they are not
+ * about. METRIC_COUNT: nothing special was asked for. */
 gb_status compare_condition_parse(compare_condition *out, const char *text, metric_id asked,
                                   gb_error *err);
 
@@ -29,10 +32,20 @@ typedef enum compare_outcome {
     COMPARE_NOT_MET,   /* it lies on this side */
     COMPARE_REACHES,   /* it reaches the limit: not met */
     COMPARE_UNDECIDED, /* there is no interval: not met */
+    COMPARE_UNCLEAR,   /* of `unclear`: met */
+    COMPARE_CLEAR,     /* of `unclear`: not met */
     COMPARE_OUTCOME_COUNT
 } compare_outcome;
 
+/* `unclear` alone: the interval holds 0 and is not all within the band of practical equality (for a
+ * loss it is enough that it holds 0), or there is none. */
 compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c);
+
+/* Of all of them, each with its comparison in made[metric]. `unclear` beside other conditions is
+ * about those: one of them is neither met nor surely not met. */
+void compare_conditions_check(compare_outcome *out, const compare_condition *conditions, int n,
+                              const comparison *made);
+bool compare_outcome_is_met(compare_outcome outcome);
 const char *compare_outcome_words(compare_outcome outcome);
 
 #endif

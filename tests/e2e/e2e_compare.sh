@@ -59,6 +59,26 @@ exits "several conditions, one met" 1 "--fail-on larger>50% (peak_memory): not m
     --fail-on 'slower>2%' --fail-on 'worse>90%' --fail-on 'larger>50%' --fail-on 'better>1%'
 [ "$(grep -c '^--fail-on' out)" = 4 ]
 check "and each is answered" $?
+# 40 paired blocks of 0.95 % noise about 2.2 %: the interval, 1.6 to 2.8 %, holds the limit of 2 %.
+near="d12 d12 --base-db noisy.db --db slow2.db --fail-on unclear"
+exits "unclear: the limit lies in the interval" 4 "--fail-on unclear (step_avg): met: inconclusive" \
+    $near --fail-on 'slower>2%'
+grep -q '^gptbench: compare: inconclusive' err
+check "and standard error says so" $?
+exits "unclear: of 1 % it is known" 1 "--fail-on unclear (step_avg): not met: the interval decides" \
+    $near --fail-on 'slower>1%'
+exits "unclear: of 5 % too" 0 "not met: the interval decides" $near --fail-on 'slower>5%'
+exits "unclear: a condition that is met comes before it" 1 "met: inconclusive" \
+    $near --fail-on 'slower>2%' --fail-on 'slower>1%'
+exits "unclear alone: the direction is known" 0 "not met: the interval decides" $near
+exits "unclear alone: one replicate says nothing of a loss" 4 "met: inconclusive" \
+    d12 d12_mlp3x --db before.db --metric val_loss --fail-on unclear
+exits "unclear alone: numbers of parameters are exact" 0 "not met: the interval decides" \
+    d12 d12_mlp3x --db before.db --metric n_params --fail-on unclear
+"$gptbench" compare $near --fail-on 'slower>2%' --json >out 2>err
+rc=$?
+[ $rc -eq 4 ] && jq -e '[.fail_on[].met] == [true, false]' out >/dev/null
+check "unclear: JSON" $?
 ln -s before.db link.db
 exits "the same database by another name" 0 "40 blocks of interleaved timing" \
     d12 d12_mlp3x --base-db link.db --db before.db
@@ -105,6 +125,9 @@ changed data "UPDATE run SET val_data_hash = 'feed'"
 
     # ---- mistakes ----
     refused "no such metric" "did you mean step_avg" $both --db slow3.db --metric step_avgg
+    refused "larger step times are slower" "about peak_memory, n_params or flops, not about --metric step_avg" \
+        $both --db slow3.db --metric step_avg --fail-on 'larger>2%'
+    refused "unclear has no limit" "after \`unclear\` comes nothing" $both --db slow3.db --fail-on 'unclear>2%'
     refused "no such condition" 'did you mean `slower`' $both --db slow3.db --fail-on 'slowr>2%'
     refused "no such database" "none.db" $both --db none.db
     refused "no such database of the base" "none.db" d12 d12 --base-db none.db --db slow3.db
