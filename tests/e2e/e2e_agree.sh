@@ -388,6 +388,24 @@ check "untrained: FLOPs against a baseline that has not finished are there" $?
 grep -q '4 of 6 runs finished' results/untrained/report.md
 check "untrained: runs wanted and finished" $?
 
+# ---- runs of two machines; a gradient norm that overflowed ----
+
+copy_of machines plain "INSERT INTO machine SELECT 99, 'other', 'elsewhere', os, cpu, cpu_count, memory_bytes, device, driver FROM machine LIMIT 1;
+    UPDATE run SET machine_id = 99 WHERE replicate = 1;
+    UPDATE run SET status = 'killed', message = 'planted' WHERE replicate = 1 AND config_id IN (SELECT config_id FROM config WHERE name = 'e3')"
+"$gptbench" run machines.ini --no-report --threads 1 --db results/machines.db >out 2>err
+# base and e2 have a row on either machine; the one of e3 that was killed has none of its own.
+is "machines: run's table counts the runs of each" "$(awk '/ok [0-9]/ { sub(/.*  ok/, "ok"); print }' out | paste -sd ';')" "ok 1;ok 1;ok 1;ok 1;ok 1, killed 1"
+norm() { # GRAD_CLIP GRAD_NORM: what show says of the last good step of a run that diverged
+    rm -f results/norm.db
+    copy_of norm plain "UPDATE run SET status = 'nan' WHERE run_id = 1; UPDATE step SET train_loss = NULL WHERE run_id = 1 AND step >= 30;
+        UPDATE step SET grad_norm = $2 WHERE run_id = 1; UPDATE config SET settings_json = json_set(settings_json, '\$.grad_clip', $1)"
+    "$gptbench" show 1 --db results/norm.db | tr '\n' ' ' | grep -o 'gradient norm .*timing' | sed 's/ *timing//; s/  */ /g'
+}
+is "a gradient norm that was not computed" "$(norm 0.0 NULL)" "gradient norm not computed (grad_clip = 0)"
+is "and one that was not finite" "$(norm 1.0 NULL) $(norm 1.0 9e999)" "gradient norm not finite gradient norm not finite"
+is "and one that was" "$(norm 1.0 12.5)" "gradient norm 12.5"
+
 # ---- list: when a suite last changed ----
 
 db=results/quiet.db

@@ -93,6 +93,13 @@ static void test_bytes(void **state)
     check_bytes(&p, SETTINGS("'$.attention_type', 'standard', '$.n_head', 0"), "forward", "norm",
                 0);
     check_bytes(&p, SETTINGS("'$.n_head', 3"), "forward", "norm", 0);
+    /* A key that is missing has its default, unless the number of parameters contradicts that. */
+    check_bytes(&p,
+                "UPDATE config SET n_params = 5, settings_json ="
+                " json_remove(json_set(settings_json, '$.n_head', 4), '$.mlp_expansion_factor')",
+                "forward", "norm", 0);
+    check_bytes(&p, "UPDATE config SET n_params = 3276800", "forward", "norm",
+                34.0 * 2048 * 256 * 4 + 9 * 4 * 2048);
     place_remove(&p);
 }
 
