@@ -131,13 +131,13 @@ of_figures() { # DIR
         file == "loss_ratio.tsv" { print file, "loss_change", $2, $3 "%"; print file, "flops_change", $2, $7 "%" }
         file == "model_size.tsv" { print file, "n_params", $2, $3; print file, "flops", $2, $5; if (split($6, t, ", ") > 1) print file, "flops_change", $2, t[2] }
     ' "$1"/data/{step_avg,speed_loss,step_box,loss_ratio,model_size}.tsv $([ -f "$1/data/speed_ratio.tsv" ] && echo "$1/data/speed_ratio.tsv")
-    # Seconds of training at the last validation: steps by step_avg, as in "At equal budgets".
+    # Seconds of training at the last validation, after 40 steps, as in "At equal budgets".
     awk -v OFS='\t' -v names="$(awk -F '\t' '!/^#/ { printf "%s ", $2 }' "$1/data/entries.tsv")" '
         BEGIN { split(names, name, " "); k = 1 }
         /^$/ { blank++; next }
         blank >= 2 { k++; blank = 0 }
-        !/^#/ { blank = 0; last[k] = $3 * 1000 / ($1 ? $1 : 1) }
-        END { for (i = 1; i <= k; i++) if (name[i] != "") print "loss.tsv", "step_avg", name[i], last[i] }' "$1/data/loss.tsv"
+        !/^#/ { blank = 0; last[k] = $3 }
+        END { for (i = 1; i <= k; i++) if (name[i] != "") print "loss.tsv", "seconds", name[i], last[i] }' "$1/data/loss.tsv"
 }
 of_compare() { # CONFIG: its JSON and its table
     "$gptbench" compare base "$1" --db "$db" --suite "$name" --json >compare.json 2>err || return 1
@@ -167,6 +167,7 @@ reference() { # DIR
          mfu: .mfu, val_loss: .final_val_loss.value, best_val_loss: .best_val_loss, peak_memory: .peak_memory_bytes,
          replicates: .replicates, run_step_avg: .run_step_avg_ms.value, run_step_median: .run_step_median_ms,
          run_timed_steps: .run_timed_steps, run_tokens_per_s: .run_tokens_per_s.value, run_mfu: .run_mfu,
+         seconds: (if .step_avg_ms.value then .step_avg_ms.value * 40 / 1000 else null end),
          interleaved: (if .interleaved then .step_avg_ms.value else null end),
          flops_change: (if .is_baseline then null else .flops_change end), time_change: .time_change.value,
          speed_change: .speed.change.value, loss_change: .loss.change.value,
@@ -178,6 +179,8 @@ reference() { # DIR
     jq -r '(.results[] | select(.is_baseline)) as $b | .configs as $configs | .results[] | . as $r | select(.is_baseline | not) |
         (["best_val_loss_of", .label, (if .best_val_loss and $b.best_val_loss then .best_val_loss / $b.best_val_loss - 1 else "-" end)],
          ["peak_memory_of", .label, (if .peak_memory_bytes and $b.peak_memory_bytes then .peak_memory_bytes / $b.peak_memory_bytes - 1 else "-" end)],
+         ["step_median_of", .label, (if .interleaved and .time_change.value then .time_change.value
+                elif .step_median_ms and $b.step_median_ms then .step_median_ms / $b.step_median_ms - 1 else "-" end)],
          ["n_params_of", .label, (($configs[] | select(.name == $r.config)).n_params / $configs[0].n_params - 1)]) | @tsv' "$1/report.json" |
         grep -v -e '-$'
     jq -r '.results[] | select(.config == "e2" and .loss.change.value) | ["size_of", .label, (.loss.change.value | fabs)] | @tsv' "$1/report.json"
@@ -207,7 +210,7 @@ function read_number(text,    digits, unit, exponent, at) {
 NR == FNR { value[$1, $2] = $3; next }
 {
     key = $2 SUBSEP $3
-    none = $4 == "-" || $4 == "" || $4 == "baseline" || $4 == "not timed" || $4 ~ /^not timed:/ || $4 == "1"
+    none = $4 == "-" || $4 == "" || $4 == "baseline" || $4 == "not timed" || $4 ~ /^not timed:/ || $4 == "1" || $4 == "0"
     if (!(key in value)) {
         if (!none) print $0, "nothing to show"
         next
@@ -225,7 +228,7 @@ AWK
 # ---- a database through all readers ----
 
 agrees() { # WHAT NAME READERS...: of results/NAME.db
-    local what=$1 dir config run
+    local what=$1 dir config run status
     name=$2 db=results/$2.db dir=results/$2
     shift 2
     OMP_NUM_THREADS=1 "$gptbench" run "$name.ini" --threads 1 >out 2>err # nothing is to do: the table, the report
@@ -240,7 +243,8 @@ agrees() { # WHAT NAME READERS...: of results/NAME.db
         awk -F '\t' -v output="$output" '$1 == output' shown >part
         awk -f agree.awk reference part >out
         [ -s part ] && [ ! -s out ]
-        check "$what: $output shows the numbers of report.json ($(grep -c . part))" $?
+        status=$?
+        check "$what: $output shows the numbers of report.json ($(wc -l <part))" $status
     done
     # All cells of report.md are in the page, table for table.
     html_rows "$dir/index.html" | sort -u >html
@@ -261,7 +265,8 @@ agrees() { # WHAT NAME READERS...: of results/NAME.db
     "$gptbench" list --db "$db" | awk -F '  +' -v OFS='\t' '{ sub(/^ +/, "") } $1 ~ /^[0-9]+$/ && $6 == "ok" { print "list", "step_avg", $1, $8; print "list", "loss", $1, $9 }' >>each
     awk -f agree.awk runs each >out
     [ -s each ] && [ ! -s out ]
-    check "$what: show and list have the runs of run_summary ($(grep -c . each))" $?
+    status=$?
+    check "$what: show and list have the runs of run_summary ($(wc -l <each))" $status
     rm -f runs each out
 }
 # The change of every metric has the sign, and where it is of runs or exact the size, of the values beside it.
