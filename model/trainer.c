@@ -149,52 +149,6 @@ static void emit_start(trainer *t)
     trainer_emit(t, &event);
 }
 
-/* ---- validation ---- */
-
-/* The next n sequences of the validation data. */
-static gb_status read_sequences(trainer *t, int64_t n, gb_error *err)
-{
-    const int64_t T = t->spec->sequence_length;
-    for (int64_t i = 0; i < n; i++) {
-        GB_TRY(token_loader_next(&t->val, t->inputs + i * T, t->targets + i * T, err));
-    }
-    return GB_OK;
-}
-
-/* Sequence by sequence from the first one on, so that every batch_size reads the same tokens: the
- * last batch may hold fewer. */
-static gb_status validate(trainer *t, gb_error *err)
-{
-    const int64_t T = t->spec->sequence_length, sequences = t->spec->val_tokens / T;
-    int64_t n;
-    double started_ms = gb_monotonic_ms();
-    gpt_results results;
-    token_loader_rewind(&t->val);
-    for (int64_t done = 0; done < sequences; done += n) {
-        n = sequences - done < t->spec->batch_size ? sequences - done : t->spec->batch_size;
-        GB_TRY(read_sequences(t, n, err));
-        GB_TRY(gpt_stage_eval_batch(t->model, t->inputs, t->targets, err));
-        GB_TRY(gpt_evaluate(t->model, n, done == 0, err));
-        trainer_alive(t);
-    }
-    GB_TRY(gpt_results_post(t->model, err));
-    GB_TRY(gpt_results_take(t->model, &results, err));
-    gb_nvtx_scope_end(t->nvtx);
-    train_event event = {.type = TRAIN_EVENT_EVAL};
-    event.u.eval = (train_eval){.step = t->steps_done,
-                                .val_loss = results.loss_sum / (double)(sequences * T),
-                                .val_tokens = sequences * T,
-                                .eval_ms = gb_monotonic_ms() - started_ms,
-                                .train_time_ms = t->train_time_ms};
-    trainer_emit(t, &event);
-    t->after_eval = true;
-    if (!isfinite(event.u.eval.val_loss)) {
-        return gb_fail(err, GB_ERR_NAN, "validation loss is not finite after %lld steps",
-                       (long long)t->steps_done);
-    }
-    return GB_OK;
-}
-
 /* ---- one step ---- */
 
 static double ledger_flops(trainer *t)
@@ -390,7 +344,7 @@ static gb_status between_steps(trainer *t, gb_error *err)
     /* Within the profiled window too: no step's time has it, and the profile leaves out its phase.
      */
     if (last || t->steps_done % t->spec->val_loss_every == 0) {
-        GB_TRY(validate(t, err));
+        GB_TRY(trainer_validate(t, err));
     }
     if (trainer_checkpoint_due(t, t->steps_done)) {
         trainer_checkpoint_write(t);
@@ -429,7 +383,7 @@ static gb_status train_interrupt(trainer *t, gb_error *err)
 {
     gb_error why = {GB_OK, ""};
     gb_status status = trainer_interrupt(t, err);
-    if (status == GB_ERR_INTERRUPTED && weights_save(t, &why) != GB_OK) {
+    if (status == GB_ERR_INTERRUPTED && t->steps_done > 0 && weights_save(t, &why) != GB_OK) {
         return gb_fail(err, why.status, "stopped after %lld of %lld steps; %s",
                        (long long)t->steps_done, (long long)t->spec->num_iterations, why.message);
     }
@@ -443,7 +397,7 @@ static gb_status train_loop(trainer *t, void *user, gb_error *err)
     t->profile_from = first_profiled_step(t);
     GB_TRY(trainer_resume(t, err));
     if (t->steps_done == 0) {
-        GB_TRY(validate(t, err));
+        GB_TRY(trainer_validate(t, err));
     } else if (t->steps_done == t->profile_from) {
         trainer_profile_begin(t);
     }

@@ -1,7 +1,7 @@
 /* trainer_internal.h: the state of a training run, for the files of the trainer (model/trainer*.c)
  * alone. trainer.c issues steps and takes their results; trainer_profile.c is the per-op window;
- * trainer_bursts.c trains in bursts on demand; trainer_checkpoint.c writes checkpoints and goes on
- * from them; trainer_events.c tells the observer. */
+ * trainer_eval.c validates; trainer_bursts.c trains in bursts on demand; trainer_checkpoint.c
+ * writes checkpoints and goes on from them; trainer_events.c tells the observer. */
 #ifndef GPTBENCH_MODEL_TRAINER_INTERNAL_H
 #define GPTBENCH_MODEL_TRAINER_INTERNAL_H
 
@@ -90,6 +90,12 @@ gb_status trainer_interrupt(trainer *t, gb_error *err);
 gb_status trainer_issue_step(trainer *t, trainer_purpose purpose, gb_error *err);
 /* Waits for results and tells of them until no more than `count` steps are under way. */
 gb_status trainer_take_steps(trainer *t, int count, gb_error *err);
+
+/* ---- trainer_eval.c ---- */
+
+/* Validates and says EVAL; nothing is under way. GB_ERR_NAN, and GB_ERR_INTERRUPTED where it was
+ * the one before the first step. */
+gb_status trainer_validate(trainer *t, gb_error *err);
 
 /* ---- trainer_profile.c ---- */
 

@@ -160,7 +160,7 @@ static gb_status stop_describe(const train_keep *keep, const train_job *job, con
         snprintf(checkpoint, sizeof checkpoint, "; a checkpoint at step %lld is kept in ",
                  (long long)keep->kept_step);
     }
-    if (job->save_weights) {
+    if (job->save_weights && end->steps_done > 0) {
         snprintf(weights, sizeof weights, "; the weights as they are now: %.300s",
                  job->save_weights);
     }
@@ -168,7 +168,8 @@ static gb_status stop_describe(const train_keep *keep, const train_job *job, con
                       : keep->resume       ? "; the same command goes on:"
                                            : "; to go on, add --resume:";
     if (!checkpoint[0] && !weights[0] && end->steps_done > 0) {
-        how = "; nothing of it is kept: --checkpoints DIR keeps it";
+        how = keep->folder[0] ? "; nothing of it could be kept"
+                              : "; nothing of it is kept: --checkpoints DIR keeps it";
     }
     return gb_fail(err, GB_ERR_INTERRUPTED, "stopped after %lld of %lld steps%s%.300s%s%s",
                    (long long)end->steps_done, (long long)job->spec.num_iterations, checkpoint,

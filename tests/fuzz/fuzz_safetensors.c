@@ -12,11 +12,26 @@
 #include <stdio.h>
 
 #include "model/safetensors.h"
+#include "model/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What a file says of its model is a valid one, nothing, or an error with a message. */
+static void check_config(const char *path)
+{
+    gpt_config config = {0};
+    gb_error err = {GB_OK, ""};
+    uint64_t known = 0;
+    gb_status status = gpt_read_weights_config(path, &config, &known, &err);
+    if (status != GB_OK ? !err.message[0] || status == GB_ERR_USAGE
+                        : known && gpt_config_validate(&config, NULL) != GB_OK) {
+        abort();
+    }
+}
+
 static void check_file(const char *path)
 {
+    check_config(path);
     safetensors_file file;
     gb_error err = {GB_OK, ""};
     double sum = 0;
