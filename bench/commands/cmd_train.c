@@ -18,7 +18,8 @@ static volatile sig_atomic_t train_stop;
 /* The first asks for a stop between two steps; the second, of either kind, ends the process. */
 static void train_on_signal(int signal_number)
 {
-    static const char words[] = "\nstopping after this step or validation; once more stops at once\n";
+    static const char words[] =
+        "\nstopping after this step or validation; once more stops at once\n";
     (void)signal_number;
     train_stop = 1;
     signal(SIGINT, SIG_DFL);
