@@ -17,7 +17,7 @@
 #define METADATA "__metadata__"
 
 /* The header of a model with thousands of tensors is below 1 MB; the reference caps it too. */
-enum { MAX_HEADER_BYTES = 100 << 20 };
+enum { MAX_HEADER_BYTES = 100000000 };
 
 typedef enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_BF16, DTYPE_UNKNOWN } dtype;
 
@@ -92,6 +92,13 @@ static gb_status read_values(const reader *r, safetensor *t, dtype type, int64_t
     return status;
 }
 
+/* A whole number from 0 on, as every number of the header is. */
+static bool read_count(const json_t *number, int64_t *out)
+{
+    *out = json_is_integer(number) ? (int64_t)json_integer_value(number) : -1;
+    return *out >= 0;
+}
+
 /* Shape and place; every product is checked against the file's own size before it is used. */
 static gb_status parse_entry(const reader *r, const char *name, json_t *entry, safetensor *t,
                              dtype *type, int64_t *begin, gb_error *err)
@@ -116,17 +123,18 @@ static gb_status parse_entry(const reader *r, const char *name, json_t *entry, s
     t->n_dims = (int)json_array_size(shape);
     t->count = 1;
     for (int i = 0; i < t->n_dims; i++) {
-        int64_t dim = json_integer_value(json_array_get(shape, (size_t)i));
-        if (dim < 1 || t->count > r->data_bytes / dim) {
+        int64_t dim = -1;
+        if (!read_count(json_array_get(shape, (size_t)i), &dim) ||
+            (dim > 0 && t->count > r->data_bytes / dim)) {
             return gb_fail(err, GB_ERR_FORMAT, "%s: %s: dimension %d does not fit the file",
                            r->path, name, i);
         }
         t->dims[i] = dim;
         t->count *= dim;
     }
-    int64_t first = json_integer_value(json_array_get(offsets, 0));
-    int64_t last = json_integer_value(json_array_get(offsets, 1));
-    if (first < 0 || last < first || last > r->data_bytes ||
+    int64_t first = -1, last = -1;
+    if (!read_count(json_array_get(offsets, 0), &first) ||
+        !read_count(json_array_get(offsets, 1), &last) || last < first || last > r->data_bytes ||
         last - first != t->count * dtype_bytes(*type)) {
         return gb_fail(err, GB_ERR_FORMAT,
                        "%s: %s: data_offsets [%lld, %lld] do not hold %lld values of %s in %lld "
@@ -138,33 +146,92 @@ static gb_status parse_entry(const reader *r, const char *name, json_t *entry, s
     return GB_OK;
 }
 
+/* Where the values of a tensor lie. */
+typedef struct place {
+    int64_t begin, end;
+    const char *name; /* borrowed */
+} place;
+
+static int place_compare(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    return x->begin != y->begin ? (x->begin < y->begin ? -1 : 1)
+                                : (x->end > y->end) - (x->end < y->end);
+}
+
+/* The format: no bytes are left out, none belong to two, none are behind the last one. */
+static gb_status check_places(const reader *r, place *places, int n, gb_error *err)
+{
+    int64_t covered = 0;
+    qsort(places, (size_t)n, sizeof *places, place_compare);
+    for (int i = 0; i < n; covered = places[i++].end) {
+        if (places[i].begin < covered) {
+            return gb_fail(
+                err, GB_ERR_FORMAT,
+                "%s: tensors overlap: %s begins at byte %lld of the data, %s ends at %lld", r->path,
+                places[i].name, (long long)places[i].begin, places[i - 1].name, (long long)covered);
+        }
+        if (places[i].begin > covered) {
+            return gb_fail(
+                err, GB_ERR_FORMAT,
+                "%s: bytes %lld to %lld of the data belong to no tensor; %s should begin at %lld",
+                r->path, (long long)covered, (long long)places[i].begin, places[i].name,
+                (long long)covered);
+        }
+    }
+    if (covered != r->data_bytes) {
+        return gb_fail(err, GB_ERR_FORMAT,
+                       "%s: %lld bytes behind the last tensor, which ends at byte %lld of the data",
+                       r->path, (long long)(r->data_bytes - covered), (long long)covered);
+    }
+    return GB_OK;
+}
+
+/* Reads the entries without their values into `out` and `places`, which have room for all. */
 static gb_status parse_entries(const reader *r, json_t *header, safetensors_file *out,
-                               gb_error *err)
+                               place *places, dtype *types, gb_error *err)
 {
     const char *name;
     json_t *entry;
-    int64_t total = 0;
-    out->tensors = calloc(json_object_size(header) + 1, sizeof *out->tensors);
-    if (!out->tensors) {
-        return gb_fail(err, GB_ERR_OOM, "%s: no memory for the table of tensors", r->path);
-    }
     json_object_foreach(header, name, entry)
     {
         if (strcmp(name, METADATA) == 0) {
             continue; /* checked with the header */
         }
-        dtype type = DTYPE_UNKNOWN;
-        int64_t begin = 0;
-        safetensor *t = &out->tensors[out->n_tensors];
-        GB_TRY(parse_entry(r, name, entry, t, &type, &begin, err));
-        total += t->count * dtype_bytes(type);
-        if (total > r->data_bytes) {
-            return gb_fail(err, GB_ERR_FORMAT, "%s: tensors overlap", r->path);
-        }
+        int i = out->n_tensors;
+        safetensor *t = &out->tensors[i];
+        GB_TRY(parse_entry(r, name, entry, t, &types[i], &places[i].begin, err));
+        places[i].end = places[i].begin + t->count * dtype_bytes(types[i]);
+        places[i].name = t->name;
         out->n_tensors++;
-        GB_TRY(read_values(r, t, type, begin, err));
     }
     return GB_OK;
+}
+
+/* All places are checked before any values are read. */
+static gb_status read_tensors(const reader *r, json_t *header, safetensors_file *out, gb_error *err)
+{
+    size_t room = json_object_size(header) + 1;
+    gb_status status = GB_OK;
+    place *places = calloc(room, 2 * sizeof *places); /* in the header's order, and in the data's */
+    dtype *types = calloc(room, sizeof *types);
+    out->tensors = calloc(room, sizeof *out->tensors);
+    if (!places || !types || !out->tensors) {
+        status = gb_fail(err, GB_ERR_OOM, "%s: no memory for the table of tensors", r->path);
+        goto done;
+    }
+    status = parse_entries(r, header, out, places, types, err);
+    if (status == GB_OK) {
+        memcpy(places + room, places, (size_t)out->n_tensors * sizeof *places);
+        status = check_places(r, places + room, out->n_tensors, err);
+    }
+    for (int i = 0; i < out->n_tensors && status == GB_OK; i++) {
+        status = read_values(r, &out->tensors[i], types[i], places[i].begin, err);
+    }
+done:
+    free(places);
+    free(types);
+    return status;
 }
 
 /* The format's own library refuses anything but text, too. */
@@ -172,7 +239,7 @@ static gb_status check_metadata(const char *path, json_t *header, gb_error *err)
 {
     json_t *metadata = json_object_get(header, METADATA), *value;
     const char *key;
-    if (metadata && !json_is_object(metadata)) {
+    if (metadata && !json_is_object(metadata) && !json_is_null(metadata)) {
         return gb_fail(err, GB_ERR_FORMAT, "%s: " METADATA " is no JSON object", path);
     }
     json_object_foreach(metadata, key, value)
@@ -255,7 +322,7 @@ gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *er
     json_t *header = NULL;
     gb_status status = open_header(&r, &header, err);
     if (status == GB_OK) {
-        status = parse_entries(&r, header, out, err);
+        status = read_tensors(&r, header, out, err);
     }
     close_header(&r, header);
     if (status != GB_OK) {
@@ -394,10 +461,17 @@ gb_status safetensors_write_noted(const char *path, const safetensors_note *note
                                   const safetensor_out *tensors, int n_tensors, gb_error *err)
 {
     char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary) {
+    struct stat there;
+    if (snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid()) >=
+        (int)sizeof temporary) {
         return gb_fail(err, GB_ERR_USAGE, "%.200s...: path too long", path);
     }
-    FILE *file = fopen(temporary, "wbe");
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) { /* renaming would take its place */
+        return gb_fail(err, GB_ERR_USAGE, "%s: exists and is not a regular file; name another",
+                       path);
+    }
+    unlink(temporary); /* of a process that had our number and was killed */
+    FILE *file = fopen(temporary, "wbxe");
     if (!file) {
         return gb_fail(err, GB_ERR_IO, "%s: %s", temporary, gb_reason(errno));
     }

@@ -28,8 +28,10 @@ typedef struct safetensors_file {
     safetensor *tensors;
 } safetensors_file;
 
-/* Reads the whole file. Offsets, overlaps and sizes are checked before anything is allocated;
- * GB_ERR_FORMAT says what is wrong. End with safetensors_close. */
+/* Reads the whole file. What the format's own library refuses is refused: holes in the data,
+ * tensors that overlap, bytes behind the last, sizes that do not fit the shape, a header above 100
+ * MB. So are keys that come twice. All is checked before values are read; GB_ERR_FORMAT says what
+ * is wrong. End with safetensors_close. */
 gb_status safetensors_read(safetensors_file *out, const char *path, gb_error *err);
 void safetensors_close(safetensors_file *file); /* fine on a zeroed struct */
 /* NULL when absent. */
@@ -40,7 +42,8 @@ const safetensor *safetensors_find(const safetensors_file *file, const char *nam
  * that is no table of text to text is one, too. */
 gb_status safetensors_read_note(char **text, const char *path, const char *key, gb_error *err);
 
-/* Writes to path.tmp, fsyncs, renames. dtype by `as_double`: per tensor F64 when nonzero. */
+/* Writes to path.tmp-PID, fsyncs, renames; GB_ERR_USAGE where something else than a regular file
+ * has the name. dtype by `as_double`: per tensor F64 when nonzero. */
 typedef struct safetensor_out {
     const char *name;
     int n_dims;

@@ -87,10 +87,17 @@ gb_status staging_begin(staging *st, const char *out_dir, gb_error *err)
 
 /* The folder may have come from somebody else, with links in it to files of ours; and what is no
  * file at all is not ours to replace. */
-static gb_status place_check(const char *target, bool folder, gb_error *err)
+static gb_status place_check(const char *target, bool folder, bool replace, gb_error *err)
 {
     struct stat there;
-    if (lstat(target, &there) != 0 || (folder ? S_ISDIR(there.st_mode) : S_ISREG(there.st_mode))) {
+    if (lstat(target, &there) != 0) {
+        return GB_OK;
+    }
+    if (!folder && !replace) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "%s: exists, and was not written by gptbench; name another folder", target);
+    }
+    if (folder ? S_ISDIR(there.st_mode) : S_ISREG(there.st_mode)) {
         return GB_OK;
     }
     return gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s; remove it", target,
@@ -99,8 +106,11 @@ static gb_status place_check(const char *target, bool folder, gb_error *err)
                                           : "not a regular file");
 }
 
-/* Moves the files to their places, or with `check` only looks whether they can be. */
-static gb_status tree_move(const char *from, const char *to, bool check, gb_error *err)
+typedef enum tree_task { TREE_MOVE, TREE_CHECK, TREE_CHECK_FREE } tree_task;
+
+/* Moves the files to their places, or only looks whether they can be, or whether their places are
+ * free. */
+static gb_status tree_move(const char *from, const char *to, tree_task task, gb_error *err)
 {
     DIR *dir = opendir(from);
     struct dirent *entry;
@@ -114,14 +124,15 @@ static gb_status tree_move(const char *from, const char *to, bool check, gb_erro
         if (!path_join(source, sizeof source, from, entry->d_name) ||
             !path_join(target, sizeof target, to, entry->d_name) || lstat(source, &info) != 0) {
             status = gb_fail(err, GB_ERR_USAGE, "%.200s...: the path is too long", to);
-        } else if ((status = place_check(target, S_ISDIR(info.st_mode), err)) != GB_OK) {
+        } else if ((status = place_check(target, S_ISDIR(info.st_mode), task != TREE_CHECK_FREE,
+                                         err)) != GB_OK) {
             break;
         } else if (S_ISDIR(info.st_mode)) {
             status =
-                check || mkdir(target, 0777) == 0 || errno == EEXIST
-                    ? tree_move(source, target, check, err)
+                task != TREE_MOVE || mkdir(target, 0777) == 0 || errno == EEXIST
+                    ? tree_move(source, target, task, err)
                     : gb_fail(err, GB_ERR_IO, "%s: cannot be made: %s", target, gb_reason(errno));
-        } else if (!check && rename(source, target) != 0) {
+        } else if (task == TREE_MOVE && rename(source, target) != 0) {
             status = gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", target, gb_reason(errno));
         }
     }
@@ -131,14 +142,20 @@ static gb_status tree_move(const char *from, const char *to, bool check, gb_erro
     return status;
 }
 
-gb_status staging_check(const staging *st, gb_error *err)
+gb_status staging_check(const staging *st, bool replace, gb_error *err)
 {
-    return tree_move(st->dir, st->out_dir, true, err);
+    return tree_move(st->dir, st->out_dir, replace ? TREE_CHECK : TREE_CHECK_FREE, err);
 }
 
-gb_status staging_publish(staging *st, gb_error *err)
+gb_status staging_publish(staging *st, const char *first, gb_error *err)
 {
-    return tree_move(st->dir, st->out_dir, false, err);
+    char source[4096], target[4096];
+    if (path_join(source, sizeof source, st->dir, first) &&
+        path_join(target, sizeof target, st->out_dir, first) && access(source, F_OK) == 0 &&
+        rename(source, target) != 0) {
+        return gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", target, gb_reason(errno));
+    }
+    return tree_move(st->dir, st->out_dir, TREE_MOVE, err);
 }
 
 void staging_drop(staging *st)

@@ -4,6 +4,8 @@
 #ifndef GPTBENCH_BENCH_STAGING_H
 #define GPTBENCH_BENCH_STAGING_H
 
+#include <stdbool.h>
+
 #include "kernels/status.h"
 
 typedef struct staging {
@@ -14,11 +16,12 @@ typedef struct staging {
 /* Makes out_dir, with its parents, and the directory in it; removes those of processes that are
  * gone. GB_ERR_IO, GB_ERR_USAGE for a path that is too long. */
 gb_status staging_begin(staging *st, const char *out_dir, gb_error *err);
-/* GB_ERR_IO where a link, or what is no file or no folder, stands in the place of one. */
-gb_status staging_check(const staging *st, gb_error *err);
-/* After staging_check: moves every file to its place, one rename each: a reader sees the old or the
- * new one, whole. GB_ERR_IO. */
-gb_status staging_publish(staging *st, gb_error *err);
+/* GB_ERR_IO where a link, or what is no file or no folder, stands in the place of one; without
+ * `replace` GB_ERR_USAGE where any file has the name of one. */
+gb_status staging_check(const staging *st, bool replace, gb_error *err);
+/* After staging_check: moves every file to its place, the one called `first` before the others, one
+ * rename each: a reader sees the old or the new one, whole. GB_ERR_IO. */
+gb_status staging_publish(staging *st, const char *first, gb_error *err);
 /* Removes the directory and what is still in it. Fine after staging_publish, and needed after
  * staging_begin in any case. */
 void staging_drop(staging *st);

@@ -8,6 +8,7 @@
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
+#include "bench/base/same_file.h"
 #include "bench/base/table.h"
 #include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
@@ -306,7 +307,7 @@ static gb_status databases_compare(asked *a, const char *base_db, const char *db
     findings *data = NULL, *base_data = NULL;
     const char *const wanted[] = {names[0], names[1], NULL};
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
-    bool two = base_db && !dbfile_same(base_db, path);
+    bool two = base_db && !same_file(base_db, path);
     gb_status status = findings_read_configs(&data, path, suite, wanted, err);
     if (status == GB_OK && two) {
         status = findings_read_configs(&base_data, base_db, suite, wanted, err);

@@ -181,7 +181,7 @@ static gb_status pack_run(const pack_options *o, const char *const *inputs, int 
     GB_TRY(pack_check(o, err));
     size_t length = strlen(o->output);
     bool one_file = length > 4 && strcmp(o->output + length - 4, ".bin") == 0;
-    data_pack job = {.output = o->output, .shard_tokens = o->shard_tokens};
+    data_pack job = {.output = o->output, .merges = o->merges, .shard_tokens = o->shard_tokens};
     if (job.shard_tokens == 0 && !one_file) {
         job.shard_tokens = DEFAULT_SHARD_TOKENS;
     }

@@ -3,6 +3,7 @@
 
 #include "bench/base/cli.h"
 #include "bench/commands/commands.h"
+#include "bench/commands/outputs.h"
 #include "bench/commands/settings.h"
 #include "model/gpt.h"
 #include "model/loader.h"
@@ -149,6 +150,10 @@ static gb_status parity_settle(const parity_command *c, parity_job *job, gb_erro
     settings_say_idle(&c->args, idle, "one batch goes forward and backward, without an update");
     job->weights = c->args.weights;
     job->tokens = spec->train_data;
+    const named_file written[] = {{"-o", job->out}, {NULL, NULL}};
+    const named_file read[] = {
+        {"--weights", job->weights}, {"--tokens", job->tokens}, {NULL, NULL}};
+    GB_TRY(outputs_check(written, read, err));
     job->threads = (int)c->threads;
     job->device_index = (int)c->device;
     return GB_OK;

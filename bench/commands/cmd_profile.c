@@ -9,6 +9,7 @@
 #include "bench/base/table.h"
 #include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
+#include "bench/commands/outputs.h"
 #include "bench/commands/settings.h"
 #include "bench/commands/trace.h"
 #include "bench/run/rates.h"
@@ -350,6 +351,9 @@ static gb_status profile_settle(const profile_command *c, train_job *job, gb_err
     settings_say_idle(&c->args, idle, "--timed-steps and --steps say how many steps are done");
     job->profile_steps = c->steps;
     job_shorten(job, c->timed_steps);
+    const named_file written[] = {{"--trace", c->trace_path}, {NULL, NULL}};
+    const named_file read[] = {{"--train", job->spec.train_data}, {NULL, NULL}};
+    GB_TRY(outputs_check(written, read, err));
     job->threads = (int)c->threads;
     job->device_index = (int)c->device;
     job->spans = c->trace_path != NULL;

@@ -11,6 +11,7 @@
 #include "bench/plan/runplan.h"
 #include "bench/report/report.h"
 #include "bench/run/work_gate.h"
+#include "bench/store/db_guard.h"
 #include "bench/store/store_share.h"
 #include "bench/words/data_words.h"
 #include "bench/words/results_table.h"
@@ -81,6 +82,13 @@ static gb_status options_check(const run_command *c, gb_error *err)
     if (c->speed_only && c->loss_only) {
         return gb_fail(err, GB_ERR_USAGE,
                        "--speed-only and --loss-only: together they leave nothing to do; give one");
+    }
+    if (c->db) {
+        GB_TRY(db_guard_name(c->db, err));
+        GB_TRY(db_guard_files(c->db, err));
+    }
+    if (c->report && !c->no_report) {
+        GB_TRY(report_folder_check(c->report, err));
     }
     if (strcmp(c->plan.backend, "auto") == 0) {
         return GB_OK;

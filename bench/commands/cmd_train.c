@@ -6,6 +6,7 @@
 
 #include "bench/base/cli.h"
 #include "bench/commands/commands.h"
+#include "bench/commands/outputs.h"
 #include "bench/commands/settings.h"
 #include "bench/commands/train_keep.h"
 #include "bench/commands/train_losses.h"
@@ -241,6 +242,12 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
     GB_TRY(
         settings_backend(&job.backend, c.backend, (gb_precision)job.spec.precision, c.device, err));
     settings_say_synthetic(settings_value(&c.args, "train"), &job.spec, "--train GLOB --val GLOB");
+    const named_file written[] = {{"--save", c.keep.save}, {"--losses", c.losses}, {NULL, NULL}};
+    const named_file read[] = {{"--load", c.args.weights},
+                               {"--train", job.spec.train_data},
+                               {"--val", job.spec.val_data},
+                               {NULL, NULL}};
+    GB_TRY(outputs_check(written, read, err));
     job.threads = (int)c.threads;
     job.device_index = (int)c.device;
     return train_run(&job, &c.keep, c.losses, err);

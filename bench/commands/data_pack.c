@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/base/same_file.h"
 #include "kernels/process_limits.h"
 #include "model/near_file.h"
 
@@ -23,6 +24,8 @@ typedef struct packer {
     char *buffer;
     size_t capacity, filled;
     bool in_document; /* its opening token is written */
+    const char *const *inputs;
+    int n_inputs;
     gb_error *err;
 } packer;
 
@@ -48,6 +51,30 @@ static gb_status check_output_free(const data_pack *job, gb_error *err)
     return GB_OK;
 }
 
+/* Whether standard input comes from the file of that name. */
+static bool is_standard_input(const char *path)
+{
+    struct stat out, in;
+    return stat(path, &out) == 0 && fstat(STDIN_FILENO, &in) == 0 && out.st_dev == in.st_dev &&
+           out.st_ino == in.st_ino;
+}
+
+/* The text is more than its tokens: it does not come back. */
+static gb_status check_no_input(const packer *p, const char *path)
+{
+    const char *taken = p->job->merges && same_file(path, p->job->merges) ? p->job->merges : NULL;
+    for (int i = 0; i < p->n_inputs && !taken; i++) {
+        bool standard = strcmp(p->inputs[i], "-") == 0;
+        if (standard ? is_standard_input(path) : same_file(path, p->inputs[i])) {
+            taken = standard ? "standard input" : p->inputs[i];
+        }
+    }
+    return !taken
+               ? GB_OK
+               : gb_fail(p->err, GB_ERR_USAGE,
+                         "-o %s: would replace %s, which is read; name another file", path, taken);
+}
+
 static gb_status open_shard(packer *p)
 {
     data_pack *job = p->job;
@@ -64,7 +91,10 @@ static gb_status open_shard(packer *p)
     if (rc < 0) {
         return gb_fail(p->err, GB_ERR_OOM, "no memory for a file name");
     }
-    gb_status status = shard_writer_open(&p->writer, path, p->err);
+    gb_status status = check_no_input(p, path);
+    if (status == GB_OK) {
+        status = shard_writer_open(&p->writer, path, p->err);
+    }
     if (status != GB_OK) {
         free(path);
         return status;
@@ -229,7 +259,7 @@ static gb_status pack_file(packer *p, const char *path)
 
 gb_status data_pack_files(data_pack *job, const char *const *paths, int count, gb_error *err)
 {
-    packer p = {.job = job, .err = err};
+    packer p = {.job = job, .inputs = paths, .n_inputs = count, .err = err};
     GB_TRY(check_output_free(job, err));
     gb_status status = GB_OK;
     for (int i = 0; i < count && status == GB_OK; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bench/base/same_file.h"
 #include "bench/store/store.h"
 
 /* When a database was last written: what is in its -wal file is newer than the file itself. An
@@ -79,13 +80,6 @@ static bool database_has(const char *path, const dbfile_wanted *wanted)
     return status == GB_OK && n > 0;
 }
 
-bool dbfile_same(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
-           of_a.st_ino == of_b.st_ino;
-}
-
 static void wanted_format(char *out, size_t size, const dbfile_wanted *wanted)
 {
     if (wanted->run_id > 0) {
@@ -111,7 +105,7 @@ static int others_tell(const glob_t *found, const char *path, const dbfile_wante
     for (size_t i = 0; i < found->gl_pathc && others < TOLD; i++) {
         const char *other = found->gl_pathv[i];
         size_t used = strlen(err->message), room = sizeof err->message - used;
-        if (dbfile_same(other, path) || !database_has(other, wanted)) {
+        if (same_file(other, path) || !database_has(other, wanted)) {
             continue;
         }
         if (others++ == 0) {

@@ -15,9 +15,6 @@
  * GB_ERR_USAGE when there is none or the path does not fit. */
 gb_status dbfile_choose(char *out, size_t size, const char *given, gb_error *err);
 
-/* Whether two names are of one file. */
-bool dbfile_same(const char *a, const char *b);
-
 /* What a command looks for in a database. */
 typedef struct dbfile_wanted {
     const char *suite;      /* NULL: any */

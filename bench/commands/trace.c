@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/base/whole_file.h"
 #include "kernels/process_limits.h"
 
 /* Tracks, from top to bottom. */
@@ -104,8 +105,14 @@ gb_status trace_write(const trace *t, const char *path, const char *process, gb_
         json_decref(root);
         return gb_fail(err, GB_ERR_OOM, "%s: no memory for the trace", path);
     }
-    int failed = json_dump_file(root, path, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    FILE *file = whole_file_open(path, err);
+    bool good = file && json_dumpf(root, file, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0;
     json_decref(root);
-    return failed ? gb_fail(err, GB_ERR_IO, "%s: cannot be written: %s", path, gb_reason(errno))
-                  : GB_OK;
+    if (!file) {
+        return GB_ERR_IO;
+    }
+    gb_status status = whole_file_close(file, path, good, err);
+    return status == GB_OK && !good
+               ? gb_fail(err, GB_ERR_IO, "%s: writing failed (%s)", path, gb_write_doubt())
+               : status;
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <xxhash.h>
 
 #include "bench/run/identity.h"
@@ -14,18 +13,6 @@
 #include "version.h"
 
 /* ---- before ---- */
-
-static gb_status refuse_same_file(const char *load, const char *save, gb_error *err)
-{
-    struct stat a, b;
-    if (load && save && stat(load, &a) == 0 && stat(save, &b) == 0 && a.st_dev == b.st_dev &&
-        a.st_ino == b.st_ino) {
-        return gb_fail(err, GB_ERR_USAGE,
-                       "--save %.300s: is the file that --load reads; save under another name",
-                       save);
-    }
-    return GB_OK;
-}
 
 /* XXH3-128 of a file's bytes, 32 hex digits; "" without one. */
 static gb_status file_hash(const char *path, char out[33], gb_error *err)
@@ -107,7 +94,6 @@ gb_status train_keep_begin(train_keep *keep, train_job *job, gb_error *err)
             "a second, as '10 min', '30 s' or '2 h', or 'never'",
             every);
     }
-    GB_TRY(refuse_same_file(keep->load, keep->save, err));
     GB_TRY(folder_choose(keep, err));
     const bool never = c->every_steps == 0 && c->every_s == 0;
     if (keep->resume && !keep->folder[0]) {

@@ -1,5 +1,12 @@
 #include "bench/report/report.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "bench/analysis/entry_watch.h"
 #include "bench/analysis/load.h"
 #include "bench/base/staging.h"
@@ -82,6 +89,55 @@ static gb_status write_files(const figure_choice *choice, const char *dir, gb_st
     return figure_file_finish(doc.html, dir, "index.html", status, err);
 }
 
+/* ---- whose folder it is ---- */
+
+/* Page and text say at their beginning what they are, and have from the first version on. */
+static bool is_of_report(const char *dir, const char *name)
+{
+    char path[4096], head[16384];
+    size_t n = 0;
+    bool fits = snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path;
+    /* O_NONBLOCK: a FIFO is not waited for. */
+    int fd = fits ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (fd >= 0) {
+        ssize_t got = read(fd, head, sizeof head - 1);
+        n = got > 0 ? (size_t)got : 0;
+        close(fd);
+    }
+    head[n] = '\0';
+    return strstr(head, "# gptbench: ") == head || strstr(head, "<title>gptbench: ") != NULL;
+}
+
+gb_status report_folder_check(const char *out_dir, gb_error *err)
+{
+    static const char *const names[] = {"index.html", "report.md", "report.json", "results.tsv"};
+    struct stat there;
+    if (!out_dir[0]) {
+        return gb_fail(err, GB_ERR_USAGE, "the report's folder has no name; expected one");
+    }
+    if (stat(out_dir, &there) != 0) {
+        return GB_OK; /* made later */
+    }
+    if (!S_ISDIR(there.st_mode)) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "%s: is a file; the report goes into a folder: name another", out_dir);
+    }
+    for (int i = 0; i < 4; i++) {
+        char path[4096];
+        bool marked = i < 2 && is_of_report(out_dir, names[i]);
+        if (marked) {
+            return GB_OK;
+        }
+        snprintf(path, sizeof path, "%s/%s", out_dir, names[i]);
+        if (stat(path, &there) == 0 && S_ISREG(there.st_mode)) {
+            return gb_fail(err, GB_ERR_USAGE,
+                           "%s: exists, and was not written by gptbench; name another folder",
+                           path);
+        }
+    }
+    return GB_OK;
+}
+
 /* All files into the staging directory, then to their places. */
 static gb_status write_all(const figure_choice *choice, staging *st, gb_error *err)
 {
@@ -93,9 +149,14 @@ static gb_status write_all(const figure_choice *choice, staging *st, gb_error *e
         return gb_fail(err, drawn, "%s", drawing.message);
     }
     GB_TRY(write_files(choice, st->dir, drawn, drawing.message, err));
-    GB_TRY(staging_check(st, err));
-    figures_remove_others(st->out_dir, st->dir);
-    GB_TRY(staging_publish(st, err));
+    bool earlier =
+        is_of_report(st->out_dir, "index.html") || is_of_report(st->out_dir, "report.md");
+    GB_TRY(staging_check(st, earlier, err));
+    if (earlier) {
+        figures_remove_others(st->out_dir, st->dir);
+    }
+    /* The page first: by it the rest is known as ours, should this end half-way. */
+    GB_TRY(staging_publish(st, "index.html", err));
     return drawn == GB_OK ? GB_OK
                           : gb_fail(err, drawn, "%s; the text of the report is in %s",
                                     drawing.message, st->out_dir);
@@ -107,6 +168,7 @@ gb_status report_write(const char *db_path, const char *suite_name, const char *
     findings *data = NULL;
     figure_choice choice;
     staging st;
+    GB_TRY(report_folder_check(out_dir, err));
     GB_TRY(findings_read(&data, db_path, suite_name, err));
     gb_status status = figure_choice_make(&choice, data, err);
     if (status != GB_OK) {

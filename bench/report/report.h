@@ -11,13 +11,17 @@ struct figure_choice;
 
 /* Writes into out_dir, which is made where it is missing: report.md, index.html (one file, nothing
  * outside it is referred to), results.tsv, report.json, data/, plots/ and figures/ (SVG and PNG).
- * Files of an earlier report there are replaced. suite_name may be NULL when the database holds one
- * suite.
+ * Files of an earlier report there are replaced, and no others: GB_ERR_USAGE. suite_name may be
+ * NULL when the database holds one suite.
  *
  * Without gnuplot everything but the figures is written and GB_ERR_ENV names the package; the same
  * for GB_ERR_FAILED when gnuplot could not draw. Otherwise as findings_read; GB_ERR_IO. */
 gb_status report_write(const char *db_path, const char *suite_name, const char *out_dir,
                        gb_error *err);
+
+/* Before anything is made for out_dir: GB_ERR_USAGE where it is no folder, or holds a file of the
+ * name of one of a report's that no report wrote. */
+gb_status report_folder_check(const char *out_dir, gb_error *err);
 
 /* ---- its parts (report_text.c, report_tables.c, report_why.c) ---- */
 

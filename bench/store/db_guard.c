@@ -27,10 +27,36 @@ static bool journal_names_another(const char *path)
     return names;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+gb_status db_guard_name(const char *path, gb_error *err)
+{
+    if (!path[0] || ends_with(path, "/")) {
+        return gb_fail(err, GB_ERR_USAGE, "--db \"%s\": expected the name of a file", path);
+    }
+    if (path[0] == ':' || strncmp(path, "file:", 5) == 0) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--db %s: SQLite takes this for %s; give the path of a file (./%s is one)",
+                       path, path[0] == ':' ? "a database that is kept nowhere" : "an address",
+                       path);
+    }
+    if (ends_with(path, "-wal") || ends_with(path, "-shm") || ends_with(path, "-journal")) {
+        return gb_fail(err, GB_ERR_USAGE,
+                       "--db %s: SQLite keeps files of such names beside a database; give another",
+                       path);
+    }
+    return GB_OK;
+}
+
 gb_status db_guard_files(const char *path, gb_error *err)
 {
     static const char *const kinds[] = {"-journal", "-wal", "-shm"};
     struct stat database;
+    GB_TRY(db_guard_name(path, err));
     if (stat(path, &database) == 0 && !S_ISREG(database.st_mode)) {
         return gb_fail(err, GB_ERR_USAGE, "%s: is %s; give --db a file", path,
                        S_ISDIR(database.st_mode) ? "a directory" : "not a regular file");

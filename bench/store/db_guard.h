@@ -12,9 +12,14 @@
 /* Longest text of a row; a suite is at most a megabyte. */
 #define DB_GUARD_TEXT_BYTES (16 << 20)
 
-/* Before SQLite touches the file: GB_ERR_USAGE when it is no regular one, GB_ERR_FORMAT when what
- * lies beside it under the names that SQLite gives its own files is a link, or a journal that names
- * a file elsewhere, which SQLite would delete after playing it back. */
+/* GB_ERR_USAGE for a name that SQLite takes for something else than the file of that name: empty,
+ * one that begins with a colon (":memory:") or with "file:", one that ends as those of its own
+ * files do. */
+gb_status db_guard_name(const char *path, gb_error *err);
+
+/* The same, and before SQLite touches the file: GB_ERR_USAGE when it is no regular one,
+ * GB_ERR_FORMAT when what lies beside it under the names that SQLite gives its own files is a link,
+ * or a journal that names a file elsewhere, which SQLite would delete after playing it back. */
 gb_status db_guard_files(const char *path, gb_error *err);
 
 /* Makes a fresh connection distrust its file: no functions with side effects from views and

@@ -259,6 +259,7 @@ static gb_status open_for_writing(store *s, gb_error *err)
 static gb_status open_for_reading(store *s, gb_error *err)
 {
     struct stat st;
+    GB_TRY(db_guard_name(s->path, err));
     if (stat(s->path, &st) != 0) {
         near_file near = near_file_find(s->path, ".db");
         return gb_fail(err, errno == ENOENT ? GB_ERR_USAGE : GB_ERR_IO,

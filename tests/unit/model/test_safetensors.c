@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "model/safetensors.h"
+#include "tests/fixtures/safetensors_fixtures.h"
 
 static char path[] = "/tmp/gptbench-safetensors-XXXXXX";
 
@@ -164,6 +165,36 @@ static void absent_and_odd_files_are_refused(void **state)
     assert_int_equal(safetensors_write("/nonexistent/w.safetensors", &out, 1, &err), GB_ERR_IO);
 }
 
+/* Files that are odd in one way each, and what the format's own library says of them. Ours refuses
+ * all that it refuses, and these few besides. */
+static void odd_files_are_judged_as_by_the_formats_library(void **state)
+{
+    static const char *const ours_only[] = {
+        "a tensor twice", /* the library takes the last */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof safetensors_fixtures / sizeof safetensors_fixtures[0]; i++) {
+        const struct safetensors_fixture *f = &safetensors_fixtures[i];
+        bool accepted = f->accepted;
+        for (size_t o = 0; o < sizeof ours_only / sizeof ours_only[0]; o++) {
+            accepted &= strcmp(f->what, ours_only[o]) != 0;
+        }
+        FILE *out = fopen(path, "wb");
+        assert_non_null(out);
+        assert_int_equal(fwrite(f->data, 1, f->bytes, out), f->bytes);
+        assert_int_equal(fclose(out), 0);
+        safetensors_file file;
+        gb_error err = {GB_OK, ""};
+        gb_status status = safetensors_read(&file, path, &err);
+        if ((status == GB_OK) != accepted) {
+            fail_msg("%s: %s, expected %s", f->what, status == GB_OK ? "accepted" : err.message,
+                     accepted ? "to be accepted" : "to be refused");
+        }
+        assert_true(status == GB_OK || status == GB_ERR_FORMAT);
+        safetensors_close(&file);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +202,7 @@ int main(void)
         cmocka_unit_test(notes_read_back),
         cmocka_unit_test(bfloat16_is_read),
         cmocka_unit_test(malformed_files_are_refused),
+        cmocka_unit_test(odd_files_are_judged_as_by_the_formats_library),
         cmocka_unit_test(absent_and_odd_files_are_refused),
     };
     return cmocka_run_group_tests_name("safetensors", tests, make_path, remove_path);

@@ -1,0 +1,18 @@
+/* outputs.h: what a command writes is never what it reads. */
+#ifndef GPTBENCH_BENCH_OUTPUTS_H
+#define GPTBENCH_BENCH_OUTPUTS_H
+
+#include "kernels/status.h"
+
+/* A file of the command line, by the option that names it; `path` NULL: it was not given. Of what
+ * is read it may also be a glob, or a source that is no file ("synth:..."). */
+typedef struct named_file {
+    const char *option, *path;
+} named_file;
+
+/* Before anything is written. Both lists end with an option that is NULL. GB_ERR_USAGE where one
+ * file is to be written and read, or written twice, whatever it is called: links and other paths
+ * count. */
+gb_status outputs_check(const named_file *written, const named_file *read, gb_error *err);
+
+#endif
