@@ -70,4 +70,12 @@ missing "${documents[@]}" >"$work/out"
 cd "$work" || exit 1
 [ ! -s out ] && [ "$count" -gt 100 ]
 check "the $count files that our documents name are there" $?
+
+# ---- the environment ----
+# Every variable that a source asks for stands in the manual.
+unknown=$(cd "$root" && grep -rhoE 'getenv\("[A-Z_0-9]+"' --include='*.c' --include='*.cu' --include='*.h' kernels model bench |
+    cut -d'"' -f2 | sort -u | while read -r name; do
+    sed -n '/^.SH ENVIRONMENT/,/^.SH LIMITS/p' man/gptbench.1 | grep -qw "$name" || echo "$name"
+done)
+is "variables that the program reads and the manual does not have" "$unknown" ""
 finish
