@@ -12,6 +12,7 @@
 #include "bench/commands/commands.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_env.h"
+#include "kernels/limits_check.h"
 #include "kernels/process_limits.h"
 #include "model/config.h"
 #include "version.h"

@@ -2,10 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -19,8 +17,7 @@
 static volatile sig_atomic_t cpu_spent;
 static char cpu_words[160] = "the limit of CPU time (ulimit -t) is used up; raise it";
 
-/* The soft limit; -1: there is none. */
-static int64_t limit_get(int resource)
+int64_t gb_limits_get(int resource)
 {
     struct rlimit limit;
     return getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY
@@ -62,7 +59,7 @@ static void soft_limit_raise(int resource, int64_t wanted)
 
 int64_t gb_limits_cpu_s(void)
 {
-    int64_t limit_s = limit_get(RLIMIT_CPU);
+    int64_t limit_s = gb_limits_get(RLIMIT_CPU);
     return limit_s > 0 ? limit_s : 0;
 }
 
@@ -124,24 +121,6 @@ void gb_limits_prepare(void)
     cpu_time_watch();
 }
 
-gb_status gb_limits_check(gb_error *err)
-{
-    int64_t files = limit_get(RLIMIT_NOFILE), stack = limit_get(RLIMIT_STACK);
-    if (files >= 0 && files < GB_LIMITS_FILES_NEEDED) {
-        return gb_fail(
-            err, GB_ERR_ENV,
-            "this process may have %lld files open at a time (ulimit -n); at least %d are"
-            " needed",
-            (long long)files, GB_LIMITS_FILES_NEEDED);
-    }
-    if (stack >= 0 && stack < GB_LIMITS_STACK_NEEDED) {
-        return gb_fail(err, GB_ERR_ENV,
-                       "the stack may have %lld KiB (ulimit -s); at least %lld KiB are needed",
-                       (long long)(stack >> 10), (long long)(GB_LIMITS_STACK_NEEDED >> 10));
-    }
-    return GB_OK;
-}
-
 bool gb_limits_cpu_spent(void)
 {
     return cpu_spent != 0;
@@ -157,7 +136,7 @@ const char *gb_limits_cpu_words(void)
 void gb_limits_memory_words(char *out, size_t size)
 {
     char most[32];
-    int64_t space = limit_get(RLIMIT_AS), data = limit_get(RLIMIT_DATA);
+    int64_t space = gb_limits_get(RLIMIT_AS), data = gb_limits_get(RLIMIT_DATA);
     out[0] = '\0';
     if (space >= 0) {
         size_format(most, sizeof most, space);
@@ -170,7 +149,7 @@ void gb_limits_memory_words(char *out, size_t size)
 
 int64_t gb_limits_address_space_bytes(void)
 {
-    int64_t space = limit_get(RLIMIT_AS);
+    int64_t space = gb_limits_get(RLIMIT_AS);
     return space > 0 ? space : 0;
 }
 
@@ -190,7 +169,7 @@ static bool sizes_read(int64_t *space_bytes, int64_t *data_bytes)
 
 int64_t gb_limits_memory_left_bytes(void)
 {
-    int64_t space = limit_get(RLIMIT_AS), data = limit_get(RLIMIT_DATA), used, used_data;
+    int64_t space = gb_limits_get(RLIMIT_AS), data = gb_limits_get(RLIMIT_DATA), used, used_data;
     if ((space < 0 && data < 0) || !sizes_read(&used, &used_data)) {
         return -1;
     }
@@ -205,15 +184,15 @@ const char *gb_reason(int error_number)
     static _Thread_local char words[256];
     char limit[160] = "", most[32];
     int64_t value = -1;
-    if (error_number == EFBIG && (value = limit_get(RLIMIT_FSIZE)) >= 0) {
+    if (error_number == EFBIG && (value = gb_limits_get(RLIMIT_FSIZE)) >= 0) {
         size_format(most, sizeof most, value);
         snprintf(limit, sizeof limit,
                  ": no file may have more than %s here (ulimit -f); raise that", most);
-    } else if (error_number == EMFILE && (value = limit_get(RLIMIT_NOFILE)) >= 0) {
+    } else if (error_number == EMFILE && (value = gb_limits_get(RLIMIT_NOFILE)) >= 0) {
         snprintf(limit, sizeof limit,
                  ": this process may have %lld open at a time (ulimit -n); raise that",
                  (long long)value);
-    } else if (error_number == EAGAIN && (value = limit_get(RLIMIT_NPROC)) >= 0) {
+    } else if (error_number == EAGAIN && (value = gb_limits_get(RLIMIT_NPROC)) >= 0) {
         snprintf(limit, sizeof limit,
                  ": this user may have %lld processes and threads (ulimit -u); raise that, or end"
                  " some",
@@ -229,7 +208,7 @@ const char *gb_write_doubt(void)
 {
     static _Thread_local char words[128];
     char most[32];
-    int64_t value = limit_get(RLIMIT_FSIZE);
+    int64_t value = gb_limits_get(RLIMIT_FSIZE);
     if (value < 0) {
         return "is the disk full?";
     }
@@ -237,67 +216,4 @@ const char *gb_write_doubt(void)
     snprintf(words, sizeof words,
              "is the disk full? No file may have more than %s here (ulimit -f)", most);
     return words;
-}
-
-/* ---- threads ---- */
-
-typedef struct gate {
-    pthread_mutex_t lock;
-    pthread_cond_t opened;
-    bool open;
-} gate;
-
-static void *gate_wait(void *argument)
-{
-    gate *g = argument;
-    pthread_mutex_lock(&g->lock);
-    while (!g->open) {
-        pthread_cond_wait(&g->opened, &g->lock);
-    }
-    pthread_mutex_unlock(&g->lock);
-    return NULL;
-}
-
-/* Makes up to n threads that live together, and ends them; returns how many there were. */
-static int threads_try(pthread_t *threads, int n, int *why)
-{
-    gate g = {.open = false};
-    int made = 0;
-    pthread_mutex_init(&g.lock, NULL);
-    pthread_cond_init(&g.opened, NULL);
-    while (made < n && (*why = pthread_create(&threads[made], NULL, gate_wait, &g)) == 0) {
-        made++;
-    }
-    pthread_mutex_lock(&g.lock);
-    g.open = true;
-    pthread_cond_broadcast(&g.opened);
-    pthread_mutex_unlock(&g.lock);
-    for (int i = 0; i < made; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    pthread_cond_destroy(&g.opened);
-    pthread_mutex_destroy(&g.lock);
-    return made;
-}
-
-gb_status gb_limits_threads_check(int n, gb_error *err)
-{
-    if (n <= 0) {
-        return GB_OK;
-    }
-    pthread_t *threads = calloc((size_t)n, sizeof *threads);
-    int why = ENOMEM, made = threads ? threads_try(threads, n, &why) : 0;
-    free(threads);
-    if (made == n) {
-        return GB_OK;
-    }
-    char memory[128];
-    int64_t most = limit_get(RLIMIT_NPROC);
-    gb_limits_memory_words(memory, sizeof memory);
-    return gb_fail(err, GB_ERR_ENV,
-                   "%d threads were asked for, and the system gives %d: %s%s; ask for fewer with"
-                   " --threads, or raise the limit",
-                   n + 1, made + 1,
-                   /* EAGAIN is also what a lack of room for a stack is called. */
-                   memory[0] || most < 0 ? strerror(why) : gb_reason(why), memory);
 }

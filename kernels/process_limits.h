@@ -1,13 +1,12 @@
-/* process_limits.h: what the system lets this process take (`ulimit`): it is looked at before work
- * begins, and named in the message where it was the reason that something failed. */
+/* process_limits.h: what the system lets this process take (`ulimit`); it is named in the message
+ * where it was the reason that something failed. bench/main.c and the CPU backend look at it before
+ * work begins: kernels/limits_check.h. */
 #ifndef GPTBENCH_KERNELS_PROCESS_LIMITS_H
 #define GPTBENCH_KERNELS_PROCESS_LIMITS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "kernels/status.h"
 
 /* What the program needs itself, whatever it does. */
 #define GB_LIMITS_FILES_NEEDED 32
@@ -23,8 +22,8 @@
  *   catches that, it says why and exits with code 3. */
 void gb_limits_prepare(void);
 
-/* GB_ERR_ENV where a limit is below what the program needs itself. */
-gb_status gb_limits_check(gb_error *err);
+/* The soft limit of RLIMIT_...; -1: there is none. */
+int64_t gb_limits_get(int resource);
 
 /* Whether the process was asked to stop because its CPU time is nearly used up. */
 bool gb_limits_cpu_spent(void);
@@ -48,9 +47,5 @@ void gb_limits_memory_words(char *out, size_t size);
 int64_t gb_limits_address_space_bytes(void);
 /* What is left of the address space and of the data segment, the less of them; -1: no limit. */
 int64_t gb_limits_memory_left_bytes(void);
-
-/* Whether `n` threads can be had besides this one, for teams of OpenMP, which ends the process when
- * it cannot have one: they are made, and end again. GB_ERR_ENV says how many could be made. */
-gb_status gb_limits_threads_check(int n, gb_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/process_limits.h"
+#include "kernels/limits_check.h"
 
 /* ---- how many there are ---- */
 

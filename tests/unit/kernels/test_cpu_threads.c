@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "kernels/cpu/cpu_threads.h"
-#include "kernels/process_limits.h"
+#include "kernels/limits_check.h"
 
 /* What OpenMP 5.0, section 6.2, says of OMP_NUM_THREADS: a list of positive integers, the first for
  * the outermost team. */
