@@ -165,8 +165,9 @@ static void sentence_add(document *doc, const result_entry *entry, const result_
                  number_duration_ms(1000 * reach->config).text,
                  number_duration_ms(1000 * reach->base).text);
     } else if (reach->n_pairs > 0) {
-        snprintf(sooner, sizeof sooner, " It does not come down to the baseline's final loss%s.",
-                 reach->n_reached > 0 ? " in every replicate" : "");
+        snprintf(sooner, sizeof sooner,
+                 " Reached the baseline's final loss in %d of %d replicate%s.", reach->n_reached,
+                 reach->n_pairs, reach->n_pairs == 1 ? "" : "s");
     }
     document_list_item(doc, "After %s of training `%s` is at %.4f, `%s` at %.4f nats/token (%s).%s",
                        number_duration_ms(1000 * seconds->budget).text, entry->label,

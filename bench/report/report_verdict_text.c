@@ -36,6 +36,12 @@ static gb_status add_plain_speed(table *t, const findings *data, const config_ve
     return GB_OK;
 }
 
+/* Behind the name of a verdict. */
+static const char *verdict_stop(const verdict *v)
+{
+    return v->kind == VERDICT_LESS || v->kind == VERDICT_MORE ? ": " : ". ";
+}
+
 static gb_status add_row(table *t, const findings *data, const config_verdict *row, gb_error *err)
 {
     const result_entry *e = row->entry >= 0 ? &data->entries[row->entry] : NULL;
@@ -46,14 +52,16 @@ static gb_status add_row(table *t, const findings *data, const config_verdict *r
         table_add_cell(t, "baseline");
     } else {
         if (speed_report_any(data)) {
-            table_add_cell(
-                t, "%s%s%s", row->speed_refused ? "" : verdict_speed_name(row->speed.kind),
-                row->speed_refused ? "" : ": ", config_verdict_speed_words(data, row).text);
+            table_add_cell(t, "%s%s%s",
+                           row->speed_refused ? "" : verdict_speed_name(row->speed.kind),
+                           row->speed_refused ? "" : verdict_stop(&row->speed),
+                           config_verdict_speed_words(data, row).text);
         } else {
             GB_TRY(add_plain_speed(t, data, row, err));
         }
         table_add_cell(t, "%s%s%s", row->loss_refused ? "" : verdict_loss_name(row->loss.kind),
-                       row->loss_refused ? "" : ": ", config_verdict_loss_words(row).text);
+                       row->loss_refused ? "" : verdict_stop(&row->loss),
+                       config_verdict_loss_words(row).text);
     }
     table_add_cell(t, "%s", row->is_baseline ? "-" : number_percent_signed(row->flops_change).text);
     table_add_cell(t, "%s", number_duration_ms(row->pace.step_avg_ms.value).text);
@@ -254,18 +262,16 @@ static void write_unclear(document *doc, const findings *data, const side *s)
         snprintf(near, sizeof near, " About %.0f more %s would settle %s.", u.most, unit, which);
     }
     if (u.far > 0) {
-        snprintf(far, sizeof far, " %d lie%s so near the line that it would take more than %d %s.",
-                 u.far, u.far == 1 ? "s" : "", FURTHER_MANY, unit);
+        snprintf(far, sizeof far, " %d would take more than %d %s.", u.far, FURTHER_MANY, unit);
     }
     if (u.floor > 0) {
-        snprintf(floor, sizeof floor, " %d %s no larger than what equals differ by.", u.floor,
-                 u.floor == 1 ? "is" : "are");
+        snprintf(floor, sizeof floor, " %d differ%s no more than the baseline from itself.",
+                 u.floor, u.floor == 1 ? "s" : "");
     }
     document_list_item(doc, "Unclear in %s: %s.%s%s%s%s", s->what, u.names.text, near, far, floor,
                        u.without_interval == 0 ? ""
-                       : speed ? " Below 8 blocks there is no interval: more of them are needed."
-                               : " One replicate tells nothing about chance: two or more are "
-                                 "needed for an interval.");
+                       : speed                 ? " An interval takes at least 8 blocks."
+                                               : " An interval takes at least two replicates.");
 }
 
 static void write_floor(document *doc, const findings *data)
@@ -333,6 +339,26 @@ static gb_status write_summary(document *doc, const findings *data, gb_error *er
     return status;
 }
 
+/* Of the verdicts that there are. */
+static void write_what_it_means(document *doc, const findings *data)
+{
+    bool speed = judged_count(data, &sides[0]) > 0, loss = judged_count(data, &sides[1]) > 0;
+    if (!speed && !loss) {
+        return;
+    }
+    document_paragraph(
+        doc,
+        "Each 95 %% interval is of that config alone. Verdicts are corrected for the number of "
+        "configs: the chance of even one false %s is at most 5 %%%s. Differences below %s count as "
+        "none.%s",
+        speed ? "FASTER or SLOWER" : "BETTER or WORSE",
+        speed && loss ? ", and so is that of a false BETTER or WORSE" : "",
+        number_percent(verdict_rule_default().band).text,
+        speed
+            ? " Speed is judged block by block, with all configs taking turns on the same machine."
+            : "");
+}
+
 gb_status report_write_verdicts(document *doc, const findings *data, gb_error *err)
 {
     document_heading(doc, "Verdicts");
@@ -346,14 +372,6 @@ gb_status report_write_verdicts(document *doc, const findings *data, gb_error *e
     if (!speed_report_any(data)) {
         write_no_session(doc);
     }
-    document_paragraph(
-        doc,
-        "Intervals are 95 %% ones of that config alone; verdicts are corrected for the number of "
-        "configs, so that in at most one suite of twenty any of them is called different without "
-        "being so. Differences below %s count as none.%s",
-        number_percent(verdict_rule_default().band).text,
-        speed_report_any(data)
-            ? " Speed is judged block by block, with all configs taking turns on the same machine."
-            : "");
+    write_what_it_means(doc, data);
     return GB_OK;
 }

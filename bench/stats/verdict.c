@@ -215,6 +215,7 @@ gb_status verdict_judge(verdict *out, const estimate *const *estimates, size_t m
     }
     gb_status status = family_correct(&f, out, rule->alpha, err);
     for (size_t k = 0; status == GB_OK && k < f.m; k++) {
+        out[f.index[k]].comparisons = f.m;
         verdict_finish(&out[f.index[k]], estimates[f.index[k]], &f.held[k], rule);
     }
     family_free(&f);

@@ -49,6 +49,7 @@ typedef struct verdict {
     verdict_kind kind;
     verdict_doubt doubt;
     size_t n;                 /* blocks or replicates */
+    size_t comparisons;       /* that the correction is for: Holm's m */
     stats_interval change;    /* ratio - 1, plain 95 % interval */
     stats_interval corrected; /* at `level` */
     double level;             /* of `corrected`: 1 - alpha / (m - k) */

@@ -14,27 +14,28 @@ verdict_text config_verdict_speed_words(const findings *data, const config_verdi
         size_t used = strlen(out.text);
         if (row->per_token) {
             snprintf(out.text + used, sizeof out.text - used,
-                     "; per token, since the steps hold other numbers of tokens");
+                     " Per token, since the steps hold other numbers of tokens.");
         }
         return out;
     }
     if (row->speed_refused) {
-        snprintf(out.text, sizeof out.text, "not compared: %.200s", row->speed_refused);
+        snprintf(out.text, sizeof out.text, "Not compared: %.200s.", row->speed_refused);
         return out;
     }
     const speed_session *s = row->session;
     if (!row->arm) {
         snprintf(out.text, sizeof out.text,
-                 "cannot tell: it was not timed in turn with the baseline here");
+                 "Cannot tell: it was not timed in turn with the baseline here.");
     } else if (!speed_arm_is_ok(row->arm)) {
-        snprintf(out.text, sizeof out.text, "cannot tell: its timing ended as %s%s%.180s",
+        snprintf(out.text, sizeof out.text, "Cannot tell: its timing ended as %s%s%.180s.",
                  row->arm->facts->status, *row->arm->facts->message ? ": " : "",
                  row->arm->facts->message);
     } else {
         int other = s->arms[s->facts->baseline].facts->config;
-        snprintf(out.text, sizeof out.text, "cannot tell: it was timed against `%.120s`",
-                 other >= 0 ? data->facts->configs[other].name
-                            : "a config that has left the suite");
+        snprintf(out.text, sizeof out.text, "Cannot tell: it was timed against %s%.120s%s.",
+                 other >= 0 ? "`" : "",
+                 other >= 0 ? data->facts->configs[other].name : "a config that has left the suite",
+                 other >= 0 ? "`" : "");
     }
     return out;
 }
@@ -45,13 +46,13 @@ static void loss_add_notes(verdict_text *out, const config_verdict *row)
     size_t used = strlen(out->text);
     if (row->trained > 0 && used < sizeof out->text) {
         snprintf(out->text + used, sizeof out->text - used,
-                 "; trained on %s tokens, the baseline on %s", number_short(row->trained).text,
+                 " Trained on %s tokens, the baseline on %s.", number_short(row->trained).text,
                  number_short(row->base_trained).text);
     }
     used = strlen(out->text);
     if (row->context > 0 && used < sizeof out->text) {
         snprintf(out->text + used, sizeof out->text - used,
-                 "; predicted from up to %lld tokens before, the baseline from %lld",
+                 " Predicted from up to %lld tokens before, the baseline from %lld.",
                  (long long)row->context, (long long)row->base_context);
     }
 }
@@ -64,17 +65,17 @@ verdict_text config_verdict_loss_words(const config_verdict *row)
         size_t used = strlen(out.text);
         if (isfinite(row->pair_loss[0]) && used < sizeof out.text) {
             snprintf(out.text + used, sizeof out.text - used,
-                     "; over the replicates that both finished %.4f against %.4f",
+                     " Over the replicates that both finished: %.4f against %.4f.",
                      row->pair_loss[1], row->pair_loss[0]);
         }
         loss_add_notes(&out, row);
         return out;
     }
     if (row->loss_refused) {
-        snprintf(out.text, sizeof out.text, "not compared: %.200s", row->loss_refused);
+        snprintf(out.text, sizeof out.text, "Not compared: %.200s.", row->loss_refused);
         return out;
     }
-    snprintf(out.text, sizeof out.text, "cannot tell: %s",
+    snprintf(out.text, sizeof out.text, "Cannot tell: %s.",
              row->entry < 0 ? "no run of it has finished" : "no baseline here to hold it against");
     return out;
 }

@@ -21,7 +21,7 @@ static void add(verdict_text *out, const char *format, ...)
 /* Digits after the point that tell the ends of an interval apart. */
 static int decimals_of(double width_percent)
 {
-    return width_percent < 0.2 ? 2 : 1;
+    return width_percent < 0.2 ? 2 : width_percent < 100 ? 1 : 0;
 }
 
 typedef struct words {
@@ -70,39 +70,46 @@ verdict_text verdict_range(stats_interval change, verdict_subject subject)
     double near = fmin(fabs(change.low), fabs(change.high)) * 100;
     double far = fmax(fabs(change.low), fabs(change.high)) * 100;
     if ((change.low > 0) == (change.high > 0) && (change.low < 0) == (change.high < 0)) {
-        add(&out, "between %.*f and %.*f %% %s", decimals, near, decimals, far,
+        add(&out, "%.*f to %.*f %% %s", decimals, near, decimals, far,
             change.low < 0 ? w->less : w->more);
     } else {
-        add(&out, "between %.*f %% %s and %.*f %% %s", decimals, fabs(change.low) * 100, w->less,
-            decimals, fabs(change.high) * 100, w->more);
+        add(&out, "%.*f %% %s to %.*f %% %s", decimals, fabs(change.low) * 100, w->less, decimals,
+            fabs(change.high) * 100, w->more);
     }
     return out;
 }
 
 /* ---- reasons ---- */
 
-static void add_further(verdict_text *out, double further, const words *w)
+/* A sentence of its own; claims put it behind a semicolon. */
+static void add_further(verdict_text *out, const char *before, double further, const words *w)
 {
     if (isinf(further)) {
-        add(out, "; too near the line for any sensible number of %s to tell", w->units);
+        add(out, "%sno sensible number of %s would settle it", before, w->units);
     } else if (!isnan(further)) {
-        add(out, "; about %s more %s would tell", number_rounded(further).text,
+        add(out, "%sabout %s more %s needed", before, number_rounded(further).text,
             further < 1.5 ? w->unit : w->units);
     }
+}
+
+static void add_interval(verdict_text *out, const verdict *v, verdict_subject subject)
+{
+    add(out, "95 %% interval: %s.", verdict_range(v->change, subject).text);
 }
 
 static void add_no_interval(verdict_text *out, const verdict *v, verdict_subject subject,
                             double seed_noise)
 {
     const words *w = &subject_words[subject];
-    add(out, "cannot tell: %zu %s", v->n, v->n == 1 ? w->unit : w->units);
-    if (subject == VERDICT_OF_SPEED) {
-        add(out, ", and it takes %d", ESTIMATE_MIN_BLOCKS);
-    }
-    add(out, "; ");
+    add(out, "Cannot tell: estimate ");
     add_change(out, v->change.value, subject, 1);
+    add(out, ", no interval from %zu %s", v->n, v->n == 1 ? w->unit : w->units);
+    if (subject == VERDICT_OF_SPEED) {
+        add(out, " (it takes %d)", ESTIMATE_MIN_BLOCKS);
+    }
+    add(out, ".");
     if (isfinite(seed_noise)) {
-        add(out, ", and seeds alone make %s", number_percent(fabs(seed_noise)).text);
+        add(out, " Other seeds alone change it by %s.", number_percent(fabs(seed_noise)).text);
     }
 }
 
@@ -112,24 +119,28 @@ static void add_doubt(verdict_text *out, const verdict *v, verdict_subject subje
     const words *w = &subject_words[subject];
     switch (v->doubt) {
     case VERDICT_NO_VALUE:
-        add(out, "cannot tell: one of the two has no number");
+        add(out, "Cannot tell: one of the two has no number.");
         break;
     case VERDICT_NO_INTERVAL:
         add_no_interval(out, v, subject, seed_noise);
         break;
     case VERDICT_FLOOR:
-        add(out, "cannot tell: %s, but the baseline differs from itself by %s",
+        add(out, "Cannot tell: %s, but the baseline differs from itself by %s.",
             verdict_change(v->change.value, subject).text, number_percent(v->floor).text);
         break;
     case VERDICT_CORRECTION:
-        add(out, "cannot tell: %s, which would do alone but not among so many configs",
-            verdict_range(v->change, subject).text);
-        add_further(out, v->further, w);
+        add_interval(out, v, subject);
+        add(out, " Not significant after correction for %zu comparisons", v->comparisons);
+        add_further(out, "; ", v->further, w);
+        add(out, ".");
         break;
     case VERDICT_WIDE:
     case VERDICT_NO_DOUBT:
-        add(out, "cannot tell: %s", verdict_range(v->change, subject).text);
-        add_further(out, v->further, w);
+        add(out, "Cannot tell: estimate ");
+        add_change(out, v->change.value, subject, 1);
+        add(out, ", 95 %% interval %s", verdict_range(v->change, subject).text);
+        add_further(out, "; ", v->further, w);
+        add(out, ".");
         break;
     }
 }
@@ -142,11 +153,12 @@ verdict_text verdict_reason(const verdict *v, verdict_subject subject, double se
     case VERDICT_MORE:
         add_change(&out, v->change.value, subject,
                    decimals_of((v->change.high - v->change.low) * 100));
-        add(&out, ", %s", verdict_range(v->change, subject).text);
+        add(&out, ". ");
+        add_interval(&out, v, subject);
         break;
     case VERDICT_SAME:
-        add(&out, "%s: less than %s either way", verdict_range(v->change, subject).text,
-            number_percent(v->band).text);
+        add(&out, "No difference found (%s to %s).", number_percent_signed(v->change.low).text,
+            number_percent_signed(v->change.high).text);
         break;
     case VERDICT_UNCLEAR:
         add_doubt(&out, v, subject, seed_noise);
@@ -164,7 +176,8 @@ verdict_text verdict_control_words(const noise_control *control)
         add(&out, "the baseline was not measured against itself");
         return out;
     }
-    add(&out, "%s than itself, %s", verdict_change(control->change.value, VERDICT_OF_SPEED).text,
+    add(&out, "%s than itself (95 %% interval: %s)",
+        verdict_change(control->change.value, VERDICT_OF_SPEED).text,
         verdict_range(control->change, VERDICT_OF_SPEED).text);
     if (control->subsets > 0) {
         double alarms = control->false_alarm_rate * (double)control->subsets;
@@ -181,7 +194,8 @@ verdict_text verdict_drift_words(const drift *d)
         add(&out, "too few blocks for a trend");
         return out;
     }
-    add(&out, "%s over %s, %s", verdict_change(d->total.value, VERDICT_OF_SPEED).text,
+    add(&out, "%s over %s (95 %% interval: %s)",
+        verdict_change(d->total.value, VERDICT_OF_SPEED).text,
         number_duration_ms(d->hours * 3600e3).text, verdict_range(d->total, VERDICT_OF_SPEED).text);
     return out;
 }
@@ -216,7 +230,8 @@ verdict_text verdict_claim_words(const claim_test *test, const suite_expect *exp
         add(&out, "one of the two has no number");
         return out;
     }
-    int decimals = decimals_of(isfinite(p.low) && !test->exact ? p.high - p.low : 1);
+    /* As the table above the sentence has them, or finer. */
+    int decimals = decimals_of(isfinite(p.low) && !test->exact ? fmin(p.high - p.low, 1) : 1);
     bool sign = expect->relation != SUITE_WITHIN;
     add(&out, "%s ", relations[expect->relation]);
     add_percent(&out, p.value, decimals, sign);
@@ -224,9 +239,9 @@ verdict_text verdict_claim_words(const claim_test *test, const suite_expect *exp
     if (test->exact) {
         add(&out, " exactly");
     } else if (isfinite(p.low) && isfinite(p.high)) {
-        add(&out, ", between ");
+        add(&out, ", 95 %% interval ");
         add_percent(&out, p.low, decimals, sign);
-        add(&out, " and ");
+        add(&out, " to ");
         add_percent(&out, p.high, decimals, sign);
         add(&out, " %%");
     } else {
@@ -234,7 +249,7 @@ verdict_text verdict_claim_words(const claim_test *test, const suite_expect *exp
     }
     add(&out, "; claimed: %s %g %%", signs[expect->comparison], expect->percent);
     if (test->outcome == CLAIM_UNSETTLED) {
-        add_further(&out, test->further, &subject_words[subject]);
+        add_further(&out, "; ", test->further, &subject_words[subject]);
     }
     return out;
 }

@@ -11,7 +11,7 @@
 #include "bench/stats/noise.h"
 
 typedef struct verdict_text {
-    char text[400];
+    char text[480];
 } verdict_text;
 
 /* What a change is a change of: faster and slower by blocks, or better and worse by replicates. */
@@ -19,28 +19,30 @@ typedef enum verdict_subject { VERDICT_OF_SPEED, VERDICT_OF_LOSS } verdict_subje
 
 /* "7.4 % slower", "0.4 % better", "no different"; "unknown" for NAN. */
 verdict_text verdict_change(double change, verdict_subject subject);
-/* "between 6.9 and 7.9 % slower", "between 1.2 % faster and 0.9 % slower"; "no interval" without.
- */
+/* "6.9 to 7.9 % slower", "1.2 % faster to 0.9 % slower"; "no interval" without. */
 verdict_text verdict_range(stats_interval change, verdict_subject subject);
 
-/* The reason of a verdict, without its name:
- *   "7.4 % slower, between 6.9 and 7.9 % slower"
- *   "between 0.1 % faster and 0.3 % slower: less than 0.5 % either way"
- *   "cannot tell: between 1.2 % faster and 0.9 % slower; about 14 more blocks would tell"
- *   "cannot tell: 0.6 % slower, but the baseline differs from itself by 0.8 %"
- *   "cannot tell: 1 replicate; 2.0 % worse, and seeds alone make 0.4 %"
- * seed_noise: what the same config with other seeds differs by, a fraction; NAN when not known. */
+/* The reason of a verdict, without its name, in whole sentences:
+ *   "7.4 % slower. 95 % interval: 6.9 to 7.9 % slower."
+ *   "No difference found (-0.1 % to +0.3 %)."
+ *   "Cannot tell: estimate 0.1 % faster, 95 % interval 1.2 % faster to 0.9 % slower; about 14 more
+ *    blocks needed."
+ *   "95 % interval: 24.9 to 60.2 % faster. Not significant after correction for 13 comparisons."
+ *   "Cannot tell: 0.6 % slower, but the baseline differs from itself by 0.8 %."
+ *   "Cannot tell: estimate 2.0 % worse, no interval from 1 replicate. Other seeds alone change it
+ * by 0.4 %." seed_noise: what the same config with other seeds differs by, a fraction; NAN when not
+ * known. */
 verdict_text verdict_reason(const verdict *v, verdict_subject subject, double seed_noise);
 
-/* "0.1 % slower than itself, between 0.2 % faster and 0.4 % slower; 3 of 200 halves of the blocks
- * would have been called different" */
+/* "0.1 % slower than itself (95 % interval: 0.2 % faster to 0.4 % slower); 3 of 200 halves of the
+ * blocks would have been called different" */
 verdict_text verdict_control_words(const noise_control *control);
 
-/* "1.3 % slower over 2.1 h, between 0.9 and 1.7 % slower" */
+/* "1.3 % slower over 2.1 h (95 % interval: 0.9 to 1.7 % slower)" */
 verdict_text verdict_drift_words(const drift *d);
 
-/* "speedup 17.2 %, between 16.1 and 18.4 %; claimed: >= 15 %", with what would settle it where it
- * is unsettled. */
+/* "speedup +17.2 %, 95 % interval +16.1 to +18.4 %; claimed: >= 15 %", with what would settle it
+ * where it is unsettled. */
 verdict_text verdict_claim_words(const claim_test *test, const suite_expect *expect,
                                  verdict_subject subject);
 

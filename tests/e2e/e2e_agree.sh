@@ -379,7 +379,7 @@ changes_are_of_values broken e2 "step_avg tokens_per_s best_val_loss peak_memory
 grep -qE '^step_avg +5.000 ms +1.100 ms +−78.0 %' out
 check "broken: a change of times is that of all runs" $?
 grep -qE '^val_loss +2.0000 nats/token +1.1000 nats/token +\+10.0 % .*over these alone 1.0000 nats/token and 1.1000 nats/token' out &&
-    grep -q 'over the replicates that both finished 1.1000 against 1.0000' results/broken/report.md
+    grep -q 'Over the replicates that both finished: 1.1000 against 1.0000.' results/broken/report.md
 check "broken: a change of losses says of which values it is" $?
 "$gptbench" run broken.ini --threads 1 >out 2>err
 grep -qE '^e2 .* −78.0 % ' out && grep -qE '^\| e2 .* \| +−78.0 % ' results/broken/report.md

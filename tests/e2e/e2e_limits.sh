@@ -154,7 +154,7 @@ is "halve_lr: losses at other rates are not compared" $? 2
 grep -q 'learning rate after NaN' err
 check "halve_lr: and it is said why" $?
 "$gptbench" report --db $db -o rep >out 2>err
-grep -q '^| b, lr halved 2x ' rep/report.md && grep -q 'not compared: learning rate after NaN' rep/report.md && grep -q 'Where training diverged' rep/report.md
+grep -q '^| b, lr halved 2x ' rep/report.md && grep -qi 'not compared: learning rate after NaN' rep/report.md && grep -q 'Where training diverged' rep/report.md
 check "halve_lr: the report marks rows and verdict, and says where it diverged" $?
 sed -i 's/^on_nan.*/on_nan = stop/' tiny.ini
 run ""

@@ -184,8 +184,8 @@ static void test_speed_per_token(void **state)
     check_close(rows[2].speed.change.value, -0.375, 1e-6);
     check_close(rows[2].time_change.value, -0.375, 1e-6);
     assert_true(rows[2].speed.change.low < -0.375 && rows[2].speed.change.high > -0.375);
-    assert_non_null(strstr(config_verdict_speed_words(f.data, &rows[2]).text, "per token"));
-    assert_null(strstr(config_verdict_speed_words(f.data, &rows[1]).text, "per token"));
+    assert_non_null(strstr(config_verdict_speed_words(f.data, &rows[2]).text, "Per token"));
+    assert_null(strstr(config_verdict_speed_words(f.data, &rows[1]).text, "Per token"));
 
     fixture_end(&f);
 
@@ -196,7 +196,7 @@ static void test_speed_per_token(void **state)
     assert_true(rows[1].per_token && !rows[2].per_token);
     assert_true(rows[1].trained == 40 * 1024 && rows[1].base_trained == 40 * 2048);
     assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
-                           "; trained on 41.0k tokens, the baseline on 81.9k"));
+                           " Trained on 41.0k tokens, the baseline on 81.9k."));
     const result_entry *entries = f.data->entries;
     check_close(rows[1].time_change.value,
                 2 * entries[1].step_avg_ms.value / entries[0].step_avg_ms.value - 1, 1e-9);
@@ -214,7 +214,7 @@ static void test_speed_refused(void **state)
     assert_false(row->speed_judged);
     assert_string_equal(row->speed_refused, "precision fp32 and bf16");
     assert_string_equal(config_verdict_speed_words(f.data, row).text,
-                        "not compared: precision fp32 and bf16");
+                        "Not compared: precision fp32 and bf16.");
     assert_true(isnan(row->time_change.value));
     assert_true(row->loss_judged); /* the same tokens were predicted */
     assert_true(f.data->verdicts->rows[2].speed_judged);
@@ -241,7 +241,7 @@ static void test_loss_refused(void **state)
     assert_false(row->loss_judged);
     assert_string_equal(row->loss_refused, "validation tokens 64 and 128");
     assert_string_equal(config_verdict_loss_words(row).text,
-                        "not compared: validation tokens 64 and 128");
+                        "Not compared: validation tokens 64 and 128.");
     assert_true(isnan(row->loss_difference.value));
     assert_true(row->speed_judged && f.data->verdicts->rows[2].loss_judged);
     const result_entry *e = f.data->entries;
@@ -279,7 +279,7 @@ static void test_other_contexts_and_seeds(void **state)
     const config_verdict *rows = f.data->verdicts->rows;
     assert_true(rows[1].loss_judged && rows[1].context == 128 && rows[1].base_context == 256);
     assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
-                           "; predicted from up to 128 tokens before, the baseline from 256"));
+                           " Predicted from up to 128 tokens before, the baseline from 256."));
     assert_true(rows[1].trained == 0 && rows[2].trained == 0);
     const result_entry *e = f.data->entries;
     check_close(rows[2].loss.change.value, e[2].val_loss.value / e[0].val_loss.value - 1, 1e-12);

@@ -145,7 +145,8 @@ static void test_losses_by_hand(void **state)
     assert_int_equal(v->n, 1);
     verdict_text words = config_verdict_loss_words(&data->verdicts->rows[1]);
     /* 1 - e^-0.02 = 1.98 %; sqrt(2) * 5.0 % = 7.1 % */
-    check_has(words.text, "cannot tell: 1 replicate; 2.0 % better, and seeds alone make 7.1 %");
+    check_has(words.text, "Cannot tell: estimate 2.0 % better, no interval from 1 replicate. Other "
+                          "seeds alone change it by 7.1 %.");
     findings_free(data);
     fake_db_remove(path);
 }
@@ -300,14 +301,14 @@ static void test_words(void **state)
     bursts_set(path, 1, 1.01, 1.012, "mean_ms");
     findings *data = read_ok(path);
     text = markdown_of(report_write_verdicts, data);
-    check_has(text, "| SLOWER: 7.40 % slower, between ");
+    check_has(text, "| SLOWER: 7.40 % slower. 95 % interval: ");
     check_has(text, "| FASTER: 10.0");
-    check_has(text, "| SAME: between ");
-    check_has(text, "| UNCLEAR: cannot tell: 1 replicate; ");
-    check_has(text, "- Fastest: `d12_mlp3x_gqa`, 10.0 % faster than the baseline `d12` (between ");
+    check_has(text, "| SAME. No difference found (");
+    check_has(text, "| UNCLEAR. Cannot tell: estimate ");
+    check_has(text, "- Fastest: `d12_mlp3x_gqa`, 10.0 % faster than the baseline `d12` (");
     check_has(text, "Noise floor: timed a second time under another name, the baseline is");
-    check_has(text, "Unclear in loss: d12_mlp3x, d12_mlp3x_gqa, d12_mlp3x_swiglu. One replicate ");
-    check_has(text, "Warning: `d12_mlp3x` by the medians of its bursts is between 7.");
+    check_has(text, "Unclear in loss: d12_mlp3x, d12_mlp3x_gqa, d12_mlp3x_swiglu. An interval ");
+    check_has(text, "Warning: `d12_mlp3x` by the medians of its bursts is 7.");
     free(text);
     text = markdown_of(report_write_sessions, data);
     check_has(text,

@@ -330,35 +330,49 @@ static void test_words(void **state)
 {
     (void)state;
     verdict v = made(VERDICT_MORE, VERDICT_NO_DOUBT, 0.074, 0.069, 0.079);
-    check_reason(v, VERDICT_OF_SPEED, NAN, "7.4 % slower, between 6.9 and 7.9 % slower");
+    check_reason(v, VERDICT_OF_SPEED, NAN, "7.4 % slower. 95 % interval: 6.9 to 7.9 % slower.");
     v = made(VERDICT_LESS, VERDICT_NO_DOUBT, -0.0201, -0.0209, -0.0195);
-    check_reason(v, VERDICT_OF_LOSS, NAN, "2.01 % better, between 1.95 and 2.09 % better");
+    check_reason(v, VERDICT_OF_LOSS, NAN, "2.01 % better. 95 % interval: 1.95 to 2.09 % better.");
     v = made(VERDICT_SAME, VERDICT_NO_DOUBT, 0.001, -0.001, 0.003);
     check_reason(v, VERDICT_OF_SPEED, NAN,
-                 "between 0.1 % faster and 0.3 % slower: less than 0.5 % either way");
+                 "No difference found (\xe2\x88\x92"
+                 "0.1 % to +0.3 %).");
     v = made(VERDICT_UNCLEAR, VERDICT_WIDE, -0.001, -0.012, 0.009);
     v.further = 14;
-    check_reason(
-        v, VERDICT_OF_SPEED, NAN,
-        "cannot tell: between 1.2 % faster and 0.9 % slower; about 14 more blocks would tell");
+    check_reason(v, VERDICT_OF_SPEED, NAN,
+                 "Cannot tell: estimate 0.1 % faster, 95 % interval 1.2 % faster to 0.9 % slower; "
+                 "about 14 more blocks needed.");
     v.further = 1;
     check_reason(v, VERDICT_OF_LOSS, NAN,
-                 "cannot tell: between 1.2 % better and 0.9 % worse; about 1 more replicate would "
-                 "tell");
+                 "Cannot tell: estimate 0.1 % better, 95 % interval 1.2 % better to 0.9 % worse; "
+                 "about 1 more "
+                 "replicate needed.");
     v.further = INFINITY;
     check_reason(v, VERDICT_OF_SPEED, NAN,
-                 "cannot tell: between 1.2 % faster and 0.9 % slower; too near the line for any "
-                 "sensible number of blocks to tell");
+                 "Cannot tell: estimate 0.1 % faster, 95 % interval 1.2 % faster to 0.9 % slower; "
+                 "no sensible "
+                 "number of blocks would settle it.");
     v = made(VERDICT_UNCLEAR, VERDICT_FLOOR, 0.006, 0.0055, 0.0065);
     check_reason(v, VERDICT_OF_SPEED, NAN,
-                 "cannot tell: 0.6 % slower, but the baseline differs from itself by 0.8 %");
+                 "Cannot tell: 0.6 % slower, but the baseline differs from itself by 0.8 %.");
     v = made(VERDICT_UNCLEAR, VERDICT_NO_INTERVAL, 0.02, NAN, NAN);
     check_reason(v, VERDICT_OF_LOSS, 0.004,
-                 "cannot tell: 1 replicate; 2.0 % worse, and seeds alone make 0.4 %");
+                 "Cannot tell: estimate 2.0 % worse, no interval from 1 replicate. Other seeds "
+                 "alone change it by 0.4 %.");
     v.n = 5;
-    check_reason(v, VERDICT_OF_SPEED, NAN, "cannot tell: 5 blocks, and it takes 8; 2.0 % slower");
+    check_reason(v, VERDICT_OF_SPEED, NAN,
+                 "Cannot tell: estimate 2.0 % slower, no interval from 5 blocks (it takes 8).");
     v = made(VERDICT_UNCLEAR, VERDICT_NO_VALUE, NAN, NAN, NAN);
-    check_reason(v, VERDICT_OF_SPEED, NAN, "cannot tell: one of the two has no number");
+    check_reason(v, VERDICT_OF_SPEED, NAN, "Cannot tell: one of the two has no number.");
+    v = made(VERDICT_UNCLEAR, VERDICT_CORRECTION, -0.4, -0.602, -0.249);
+    v.comparisons = 13;
+    v.further = 13;
+    check_reason(v, VERDICT_OF_SPEED, NAN,
+                 "95 % interval: 24.9 to 60.2 % faster. Not significant after correction for 13 "
+                 "comparisons; about 13 more blocks needed.");
+    v = made(VERDICT_UNCLEAR, VERDICT_WIDE, 0.261, -0.59, 2.91);
+    check_reason(v, VERDICT_OF_SPEED, NAN,
+                 "Cannot tell: estimate 26.1 % slower, 95 % interval 59 % faster to 291 % slower.");
     assert_string_equal(verdict_change(0.0002, VERDICT_OF_SPEED).text, "no different");
 }
 
@@ -366,32 +380,34 @@ static void test_words_of_noise(void **state)
 {
     (void)state;
     noise_control c = {20, {0.001, -0.002, 0.004}, 0.001, 200, 0.015};
-    assert_string_equal(verdict_control_words(&c).text,
-                        "0.1 % slower than itself, between 0.2 % faster and 0.4 % slower; 3 of 200 "
-                        "halves of the blocks would have been called different");
+    assert_string_equal(
+        verdict_control_words(&c).text,
+        "0.1 % slower than itself (95 % interval: 0.2 % faster to 0.4 % slower); 3 of 200 "
+        "halves of the blocks would have been called different");
     drift d = {.total = {0.013, 0.009, 0.017}, .hours = 2.1};
     assert_string_equal(verdict_drift_words(&d).text,
-                        "1.3 % slower over 2 h 06 min, between 0.9 and 1.7 % slower");
+                        "1.3 % slower over 2 h 06 min (95 % interval: 0.9 to 1.7 % slower)");
     suite_expect expect;
     assert_int_equal(suite_expect_parse(&expect, "step_avg speedup >= 15%", NULL), GB_OK);
     claim_test t = {CLAIM_SUPPORTED, {17.2, 16.1, 18.4}, 0.001, false, NAN};
     assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_SPEED).text,
-                        "speedup +17.2 %, between +16.1 and +18.4 %; claimed: >= 15 %");
+                        "speedup +17.2 %, 95 % interval +16.1 to +18.4 %; claimed: >= 15 %");
     t = (claim_test){CLAIM_UNSETTLED, {15.2, 14.1, 16.4}, 0.4, false, 12};
-    assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_SPEED).text,
-                        "speedup +15.2 %, between +14.1 and +16.4 %; claimed: >= 15 %; about 12 "
-                        "more blocks would tell");
+    assert_string_equal(
+        verdict_claim_words(&t, &expect, VERDICT_OF_SPEED).text,
+        "speedup +15.2 %, 95 % interval +14.1 to +16.4 %; claimed: >= 15 %; about 12 "
+        "more blocks needed");
     assert_int_equal(suite_expect_parse(&expect, "val_loss reduction >= 2%", NULL), GB_OK);
     t = (claim_test){CLAIM_REFUTED, {-0.5, -0.9, 0.1}, 0.9, false, NAN};
     assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_LOSS).text,
                         "reduction \xe2\x88\x92"
-                        "0.5 %, between \xe2\x88\x92"
-                        "0.9 and +0.1 %; claimed: >= 2 %");
+                        "0.5 %, 95 % interval \xe2\x88\x92"
+                        "0.9 to +0.1 %; claimed: >= 2 %");
     /* Of a size, which has no sign. */
     assert_int_equal(suite_expect_parse(&expect, "val_loss within 1%", NULL), GB_OK);
     t = (claim_test){CLAIM_SUPPORTED, {0.5, 0, 0.9}, 0.01, false, NAN};
     assert_string_equal(verdict_claim_words(&t, &expect, VERDICT_OF_LOSS).text,
-                        "difference 0.5 %, between 0.0 and 0.9 %; claimed: <= 1 %");
+                        "difference 0.5 %, 95 % interval 0.0 to 0.9 %; claimed: <= 1 %");
 }
 
 int main(void)
