@@ -93,7 +93,7 @@ static gb_status place_check(const char *target, bool folder, bool replace, gb_e
     if (lstat(target, &there) != 0) {
         return GB_OK;
     }
-    if (!folder && !replace) {
+    if (!folder && !replace && S_ISREG(there.st_mode)) {
         return gb_fail(err, GB_ERR_USAGE,
                        "%s: exists, and was not written by gptbench; name another folder", target);
     }

@@ -129,7 +129,7 @@ gb_status report_folder_check(const char *out_dir, gb_error *err)
             return GB_OK;
         }
         snprintf(path, sizeof path, "%s/%s", out_dir, names[i]);
-        if (stat(path, &there) == 0 && S_ISREG(there.st_mode)) {
+        if (lstat(path, &there) == 0 && S_ISREG(there.st_mode)) {
             return gb_fail(err, GB_ERR_USAGE,
                            "%s: exists, and was not written by gptbench; name another folder",
                            path);
