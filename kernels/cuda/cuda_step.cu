@@ -176,7 +176,10 @@ gb_status cuda_backend_results_post(gb_device *dev, const void *src, int count)
     const int at = (step->first + step->under_way) % RESULT_SLOTS;
     result_slot *slot = &step->slots[at];
     CUDA_TRY(dev, "results_post", cudaSetDevice(dev->ordinal));
-    cuda_profiler_op_begin(dev, gb_scope{GB_PHASE_DATA, -1, GB_OP_COPY});
+    /* A validation's result is no part of the steps around it. */
+    const bool of_eval = gb_ledger_scope_of(dev->ledger, GB_OP_COPY).phase == GB_PHASE_EVAL;
+    const gb_phase phase = of_eval ? GB_PHASE_EVAL : GB_PHASE_DATA;
+    cuda_profiler_op_begin(dev, gb_scope{phase, -1, GB_OP_COPY});
     cudaError_t code = cudaMemcpyAsync(slot_values(step, at), src, (size_t)count * sizeof(double),
                                        cudaMemcpyDeviceToHost, dev->stream);
     cuda_profiler_op_end(dev);
