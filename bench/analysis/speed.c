@@ -7,6 +7,7 @@
 
 #include "bench/analysis/comparability.h"
 #include "bench/stats/block_count.h"
+#include "bench/stats/clock_grid.h"
 
 /* Random halves of the blocks by which the false alarms of the control are counted. */
 #define CONTROL_SUBSETS 200
@@ -21,6 +22,27 @@ static double *columns_copy(const speed_session *s)
                (size_t)s->facts->blocks * sizeof *ms);
     }
     return ms;
+}
+
+/* What the session's clock resolves, by all timed steps. */
+static gb_status clock_measure(speed_session *s, gb_error *err)
+{
+    size_t n = 0, filled = 0;
+    for (int a = 0; a < s->n_arms; a++) {
+        n += s->arms[a].facts->n_timed;
+    }
+    double *ms = malloc((n + 1) * sizeof *ms);
+    if (!ms) {
+        return gb_fail(err, GB_ERR_OOM, "no memory for %zu steps", n);
+    }
+    for (int a = 0; a < s->n_arms; a++) {
+        const timing_arm *arm = s->arms[a].facts;
+        memcpy(ms + filled, arm->timed_ms, arm->n_timed * sizeof *ms);
+        filled += arm->n_timed;
+    }
+    s->clock_step_ms = clock_grid_step(ms, n);
+    free(ms);
+    return GB_OK;
 }
 
 static gb_status arm_average(speed_arm *arm, gb_error *err)
@@ -45,14 +67,16 @@ static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, 
     estimate burst;
     size_t n = 0;
     const speed_arm *base = &s->arms[s->facts->baseline];
-    GB_TRY(arm_average(arm, err));
     GB_TRY(noise_outliers_count(&arm->outliers, arm->facts->timed_ms, arm->facts->n_timed, err));
     for (int64_t b = 0; b < s->facts->blocks; b++) {
         if (arm->facts->median_ms[b] > 0) {
             scratch[n++] = log(arm->facts->median_ms[b]);
         }
     }
-    GB_TRY(estimate_bootstrap(&burst, scratch, n, verdict_resamples(1), 1, err));
+    GB_TRY(estimate_bootstrap_coarse(
+        &burst, (stats_sample){scratch, n},
+        clock_grid_log_error(s->clock_step_ms, arm->step_median_ms, INFINITY), verdict_resamples(1),
+        1, err));
     stats_interval logs = estimate_interval(&burst, 0.95);
     arm->burst_ms = (stats_interval){exp(logs.value), exp(logs.low), exp(logs.high)};
     estimate_free(&burst);
@@ -63,17 +87,24 @@ static gb_status arm_measure(speed_session *s, speed_arm *arm, double *scratch, 
     return GB_OK;
 }
 
-static gb_status control_measure(speed_session *s, const verdict_rule *rule, double *scratch,
+static double pair_resolution(const speed_session *s, const speed_arm *a, const speed_arm *b)
+{
+    return clock_grid_log_error(s->clock_step_ms, a->step_median_ms, b->step_median_ms);
+}
+
+static gb_status control_measure(speed_session *s, const verdict_rule *plain, double *scratch,
                                  gb_error *err)
 {
     const timing_facts *timing = s->facts;
     if (timing->control < 0) {
         return GB_OK;
     }
+    verdict_rule rule = *plain;
+    rule.resolution = pair_resolution(s, &s->arms[timing->control], &s->arms[timing->baseline]);
     size_t n = estimate_log_ratios(timing->arms[timing->control].median_ms,
                                    timing->arms[timing->baseline].median_ms, (size_t)timing->blocks,
                                    scratch);
-    return noise_control_measure(&s->aa, (stats_sample){scratch, n}, rule, CONTROL_SUBSETS,
+    return noise_control_measure(&s->aa, (stats_sample){scratch, n}, &rule, CONTROL_SUBSETS,
                                  (uint64_t)timing->seed, err);
 }
 
@@ -198,7 +229,9 @@ static gb_status session_make(speed_session *s, const facts *f, const timing_fac
             arm_compare(&s->arms[s->n_arms], f, s);
         }
     }
-    return partial ? session_average(s, err) : session_measure(s, err);
+    GB_TRY(clock_measure(s, err));
+    GB_TRY(session_average(s, err));
+    return partial ? GB_OK : session_measure(s, err);
 }
 
 gb_status speed_report_make(speed_report **out, const facts *f, bool partial, gb_error *err)
@@ -308,8 +341,9 @@ gb_status speed_pair_estimate(estimate *out, const speed_session *session, const
     }
     n = estimate_log_ratios(by_means ? config->facts->mean_ms : config->facts->median_ms,
                             by_means ? base->facts->mean_ms : base->facts->median_ms, n, logs);
-    gb_status status = estimate_bootstrap(out, logs, n, verdict_resamples((size_t)session->n_arms),
-                                          (uint64_t)session->facts->seed, err);
+    gb_status status = estimate_bootstrap_coarse(
+        out, (stats_sample){logs, n}, pair_resolution(session, base, config),
+        verdict_resamples((size_t)session->n_arms), (uint64_t)session->facts->seed, err);
     free(logs);
     return status;
 }

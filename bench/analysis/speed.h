@@ -36,6 +36,7 @@ typedef struct speed_session {
     double *drift_effects; /* of each block, as a log ratio */
     noise_control aa;      /* n = 0: no control */
     drift drift;
+    double clock_step_ms; /* what the clock resolves (bench/stats/clock_grid.h) */
     double needed_blocks; /* to find a true 1 % with 90 % power, one of the session's configs */
 } speed_session;
 

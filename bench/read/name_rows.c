@@ -21,8 +21,8 @@ gb_status name_rows_read(name_rows *out, store *s, name_kind kind, gb_error *err
                                        [NAME_RUNS] = ROW_TABLE(RUN_FIELDS, name_row)};
     static const char *const rest[] = {
         [NAME_SUITES] = "FROM suite ORDER BY updated_at DESC",
-        [NAME_CONFIGS] = "FROM config c JOIN suite s USING (suite_id) WHERE c.in_plan = 1"
-                         " ORDER BY s.updated_at DESC, c.position",
+        [NAME_CONFIGS] = ("FROM config c JOIN suite s USING (suite_id) WHERE c.in_plan = 1"
+                          " ORDER BY s.updated_at DESC, c.position"),
         [NAME_RUNS] = "FROM run r JOIN config c USING (config_id) ORDER BY r.run_id DESC"};
     *out = (name_rows){.n = 0};
     row_reader r = {store_sqlite(s), store_path(s), &out->texts, err};

@@ -8,6 +8,7 @@
 #include "bench/run/run_watch.h"
 #include "bench/run/timing_pool.h"
 #include "bench/stats/block_count.h"
+#include "bench/stats/clock_grid.h"
 #include "bench/stats/stats.h"
 #include "bench/worker/job_control.h"
 #include "kernels/clock.h"
@@ -162,6 +163,14 @@ static gb_status block_done(void *user, const timing_table *table, gb_error *err
 
 /* ---- when it is enough ---- */
 
+/* What the clock leaves open of log(config / base), by the medians of n bursts of each; sorts them.
+ */
+static double resolution_of(double *base, double *config, size_t n)
+{
+    double step = fmin(clock_grid_step(base, n), clock_grid_step(config, n));
+    return clock_grid_log_error(step, base[n / 2], config[n / 2]);
+}
+
 /* `room` is for three numbers a block. */
 static gb_status estimates_make(const timing_session *session, const timing_table *table,
                                 estimate *out, double *room, gb_error *err)
@@ -174,7 +183,9 @@ static gb_status estimates_make(const timing_session *session, const timing_tabl
         }
         size_t n = estimate_log_ratios(config, base, (size_t)table->n_blocks, ratios);
         if (arm != session->baseline) {
-            GB_TRY(estimate_bootstrap(&out[arm], ratios, n, STOP_RESAMPLES, (uint64_t)arm, err));
+            double resolution = resolution_of(base, config, (size_t)table->n_blocks);
+            GB_TRY(estimate_bootstrap_coarse(&out[arm], (stats_sample){ratios, n}, resolution,
+                                             STOP_RESAMPLES, (uint64_t)arm, err));
         }
     }
     return GB_OK;

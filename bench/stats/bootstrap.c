@@ -10,6 +10,7 @@
 struct bootstrap {
     size_t n, resamples;
     double value, standard_error;
+    double resolution; /* of one value, the same error in all; 0: none */
     bool has_interval; /* there is a standard error, and so there are pivots */
     double *pivots;    /* |t*|, ascending */
 };
@@ -54,7 +55,7 @@ static void resample_share(void *user, int share)
             at.error = hypot(resampler_yuen(w->x.sample, at.error),
                              resampler_yuen(w->y.sample, of_y.error));
         }
-        b->pivots[r] = b->has_interval ? pivot_of(b, at.value, at.error) : 0;
+        b->pivots[r] = b->has_interval ? pivot_of(b, at.value, hypot(at.error, b->resolution)) : 0;
     }
 }
 
@@ -118,6 +119,7 @@ static gb_status bootstrap_fill(bootstrap **out, bootstrap *b, drawn_sample x, d
                                   resampler_yuen(y.sample, resampler_error(y.sample)));
     }
     b->has_interval = isfinite(b->standard_error);
+    b->standard_error = hypot(b->standard_error, b->resolution);
     gb_status status = resample_all(b, x, y, err);
     if (status != GB_OK) {
         bootstrap_free(b);
@@ -144,6 +146,12 @@ static gb_status sample_check(stats_sample x, size_t resamples, gb_error *err)
 gb_status bootstrap_create(bootstrap **out, stats_sample x, size_t resamples, uint64_t seed,
                            gb_error *err)
 {
+    return bootstrap_create_coarse(out, x, 0, resamples, seed, err);
+}
+
+gb_status bootstrap_create_coarse(bootstrap **out, stats_sample x, double resolution,
+                                  size_t resamples, uint64_t seed, gb_error *err)
+{
     GB_TRY(sample_check(x, resamples, err));
     drawn_sample drawn = {NULL, x.n, seed};
     resampler *sample = NULL;
@@ -151,6 +159,7 @@ gb_status bootstrap_create(bootstrap **out, stats_sample x, size_t resamples, ui
     bootstrap *b = NULL;
     gb_status status = bootstrap_allocate(&b, x.n, resamples, err);
     if (status == GB_OK) {
+        b->resolution = resolution;
         drawn.sample = sample;
         status = bootstrap_fill(out, b, drawn, (drawn_sample){0}, err);
     }
@@ -206,11 +215,20 @@ double bootstrap_standard_error(const bootstrap *b)
 
 /* ---- reading it ---- */
 
+/* Of the normal distribution: Student's for as many degrees of freedom as make no difference. */
+static double normal_quantile(double p)
+{
+    return stats_t_quantile(p, 1e9);
+}
+
 stats_interval bootstrap_interval(const bootstrap *b, double level)
 {
     stats_interval out = {b->value, NAN, NAN};
     if (b->n >= 2 && level > 0 && level < 1 && b->has_interval) {
         double half = b->standard_error * stats_quantile_sorted(b->pivots, b->resamples, level);
+        if (b->resolution > 0) {
+            half = fmax(half, b->resolution * normal_quantile((1 + level) / 2));
+        }
         out.low = b->value - half;
         out.high = b->value + half;
     }
@@ -246,5 +264,8 @@ double bootstrap_p_above(const bootstrap *b, double threshold)
                : distance == 0       ? 0
                                      : INFINITY;
     double both = fmax(1 - pivot_level(b, t), least);
+    if (b->resolution > 0) {
+        both = fmax(both, erfc(fabs(distance) / b->resolution / M_SQRT2));
+    }
     return distance >= 0 ? both / 2 : 1 - both / 2;
 }

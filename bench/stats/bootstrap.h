@@ -31,6 +31,12 @@ typedef struct bootstrap bootstrap;
  * x.n or resamples is 0 or a value is not finite. */
 gb_status bootstrap_create(bootstrap **out, stats_sample x, size_t resamples, uint64_t seed,
                            gb_error *err);
+/* Of values that a clock rounded (bench/stats/clock_grid.h): `resolution` is the standard deviation
+ * of the error that each of them may share with all others, and so does not shrink with their
+ * number. It is added to the standard error and to that of each resample, which has no spread where
+ * it drew equal values; no interval is narrower than that of this error alone, taken as normal. */
+gb_status bootstrap_create_coarse(bootstrap **out, stats_sample x, double resolution,
+                                  size_t resamples, uint64_t seed, gb_error *err);
 /* Trimmed mean of x minus trimmed mean of y, two samples that do not belong together in pairs: each
  * is resampled by itself. The standard error is the root of the two squared ones with Yuen's
  * factor, and so is that of each resample. Errors as above. */

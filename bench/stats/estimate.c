@@ -56,6 +56,14 @@ static gb_status value_only(estimate *e, const double *x, size_t n, gb_error *er
 gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
                              uint64_t seed, gb_error *err)
 {
+    const stats_sample sample = {log_ratios, n};
+    return estimate_bootstrap_coarse(out, sample, 0, resamples, seed, err);
+}
+
+gb_status estimate_bootstrap_coarse(estimate *out, stats_sample log_ratios, double resolution,
+                                    size_t resamples, uint64_t seed, gb_error *err)
+{
+    const size_t n = log_ratios.n;
     *out = nothing;
     if (n == 0) {
         return GB_OK;
@@ -64,9 +72,9 @@ gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, 
     e.kind = ESTIMATE_BOOTSTRAP;
     e.n = n;
     if (n < ESTIMATE_MIN_BLOCKS) {
-        GB_TRY(value_only(&e, log_ratios, n, err));
+        GB_TRY(value_only(&e, log_ratios.values, n, err));
     } else {
-        GB_TRY(bootstrap_create(&e.resampled, (stats_sample){log_ratios, n}, resamples, seed, err));
+        GB_TRY(bootstrap_create_coarse(&e.resampled, log_ratios, resolution, resamples, seed, err));
         e.value = bootstrap_value(e.resampled);
         e.standard_error = bootstrap_standard_error(e.resampled);
         e.df = estimate_df(ESTIMATE_BOOTSTRAP, n);

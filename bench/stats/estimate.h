@@ -37,6 +37,9 @@ estimate estimate_student(const double *log_ratios, size_t n);
  * value without interval. Free with estimate_free. GB_ERR_OOM. */
 gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
                              uint64_t seed, gb_error *err);
+/* The same of times that a clock rounded, see bootstrap_create_coarse. */
+gb_status estimate_bootstrap_coarse(estimate *out, stats_sample log_ratios, double resolution,
+                                    size_t resamples, uint64_t seed, gb_error *err);
 void estimate_free(estimate *e); /* what it owns */
 
 /* Two samples of logarithms that do not belong together in pairs, config and base: the difference

@@ -21,7 +21,8 @@ static gb_status is_alarm(bool *out, const double *log_ratios, size_t n, const v
                           uint64_t seed, gb_error *err)
 {
     estimate e;
-    GB_TRY(estimate_bootstrap(&e, log_ratios, n, 1000, seed, err));
+    const stats_sample sample = {log_ratios, n};
+    GB_TRY(estimate_bootstrap_coarse(&e, sample, rule->resolution, 1000, seed, err));
     const estimate *only = &e;
     verdict v;
     gb_status status = verdict_judge(&v, &only, 1, rule, err);
@@ -59,7 +60,8 @@ gb_status noise_control_measure(noise_control *out, stats_sample log_ratios,
         return GB_OK;
     }
     estimate e;
-    GB_TRY(estimate_bootstrap(&e, log_ratios.values, n, verdict_resamples(1), seed, err));
+    GB_TRY(estimate_bootstrap_coarse(&e, log_ratios, rule->resolution, verdict_resamples(1), seed,
+                                     err));
     out->change = estimate_change(&e, 0.95);
     out->floor = fabs(out->change.value);
     estimate_free(&e);

@@ -70,6 +70,7 @@ typedef struct verdict_rule {
     double floor;       /* |change| of the A/A control, 0 for none */
     double power;       /* 0.9, for `further` and `detectable` */
     double further_cap; /* 10000 */
+    double resolution;  /* of the control's log ratios, as bootstrap_create_coarse; 0: none */
 } verdict_rule;
 
 verdict_rule verdict_rule_default(void);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "bench/stats/block_count.h"
+#include "bench/stats/clock_grid.h"
 #include "bench/stats/drift.h"
 #include "bench/stats/noise.h"
 #include "bench/stats/trimmed_mean.h"
@@ -227,6 +228,87 @@ static void test_edges(void **state)
     bootstrap_free(NULL);
 }
 
+/* ---- a coarse clock ---- */
+
+static void test_clock_grid(void **state)
+{
+    (void)state;
+    double fine[] = {0.05, 0.0455, NAN, 0.0505, 0.05, 0, 0.045}, one[] = {0.3, 0.3}, none[] = {NAN};
+    check_close(clock_grid_step(fine, COUNT(fine)), 0.0005, 1e-12);
+    check_close(clock_grid_step(one, 2), 0.3, 1e-15); /* all that is known: no finer than shown */
+    assert_true(clock_grid_step(none, 1) == 0 && clock_grid_step(none, 0) == 0);
+    double sum[] = {0.1 + 0.2, 0.3}; /* equal but for rounding */
+    check_close(clock_grid_step(sum, 2), 0.3, 1e-15);
+    /* a uniform error of width 1 has sd 1 / sqrt(12); 1 % and 1 % of two times */
+    check_close(clock_grid_log_error(0.5, 50, 50), 0.01 * sqrt(2.0 / 12), 1e-15);
+    assert_true(clock_grid_log_error(0.5, 0, 50) == 0);
+}
+
+/* Two values that alternate give resamples without spread; all equal a sample without any. */
+static void test_coarse_values(void **state)
+{
+    (void)state;
+    double x[20], equal[20];
+    for (int i = 0; i < 20; i++) {
+        equal[i] = -0.105;
+        x[i] = i % 5 == 0 ? -0.094 : -0.105;
+    }
+    bootstrap *b = NULL;
+    stats_sample coarse = {x, 20}, flat = {equal, 20};
+    const double error = 0.003;
+    assert_int_equal(bootstrap_create_coarse(&b, coarse, error, 4000, 1, NULL), GB_OK);
+    stats_interval i = bootstrap_interval(b, 0.95);
+    assert_true(i.low > -0.13 && i.high < -0.08);
+    assert_true(i.high - i.value >= 1.959963 * error);
+    check_near(bootstrap_p_above(b, i.low), 0.025, 0.002); /* the interval read the other way */
+    bootstrap_free(b);
+    assert_int_equal(bootstrap_create_coarse(&b, flat, error, 4000, 1, NULL), GB_OK);
+    i = bootstrap_interval(b, 0.95); /* 1.95996: the normal quantile 0.975 */
+    check_near(i.high - i.value, 1.959964 * error, 1e-6);
+    check_near(i.value - i.low, 1.959964 * error, 1e-6);
+    check_near(bootstrap_p_above(b, i.low), 0.025, 1e-6);
+    bootstrap_free(b);
+}
+
+static double unit_random(uint64_t seed, uint64_t counter) /* in [0, 1) */
+{
+    return (double)(stats_random_u64(seed, counter) >> 11) / 9007199254740992.0; /* 2^53 */
+}
+
+/* Bursts of 50 and 45 us that a clock rounds to 0.5 us, noise of 0.1, 0.5 and 2 %: at least 19 of
+ * 20 intervals hold the true ratio (binomial 99.9 %: 183 of 200), and none is without an end. */
+static void test_coarse_coverage(void **state)
+{
+    (void)state;
+    static const double noises[] = {0.001, 0.005, 0.02};
+    for (size_t k = 0; k < COUNT(noises); k++) {
+        int held = 0;
+        for (uint64_t suite = 0; suite < 200; suite++) {
+            double base = 50 + 0.5 * unit_random(7, suite), config = 0.9 * base, logs[20];
+            for (uint64_t i = 0; i < 20; i++) {
+                double times[2] = {base, config};
+                for (uint64_t j = 0; j < 2; j++) {
+                    double noise = 0; /* of 12 uniform ones: nearly normal, sd 1 */
+                    for (uint64_t u = 0; u < 12; u++) {
+                        noise += unit_random(11 + k, ((suite * 20 + i) * 2 + j) * 12 + u);
+                    }
+                    times[j] = rint(times[j] * (1 + noises[k] * (noise - 6)) / 0.5) * 0.5;
+                }
+                logs[i] = log(times[1] / times[0]);
+            }
+            bootstrap *b = NULL;
+            double error = clock_grid_log_error(0.5, base, config);
+            stats_sample sample = {logs, 20};
+            assert_int_equal(bootstrap_create_coarse(&b, sample, error, 500, suite, NULL), GB_OK);
+            stats_interval i = bootstrap_interval(b, 0.95);
+            held += i.low <= log(0.9) && log(0.9) <= i.high;
+            assert_true(i.high - i.low < 0.06);
+            bootstrap_free(b);
+        }
+        assert_true(held >= 183);
+    }
+}
+
 /* ---- trend, outliers ---- */
 
 static void test_theil_sen(void **state)
@@ -373,13 +455,15 @@ static void test_looks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_given_draws), cmocka_unit_test(test_studentised),
-        cmocka_unit_test(test_as_plain),    cmocka_unit_test(test_trimmed_mean),
-        cmocka_unit_test(test_normal),      cmocka_unit_test(test_p_is_the_interval),
-        cmocka_unit_test(test_seeds),       cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_theil_sen),   cmocka_unit_test(test_drift_exact),
-        cmocka_unit_test(test_outliers),    cmocka_unit_test(test_block_count),
-        cmocka_unit_test(test_looks),       cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_given_draws),     cmocka_unit_test(test_studentised),
+        cmocka_unit_test(test_as_plain),        cmocka_unit_test(test_trimmed_mean),
+        cmocka_unit_test(test_normal),          cmocka_unit_test(test_p_is_the_interval),
+        cmocka_unit_test(test_seeds),           cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_clock_grid),      cmocka_unit_test(test_coarse_values),
+        cmocka_unit_test(test_coarse_coverage), cmocka_unit_test(test_theil_sen),
+        cmocka_unit_test(test_drift_exact),     cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_block_count),     cmocka_unit_test(test_looks),
+        cmocka_unit_test(test_spread),
     };
     return cmocka_run_group_tests_name("bootstrap", tests, NULL, NULL);
 }

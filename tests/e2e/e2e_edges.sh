@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# End to end: verdicts where the numbers are at the edge: a coarse clock, runs that diverged.
+#   tests/e2e/e2e_edges.sh build/gptbench
+# kinds: plain sanitized (words and verdicts of tiny suites with planted times)
+. "$(dirname "$0")/lib.sh"
+needs "edges" sqlite3 jq python3
+unset OPENBLAS_CORETYPE OMP_NUM_THREADS
+
+suite() { # NAME REPLICATES BLOCKS ITERATIONS LAYERS: models of 4k parameters, without [matrix]
+    cat <<INI
+[suite]
+name = $1
+replicates = $2
+profile_steps = 0
+[data]
+train = synth:vocab=64,seed=1
+val = synth:vocab=64,seed=1
+[train]
+batch_size = 2
+sequence_length = 32
+num_iterations = $4
+val_loss_every = $4
+precision = fp32
+[timing]
+blocks = $3
+burst_steps = 5
+process_blocks = 0
+[model]
+vocab_size = 64
+n_layer = $5
+n_head = 2
+n_embd = 16
+INI
+}
+
+# ---- a clock of 0.5 us: steps of 50 and 45 us, whose medians are 50 or 50.5 and 45 or 45.5 us ----
+{
+    suite coarse 2 20 20 1
+    printf '[matrix]\nmlp_expansion_factor = 4, 2\n[claim c]\nconfig = e2\nexpect = tokens_per_s speedup >= 5%%\n'
+} >coarse.ini
+"$gptbench" run coarse.ini --threads 1 >out 2>err
+check "a suite runs" $?
+python3 - results/coarse.db <<'P'
+import random, sqlite3, sys
+random.seed(4)
+d = sqlite3.connect(sys.argv[1])
+c = d.cursor()
+arm = c.execute("select arm from timing_summary where config='e2'").fetchone()[0]
+for t, b, a in c.execute("select timing_id, block, arm from burst").fetchall():
+    m = (0.045 if a == arm else 0.050) + (0.0005 if random.random() < 0.2 else 0)
+    c.execute("update burst_step set step_ms=? where timing_id=? and block=? and arm=? and tag='timed'", (m, t, b, a))
+    c.execute("update burst set median_ms=?, mean_ms=? where timing_id=? and block=? and arm=?", (m, m, t, b, a))
+d.commit()
+P
+"$gptbench" run coarse.ini --threads 1 >out 2>err
+grep -qE '^e2 .* FASTER −9.9 %' out
+check "all ratios lie between 0.891 and 0.91: FASTER" $?
+# Rounding alone: sqrt((0.5/50)^2 + (0.5/45)^2) / sqrt(12) = 0.43 %, times 1.96: 0.85 % either way at least.
+"$gptbench" compare base e2 --db results/coarse.db --metric step_avg --json >out 2>err
+jq -e '.metrics[0] | .low != null and .high != null and .high - .low < 0.1 and .high - .low > 2 * 0.0084 * 0.9' out >/dev/null
+check "the interval has ends, no nearer than the clock allows" $?
+"$gptbench" claims coarse.ini >out 2>err
+grep -qE '^c +supported' out
+check "and the claim is supported" $?
+finish
