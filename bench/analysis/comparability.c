@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/divergence.h"
 #include "bench/analysis/learning_rates.h"
 
 /* ---- circumstances ---- */
@@ -57,13 +58,20 @@ circumstances circumstances_of_arm(const facts *f, const timing_facts *session,
 
 /* ---- the list ---- */
 
-static void list_text(comparability *list, const char *what, const char *base, const char *config)
+static void list_add(comparability *list, const char *what, const char *base, const char *config)
 {
-    if (list->n < COMPARABILITY_MAX && strcmp(base, config) != 0) {
+    if (list->n < COMPARABILITY_MAX) {
         obstacle *o = &list->obstacles[list->n++];
         snprintf(o->what, sizeof o->what, "%s", what);
         snprintf(o->base, sizeof o->base, "%s", base);
         snprintf(o->config, sizeof o->config, "%s", config);
+    }
+}
+
+static void list_text(comparability *list, const char *what, const char *base, const char *config)
+{
+    if (strcmp(base, config) != 0) {
+        list_add(list, what, base, config);
     }
 }
 
@@ -132,6 +140,10 @@ static void list_losses(comparability *list, const result_entry *base, const res
     for (int i = 0; i < base->n_runs + config->n_runs && list->n == 0; i++) {
         list_validation(list, base->runs[i < base->n_runs ? i : 0],
                         config->runs[i < base->n_runs ? 0 : i - base->n_runs]);
+    }
+    entry_divergence a = divergence_of_entry(base), b = divergence_of_entry(config);
+    if (a.run || b.run) {
+        list_add(list, "runs that diverged:", a.text, b.text);
     }
     list_text(list, "learning rate after NaN", entry_rates_of(base).text,
               entry_rates_of(config).text);

@@ -8,8 +8,9 @@
  *                judge where steps hold other numbers of tokens
  *   memory       machine, backend, precision, threads, tokens per step
  *   losses       the same validation tokens: as many, and the same ones. What counts is the stretch
- *                that was read, whatever the file is called and holds beyond it. And no learning
- *                rate that was halved on one side after a NaN
+ *                that was read, whatever the file is called and holds beyond it. No learning
+ *                rate that was halved on one side after a NaN, and no run that diverged
+ *                (bench/analysis/divergence.h) on either
  *   exact ones   always
  *
  * Losses may be compared across lengths of context and sizes of vocabulary, precisions and

@@ -8,6 +8,7 @@ static gb_status averages_make(run_facts *run, gb_error *err)
     for (int64_t k = 0; k < run->n_evals; k++) {
         double loss = run->evals[k].val_loss;
         run->final_val_loss = loss;
+        run->first_val_loss = run->evals[k].step == 0 ? loss : run->first_val_loss;
         if (isfinite(loss) && !(loss >= run->best_val_loss)) {
             run->best_val_loss = loss;
         }
@@ -18,8 +19,13 @@ static gb_status averages_make(run_facts *run, gb_error *err)
 gb_status run_numbers_make(facts *f, gb_error *err)
 {
     for (int64_t i = 0; i < f->n_runs; i++) {
-        if (f->runs[i].steps) {
-            GB_TRY(averages_make(&f->runs[i], err));
+        run_facts *run = &f->runs[i];
+        const config_facts *config = run->config >= 0 ? &f->configs[run->config] : NULL;
+        if (config && config->model_known) {
+            run->uniform_nats = log(config->model.vocab_size);
+        }
+        if (run->steps) {
+            GB_TRY(averages_make(run, err));
         }
     }
     return GB_OK;

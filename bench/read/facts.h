@@ -145,6 +145,8 @@ typedef struct run_facts {
     /* Filled by bench/analysis/run_numbers.h; with FACTS_SUMMARY as view run_summary has them. */
     double step_avg_ms, step_median_ms; /* over timed_ms; NAN when there are none */
     double final_val_loss, best_val_loss;
+    double first_val_loss; /* before the first step; NAN: it was not validated then */
+    double uniform_nats;   /* ln(vocab_size); NAN: its config is not known */
 } run_facts;
 
 /* What took its turn in a session of interleaved timing. Per-burst arrays have an entry per block,

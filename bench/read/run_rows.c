@@ -77,10 +77,8 @@ static const row_field RUN_FIELDS[] = {
  * fills these fields; a number that is not here is missing where they are not, as in the table that
  * `run` prints. */
 static const row_field SUMMARY_FIELDS[] = {
-    SAME(step_avg_ms, ROW_REAL),
-    SAME(step_median_ms, ROW_REAL),
-    SAME(final_val_loss, ROW_REAL),
-    SAME(best_val_loss, ROW_REAL),
+    SAME(step_avg_ms, ROW_REAL),   SAME(step_median_ms, ROW_REAL), SAME(final_val_loss, ROW_REAL),
+    SAME(best_val_loss, ROW_REAL), SAME(first_val_loss, ROW_REAL),
 };
 static const row_table SUMMARY = ROW_TABLE(SUMMARY_FIELDS, run_facts);
 
@@ -104,6 +102,7 @@ gb_status run_rows_read(row_reader *r, facts *f, int64_t run_id)
         run->config = facts_find_config(f, run->config_id);
         run->machine = facts_find_machine(f, run->machine_id);
         row_forget(&SUMMARY, run);
+        run->uniform_nats = NAN;
         run->sensors.started_at = run->sensors.missing = "";
         run->sensors.energy_j = NAN;
     }

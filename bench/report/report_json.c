@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bench/analysis/divergence.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/json_value.h"
 #include "bench/report/report.h"
@@ -220,6 +221,10 @@ static void set_entry(json_t *out, const findings *data, const result_entry *e)
     set(out, "run_mfu", json_value_number(e->mfu));
     set(out, "final_val_loss", interval(e->val_loss));
     set(out, "best_val_loss", json_value_number(e->best_val_loss));
+    entry_divergence diverged = divergence_of_entry(e);
+    set(out, "diverged_runs", json_integer(diverged.n_runs));
+    set(out, "divergence",
+        diverged.run ? json_value_text(divergence_name(diverged.kind)) : json_null());
     set(out, "entropy_rate_nats", json_value_number(e->entropy_rate_nats));
     set(out, "peak_memory_bytes", json_value_number(e->peak_memory_bytes));
     set(out, "on_pareto_front", json_boolean(e->on_front));

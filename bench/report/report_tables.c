@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/divergence.h"
 #include "bench/analysis/learning_rates.h"
 #include "bench/analysis/peers.h"
 #include "bench/analysis/run_numbers.h"
@@ -400,7 +401,8 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
                                           "run_mfu",
                                           "speed_per_token",
                                           "speed_not_compared",
-                                          "loss_not_compared"};
+                                          "loss_not_compared",
+                                          "diverged_runs"};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i], TABLE_LEFT);
@@ -429,6 +431,7 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
         add_tsv_verdicts(t, e, config_verdict_of(data, i));
         add_tsv_runs(t, e);
         add_tsv_refusals(t, config_verdict_of(data, i));
+        table_add_cell(t, "%d", divergence_of_entry(e).n_runs);
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

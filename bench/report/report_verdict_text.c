@@ -10,6 +10,7 @@
 #include "bench/report/report.h"
 #include "bench/report/report_limits.h"
 #include "bench/words/control_text.h"
+#include "bench/words/divergence_words.h"
 #include "bench/words/verdict_rows.h"
 
 /* ---- the table ---- */
@@ -309,6 +310,16 @@ static void write_disagreements(document *doc, const findings *data)
     }
 }
 
+static void write_diverged(document *doc, const findings *data)
+{
+    for (int i = 0; i < data->n_entries; i++) {
+        divergence_text words = divergence_words(&data->entries[i]);
+        if (words.text[0]) {
+            document_list_item(doc, "Warning: `%s`: %s", data->entries[i].label, words.text);
+        }
+    }
+}
+
 static void write_no_session(document *doc)
 {
     document_paragraph(
@@ -322,7 +333,11 @@ static void write_no_session(document *doc)
 static gb_status write_summary(document *doc, const findings *data, gb_error *err)
 {
     gb_status status = GB_OK;
-    if (!speed_report_any(data) && judged_count(data, &sides[1]) == 0) {
+    bool diverged = false;
+    for (int i = 0; i < data->n_entries; i++) {
+        diverged = diverged || divergence_of_entry(&data->entries[i]).run;
+    }
+    if (!speed_report_any(data) && judged_count(data, &sides[1]) == 0 && !diverged) {
         return GB_OK; /* an empty list */
     }
     document_list_begin(doc);
@@ -334,6 +349,7 @@ static gb_status write_summary(document *doc, const findings *data, gb_error *er
         write_unclear(doc, data, &sides[0]);
         write_unclear(doc, data, &sides[1]);
         write_disagreements(doc, data);
+        write_diverged(doc, data);
     }
     document_list_end(doc);
     return status;

@@ -49,6 +49,7 @@ const migration *migrations_list(void)
              "UPDATE run SET val_tokens = (SELECT max(e.val_tokens) FROM eval e"
              " WHERE e.run_id = run.run_id);"},
         {12, ";"}, /* run_summary says what was validated on */
+        {13, ";"}, /* run_summary has the first validation loss */
         {0, NULL}};
     return list;
 }

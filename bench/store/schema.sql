@@ -489,7 +489,8 @@ CREATE VIEW run_summary AS
          (SELECT count(*) FROM session x WHERE x.run_id = r.run_id) AS sessions,
          r.learning_rate, r.lr_scale, r.planned_memory_bytes,
          r.machine_id, p.flops_per_s AS gemm_peak_flops_per_s,
-         r.val_tokens, r.val_stretch_hash
+         r.val_tokens, r.val_stretch_hash,
+         (SELECT e.val_loss FROM eval e WHERE e.run_id = r.run_id AND e.step = 0) AS first_val_loss
   FROM run r
   JOIN config c USING (config_id)
   JOIN suite s USING (suite_id)

@@ -12,6 +12,7 @@
 #include "bench/base/terminal.h"
 #include "bench/run/rates.h"
 #include "bench/words/control_text.h"
+#include "bench/words/divergence_words.h"
 #include "bench/words/verdict_words.h"
 
 static table *table_with_headings(void)
@@ -150,6 +151,19 @@ static void refusals_print(const config_verdicts *verdicts, FILE *out)
                 table_write_escaped(out, row->label, TABLE_TEXT);
                 fprintf(out, " is not compared with the baseline's: %s\n", why[k]);
             }
+        }
+    }
+}
+
+static void diverged_print(const findings *data, FILE *out)
+{
+    for (int i = 0; i < data->n_entries; i++) {
+        divergence_text words = divergence_words(&data->entries[i]);
+        if (words.text[0]) {
+            fprintf(out, "\n");
+            table_write_escaped(out, data->entries[i].label, TABLE_TEXT);
+            fprintf(out, ": ");
+            terminal_say(out, 0, "%s\n", words.text);
         }
     }
 }
@@ -326,6 +340,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     free(rows);
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
+        diverged_print(data, out);
         refusals_print(data->verdicts, out);
     }
     if (status == GB_OK && notes.of_runs) {

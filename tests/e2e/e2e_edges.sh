@@ -62,4 +62,35 @@ check "the interval has ends, no nearer than the clock allows" $?
 "$gptbench" claims coarse.ini >out 2>err
 grep -qE '^c +supported' out
 check "and the claim is supported" $?
+
+db=results/diverged.db
+query() { sqlite3 $db "$1"; }
+# ---- runs that diverged: at 10 the loss ends above its start, at 52 the weights overflow, every logit is 0 and the
+# loss is ln(64) = 4.158883 to the last bits ----
+{
+    suite diverged 2 0 40 2
+    printf '[matrix]\nlearning_rate = 0.01, 10, 52\n[claim c]\nconfig = lr52\nexpect = val_loss reduction >= 1%%\n'
+    printf '[claim d]\nconfig = lr52\nbaseline = lr10\nexpect = val_loss reduction >= 1%%\n'
+} >diverged.ini
+"$gptbench" run diverged.ini --threads 1 >out 2>err
+check "diverged runs are done" $?
+grep -q '^lr10: 2 of 2 runs diverged: in replicate 0 the final loss, .* lies above the first' out &&
+    grep -q '^lr52: 2 of 2 runs diverged: in replicate 0 the final loss is ln(vocab_size), 4.1589' out &&
+    ! grep -q '^lr0.01: ' out
+check "the terminal names them and says why" $?
+report=results/diverged/report.md
+grep -q 'Warning: `lr10`: 2 of 2 runs diverged' $report && ! grep -qE 'BETTER|WORSE|Lowest|At equal budgets' $report
+check "the report too, and gives no verdict for them or against them" $?
+"$gptbench" report --db results/diverged.db -o rep >out 2>err
+jq -e '[.results[] | [.diverged_runs, .divergence]] ==
+    [[0, null], [2, "above its start"], [2, "at ln(vocab_size)"]]' rep/report.json >/dev/null
+check "report.json marks them" $?
+is "so does results.tsv, in its last column" "$(awk -F'\t' '{ printf "%s ", $NF }' rep/results.tsv)" "diverged_runs 0 2 2 "
+"$gptbench" claims diverged.ini >out 2>err
+is "claims about their losses are unsettled" "$? $(grep -cE '^[cd] +unsettled' out)" "0 2"
+"$gptbench" compare lr0.01 lr52 --db results/diverged.db --metric val_loss >out 2>err
+is "compare refuses them" "$? $(grep -c 'runs that diverged: none and 2 of 2' err)" "2 1"
+# An older database has no such column: the view is made anew, the judgement is of what the rows hold.
+is "the view has the first loss" "$(query "SELECT count(*) FROM run_summary r JOIN eval e USING (run_id)
+    WHERE e.step = 0 AND e.val_loss = r.first_val_loss")" 6
 finish

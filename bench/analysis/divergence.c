@@ -1,0 +1,62 @@
+#include "bench/analysis/divergence.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define ABOVE_START    0.01 /* of the first loss */
+#define UNIFORM_NATS   1e-5
+#define UNIFORM_SOURCE 0.99 /* of ln(vocab_size): a source that cannot be told from chance */
+#define LOST_PROGRESS  0.25
+#define LOST_LEAST     0.05 /* of the first loss */
+
+/* Comparisons are false with NAN. */
+divergence divergence_of(const loss_course *c)
+{
+    if (c->last > c->first * (1 + ABOVE_START)) {
+        return DIVERGENCE_ABOVE_START;
+    }
+    bool chance = c->entropy >= UNIFORM_SOURCE * c->uniform;
+    if (fabs(c->last - c->uniform) <= UNIFORM_NATS && !chance) {
+        return DIVERGENCE_UNIFORM;
+    }
+    double lost = c->last - c->lowest;
+    if (lost > LOST_PROGRESS * (c->first - c->lowest) && lost > LOST_LEAST * c->first) {
+        return DIVERGENCE_NOT_BACK;
+    }
+    return DIVERGENCE_NONE;
+}
+
+divergence divergence_of_run(const run_facts *run)
+{
+    const loss_course course = {run->first_val_loss, run->best_val_loss, run->final_val_loss,
+                                run->uniform_nats, run->entropy_rate_nats};
+    return divergence_of(&course);
+}
+
+const char *divergence_name(divergence kind)
+{
+    static const char *const names[] = {
+        [DIVERGENCE_NONE] = "",
+        [DIVERGENCE_ABOVE_START] = "above its start",
+        [DIVERGENCE_UNIFORM] = "at ln(vocab_size)",
+        [DIVERGENCE_NOT_BACK] = "a rise that did not come back",
+    };
+    return names[kind];
+}
+
+entry_divergence divergence_of_entry(const result_entry *entry)
+{
+    entry_divergence out = {0, DIVERGENCE_NONE, NULL, "none"};
+    for (int i = 0; i < entry->n_runs; i++) {
+        divergence kind = divergence_of_run(entry->runs[i]);
+        if (kind != DIVERGENCE_NONE && out.n_runs++ == 0) {
+            out.kind = kind;
+            out.run = entry->runs[i];
+        }
+    }
+    if (out.n_runs > 0) {
+        snprintf(out.text, sizeof out.text, "%d of %d, %s", out.n_runs, entry->n_runs,
+                 divergence_name(out.kind));
+    }
+    return out;
+}
