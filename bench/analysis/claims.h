@@ -10,8 +10,10 @@ typedef struct claim_result {
     const suite_claim *claim; /* borrowed */
     claim_test test;
     pair_basis basis;
-    char method[256]; /* how it was measured; empty when there is no value */
-    char reason[400]; /* why there is no value, so that the claim is unsettled; else empty */
+    means_check means;    /* of times: whether the means of bursts tell another story */
+    char method[256];     /* how it was measured; empty when there is no value */
+    char reason[400];     /* why there is no value, so that the claim is unsettled; else empty */
+    bool by_medians_only; /* so judged by medians and otherwise by means: unsettled for that */
 
     /* What arithmetic alone gives, in the claim's terms: for speeds what the exact FLOPs would at
      * equal FLOP/s, for parameters and FLOPs the truth. NAN: it tells nothing (losses, memory). */

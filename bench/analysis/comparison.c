@@ -94,6 +94,7 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     GB_TRY(pair_estimate_make(&p, base, new_side, metric, err));
     snprintf(out->method, sizeof out->method, "%s", p.method);
     bool settled = estimate_has_interval(&p.ratio);
+    out->means = p.means;
     out->change = estimate_change(&p.ratio, 0.95);
     if (out->exact) { /* to the last bit */
         double change = out->new_value / out->base - 1;
@@ -111,6 +112,7 @@ void comparison_withdraw(comparison *c, const char *why)
 {
     c->change = (stats_interval){NAN, NAN, NAN};
     c->refused = true;
+    c->means.disagree = false;
     snprintf(c->method, sizeof c->method, COMPARISON_REFUSED "%.240s", why);
 }
 

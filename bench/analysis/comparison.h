@@ -11,8 +11,9 @@ typedef struct comparison {
     double base, new_value; /* as in the report's tables */
     /* new / base - 1 with a 95 % interval; low and high are NAN where there is none. */
     stats_interval change;
-    bool exact;   /* a property of the model: the interval is the value itself */
-    bool refused; /* does not compare: no change, and `method` says why */
+    bool exact;        /* a property of the model: the interval is the value itself */
+    bool refused;      /* does not compare: no change, and `method` says why */
+    means_check means; /* of times from sessions: `change` is by the medians of bursts */
     char method[256];
 } comparison;
 

@@ -284,6 +284,7 @@ static gb_status measured_make(ledger *l, gb_error *err)
     pair_align(&base, &new_side, l->base->label);
     GB_TRY(comparison_of_pair(&c, &base, &new_side, METRIC_STEP_AVG, err));
     l->measured = c.change;
+    l->means = c.means;
     l->measured_in_turn = pair_is_timed(&base, &new_side) && base.session == new_side.session;
     return GB_OK;
 }

@@ -5,6 +5,7 @@
 #define GPTBENCH_BENCH_LEDGER_H
 
 #include "bench/analysis/findings.h"
+#include "bench/analysis/means_check.h"
 
 typedef enum ledger_by {
     LEDGER_BY_OP_PHASE,
@@ -50,6 +51,7 @@ typedef struct ledger {
     ledger_total timed;    /* step_avg of the same runs; NAN without timed steps */
     stats_interval
         measured;          /* change of the step time as verdicts and compare have it; NAN: none */
+    means_check means;     /* of it */
     bool measured_in_turn; /* by interleaved timing; else by step_avg of the runs */
 } ledger;
 

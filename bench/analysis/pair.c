@@ -188,41 +188,77 @@ static bool arm_failed(pair_estimate *out, const pair_side *side)
     return true;
 }
 
-/* Logarithms of the medians of an arm's bursts in the order in which they ran; returns how many. */
-static size_t burst_logs(const pair_side *side, double *out)
+/* Logarithms of the medians, or means, of an arm's bursts in the order in which they ran; returns
+ * how many. */
+static size_t burst_logs(const pair_side *side, bool by_means, double *out)
 {
+    const timing_arm *arm = side->arm->facts;
+    const double *ms = by_means ? arm->mean_ms : arm->median_ms;
     size_t n = 0;
     for (int64_t b = 0; b < side->session->facts->blocks; b++) {
-        if (side->arm->facts->median_ms[b] > 0) {
-            out[n++] = log(side->arm->facts->median_ms[b]);
+        if (ms[b] > 0) {
+            out[n++] = log(ms[b]);
         }
     }
     return n;
 }
 
 /* log(config / base) of the burst times of two sessions. */
-static gb_status sessions_estimate(pair_estimate *out, const pair_side *base,
-                                   const pair_side *config, gb_error *err)
+static gb_status sessions_estimate(estimate *out, const pair_side *base, const pair_side *config,
+                                   bool by_means, gb_error *err)
 {
     double *x = malloc((size_t)(config->session->facts->blocks + 1) * sizeof *x);
     double *y = malloc((size_t)(base->session->facts->blocks + 1) * sizeof *y);
     gb_status status = x && y ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for two sessions");
     size_t n_x = 0, n_y = 0;
     if (status == GB_OK) {
-        n_x = burst_logs(config, x);
-        n_y = burst_logs(base, y);
-        status = estimate_bootstrap_two(&out->ratio, (stats_sample){x, n_x}, (stats_sample){y, n_y},
+        n_x = burst_logs(config, by_means, x);
+        n_y = burst_logs(base, by_means, y);
+        status = estimate_bootstrap_two(out, (stats_sample){x, n_x}, (stats_sample){y, n_y},
                                         verdict_resamples(1),
                                         (uint64_t)config->session->facts->seed, err);
     }
     free(x);
     free(y);
-    out->basis = PAIR_SESSIONS;
-    snprintf(out->method, sizeof out->method,
-             "bootstrap of the typical bursts of two sessions (%zu and %zu blocks), not paired: "
-             "what changed on the machine between them is in it%s",
-             n_y, n_x, estimate_has_interval(&out->ratio) ? "" : "; too few blocks");
     return status;
+}
+
+/* Blocks that an arm has a burst of. */
+static size_t burst_count(const pair_side *side)
+{
+    size_t n = 0;
+    for (int64_t b = 0; b < side->session->facts->blocks; b++) {
+        n += side->arm->facts->median_ms[b] > 0;
+    }
+    return n;
+}
+
+/* log(above / below) of the time of a step, by the medians of bursts or by their means. */
+static gb_status bursts_estimate(estimate *out, const pair_side *below, const pair_side *above,
+                                 bool by_means, gb_error *err)
+{
+    return below->session == above->session
+               ? speed_pair_estimate(out, below->session, below->arm, above->arm, by_means, err)
+               : sessions_estimate(out, below, above, by_means, err);
+}
+
+static void timed_method(pair_estimate *out, const pair_side *below, const pair_side *above)
+{
+    if (below->session == above->session) {
+        out->basis = PAIR_BLOCKS;
+        snprintf(out->method, sizeof out->method,
+                 "bootstrap of paired ratios of burst medians in %zu blocks of interleaved "
+                 "timing%s",
+                 out->ratio.n,
+                 estimate_has_interval(&out->ratio) ? "" : "; too few for an interval");
+    } else {
+        out->basis = PAIR_SESSIONS;
+        snprintf(out->method, sizeof out->method,
+                 "bootstrap of the typical bursts of two sessions (%zu and %zu blocks), not "
+                 "paired: what changed on the machine between them is in it%s",
+                 burst_count(below), burst_count(above),
+                 estimate_has_interval(&out->ratio) ? "" : "; too few blocks");
+    }
 }
 
 /* Times as log(config / base). Tokens/s are times the other way round, and the tokens. */
@@ -234,21 +270,16 @@ static gb_status timed_estimate(pair_estimate *out, const pair_side *base, const
     }
     bool rate = metric == METRIC_TOKENS_PER_S;
     const pair_side *above = rate ? base : config, *below = rate ? config : base;
-    if (base->session == config->session) {
-        GB_TRY(speed_pair_estimate(&out->ratio, base->session, below->arm, above->arm, false, err));
-        out->basis = PAIR_BLOCKS;
-        snprintf(out->method, sizeof out->method,
-                 "bootstrap of paired ratios of burst medians in %zu blocks of interleaved "
-                 "timing%s",
-                 out->ratio.n,
-                 estimate_has_interval(&out->ratio) ? "" : "; too few for an interval");
-    } else {
-        GB_TRY(sessions_estimate(out, below, above, err));
-    }
+    GB_TRY(bursts_estimate(&out->ratio, below, above, false, err));
+    GB_TRY(bursts_estimate(&out->mean_ratio, below, above, true, err));
+    timed_method(out, below, above);
     if (rate) {
-        estimate_shift(&out->ratio, log((double)config->arm->facts->tokens_per_step /
-                                        (double)base->arm->facts->tokens_per_step));
+        double tokens = log((double)config->arm->facts->tokens_per_step /
+                            (double)base->arm->facts->tokens_per_step);
+        estimate_shift(&out->ratio, tokens);
+        estimate_shift(&out->mean_ratio, tokens);
     }
+    out->means = means_check_of_estimates(&out->ratio, &out->mean_ratio, rate);
     return GB_OK;
 }
 
@@ -448,7 +479,8 @@ static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const 
 gb_status pair_estimate_make(pair_estimate *out, const pair_side *base, const pair_side *config,
                              metric_id metric, gb_error *err)
 {
-    *out = (pair_estimate){.ratio = estimate_exact(NAN), .basis = PAIR_NOTHING};
+    *out = (pair_estimate){
+        .ratio = estimate_exact(NAN), .basis = PAIR_NOTHING, .mean_ratio = estimate_exact(NAN)};
     if (metric_is_exact(metric)) {
         out->basis = PAIR_EXACT;
         out->ratio = estimate_exact(pair_side_value(config, metric, false) /
@@ -465,4 +497,5 @@ gb_status pair_estimate_make(pair_estimate *out, const pair_side *base, const pa
 void pair_estimate_free(pair_estimate *p)
 {
     estimate_free(&p->ratio);
+    estimate_free(&p->mean_ratio);
 }

@@ -5,6 +5,7 @@
 
 #include "bench/analysis/comparability.h"
 #include "bench/analysis/findings.h"
+#include "bench/analysis/means_check.h"
 #include "bench/analysis/speed.h"
 #include "bench/stats/estimate.h"
 #include "bench/suite/metric.h"
@@ -55,6 +56,9 @@ typedef struct pair_estimate {
     estimate ratio; /* log(config / base) of the metric itself; pair_estimate_free */
     pair_basis basis;
     char method[256]; /* in words */
+    /* Of times from sessions, as a check: the same by the means of bursts; else ESTIMATE_NONE. */
+    estimate mean_ratio;
+    means_check means;
 } pair_estimate;
 
 /* Step times (both by the medians of bursts, as verdicts are) and tokens/s from a session of both,

@@ -7,6 +7,7 @@
 
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/entry.h"
+#include "bench/analysis/means_check.h"
 #include "bench/analysis/run_numbers.h"
 #include "bench/stats/mean_ratio.h"
 
@@ -101,8 +102,7 @@ static void speed_judge(const findings *data, config_verdict *row)
     row->speed_judged = true;
     row->speed = row->arm->verdict;
     row->mean_change = row->arm->mean_change;
-    const stats_interval *a = &row->speed.change, *b = &row->mean_change;
-    row->means_disagree = a->high < b->low || b->high < a->low; /* false with NAN */
+    row->means_disagree = means_check_of(row->speed.change, row->mean_change).disagree;
 }
 
 static entry_pace pace_of_runs(const result_entry *entry)

@@ -102,6 +102,10 @@ static void print_reading(const claim_result *r)
         terminal_say(stdout, 2, "- %s is %s: %s; %s.\n", name, outcome, claim_result_words(r).text,
                      r->method);
     }
+    verdict_text means = claim_means_words(r);
+    if (means.text[0]) {
+        terminal_say(stdout, 2, "  %s\n", means.text);
+    }
     if (r->prediction_note[0]) {
         terminal_say(stdout, 2, "  It %s.\n", r->prediction_note);
     }

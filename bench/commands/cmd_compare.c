@@ -14,6 +14,7 @@
 #include "bench/commands/commands.h"
 #include "bench/commands/compare_condition.h"
 #include "bench/commands/dbfile.h"
+#include "bench/words/means_text.h"
 #include "model/config.h"
 #include "model/json_text.h"
 
@@ -198,6 +199,10 @@ static gb_status print_text(const asked *a, gb_error *err)
     printf("\n");
     metric_id headline = a->only == METRIC_COUNT ? METRIC_STEP_AVG : a->only;
     print_sentence(a, &a->made[headline]);
+    verdict_text means = means_text(a->names[1], &a->made[headline].means);
+    if (means.text[0]) {
+        terminal_say(stdout, 0, "%s\n", means.text);
+    }
     if (a->base.data == a->config.data && a->base.config == a->config.config &&
         a->base.entry == a->config.entry) {
         printf("Both sides are the same measurement.\n");
@@ -237,12 +242,13 @@ static json_t *side_json(const pair_side *side)
 static json_t *metric_json(const asked *a, int m)
 {
     const comparison *c = &a->made[m];
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "metric", metric_names[m],
-                     "base", json_value_number(c->base), "new", json_value_number(c->new_value),
-                     "change", json_value_number(c->change.value), "low",
-                     json_value_number(c->change.low), "high", json_value_number(c->change.high),
-                     "exact", c->exact, "method", json_value_text(c->method), "mismatch",
-                     a->refusal[m][0] ? json_value_text(a->refusal[m]) : json_null());
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b}", "metric", metric_names[m], "base",
+        json_value_number(c->base), "new", json_value_number(c->new_value), "change",
+        json_value_number(c->change.value), "low", json_value_number(c->change.low), "high",
+        json_value_number(c->change.high), "exact", c->exact, "method", json_value_text(c->method),
+        "mismatch", a->refusal[m][0] ? json_value_text(a->refusal[m]) : json_null(),
+        "means_disagree", c->means.disagree);
 }
 
 static gb_status print_json(const asked *a, gb_error *err)
@@ -300,27 +306,28 @@ static gb_status compare(asked *a, const findings *base_data, const findings *da
                    : GB_OK;
 }
 
-static gb_status databases_compare(asked *a, const char *base_db, const char *db, const char *suite,
-                                   const char *const names[2], gb_error *err)
+static gb_status databases_compare(asked *a, const char *base_db, const char *db,
+                                   const char *suite_name, const char *const names[2],
+                                   gb_error *err)
 {
     char path[4096];
     findings *data = NULL, *base_data = NULL;
     const char *const wanted[] = {names[0], names[1], NULL};
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
     bool two = base_db && !same_file(base_db, path);
-    gb_status status = findings_read_configs(&data, path, suite, wanted, err);
+    gb_status status = findings_read_configs(&data, path, suite_name, wanted, err);
     if (status == GB_OK && two) {
-        status = findings_read_configs(&base_data, base_db, suite, wanted, err);
+        status = findings_read_configs(&base_data, base_db, suite_name, wanted, err);
     }
     if (status == GB_OK) {
         status = compare(a, two ? base_data : data, data, names, err);
     }
     if (status == GB_ERR_USAGE && two) {
-        dbfile_tell_others(base_db, &(dbfile_wanted){suite, {names[0]}, 0, "--base-db"}, err);
-        status = dbfile_tell_others(path, &(dbfile_wanted){suite, {names[1]}, 0, NULL}, err);
+        dbfile_tell_others(base_db, &(dbfile_wanted){suite_name, {names[0]}, 0, "--base-db"}, err);
+        status = dbfile_tell_others(path, &(dbfile_wanted){suite_name, {names[1]}, 0, NULL}, err);
     } else if (status == GB_ERR_USAGE) {
-        status =
-            dbfile_tell_others(path, &(dbfile_wanted){suite, {names[0], names[1]}, 0, NULL}, err);
+        status = dbfile_tell_others(
+            path, &(dbfile_wanted){suite_name, {names[0], names[1]}, 0, NULL}, err);
     }
     findings_free(base_data);
     findings_free(data);
@@ -344,14 +351,15 @@ static gb_status metric_parse(metric_id *out, const char *name, gb_error *err)
 gb_status cmd_compare(int argc, char **argv, gb_error *err)
 {
     asked a = {.only = METRIC_COUNT};
-    const char *db = NULL, *base_db = NULL, *suite = NULL, *metric_name = NULL, *names[2];
+    const char *db = NULL, *base_db = NULL, *suite_name = NULL, *metric_name = NULL, *names[2];
     cli_list fail_on = {.count = 0};
     const cli_option options[] = {
         {"--db", NULL, CLI_TEXT, &db, "FILE", "database (default: the newest in results/)", 0, 0},
         {"--base-db", NULL, CLI_TEXT, &base_db, "FILE",
          "database of BASE, where that is another one: measured before, or by another version", 0,
          0},
-        {"--suite", NULL, CLI_TEXT, &suite, "NAME", "suite, where a database holds several", 0, 0},
+        {"--suite", NULL, CLI_TEXT, &suite_name, "NAME", "suite, where a database holds several", 0,
+         0},
         {"--metric", NULL, CLI_TEXT, &metric_name, "NAME",
          "one of step_avg, step_median, tokens_per_s, val_loss, best_val_loss, peak_memory, flops, "
          "n_params (default: all)",
@@ -390,5 +398,5 @@ gb_status cmd_compare(int argc, char **argv, gb_error *err)
         GB_TRY(compare_condition_parse(&a.conditions[i], fail_on.items[i], a.only, err));
     }
     a.n_conditions = fail_on.count;
-    return databases_compare(&a, base_db, db, suite, names, err);
+    return databases_compare(&a, base_db, db, suite_name, names, err);
 }

@@ -112,11 +112,20 @@ gb_status compare_condition_parse(compare_condition *out, const char *text, metr
     return metric_choose(out, which, asked, err);
 }
 
+/* Steps that are far slower than most say otherwise of what depends on all of them. */
+static bool means_contradict(const comparison *c)
+{
+    return c->means.disagree && c->metric != METRIC_STEP_MEDIAN;
+}
+
 static bool change_is_clear(const comparison *c)
 {
     stats_interval change = c->change;
     double band = metric_is_loss(c->metric) ? 0 : verdict_rule_default().band;
     bool same = change.low > -band && change.high < band;
+    if (means_contradict(c)) {
+        return false;
+    }
     return c->exact ? isfinite(change.value) : change.low > 0 || change.high < 0 || same;
 }
 
@@ -143,7 +152,8 @@ void compare_conditions_check(compare_outcome *out, const compare_condition *con
     for (int i = 0; i < n; i++) {
         out[i] = compare_condition_check(&conditions[i], &made[conditions[i].metric]);
         others += !conditions[i].unclear;
-        open = open || out[i] == COMPARE_REACHES || out[i] == COMPARE_UNDECIDED;
+        open = open || means_contradict(&made[conditions[i].metric]) || out[i] == COMPARE_REACHES ||
+               out[i] == COMPARE_UNDECIDED;
     }
     for (int i = 0; i < n && others > 0; i++) {
         if (conditions[i].unclear) {

@@ -38,7 +38,8 @@ typedef enum compare_outcome {
 } compare_outcome;
 
 /* `unclear` alone: the interval holds 0 and is not all within the band of practical equality (for a
- * loss it is enough that it holds 0), or there is none. */
+ * loss it is enough that it holds 0), or there is none, or the means of bursts contradict it
+ * (bench/analysis/means_check.h; not of step_median). */
 compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c);
 
 /* Of all of them, each with its comparison in made[metric]. `unclear` beside other conditions is

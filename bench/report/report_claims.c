@@ -37,13 +37,14 @@ static void write_reading(document *doc, const claim_result *r)
     if (source[0]) {
         snprintf(said, sizeof said, " (%s)", source);
     }
+    verdict_text means = claim_means_words(r);
     if (r->reason[0]) {
         document_list_item(doc, "%s%s is %s: %s.", r->claim->name, said, outcome, r->reason);
     } else {
-        document_list_item(doc, "%s%s is %s: %s; %s.%s%s%s", r->claim->name, said, outcome,
+        document_list_item(doc, "%s%s is %s: %s; %s.%s%s%s%s%s", r->claim->name, said, outcome,
                            claim_result_words(r).text, r->method,
                            r->prediction_note[0] ? " It " : "", r->prediction_note,
-                           r->prediction_note[0] ? "." : "");
+                           r->prediction_note[0] ? "." : "", means.text[0] ? " " : "", means.text);
     }
 }
 

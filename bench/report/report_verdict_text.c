@@ -11,6 +11,7 @@
 #include "bench/report/report_limits.h"
 #include "bench/words/control_text.h"
 #include "bench/words/divergence_words.h"
+#include "bench/words/means_text.h"
 #include "bench/words/verdict_rows.h"
 
 /* ---- the table ---- */
@@ -299,13 +300,8 @@ static void write_disagreements(document *doc, const findings *data)
     for (int i = 0; i < data->verdicts->n; i++) {
         const config_verdict *row = &data->verdicts->rows[i];
         if (row->means_disagree) {
-            document_list_item(
-                doc,
-                "Warning: `%s` by the medians of its bursts is %s, which the verdict goes by, but "
-                "by their means %s. Some of its steps are much slower than most: step_avg has "
-                "them, the verdict does not.",
-                row->label, verdict_range(row->speed.change, VERDICT_OF_SPEED).text,
-                verdict_range(row->mean_change, VERDICT_OF_SPEED).text);
+            means_check means = means_check_of(row->speed.change, row->mean_change);
+            document_list_item(doc, "Warning: `%s` %s", row->label, means_contrast(&means).text);
         }
     }
 }

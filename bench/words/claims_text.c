@@ -1,9 +1,11 @@
 #include "bench/words/claims_text.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
+#include "bench/words/means_text.h"
 
 /* In the claim's terms: `within` is about the size of a change, which has no sign. */
 static number_text percent_text(const claim_result *r, double percent)
@@ -69,7 +71,7 @@ json_t *claim_result_json(const claim_result *r)
     bool predicted = isfinite(r->predicted_percent);
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:o, "
-        "s:o}",
+        "s:o, s:b}",
         "name", json_value_text(c->name), "config", json_value_text(c->config), "baseline",
         json_value_text(c->baseline), "expect", json_value_text(c->expect), "source",
         json_value_text(c->source), "outcome", claim_outcome_name(test->outcome), "percent",
@@ -80,7 +82,8 @@ json_t *claim_result_json(const claim_result *r)
         r->reason[0] ? json_value_text(r->reason) : json_null(), "predicted_percent",
         json_value_number(r->predicted_percent), "predicted_by",
         predicted ? json_value_text(bases[r->prediction]) : json_null(), "prediction_note",
-        r->prediction_note[0] ? json_value_text(r->prediction_note) : json_null());
+        r->prediction_note[0] ? json_value_text(r->prediction_note) : json_null(), "means_disagree",
+        r->means.disagree);
 }
 
 verdict_text claim_result_words(const claim_result *result)
@@ -88,4 +91,17 @@ verdict_text claim_result_words(const claim_result *result)
     bool of_blocks = result->basis == PAIR_BLOCKS || result->basis == PAIR_SESSIONS;
     return verdict_claim_words(&result->test, &result->claim->expectation,
                                of_blocks ? VERDICT_OF_SPEED : VERDICT_OF_LOSS);
+}
+
+verdict_text claim_means_words(const claim_result *result)
+{
+    verdict_text out = means_text(result->claim->config, &result->means);
+    if (result->by_medians_only) {
+        verdict_text warning = out;
+        snprintf(
+            out.text, sizeof out.text,
+            "Judged by the means the claim would come out otherwise, so it is unsettled. %.400s",
+            warning.text);
+    }
+    return out;
 }

@@ -18,6 +18,9 @@ json_t *claim_result_json(const claim_result *result);
 
 /* "17.2 %, between 16.1 and 18.4 %; ..." as verdict_claim_words says it, with blocks or replicates
  * as the result came from. */
+/* Where means of bursts contradict their medians: a warning, and what it does to the claim. Else
+ * empty. */
+verdict_text claim_means_words(const claim_result *result);
 verdict_text claim_result_words(const claim_result *result);
 
 #endif

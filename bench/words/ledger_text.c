@@ -9,6 +9,7 @@
 #include "bench/analysis/comparability.h"
 #include "bench/analysis/ledger_work.h"
 #include "bench/base/numbers.h"
+#include "bench/words/means_text.h"
 
 #define MINUS "\xe2\x88\x92" /* U+2212 */
 
@@ -470,6 +471,10 @@ gb_status ledger_notes(ledger_sentences *out, const ledger *l, gb_error *err)
                      "The two have no replicate in common (%d and %d): means of each, without "
                      "intervals.",
                      l->n_base, l->n_new);
+    }
+    verdict_text means = means_text(l->new_entry->label, &l->means);
+    if (status == GB_OK && means.text[0]) {
+        status = say(out, "%s", means.text);
     }
     status = status == GB_OK ? say_conditions(out, l) : status;
     status = status == GB_OK ? say_profile_note(out, l->base) : status;

@@ -13,6 +13,7 @@
 #include "bench/run/rates.h"
 #include "bench/words/control_text.h"
 #include "bench/words/divergence_words.h"
+#include "bench/words/means_text.h"
 #include "bench/words/verdict_words.h"
 
 static table *table_with_headings(void)
@@ -135,6 +136,17 @@ static void sessions_print(const speed_report *speeds, FILE *out)
         verdict_text means = control_means_text(s);
         if (means.text[0]) {
             terminal_say(out, 0, "%s\n", means.text);
+        }
+    }
+}
+
+static void means_print(const config_verdicts *verdicts, FILE *out)
+{
+    for (int i = 0; i < verdicts->n; i++) {
+        const config_verdict *row = &verdicts->rows[i];
+        means_check means = means_check_of(row->speed.change, row->mean_change);
+        if (row->means_disagree) {
+            terminal_say(out, 0, "\n%s\n", means_text(row->label, &means).text);
         }
     }
 }
@@ -341,6 +353,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
         diverged_print(data, out);
+        means_print(data->verdicts, out);
         refusals_print(data->verdicts, out);
     }
     if (status == GB_OK && notes.of_runs) {

@@ -93,4 +93,59 @@ is "compare refuses them" "$? $(grep -c 'runs that diverged: none and 2 of 2' er
 # An older database has no such column: the view is made anew, the judgement is of what the rows hold.
 is "the view has the first loss" "$(query "SELECT count(*) FROM run_summary r JOIN eval e USING (run_id)
     WHERE e.step = 0 AND e.val_loss = r.first_val_loss")" 6
+
+# ---- one slow step of five: e2 is a tenth faster by the medians of bursts, ten times slower by their means ----
+{
+    suite slow 2 20 20 1
+    printf '[matrix]\nmlp_expansion_factor = 4, 2\n'
+    printf '[claim c]\nconfig = e2\nexpect = tokens_per_s speedup >= 5%%\n[claim avg]\nconfig = e2\nexpect = step_avg speedup <= 1%%\n'
+    printf '[claim median]\nconfig = e2\nexpect = step_median speedup >= 5%%\n'
+} | sed 's/^profile_steps = 0/profile_steps = 2/' >slow.ini
+"$gptbench" run slow.ini --threads 1 >out 2>err
+check "a suite runs" $?
+python3 - results/slow.db <<'P'
+import random, sqlite3, sys
+random.seed(4)
+d = sqlite3.connect(sys.argv[1])
+c = d.cursor()
+arm = c.execute("select arm from timing_summary where config='e2'").fetchone()[0]
+for t, b, a in c.execute("select timing_id, block, arm from burst").fetchall():
+    at = [p for p, in c.execute("select position from burst_step where tag='timed' and block=? and arm=? order by position", (b, a))]
+    m = 0.1 * (0.9 if a == arm else 1) * random.gauss(1, 0.004)
+    x = [m * random.gauss(1, 0.001) for _ in at]
+    if a == arm:
+        x[0] = 5
+    for p, v in zip(at, x):
+        c.execute("update burst_step set step_ms=? where timing_id=? and position=?", (v, t, p))
+    c.execute("update burst set median_ms=?, mean_ms=? where timing_id=? and block=? and arm=?", (sorted(x)[len(x) // 2], sum(x) / len(x), t, b, a))
+d.commit()
+P
+# The means: (5 + 4 * 0.09) / 5 / 0.1 = 10.7 times the time.
+warning='e2`? by the medians of its bursts is 9\.[0-9] to 10\.[0-9] % faster, which the verdict goes by, but by their means 9[67][0-9]\.[0-9] to 9[67][0-9]\.[0-9] % slower'
+warns() { tr '\n' ' ' <"$1" | tr -s ' ' | grep -qE "$warning"; }
+"$gptbench" run slow.ini --threads 1 >out 2>err
+grep -qE '^e2 .* FASTER' out && warns out
+check "the table of run warns beside the verdict" $?
+warns results/slow/report.md
+check "the report too" $?
+for metric in tokens_per_s step_avg; do
+    "$gptbench" compare base e2 --db results/slow.db --metric $metric --fail-on unclear >out 2>err
+    rc=$?
+    is "compare of $metric is inconclusive for a gate" $rc 4
+    warns out
+    check "and warns" $?
+done
+"$gptbench" compare base e2 --db results/slow.db --metric step_median --json --fail-on unclear >out 2>err
+is "of typical steps it is clear, and JSON marks it" "$? $(jq -c '.metrics[0].means_disagree' out)" "0 true"
+"$gptbench" compare base base --db results/slow.db --metric step_avg >out 2>err
+grep -q 'by their means' out
+is "where the two agree nothing warns" $? 1
+"$gptbench" claims slow.ini >out 2>err
+grep -qE '^c +unsettled' out && grep -qE '^avg +unsettled' out && grep -qE '^median +supported' out
+check "claims that the means would judge otherwise are unsettled" $?
+tr '\n' ' ' <out | tr -s ' ' | grep -q 'Judged by the means the claim would come out otherwise, so it is unsettled. Warning: e2 by the medians' && warns out
+check "with that reason" $?
+"$gptbench" why base e2 --db results/slow.db >out 2>err
+warns out
+check "why warns" $?
 finish
