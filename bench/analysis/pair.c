@@ -223,7 +223,6 @@ static gb_status sessions_estimate(estimate *out, const pair_side *base, const p
     return status;
 }
 
-/* Blocks that an arm has a burst of. */
 static size_t burst_count(const pair_side *side)
 {
     size_t n = 0;

@@ -140,13 +140,27 @@ static void sessions_print(const speed_report *speeds, FILE *out)
     }
 }
 
+/* A line ends before these, for those who read this in a file. */
+static void lines_break(char *text)
+{
+    static const char *const before[] = {" but by their means", " Some of its steps"};
+    for (int i = 0; i < 2; i++) {
+        char *at = strstr(text, before[i]);
+        if (at) {
+            *at = '\n';
+        }
+    }
+}
+
 static void means_print(const config_verdicts *verdicts, FILE *out)
 {
     for (int i = 0; i < verdicts->n; i++) {
         const config_verdict *row = &verdicts->rows[i];
         means_check means = means_check_of(row->speed.change, row->mean_change);
         if (row->means_disagree) {
-            terminal_say(out, 0, "\n%s\n", means_text(row->label, &means).text);
+            verdict_text words = means_text(row->label, &means);
+            lines_break(words.text);
+            terminal_say(out, 0, "\n%s\n", words.text);
         }
     }
 }
