@@ -37,8 +37,9 @@ static gb_status clock_measure(speed_session *s, gb_error *err)
     }
     for (int a = 0; a < s->n_arms; a++) {
         const timing_arm *arm = s->arms[a].facts;
-        memcpy(ms + filled, arm->timed_ms, arm->n_timed * sizeof *ms);
-        filled += arm->n_timed;
+        for (size_t k = 0; k < arm->n_timed; k++) {
+            ms[filled++] = arm->timed_ms[k];
+        }
     }
     s->clock_step_ms = clock_grid_step(ms, n);
     free(ms);

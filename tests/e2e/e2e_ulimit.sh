@@ -35,37 +35,46 @@ refused() { # WHAT NAME
 is "without a limit the suite is done" $? 0
 
 # ---- address space ----
-# From where the dynamic loader finds room for the libraries up to where all goes well, a command
-# is done or says why not; below, the loader speaks and the exit code is its own, 127.
+# From where the dynamic loader finds room for the libraries (CUDA's are large) up to where all goes
+# well, a command is done or says why not; below, the loader speaks, with an exit code of its own, 127, or
+# is itself ended by the system.
+loads=20000
+under -v $loads --version
+while { [ "$rc" = 127 ] || [ "$rc" -gt 128 ]; } && [ $loads -lt 400000 ]; do
+    loads=$((loads + 2000))
+    under -v $loads --version
+done
+[ "$rc" = 0 ] || [ "$rc" = 3 ]
+check "with room for the libraries --version is done, or says why not ($rc)" $?
+some=$((loads + 32000)) # for work, but not much
 enough=0
-for kib in 1000 40000 57000 60000 66000 90000 300000; do
+for kib in 1000 $((loads - 4000)) $loads $((loads + 3000)) $((loads + 9000)) $some $((loads + 240000)); do
     for words in --version --help doctor "report --db small.db -o report" "plan small.ini --gflops 50" \
         "compare a b --db small.db" "$(train 3 --threads 2)" "run small.ini --threads 1 --no-report --db v.db"; do
-        [ "$kib" -lt 300000 ] && [ "$words" = doctor ] && continue # it measures for seconds
+        [ "$kib" -le "$some" ] && [ "$words" = doctor ] && continue # it measures for seconds
         # shellcheck disable=SC2086 # words to be split
         under -v $kib $words
         case $rc in
         0 | 1) ;; # 1: a doctor, a comparison that has its reasons
         2) grep -q 'compare' <<<"$words" ;;
         3) grep -qE 'ulimit -v|gnuplot is not installed' err || ! echo "# $kib $words" ;;
-        127) grep -q 'error while loading shared libraries' err && [ $kib -lt 60000 ] ;;
-        *) [ $kib -lt 20000 ] ;; # the shell's own tools do not start there
+        *) [ "$kib" -lt "$loads" ] ;; # the loader, or the shell's own tools
         esac || { check "ulimit -v $kib, $words: done, or why not ($rc)" 1; enough=1; }
         rm -f v.db*
     done
 done
-check "ulimit -v from 1 MB to 300 MB: no hang, no signal, a reason" $enough
+check "ulimit -v from 1 MB to enough: no hang, no signal, a reason" $enough
 # shellcheck disable=SC2046
-under -v 90000 $(train 3 --threads 64)
-refused "64 threads in 90 MB: refused before OpenMP ends the process" v
+under -v $some $(train 3 --threads 64)
+refused "64 threads in little: refused before OpenMP ends the process" v
 grep -qE '64 threads were asked for, and the system gives [0-9]+: ' err
-check "64 threads in 90 MB: how many there could be" $?
-under -v 200000 train --model d12 --set vocab_size=256 --threads 1 --train synth:vocab=256,seed=1 --val synth:vocab=256,seed=1
+check "64 threads in little: how many there could be" $?
+under -v $((loads + 142000)) train --model d12 --set vocab_size=256 --threads 1 --train synth:vocab=256,seed=1 --val synth:vocab=256,seed=1
 refused "a model that does not fit" v
-under -v 90000 run small.ini --threads 64 --no-report --db v.db
+under -v $some run small.ini --threads 64 --no-report --db v.db
 refused "a suite with too many threads" v
 sed 's/n_embd = 32/n_embd = 1024/; s/n_head = 2/n_head = 16/' small.ini >large.ini
-under -v 90000 run large.ini --threads 1 --no-report --db v.db
+under -v $some run large.ini --threads 1 --no-report --db v.db
 [ $rc = 1 ] && [ "$(sqlite3 v.db "SELECT group_concat(DISTINCT status) FROM run_summary")" = oom ]
 check "a suite whose models do not fit: oom, every one ($rc)" $?
 grep -q 'oom: a cannot be run: needs .*(ulimit -v)' err
