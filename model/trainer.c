@@ -301,11 +301,6 @@ gb_status trainer_take_steps(trainer *t, int count, gb_error *err)
 
 /* ---- the run ---- */
 
-bool trainer_stop_wanted(const trainer *t)
-{
-    return t->stop_asked || (t->job->stop && *t->job->stop);
-}
-
 gb_status trainer_interrupt(trainer *t, gb_error *err)
 {
     char kept[64] = "";

@@ -31,8 +31,9 @@ gb_status trainer_validate(trainer *t, gb_error *err)
         GB_TRY(gpt_evaluate(t->model, n, done == 0, err));
         trainer_alive(t);
         if (t->steps_done == 0 && trainer_stop_wanted(t)) {
-            return trainer_interrupt(t,
-                                     err); /* nothing to lose; later ones are brought to an end */
+            /* nothing to lose; later ones are brought to an end */
+            return gb_fail(err, GB_ERR_INTERRUPTED, "asked to stop after 0 of %lld steps",
+                           (long long)t->spec->num_iterations);
         }
     }
     GB_TRY(gpt_results_post(t->model, err));

@@ -83,7 +83,10 @@ typedef gb_status (*trainer_work)(trainer *t, void *user, gb_error *err);
 gb_status trainer_with(const train_job *job, const train_observer *observer, trainer_work work,
                        void *user, gb_error *err);
 
-bool trainer_stop_wanted(const trainer *t);
+static inline bool trainer_stop_wanted(const trainer *t)
+{
+    return t->stop_asked || (t->job->stop && *t->job->stop);
+}
 /* GB_ERR_INTERRUPTED, once all that is under way has ended. */
 gb_status trainer_interrupt(trainer *t, gb_error *err);
 /* Everything of one step but waiting for its results. */

@@ -163,10 +163,10 @@ db=results/batches.db
 # 80 sequences of 32 tokens
 is "every batch_size validates on the same tokens" \
     "$(query "SELECT count(DISTINCT val_stretch_hash), min(val_tokens), max(val_tokens) FROM run")" "1|2560|2560"
-# The weights are the same before the first step; sums of 2560 losses in another order differ by
-# 2560 roundings of a float64 at most.
+# The weights are the same before the first step; products of another size may add in another order, which
+# rounds an fp32 logit otherwise: 6e-8 of it.
 is "and gives the same loss before the first step" \
-    "$(query "SELECT count(*), max(val_loss) / min(val_loss) - 1 < 1e-12 FROM eval WHERE step = 0")" "4|1"
+    "$(query "SELECT count(*), max(val_loss) / min(val_loss) - 1 < 1e-7 FROM eval WHERE step = 0")" "4|1"
 "$gptbench" plan batches.ini >out 2>err
 is "as plan says" "$? $(awk '$1 == "val_tokens" { print $2, $3 }' out)" "0 2560 default"
 finish
