@@ -8,6 +8,7 @@
 #include "bench/commands/commands.h"
 #include "bench/commands/settings.h"
 #include "bench/doctor/doctor.h"
+#include "bench/run/progress.h"
 #include "kernels/sensors/sensors.h"
 #include "version.h"
 
@@ -109,7 +110,11 @@ gb_status cmd_doctor(int argc, char **argv, gb_error *err)
     }
     doctor_report report = {.count = 0};
     doctor_check_host(&report);
+    progress *display = progress_create_for(stderr);
+    progress_task_begin(display, "%s",
+                        quick ? "asking the backends" : "measuring the GEMM rate of each backend");
     doctor_check_backends(&report, !quick, (int)device);
+    progress_free(display);
     doctor_check_gpu(&report);
     doctor_check_profiling(&report, gb_sensors_options_default().root);
     doctor_check_sensors(&report, (int)device);

@@ -5,6 +5,7 @@
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
 #include "bench/report/report.h"
+#include "bench/run/progress.h"
 
 gb_status cmd_report(int argc, char **argv, gb_error *err)
 {
@@ -37,7 +38,10 @@ gb_status cmd_report(int argc, char **argv, gb_error *err)
     }
     char path[4096];
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
+    progress *display = progress_create_for(stderr);
+    progress_task_begin(display, "drawing the report");
     gb_status status = report_write(path, suite, out, err);
+    progress_free(display);
     if (status != GB_OK) {
         return suite ? dbfile_tell_others(path, &(dbfile_wanted){.suite = suite}, err) : status;
     }

@@ -7,6 +7,7 @@
 #include "bench/base/cli.h"
 #include "bench/base/shell_words.h"
 #include "bench/base/table.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/plan/runplan.h"
 #include "bench/report/report.h"
@@ -186,8 +187,8 @@ static gb_status dry_run(const run_command *c, runplan *plan, store *s, const su
     }
     printf("\n");
     if (timed) {
-        printf("first, %d configs would be timed in turn, the baseline twice\n",
-               session.n_arms - 1);
+        terminal_say(stdout, 0, "first, %d configs would be timed in turn, the baseline twice\n",
+                     session.n_arms - 1);
     }
     if (counts.refused > 0) {
         printf("%d cannot fit and would be oom\n", counts.refused);
@@ -510,9 +511,10 @@ gb_status cmd_run(int argc, char **argv, gb_error *err)
     runner.worker.limits = asked->limits;
     runner.worker.stops = runner_signals_catch();
     job_control_catch();
-    runner.display =
-        progress_create(stderr, progress_wants_live(stderr), progress_wants_color(stderr));
+    runner.display = progress_create_for(stderr);
+    progress_task_begin(runner.display, "looking at the data and the machine");
     gb_status status = runplan_create(&plan, asked, &c.plan, &runner, err);
+    progress_task_end(runner.display);
     if (status == GB_OK) {
         status = store_choose(&s, &c, asked, err);
     }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bench/base/cli.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/outputs.h"
 #include "bench/commands/settings.h"
@@ -58,19 +59,21 @@ static void print_start(const train_printer *p, const train_start *s)
     for (int group = 0; group < GB_MEM_GROUPS; group++) {
         total += s->memory_plan_bytes[group];
     }
-    printf("parameters:%lld flops/token:%.0f tokens/step:%lld steps:%lld memory:%.1f MiB\n",
-           (long long)s->n_params, s->flops_per_token, (long long)s->tokens_per_step,
-           (long long)p->num_iterations, (double)total / (1 << 20));
-    printf("device:%s threads:%d isa:%s libraries:%s\n", s->device.device, s->device.threads,
-           s->device.isa, s->device.libraries);
+    terminal_say(stdout, 2,
+                 "parameters:%lld flops/token:%.0f tokens/step:%lld steps:%lld memory:%.1f MiB\n",
+                 (long long)s->n_params, s->flops_per_token, (long long)s->tokens_per_step,
+                 (long long)p->num_iterations, (double)total / (1 << 20));
+    terminal_say(stdout, 2, "device:%s threads:%d isa:%s libraries:%s\n", s->device.device,
+                 s->device.threads, s->device.isa, s->device.libraries);
     if (s->device.precision_note[0]) {
-        printf("note:%s\n", s->device.precision_note);
+        terminal_say(stdout, 2, "note:%s\n", s->device.precision_note);
     }
     if (s->device.threads_note[0]) {
         printf("note:%s\n", s->device.threads_note);
     }
     if (!isnan(s->entropy_rate_nats)) {
-        printf("entropy floor of the validation source: %.6f nats/token\n", s->entropy_rate_nats);
+        terminal_say(stdout, 2, "entropy floor of the validation source: %.6f nats/token\n",
+                     s->entropy_rate_nats);
     }
 }
 

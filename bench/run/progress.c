@@ -71,6 +71,11 @@ progress *progress_create(FILE *out, bool live, bool color)
     return p;
 }
 
+progress *progress_create_for(FILE *out)
+{
+    return progress_create(out, progress_wants_live(out), progress_wants_color(out));
+}
+
 void progress_suite(progress *p, int n_runs, double flops_total)
 {
     if (p) {
@@ -241,8 +246,8 @@ static void task_draw(progress *p)
                        (double)b->n_blocks;
         int64_t block = b->done < b->n_blocks ? b->done + 1 : b->n_blocks;
         progress_line_add(&head, 3, "%s", b->name ? b->name : "");
-        progress_line_add(&line, 0, "block %lld of %s%lld", (long long)block,
-                          b->at_most ? "at most " : "", (long long)b->n_blocks);
+        progress_line_add(&line, 0, "%s %lld of %s%lld", b->unit ? b->unit : "block",
+                          (long long)block, b->at_most ? "at most " : "", (long long)b->n_blocks);
         progress_line_add_bar(&line, 3, share);
         left_add(&line, 1, b->at_most ? "at most " : "",
                  b->done > 0 ? elapsed_ms * (1 - share) / share : NAN);

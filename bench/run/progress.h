@@ -25,6 +25,8 @@ typedef struct progress_run {
 /* `live` redraws in place and `color` uses SGR colours; progress_wants_* say what suits a stream
  * (a terminal, TERM, NO_COLOR). NULL when there is no memory; all calls accept NULL. */
 progress *progress_create(FILE *out, bool live, bool color);
+/* What suits the stream. */
+progress *progress_create_for(FILE *out);
 void progress_free(progress *p);
 bool progress_wants_live(FILE *out);
 bool progress_wants_color(FILE *out);
@@ -39,9 +41,11 @@ void progress_task_begin(progress *p, const char *what, ...)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
-/* Of a task in n_blocks blocks (at most so many where `at_most`), each in n_turns turns: how many
- * blocks are done, turns of the current one, and whose turn it is (borrowed). */
+/* Of a task in n_blocks blocks (at most so many where `at_most`), or whatever `unit` names, each in
+ * n_turns turns: how many blocks are done, turns of the current one, and whose turn it is. Texts
+ * are borrowed; NULL: "block", nobody. */
 typedef struct progress_blocks {
+    const char *unit;
     int64_t done, n_blocks;
     bool at_most;
     int turn, n_turns;

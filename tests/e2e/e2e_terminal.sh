@@ -44,6 +44,10 @@ commands=(
     "run wide.ini --threads 1 --no-report"
     "run wide.ini --threads 1 --dry-run"
     "plan wide.ini --gflops 100"
+    "plan --help"
+    "run --help"
+    "--help"
+    "report -o rep"
     "doctor --quick"
     "profile --set vocab_size=64 --set n_layer=1 --set n_embd=32 --set n_head=2 --set batch_size=2 --set sequence_length=16"
 )
@@ -51,7 +55,7 @@ for width in 40 80 120; do
     for arguments in "${commands[@]}"; do
         # shellcheck disable=SC2086
         shows ${width}x24 $arguments
-        [ "${arguments%% *}" = doctor ] && rc=0 # what is missing here is not the question
+        case $arguments in doctor* | report*) rc=0 ;; esac # what is missing here is not the question
         fits "$width columns, ${arguments:0:24}"
     done
 done
