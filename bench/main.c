@@ -58,9 +58,7 @@ static void help_print(FILE *out)
         }
     }
     fprintf(out, "\noptions:\n");
-    terminal_say(out, 17,
-                 "  -h, --help     show this help; `gptbench COMMAND --help` explains a "
-                 "command\n");
+    terminal_say(out, 17, "  -h, --help     show this help; after a command, what that does\n");
     terminal_say(out, 17,
                  "      --version  version, commit, compiler and the backends built in\n\n");
     terminal_say(out, 0,

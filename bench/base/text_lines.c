@@ -73,11 +73,12 @@ static size_t spaces_skip(const char *text, size_t at)
     return at + strspn(text + at, " ");
 }
 
-/* The end of what stands between backquotes from text[at] on, which is one of them. */
+/* The end of the command between backquotes from text[at] on, which is one of them; `at` where
+ * there is none: a single word is a name. */
 static size_t quoted_end(const char *text, size_t at)
 {
-    const char *end = strchr(text + at + 1, '`');
-    return end ? (size_t)(end - text) : at;
+    const char *end = strchr(text + at + 1, '`'), *space = strchr(text + at + 1, ' ');
+    return end && space && space < end ? (size_t)(end - text) : at;
 }
 
 size_t text_first_line(const char *text, int width, size_t *next)

@@ -15,8 +15,8 @@ int text_width(const char *text);
 size_t text_cut(const char *text, int width);
 
 /* Bytes of the first line, at most `width` columns wide (1 at least), broken at a space where that
- * can be; *next is where the second one begins, past the spaces. A number keeps its "%". What
- * stands between backquotes is to be copied and typed: it is never broken, and may be wider. */
+ * can be; *next is where the second one begins, past the spaces. A number keeps its "%". Words
+ * between backquotes are a command to be copied and typed: never broken, they may be wider. */
 size_t text_first_line(const char *text, int width, size_t *next);
 
 /* Writes `text` in lines of at most `width` columns, all but the first indented by `hang`; `at`

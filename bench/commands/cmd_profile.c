@@ -12,6 +12,7 @@
 #include "bench/commands/outputs.h"
 #include "bench/commands/settings.h"
 #include "bench/commands/trace.h"
+#include "bench/run/progress.h"
 #include "bench/run/rates.h"
 #include "bench/words/op_table.h"
 #include "model/trainer.h"
@@ -37,6 +38,7 @@ typedef struct profiler {
     train_start start;
     op_roof roof;
     char note[240]; /* what is to be known of the profile; empty: nothing */
+    progress *display;
 } profiler;
 
 /* A row of the table is an op of a phase over all layers, or a layer of a phase over all ops. */
@@ -65,10 +67,10 @@ static int profile_on_event(void *user, const train_event *event)
     switch ((train_event_type)event->type) {
     case TRAIN_EVENT_START:
         p->start = event->u.start;
-        terminal_say(stderr, 2, "%s, %d threads, %s: warming up, then timing, then profiling\n",
-                     p->start.device.device, p->start.device.threads, p->start.device.isa);
+        progress_note(p->display, "%s, %d threads, %s: warming up, then timing, then profiling",
+                      p->start.device.device, p->start.device.threads, p->start.device.isa);
         if (p->start.device.threads_note[0]) {
-            terminal_say(stderr, 2, "warning: %s\n", p->start.device.threads_note);
+            progress_note(p->display, "warning: %s", p->start.device.threads_note);
         }
         break;
     case TRAIN_EVENT_STEP:
@@ -77,11 +79,11 @@ static int profile_on_event(void *user, const train_event *event)
             p->timed_ms += event->u.step.step_ms;
         } else if (event->u.step.tag == TRAIN_STEP_WARMUP &&
                    ++p->warmup_steps == WARMUP_MIN_STEPS + 1) {
-            terminal_say(
-                stderr, 2,
-                "step times have not settled in %d steps: warming up further, %d at most\n",
-                WARMUP_MIN_STEPS, WARMUP_MAX_STEPS);
+            progress_note(p->display,
+                          "step times have not settled in %d steps: warming up further, %d at most",
+                          WARMUP_MIN_STEPS, WARMUP_MAX_STEPS);
         }
+        progress_tick(p->display);
         break;
     case TRAIN_EVENT_OPTIME:
         p->steps = event->u.optime.steps;
@@ -266,7 +268,9 @@ static gb_status roof_measure(profiler *p, const train_job *job, gb_error *err)
     gb_device *dev = NULL;
     GB_TRY(rates_open(job->backend, (gb_precision)job->spec.precision, job->threads,
                       job->device_index, &dev, err));
+    progress_task_begin(p->display, "measuring GEMM peak and copy rate of %s", job->backend->name);
     p->roof = (op_roof){rates_measure(job->backend, dev, 0), rates_start_ms(job->backend->name)};
+    progress_task_end(p->display);
     job->backend->close(dev);
     return GB_OK;
 }
@@ -278,7 +282,10 @@ static gb_status profile_run(profiler *p, const train_job *job, const char *pres
     if (!p->by_layer) {
         GB_TRY(roof_measure(p, job, err));
     }
-    GB_TRY(trainer_run(job, &observer, err));
+    progress_task_begin(p->display, "profiling on %s", job->backend->name);
+    gb_status ran = trainer_run(job, &observer, err);
+    progress_task_end(p->display);
+    GB_TRY(ran);
     GB_TRY(profile_print(p, job, err));
     if (trace_path) {
         char process[128];
@@ -375,7 +382,9 @@ gb_status cmd_profile(int argc, char **argv, gb_error *err)
     GB_TRY(by_read(&p, c.by, err));
     GB_TRY(profile_settle(&c, &job, err));
     stop_on_signals(&job);
+    p.display = progress_create_for(stderr);
     gb_status status = profile_run(&p, &job, c.args.preset, c.trace_path, err);
+    progress_free(p.display);
     trace_free(&p.spans);
     return status;
 }

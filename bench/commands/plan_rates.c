@@ -9,6 +9,7 @@
 #include "bench/base/terminal.h"
 #include "bench/commands/dbfile.h"
 #include "bench/run/machine.h"
+#include "bench/run/progress.h"
 #include "bench/store/store.h"
 
 static void words_add(plan_rates *rates, const char *text)
@@ -105,6 +106,16 @@ static bool all_have_run(const plan_rates_asked *asked, gb_precision precision,
     return true;
 }
 
+/* About a second; on a terminal it is said what for. */
+static double peak_measure(const gb_backend *backend, gb_device *device, const char *precision)
+{
+    progress *display = progress_create_for(stderr);
+    progress_task_begin(display, "measuring the GEMM rate of %s in %s", backend->name, precision);
+    double rate = backend->measure_gemm_peak(device);
+    progress_free(display);
+    return rate;
+}
+
 static double peak_find(plan_rates *rates, const gb_backend *backend, gb_device *device,
                         gb_precision precision)
 {
@@ -114,7 +125,7 @@ static double peak_find(plan_rates *rates, const gb_backend *backend, gb_device 
     if (rate > 0) {
         snprintf(text, sizeof text, "%s GFLOP/s on %s in %s, from %s",
                  number_rounded(rate / 1e9).text, backend->name, name, rates->sources[precision]);
-    } else if ((rate = backend->measure_gemm_peak(device)) > 0) {
+    } else if ((rate = peak_measure(backend, device, name)) > 0) {
         snprintf(text, sizeof text, "%s GFLOP/s, measured now on %s in %s",
                  number_rounded(rate / 1e9).text, backend->name, name);
     } else {

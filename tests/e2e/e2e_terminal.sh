@@ -96,8 +96,8 @@ is "all was seen" "$(grep -c 'never saw' err)" 0
 grep -q '^measuring GEMM peak and copy rate of cpu, fp32' peak
 check "the peak: what is measured" $?
 grep -q '^\[1/4\] a  replicate 0  all runs: about .* left$' wide &&
-    grep -qE '^  step [0-9]+/10000000  \[[#.]+\]  loss [0-9.]+  val [0-9.]+  about .* left$' wide
-check "80 columns: run, bar, losses, time left" $?
+    grep -qE '^  step [0-9]+/10000000  \[[#.]+\]  loss [0-9.]+(  val [0-9.]+)?  about .* left$' wide
+check "80 columns: run, bar, loss, time left" $?
 grep -qE '^  step [0-9]+/10000000  loss [0-9.]+$' narrow
 check "40 columns, after a change of width: step and loss" $?
 is "nothing was said that was not known" "$(cat peak wide narrow | grep -cE 'nan|ETA| 0 us')" 0
@@ -121,6 +121,10 @@ for width in 40 80 120; do
 done
 [[ "$line" =~ \[[#.]+\].*left ]]
 check "120 columns: bar and time left" $?
+small=(--set vocab_size=64 --set n_layer=1 --set n_embd=32 --set n_head=2 --set batch_size=2 --set sequence_length=16)
+goes 80x24 -s 'measuring GEMM' doing "$gptbench" profile "${small[@]}" --threads 1
+grep -q '^measuring GEMM peak and copy rate of cpu' doing
+check "profile: what it is doing, until it has done it" $((rc + $? + $(grep -c 'measuring GEMM' out)))
 NO_COLOR=1 goes 120x40 -i 'loss' "${typed[@]}"
 is "NO_COLOR: none" "$(grep -c coloured err)" 0
 TERM=dumb goes 120x40 -i 'run 1 of' "${typed[@]}"
