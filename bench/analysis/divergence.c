@@ -6,13 +6,13 @@
 #define ABOVE_START    0.01 /* of the first loss */
 #define UNIFORM_NATS   1e-5
 #define UNIFORM_SOURCE 0.99 /* of ln(vocab_size): a source that cannot be told from chance */
-#define LOST_PROGRESS  0.25
-#define LOST_LEAST     0.05 /* of the first loss */
+#define LOST_GAIN      0.5
+#define LEAST_NATS     0.05 /* less is noise, or nothing to mind */
 
 /* Comparisons are false with NAN. */
 divergence divergence_of(const loss_course *c)
 {
-    if (c->last > c->first * (1 + ABOVE_START)) {
+    if (c->last > c->first * (1 + ABOVE_START) && c->last - c->first > LEAST_NATS) {
         return DIVERGENCE_ABOVE_START;
     }
     bool chance = c->entropy >= UNIFORM_SOURCE * c->uniform;
@@ -20,7 +20,7 @@ divergence divergence_of(const loss_course *c)
         return DIVERGENCE_UNIFORM;
     }
     double lost = c->last - c->lowest;
-    if (lost > LOST_PROGRESS * (c->first - c->lowest) && lost > LOST_LEAST * c->first) {
+    if (lost > LOST_GAIN * (c->first - c->lowest) && lost > LEAST_NATS) {
         return DIVERGENCE_NOT_BACK;
     }
     return DIVERGENCE_NONE;

@@ -1,13 +1,14 @@
 /* divergence.h: runs that ended with a finite loss and yet did not train. By the validation losses,
  * which are all of the same tokens, so that their noise is only that of the weights:
  *
- *   above its start    final > first * 1.01. Below one per cent it is the noise of a run that is
- * too short, or too finely tuned already, to move uniform            |final - ln(vocab_size)| <=
- * 1e-5 nats: every token is as likely as any other, to the last bits of fp32, as where overflowed
- * weights make all logits equal. Not where the source's own entropy is within 1 % of
- * ln(vocab_size): no model can do better there did not come back  final - lowest > a quarter of
- * first - lowest, and > 5 % of first: it had learnt, lost that, and ended so. A spike that was made
- * good is none, nor is the slow rise of a run that has seen its data too often
+ * - above its start: final > first by more than 1 % and 0.05 nats. Below that it is the noise of a
+ *   run that is too short, or too finely tuned already, to move.
+ * - uniform: |final - ln(vocab_size)| <= 1e-5 nats, chance to the last bits of fp32, as where
+ *   overflowed weights make all logits equal. Not where the source's own entropy is known to be
+ *   within 1 % of ln(vocab_size): no model can do better there.
+ * - did not come back: more than half of what was gained (first - lowest) is lost again at the end,
+ *   and more than 0.05 nats. A spike that was made good is none, nor is the slow rise of a run that
+ *   has seen its data too often, unless that takes half of the gain.
  *
  * Needs a validation before the first step; between two validations nothing is seen. Runs whose
  * loss is not finite have status nan. */

@@ -19,6 +19,7 @@
 #include "bench/run/rates.h"
 #include "bench/stats/stats.h"
 #include "bench/store/store.h"
+#include "bench/words/divergence_words.h"
 #include "bench/words/grad_norm_text.h"
 #include "bench/words/op_table.h"
 
@@ -96,10 +97,17 @@ static void memory_print(const run_facts *run)
 
 static void divergence_print(const run_facts *run)
 {
-    if (!*run->nan_in) {
+    divergence_text words = divergence_of_run_words(run);
+    if (!*run->nan_in && !words.text[0]) {
         return;
     }
     printf("\ndiverged\n");
+    if (words.text[0]) {
+        fact_say("validation", "%s", words.text);
+    }
+    if (!*run->nan_in) {
+        return;
+    }
     fact_say("not finite", "%s, at step %.0f, learning rate %.4g", run->nan_in, run->nan_step,
              run->nan_learning_rate);
     if (isfinite(run->last_good_step)) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/divergence.h"
 #include "bench/analysis/peers.h"
 #include "bench/analysis/run_ends.h"
 #include "bench/analysis/verdicts.h"
@@ -36,7 +37,7 @@ static best find_best(const findings *data)
             (b.fastest < 0 || rate > data->entries[b.fastest].pace.tokens_per_s.value)) {
             b.fastest = i;
         }
-        if (isfinite(loss) && e->loss_compares &&
+        if (isfinite(loss) && e->loss_compares && !divergence_of_entry(e).run &&
             (b.lowest_loss < 0 || loss < data->entries[b.lowest_loss].val_loss.value)) {
             b.lowest_loss = i;
         }

@@ -90,6 +90,14 @@ is "so does results.tsv, in its last column" "$(awk -F'\t' '{ printf "%s ", $NF 
 is "claims about their losses are unsettled" "$? $(grep -cE '^[cd] +unsettled' out)" "0 2"
 "$gptbench" compare lr0.01 lr52 --db results/diverged.db --metric val_loss >out 2>err
 is "compare refuses them" "$? $(grep -c 'runs that diverged: none and 2 of 2' err)" "2 1"
+id=$(query "SELECT run_id FROM run_summary WHERE config = 'lr10' AND replicate = 1")
+"$gptbench" show "$id" --db $db >out 2>err
+grep -A1 '^diverged' out | grep -q 'the final loss, .* lies above the first'
+check "show says it of the run" $?
+{ suite alone 1 0 40 2 && printf '[config x]\nlearning_rate = 10\n'; } >alone.ini
+"$gptbench" run alone.ini --threads 1 >out 2>err
+grep -q 'Warning: `x`: 1 of 1 runs diverged' results/alone/report.md && ! grep -q 'Lowest final' results/alone/report.md
+check "a diverged config alone is not the lowest" $?
 # An older database has no such column: the view is made anew, the judgement is of what the rows hold.
 is "the view has the first loss" "$(query "SELECT count(*) FROM run_summary r JOIN eval e USING (run_id)
     WHERE e.step = 0 AND e.val_loss = r.first_val_loss")" 6
