@@ -12,22 +12,32 @@
 #include "bench/commands/train_keep.h"
 #include "bench/commands/train_losses.h"
 #include "bench/suite/suite.h"
+#include "kernels/clock.h"
 #include "model/trainer.h"
 
 /* Set by the signal handler, which can reach nothing else. */
 static volatile sig_atomic_t train_stop;
 
-/* The first asks for a stop between two steps; the second, of either kind, ends the process. */
+static volatile double train_stop_ms; /* when */
+
+/* The first asks for a stop between two steps; one that comes later, of either kind, ends the
+ * process. What comes within half a second is the same wish: `timeout` signals a process and then
+ * its group. */
 static void train_on_signal(int signal_number)
 {
     static const char words[] =
         "\nstopping after this step or validation; once more stops at once\n";
-    (void)signal_number;
-    train_stop = 1;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
-    (void)ignored;
+    enum { SAME_WISH_MS = 500 };
+    const double now_ms = gb_monotonic_ms(); /* clock_gettime, which a handler may call */
+    if (!train_stop) {
+        train_stop = 1;
+        train_stop_ms = now_ms;
+        ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
+        (void)ignored;
+    } else if (now_ms - train_stop_ms > SAME_WISH_MS) {
+        signal(signal_number, SIG_DFL);
+        raise(signal_number);
+    }
 }
 
 static void train_catch_signals(train_job *job)

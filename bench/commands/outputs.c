@@ -1,8 +1,13 @@
 #include "bench/commands/outputs.h"
 
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/base/same_file.h"
+#include "kernels/process_limits.h"
 #include "model/shard_set.h"
 
 static gb_status read_refuse(const named_file *out, const named_file *in, const char *path,
@@ -34,9 +39,27 @@ static gb_status one_check(const named_file *out, const named_file *in, gb_error
     return status;
 }
 
+/* Now, not once everything is computed. */
+static gb_status folder_check(const named_file *out, gb_error *err)
+{
+    char folder[4096];
+    const char *slash = strrchr(out->path, '/');
+    if (!slash || slash == out->path || slash - out->path >= (ptrdiff_t)sizeof folder) {
+        return GB_OK;
+    }
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - out->path), out->path);
+    return access(folder, W_OK | X_OK) == 0
+               ? GB_OK
+               : gb_fail(err, GB_ERR_IO, "%s %s: cannot be written there: %s: %s", out->option,
+                         out->path, folder, gb_reason(errno));
+}
+
 gb_status outputs_check(const named_file *written, const named_file *read, gb_error *err)
 {
     for (const named_file *out = written; out->option; out++) {
+        if (out->path) {
+            GB_TRY(folder_check(out, err));
+        }
         for (const named_file *in = read; out->path && in->option; in++) {
             if (in->path) {
                 GB_TRY(one_check(out, in, err));

@@ -12,7 +12,7 @@ typedef struct named_file {
 
 /* Before anything is written. Both lists end with an option that is NULL. GB_ERR_USAGE where one
  * file is to be written and read, or written twice, whatever it is called: links and other paths
- * count. */
+ * count. GB_ERR_IO where the folder of one is not there, or closed to this user. */
 gb_status outputs_check(const named_file *written, const named_file *read, gb_error *err);
 
 #endif
