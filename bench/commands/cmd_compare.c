@@ -199,6 +199,12 @@ static gb_status print_text(const asked *a, gb_error *err)
     printf("\n");
     metric_id headline = a->only == METRIC_COUNT ? METRIC_STEP_AVG : a->only;
     print_sentence(a, &a->made[headline]);
+    if (metric_is_time(headline) && pair_is_timed(&a->base, &a->config)) {
+        terminal_say(
+            stdout, 0,
+            "The change of times is that of typical bursts; the values beside it are means "
+            "over all steps, so it is not just their quotient.\n");
+    }
     verdict_text means = means_text(a->names[1], &a->made[headline].means);
     if (means.text[0]) {
         terminal_say(stdout, 0, "%s\n", means.text);

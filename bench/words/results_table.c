@@ -138,6 +138,12 @@ static void sessions_print(const speed_report *speeds, FILE *out)
             terminal_say(out, 0, "%s\n", means.text);
         }
     }
+    if (speeds->n_sessions > 0) {
+        terminal_say(
+            out, 0,
+            "time vs base: typical bursts, block by block, so not just the quotient of two "
+            "step_avg\n");
+    }
 }
 
 /* A line ends before these, for those who read this in a file. */

@@ -176,8 +176,8 @@ verdict_text verdict_control_words(const noise_control *control)
         add(&out, "the baseline was not measured against itself");
         return out;
     }
-    add(&out, "%s than itself (95 %% interval: %s)",
-        verdict_change(control->change.value, VERDICT_OF_SPEED).text,
+    add(&out, "%s than itself (%s%s)", verdict_change(control->change.value, VERDICT_OF_SPEED).text,
+        isfinite(control->change.low) ? "95 % interval: " : "",
         verdict_range(control->change, VERDICT_OF_SPEED).text);
     if (control->subsets > 0) {
         double alarms = control->false_alarm_rate * (double)control->subsets;
