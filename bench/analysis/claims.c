@@ -132,6 +132,7 @@ static gb_status pair_test(claim_result *r, const pair_side *base, const pair_si
     }
     GB_TRY(pair_estimate_make(&p, base, config, metric, err));
     r->basis = p.basis;
+    r->in_nats = p.in_nats;
     r->test = claim_test_judge(&r->claim->expectation, &p.ratio);
     means_heed(r, &p);
     if (p.basis != PAIR_NOTHING) {

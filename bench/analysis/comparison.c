@@ -95,6 +95,7 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     snprintf(out->method, sizeof out->method, "%s", p.method);
     bool settled = estimate_has_interval(&p.ratio);
     out->means = p.means;
+    out->in_nats = p.in_nats;
     out->change = estimate_change(&p.ratio, 0.95);
     if (out->exact) { /* to the last bit */
         double change = out->new_value / out->base - 1;

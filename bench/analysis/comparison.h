@@ -11,6 +11,8 @@ typedef struct comparison {
     double base, new_value; /* as in the report's tables */
     /* new / base - 1 with a 95 % interval; low and high are NAN where there is none. */
     stats_interval change;
+    bool in_nats;      /* of losses near their floor: `change` is that of the perplexity, whose
+                          logarithm is their difference in nats (runs_pair.h) */
     bool exact;        /* a property of the model: the interval is the value itself */
     bool refused;      /* does not compare: no change, and `method` says why */
     means_check means; /* of times from sessions: `change` is by the medians of bursts */

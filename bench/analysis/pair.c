@@ -8,7 +8,7 @@
 #include "bench/analysis/entry.h"
 #include "bench/analysis/entry_pair.h"
 #include "bench/analysis/run_numbers.h"
-#include "bench/stats/mean_ratio.h"
+#include "bench/analysis/runs_pair.h"
 
 /* ---- finding ---- */
 
@@ -284,194 +284,22 @@ static gb_status timed_estimate(pair_estimate *out, const pair_side *base, const
 
 /* ---- estimates from runs ---- */
 
-static double run_metric(const run_facts *run, metric_id metric)
-{
-    switch (metric) {
-    case METRIC_STEP_AVG:
-        return run->step_avg_ms;
-    case METRIC_STEP_MEDIAN:
-        return run->step_median_ms;
-    case METRIC_TOKENS_PER_S:
-        return run_tokens_per_s(run->tokens_per_step, run->step_avg_ms);
-    case METRIC_VAL_LOSS:
-        return run->final_val_loss;
-    case METRIC_BEST_VAL_LOSS:
-        return run->best_val_loss;
-    case METRIC_PEAK_MEMORY:
-        return run->peak_memory_bytes;
-    case METRIC_FLOPS:
-    case METRIC_N_PARAMS: /* of a config, not of a run */
-    case METRIC_COUNT:
-        break;
-    }
-    return NAN;
-}
-
-/* Whether two runs of one replicate saw the same: then their difference is that of the configs. */
-static bool runs_belong_together(const run_facts *a, const run_facts *b)
-{
-    return a->seed == b->seed && strcmp(a->train_data_hash, b->train_data_hash) == 0 &&
-           comparability_same_validation(a, b);
-}
-
-bool pair_replicates_belong(const result_entry *base, const result_entry *config)
-{
-    for (int i = 0; i < config->n_runs; i++) {
-        const run_facts *run = config->runs[i];
-        const run_facts *other = entry_find_run(base, run->replicate);
-        if (other && !runs_belong_together(run, other)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool entries_are_paired(const pair_side *base, const pair_side *config, metric_id metric)
-{
-    if (metric_is_time(metric) || metric == METRIC_PEAK_MEMORY) {
-        return base->data == config->data; /* of another day they are no pair; data do not matter */
-    }
-    return pair_replicates_belong(base->entry, config->entry);
-}
-
-/* Both values of each replicate that both finished; returns how many. */
-static size_t paired_values(const result_entry *base, const result_entry *config, metric_id metric,
-                            double *x, double *y)
-{
-    size_t n = 0;
-    for (int i = 0; i < config->n_runs; i++) {
-        const run_facts *run = config->runs[i];
-        const run_facts *other = entry_find_run(base, run->replicate);
-        double a = run_metric(run, metric), b = other ? run_metric(other, metric) : NAN;
-        if (isfinite(a) && isfinite(b)) {
-            x[n] = a;
-            y[n++] = b;
-        }
-    }
-    return n;
-}
-
-static size_t run_values(const result_entry *entry, metric_id metric, double *out)
-{
-    size_t n = 0;
-    for (int i = 0; i < entry->n_runs; i++) {
-        double value = run_metric(entry->runs[i], metric);
-        if (isfinite(value)) {
-            out[n++] = value;
-        }
-    }
-    return n;
-}
-
-/* Of these a config is what the lowest or the largest of its runs is (entry.c), of the others what
- * they are on average. */
-static bool metric_is_extreme(metric_id metric)
-{
-    return metric == METRIC_BEST_VAL_LOSS || metric == METRIC_PEAK_MEMORY;
-}
-
-/* The values of the runs that an estimate is made of. */
-typedef struct run_samples {
-    stats_sample config, base;
-    bool paired;
-} run_samples;
-
-static estimate means_estimate(const run_samples *s)
-{
-    return s->paired ? mean_ratio_paired(s->config.values, s->base.values, s->config.n)
-                     : mean_ratio_of_two(s->config, s->base);
-}
-
-/* `ratio`: of the extremes of the two sides. */
-static estimate extremes_estimate(const run_samples *s, double ratio)
-{
-    return s->paired ? extreme_ratio_paired(ratio, s->config.values, s->base.values, s->config.n)
-                     : extreme_ratio_of_two(ratio, s->config, s->base);
-}
-
-/* Where the pairs of a loss are not all of the runs: what the two come to over the pairs. */
-static void over_pairs(pair_estimate *out, const run_samples *s, metric_id metric)
-{
-    size_t used = strlen(out->method);
-    snprintf(out->method + used, sizeof out->method - used, "; over these alone %.32s and %.32s",
-             metric_format(metric, stats_mean(s->base.values, s->base.n)).text,
-             metric_format(metric, stats_mean(s->config.values, s->config.n)).text);
-}
-
-static void runs_method(pair_estimate *out, const run_samples *s, metric_id metric)
-{
-    const char *weaker = metric_is_time(metric)
-                             ? "; run after run, not interleaved: drift of the machine is in it"
-                             : "";
-    const char *of = metric == METRIC_BEST_VAL_LOSS ? "lowest"
-                     : metric == METRIC_PEAK_MEMORY ? "largest"
-                                                    : "means";
-    if (s->paired && s->config.n >= 2) {
-        snprintf(out->method, sizeof out->method,
-                 "paired t of the ratio of %s over %zu replicates%s", of, s->config.n, weaker);
-    } else if (s->paired) {
-        snprintf(out->method, sizeof out->method,
-                 "no interval: it takes two replicates that both configs finished%s", weaker);
-    } else {
-        snprintf(out->method, sizeof out->method,
-                 "Welch t of the ratio of %s over %zu and %zu runs, not paired%s%s", of, s->base.n,
-                 s->config.n, estimate_has_interval(&out->ratio) ? "" : ": too few for an interval",
-                 weaker);
-    }
-}
-
-static void samples_make(pair_estimate *out, const pair_side *base, const pair_side *config,
-                         metric_id metric, double *x, double *y)
-{
-    const result_entry *b = base->entry, *c = config->entry;
-    /* A rate is the tokens of a step by its time: that of the means, not a mean of rates. */
-    bool rate = metric == METRIC_TOKENS_PER_S;
-    metric_id of = rate ? METRIC_STEP_AVG : metric;
-    run_samples s = {.paired = entries_are_paired(base, config, metric)};
-    size_t n = s.paired ? paired_values(b, c, of, x, y) : 0;
-    bool all = n == (size_t)c->n_runs && n == (size_t)b->n_runs;
-    /* Without its partner a loss says little, for seeds make more than configs do; a time as much
-     * as with it, and the change is to be that of the step_avg that stand beside it. */
-    s.paired = n > 0 && (all || !metric_is_time(metric));
-    s.config = (stats_sample){x, s.paired ? n : run_values(c, of, x)};
-    s.base = (stats_sample){y, s.paired ? n : run_values(b, of, y)};
-    run_samples of_estimate = rate ? (run_samples){s.base, s.config, s.paired} : s;
-    out->ratio = metric_is_extreme(metric)
-                     ? extremes_estimate(&s, pair_side_value(config, metric, false) /
-                                                 pair_side_value(base, metric, false))
-                     : means_estimate(&of_estimate);
-    if (rate) {
-        estimate_shift(&out->ratio, log((double)c->runs[0]->tokens_per_step /
-                                        (double)b->runs[0]->tokens_per_step));
-    }
-    out->basis = out->ratio.kind == ESTIMATE_NONE ? PAIR_NOTHING
-                 : s.paired                       ? PAIR_REPLICATES
-                                                  : PAIR_RUNS;
-    runs_method(out, &s, metric);
-    if (s.paired && !all && metric_is_loss(metric) && !metric_is_extreme(metric)) {
-        over_pairs(out, &s, metric);
-    }
-}
-
 static gb_status runs_estimate(pair_estimate *out, const pair_side *base, const pair_side *config,
                                metric_id metric, gb_error *err)
 {
-    const result_entry *b = base->entry, *c = config->entry;
-    if (!b || !c) {
+    if (!base->entry || !config->entry) {
         snprintf(out->method, sizeof out->method, "no value: `%.128s` has no finished run",
-                 pair_side_name(b ? config : base));
+                 pair_side_name(base->entry ? config : base));
         return GB_OK;
     }
-    double *x = malloc(((size_t)c->n_runs + 1) * sizeof *x);
-    double *y = malloc(((size_t)(b->n_runs > c->n_runs ? b->n_runs : c->n_runs) + 1) * sizeof *y);
-    if (!x || !y) {
-        free(x);
-        free(y);
-        return gb_fail(err, GB_ERR_OOM, "no memory for the replicates");
-    }
-    samples_make(out, base, config, metric, x, y);
-    free(x);
-    free(y);
+    runs_pair p;
+    GB_TRY(runs_pair_make(&p, base->entry, config->entry, metric, base->data == config->data, err));
+    out->ratio = p.ratio;
+    out->in_nats = p.in_nats;
+    out->basis = p.ratio.kind == ESTIMATE_NONE ? PAIR_NOTHING
+                 : p.paired                    ? PAIR_REPLICATES
+                                               : PAIR_RUNS;
+    snprintf(out->method, sizeof out->method, "%s", p.method);
     return GB_OK;
 }
 

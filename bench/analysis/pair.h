@@ -54,6 +54,7 @@ const char *pair_basis_name(pair_basis basis); /* "exact", "blocks", "sessions",
 
 typedef struct pair_estimate {
     estimate ratio; /* log(config / base) of the metric itself; pair_estimate_free */
+    bool in_nats;   /* of losses near their floor (runs_pair.h): config - base, nats */
     pair_basis basis;
     char method[256]; /* in words */
     /* Of times from sessions, as a check: the same by the means of bursts; else ESTIMATE_NONE. */
@@ -62,21 +63,14 @@ typedef struct pair_estimate {
 } pair_estimate;
 
 /* Step times (both by the medians of bursts, as verdicts are) and tokens/s from a session of both,
- * else from a session each; from runs only where one of them was never timed in turn. A session in
- * which an arm failed gives PAIR_NOTHING and the reason. Losses, memory and run times are paired by
- * replicate where the two trained on the same data with the same seed (times also need one
- * database, and a partner for each run), else compared by Welch's t. The change is that of the two
- * pair_side_value; of a loss of which some replicates have no partner it is that of the pairs, and
- * `method` has their values. GB_ERR_OOM. */
+ * else from a session each; from runs (bench/analysis/runs_pair.h) only where one of them was never
+ * timed in turn. A session in which an arm failed gives PAIR_NOTHING and the reason. GB_ERR_OOM. */
 gb_status pair_estimate_make(pair_estimate *out, const pair_side *base, const pair_side *config,
                              metric_id metric, gb_error *err);
 void pair_estimate_free(pair_estimate *p);
 
 /* What a side's metric is, over all that it has; from the session when `timed` and for times. */
 double pair_side_value(const pair_side *side, metric_id metric, bool timed);
-/* Whether replicates of one number are pairs: they had the same seed, training data and validation.
- */
-bool pair_replicates_belong(const result_entry *base, const result_entry *config);
 /* Whether times of the two come from sessions. */
 bool pair_is_timed(const pair_side *base, const pair_side *config);
 

@@ -9,7 +9,7 @@
 #include "bench/analysis/entry.h"
 #include "bench/analysis/means_check.h"
 #include "bench/analysis/run_numbers.h"
-#include "bench/stats/mean_ratio.h"
+#include "bench/analysis/runs_pair.h"
 
 /* ---- rows ---- */
 
@@ -175,84 +175,19 @@ static gb_status speeds_judge(findings *data, gb_error *err)
 
 /* ---- loss ---- */
 
-double entry_seed_noise(const result_entry *entry)
-{
-    double sum = 0, squares = 0;
-    int n = 0;
-    for (int r = 0; r < entry->n_runs; r++) {
-        double loss = entry->runs[r]->final_val_loss;
-        if (isfinite(loss) && loss > 0) {
-            n++;
-            double step = log(loss) - sum; /* Welford's mean and sum of squares */
-            sum += step / n;
-            squares += step * (log(loss) - sum);
-        }
-    }
-    return n >= 2 ? sqrt(2 * squares / (n - 1)) : NAN;
-}
-
-/* Both losses of each replicate that both finished, the baseline's behind the config's; returns how
- * many. `out` has room for both sides' runs. */
-static size_t losses_pair(const result_entry *base, const result_entry *entry, double *config_loss,
-                          double *base_loss)
-{
-    size_t n = 0;
-    for (int r = 0; r < entry->n_runs; r++) {
-        const run_facts *run = entry->runs[r], *other = entry_find_run(base, run->replicate);
-        if (!other) {
-            continue;
-        }
-        double a = run->final_val_loss, b = other->final_val_loss;
-        if (isfinite(a) && a > 0 && isfinite(b) && b > 0) {
-            config_loss[n] = a;
-            base_loss[n++] = b;
-        }
-    }
-    return n;
-}
-
-static size_t losses_collect(const result_entry *entry, double *out)
-{
-    size_t n = 0;
-    for (int r = 0; r < entry->n_runs; r++) {
-        double loss = entry->runs[r]->final_val_loss;
-        if (isfinite(loss) && loss > 0) {
-            out[n++] = loss;
-        }
-    }
-    return n;
-}
-
-/* Of replicates that are no pairs. */
-static estimate loss_unpaired(config_verdict *row, const result_entry *base,
-                              const result_entry *entry, double *a, double *b)
-{
-    const stats_sample config = {a, losses_collect(entry, a)}, other = {b, losses_collect(base, b)};
-    estimate difference = estimate_welch(config, other);
-    row->loss_difference = estimate_interval(&difference, 0.95);
-    return mean_ratio_of_two(config, other);
-}
-
-static estimate loss_estimate(const findings *data, config_verdict *row, double *scratch)
+static gb_status loss_estimate(estimate *out, const findings *data, config_verdict *row,
+                               gb_error *err)
 {
     const result_entry *entry = &data->entries[row->entry];
     const result_entry *base = &data->entries[entry->baseline];
-    double *a = scratch, *b = scratch + data->facts->n_runs,
-           *out = scratch + 2 * data->facts->n_runs;
-    row->seed_noise = entry_seed_noise(base);
-    if (!pair_replicates_belong(base, entry)) {
-        return loss_unpaired(row, base, entry, a, b);
-    }
-    size_t n = losses_pair(base, entry, a, b);
-    for (size_t k = 0; k < n; k++) {
-        out[k] = a[k] - b[k];
-    }
-    row->loss_difference = stats_mean_interval(out, n, 0.95);
-    if (n > 0 && (n < (size_t)entry->n_runs || n < (size_t)base->n_runs)) {
-        row->pair_loss[0] = stats_mean(b, n);
-        row->pair_loss[1] = stats_mean(a, n);
-    }
-    return mean_ratio_paired(a, b, n);
+    runs_pair p;
+    GB_TRY(runs_pair_make(&p, base, entry, METRIC_VAL_LOSS, true, err));
+    *out = p.ratio;
+    row->loss_in_nats = p.in_nats;
+    row->loss_difference = p.difference;
+    row->seed_noise = entry_seed_noise(base, p.in_nats);
+    memcpy(row->pair_loss, p.over_pairs, sizeof row->pair_loss);
+    return GB_OK;
 }
 
 /* Room for the losses of all configs. */
@@ -260,7 +195,6 @@ typedef struct loss_family {
     estimate *estimates;
     const estimate **pointers;
     verdict *verdicts;
-    double *scratch;
 } loss_family;
 
 static bool row_is_of_family(const findings *data, const config_verdict *row, int base)
@@ -277,7 +211,7 @@ static gb_status family_judge(findings *data, int base, loss_family *family, gb_
     for (int i = 0; i < data->verdicts->n; i++) {
         config_verdict *row = &data->verdicts->rows[i];
         if (row_is_of_family(data, row, base)) {
-            family->estimates[m] = loss_estimate(data, row, family->scratch);
+            GB_TRY(loss_estimate(&family->estimates[m], data, row, err));
             family->pointers[m] = &family->estimates[m];
             m++;
         }
@@ -329,10 +263,8 @@ static gb_status losses_judge(findings *data, gb_error *err)
     size_t n = (size_t)data->verdicts->n + 1;
     loss_family family = {.estimates = calloc(n, sizeof *family.estimates),
                           .pointers = calloc(n, sizeof *family.pointers),
-                          .verdicts = calloc(n, sizeof *family.verdicts),
-                          .scratch =
-                              calloc(3 * (size_t)data->facts->n_runs + 1, sizeof *family.scratch)};
-    gb_status status = family.estimates && family.pointers && family.verdicts && family.scratch
+                          .verdicts = calloc(n, sizeof *family.verdicts)};
+    gb_status status = family.estimates && family.pointers && family.verdicts
                            ? GB_OK
                            : gb_fail(err, GB_ERR_OOM, "no memory for %zu verdicts", n);
     for (int i = 0; i < data->n_entries && status == GB_OK; i++) {
@@ -343,7 +275,6 @@ static gb_status losses_judge(findings *data, gb_error *err)
     free(family.estimates);
     free(family.pointers);
     free(family.verdicts);
-    free(family.scratch);
     return status;
 }
 

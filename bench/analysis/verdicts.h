@@ -43,12 +43,14 @@ typedef struct config_verdict {
     double flops_change; /* as config_flops_change */
 
     /* Loss: ratio of the mean final validation losses over the replicates that both finished, or
-     * over all of each where these are no pairs (pair_replicates_belong). */
+     * over all of each where these are no pairs (runs_are_pairs). In nats (losses_are_in_nats): the
+     * ratio of the perplexities, whose logarithm is the difference of the losses. */
     verdict loss;
+    bool loss_in_nats;
     double pair_loss[2]; /* mean losses of the baseline and the config over these replicates, where
                             one of the two has others too; else NAN */
     stats_interval loss_difference; /* config - baseline, nats/token: paired t or Welch, 95 % */
-    double seed_noise;              /* as entry_seed_noise of the baseline */
+    double seed_noise;              /* as entry_seed_noise of the baseline: a fraction, or nats */
 } config_verdict;
 
 typedef struct config_verdicts {
@@ -60,11 +62,6 @@ typedef struct config_verdicts {
  * baseline, and the pace of each entry. Entries must have been made. GB_ERR_OOM. */
 gb_status config_verdicts_make(findings *data, gb_error *err);
 void config_verdicts_free(config_verdicts *verdicts); /* NULL is fine */
-
-/* What two runs of this config that differ in nothing but the seed typically differ by in final
- * validation loss, as a fraction: the standard deviation of such a difference, which is sqrt(2)
- * times that of the log losses over the replicates. NAN below two replicates. */
-double entry_seed_noise(const result_entry *entry);
 
 /* Exact FLOPs per token of a config over those of the suite's baseline, minus 1: of the configs
  * alone, whether or not anything of them has run. NAN: the suite has no baseline. */

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,6 +99,22 @@ number_text number_percent(double fraction)
     }
     number_text out;
     snprintf(out.text, sizeof out.text, "%.1f %%", fraction * 100);
+    return out;
+}
+
+number_text number_nats_signed(double nats)
+{
+    if (!isfinite(nats)) {
+        return none;
+    }
+    int decimals = fabs(nats) < 0.001 ? 6 : 4;
+    bool nothing = fabs(nats) < 0.5 * pow(10, -decimals);
+    number_text out;
+    snprintf(out.text, sizeof out.text, "%s%.*f nats",
+             nothing    ? ""
+             : nats > 0 ? "+"
+                        : "\xe2\x88\x92",
+             nothing ? 4 : decimals, fabs(nats));
     return out;
 }
 

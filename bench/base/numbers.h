@@ -23,6 +23,9 @@ number_text number_bytes(double bytes);
 number_text number_percent_signed(double fraction);
 /* 0.4213 -> "42.1 %". */
 number_text number_percent(double fraction);
+/* A difference of losses: 0.0012 -> "+0.0012 nats", with six digits behind the point below 0.001.
+ */
+number_text number_nats_signed(double nats);
 /* In 10^9, three significant digits or more: 8.1e10 -> "81.0", 3.9e12 -> "3900". */
 number_text number_gigas(double x);
 /* Milliseconds in the unit that fits: 0.41 -> "410 us", 12.3 -> "12.3 ms", 61000 -> "61.0 s",

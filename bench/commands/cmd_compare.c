@@ -15,6 +15,7 @@
 #include "bench/commands/compare_condition.h"
 #include "bench/commands/dbfile.h"
 #include "bench/words/means_text.h"
+#include "bench/words/verdict_words.h"
 #include "model/config.h"
 #include "model/json_text.h"
 
@@ -118,15 +119,21 @@ static void print_sentence(const asked *a, const comparison *c)
     } else if (isfinite(c->change.low)) {
         bool settled = c->change.low > 0 || c->change.high < 0;
         snprintf(more, sizeof more, " (95 %% interval of the change: %s to %s)%s",
-                 number_percent_signed(c->change.low).text,
-                 number_percent_signed(c->change.high).text,
+                 verdict_signed(c->change.low, c->in_nats).text,
+                 verdict_signed(c->change.high, c->in_nats).text,
                  settled ? "" : "; the interval holds 0, so the direction is not settled");
     } else {
         snprintf(more, sizeof more, "; %s", c->method);
     }
-    terminal_say(stdout, 0, "%s is %s %s than %s%s.\n", a->names[1],
-                 number_percent(fabs(change)).text, metric_comparative(c->metric, change >= 0),
-                 a->names[0], more);
+    char size[48];
+    if (c->in_nats) {
+        snprintf(size, sizeof size, "%.*f nats", fabs(log1p(change)) < 0.001 ? 6 : 4,
+                 fabs(log1p(change)));
+    } else {
+        snprintf(size, sizeof size, "%s", number_percent(fabs(change)).text);
+    }
+    terminal_say(stdout, 0, "%s is %s %s than %s%s.\n", a->names[1], size,
+                 metric_comparative(c->metric, change >= 0), a->names[0], more);
 }
 
 static gb_status print_table(const asked *a, gb_error *err)
@@ -150,12 +157,12 @@ static gb_status print_table(const asked *a, gb_error *err)
         table_add_cell(t, "%s", metric_names[m]);
         table_add_cell(t, "%s", metric_format((metric_id)m, c->base).text);
         table_add_cell(t, "%s", metric_format((metric_id)m, c->new_value).text);
-        table_add_cell(t, "%s", number_percent_signed(c->change.value).text);
+        table_add_cell(t, "%s", verdict_signed(c->change.value, c->in_nats).text);
         if (c->exact || !isfinite(c->change.low)) {
             table_add_cell(t, "%s", c->exact ? "exact" : "-");
         } else {
-            table_add_cell(t, "%s to %s", number_percent_signed(c->change.low).text,
-                           number_percent_signed(c->change.high).text);
+            table_add_cell(t, "%s to %s", verdict_signed(c->change.low, c->in_nats).text,
+                           verdict_signed(c->change.high, c->in_nats).text);
         }
         table_add_cell(t, "%s", c->method);
     }
@@ -249,12 +256,13 @@ static json_t *metric_json(const asked *a, int m)
 {
     const comparison *c = &a->made[m];
     return json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b}", "metric", metric_names[m], "base",
-        json_value_number(c->base), "new", json_value_number(c->new_value), "change",
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b, s:s}", "metric", metric_names[m],
+        "base", json_value_number(c->base), "new", json_value_number(c->new_value), "change",
         json_value_number(c->change.value), "low", json_value_number(c->change.low), "high",
         json_value_number(c->change.high), "exact", c->exact, "method", json_value_text(c->method),
         "mismatch", a->refusal[m][0] ? json_value_text(a->refusal[m]) : json_null(),
-        "means_disagree", c->means.disagree);
+        "means_disagree", c->means.disagree, "change_of",
+        c->in_nats ? "perplexity" : metric_names[m]);
 }
 
 static gb_status print_json(const asked *a, gb_error *err)

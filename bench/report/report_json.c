@@ -190,6 +190,7 @@ static json_t *loss_json(const config_verdict *row)
     }
     json_t *out = verdict_json(&row->loss, row->loss_judged, verdict_loss_name(row->loss.kind),
                                config_verdict_loss_words(row).text);
+    set(out, "change_of", json_string(row->loss_in_nats ? "perplexity" : "loss"));
     set(out, "difference_nats", interval(row->loss_difference));
     set(out, "seed_noise", json_value_number(row->seed_noise));
     set(out, "not_compared", row->loss_refused ? json_value_text(row->loss_refused) : json_null());

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/analysis/runs_pair.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
@@ -242,8 +243,9 @@ static void write_losses(document *doc, const findings *data)
         doc,
         "Loss: every config is trained once per replicate, one run after the other. Within a "
         "replicate all see the same tokens in the same order and start shared weights from the "
-        "same values, so losses are compared in pairs: the verdict goes by the mean log ratio of "
-        "final validation losses over the replicates that both finished, with a t interval. "
+        "same values, so losses are compared in pairs: the verdict goes by the ratio of the means "
+        "of "
+        "the final validation losses over the replicates that both finished, with a t interval. "
         "Validation loss is the mean over a fixed stretch of validation tokens, in nats per "
         "token.");
     document_list_begin(doc);
@@ -254,12 +256,20 @@ static void write_losses(document *doc, const findings *data)
     write_range(doc, data, "Validation tokens", number_val_tokens);
     write_range(doc, data, "Warm-up steps left out of each run's own step_avg", number_warmup);
     for (int i = 0; i < data->n_entries; i++) {
-        double noise = entry_seed_noise(&data->entries[i]);
-        if (data->entries[i].is_baseline && isfinite(noise)) {
+        const result_entry *e = &data->entries[i];
+        bool nats = losses_are_in_nats(e, e, METRIC_VAL_LOSS);
+        double noise = entry_seed_noise(e, nats);
+        if (e->is_baseline && isfinite(noise)) {
+            char size[48];
+            if (nats) {
+                snprintf(size, sizeof size, "%.4f nats", noise);
+            } else {
+                snprintf(size, sizeof size, "%s", number_percent(noise).text);
+            }
             document_list_item(doc,
                                "Seed noise: two runs of `%s` that differ in nothing but the seed "
                                "typically differ by %s in final loss (standard deviation).",
-                               data->entries[i].label, number_percent(noise).text);
+                               e->label, size);
         }
     }
     document_list_end(doc);

@@ -347,6 +347,12 @@ static void add_tsv_refusals(table *t, const config_verdict *row)
     table_add_cell(t, "%s", row->loss_refused ? row->loss_refused : "");
 }
 
+/* What loss_change is the change of. */
+static void add_tsv_loss_scale(table *t, const config_verdict *row)
+{
+    table_add_cell(t, "%s", !row->loss_judged ? "" : row->loss_in_nats ? "perplexity" : "loss");
+}
+
 /* Of the runs themselves, also where the config is quoted with interleaved times. */
 static void add_tsv_runs(table *t, const result_entry *e)
 {
@@ -402,7 +408,8 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
                                           "speed_per_token",
                                           "speed_not_compared",
                                           "loss_not_compared",
-                                          "diverged_runs"};
+                                          "diverged_runs",
+                                          "loss_change_of"};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
         table_add_column(t, columns[i], TABLE_LEFT);
@@ -432,6 +439,7 @@ gb_status report_write_tsv(const findings *data, FILE *out, gb_error *err)
         add_tsv_runs(t, e);
         add_tsv_refusals(t, config_verdict_of(data, i));
         table_add_cell(t, "%d", divergence_of_entry(e).n_runs);
+        add_tsv_loss_scale(t, config_verdict_of(data, i));
     }
     gb_status status = table_write(t, out, TABLE_TSV, err);
     table_free(t);

@@ -9,6 +9,7 @@
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
+#include "bench/words/verdict_words.h"
 
 enum { ANSWER_LINES = 12 }; /* configs with a line of their own; the table has them all */
 
@@ -125,10 +126,11 @@ static gb_status write_difference(document *doc, const findings *data, const res
     }
     if (isfinite(loss.change.value)) {
         bool known = isfinite(loss.change.low);
-        snprintf(loss_text, sizeof loss_text, " Final validation loss %s%s%s%s%s%s.",
-                 number_percent_signed(loss.change.value).text, known ? " (95 % interval " : "",
-                 known ? number_percent_signed(loss.change.low).text : "", known ? " to " : "",
-                 known ? number_percent_signed(loss.change.high).text : "", known ? ")" : "");
+        snprintf(
+            loss_text, sizeof loss_text, " Final validation loss %s%s%s%s%s%s.",
+            verdict_signed(loss.change.value, loss.in_nats).text, known ? " (95 % interval " : "",
+            known ? verdict_signed(loss.change.low, loss.in_nats).text : "", known ? " to " : "",
+            known ? verdict_signed(loss.change.high, loss.in_nats).text : "", known ? ")" : "");
     }
     if (isfinite(time.change.value)) {
         double change = time.change.value;

@@ -140,6 +140,13 @@ static bool judged_on_side(const config_verdict *row, const side *s)
     return s->subject == VERDICT_OF_SPEED ? row->speed_judged : row->loss_judged;
 }
 
+/* What the estimates are ordered by: losses by their difference, since some may be judged by the
+ * ratio and some in nats. */
+static double gain_of_side(const config_verdict *row, const side *s)
+{
+    return s->subject == VERDICT_OF_SPEED ? row->speed.change.value : row->loss_difference.value;
+}
+
 /* The one with the best estimate among those with the verdict LESS; `but` is left out. */
 static const config_verdict *best_of(const findings *data, const side *s, const config_verdict *but)
 {
@@ -147,8 +154,7 @@ static const config_verdict *best_of(const findings *data, const side *s, const 
     for (int i = 0; i < data->verdicts->n; i++) {
         const config_verdict *row = &data->verdicts->rows[i];
         if (row != but && judged_on_side(row, s) && verdict_of_side(row, s)->kind == VERDICT_LESS &&
-            (!best ||
-             verdict_of_side(row, s)->change.value < verdict_of_side(best, s)->change.value)) {
+            (!best || gain_of_side(row, s) < gain_of_side(best, s))) {
             best = row;
         }
     }
@@ -202,15 +208,16 @@ static gb_status write_best(document *doc, const findings *data, const side *s, 
                            s->comparative, data->facts->baseline_name);
         return GB_OK;
     }
+    verdict_subject of =
+        s->subject == VERDICT_OF_LOSS ? config_verdict_loss_subject(best) : s->subject;
     if (s->subject == VERDICT_OF_SPEED) {
         GB_TRY(lead_text(data, best, lead, sizeof lead, err));
     }
     document_list_item(doc, "%s: `%s`, %s%s than the baseline `%s` (%s)%s.", s->superlative,
-                       best->label,
-                       verdict_change(verdict_of_side(best, s)->change.value, s->subject).text,
+                       best->label, verdict_change(verdict_of_side(best, s)->change.value, of).text,
                        s->subject == VERDICT_OF_SPEED && best->per_token ? " per token" : "",
                        data->facts->baseline_name,
-                       verdict_range(verdict_of_side(best, s)->change, s->subject).text, lead);
+                       verdict_range(verdict_of_side(best, s)->change, of).text, lead);
     return GB_OK;
 }
 
@@ -352,6 +359,16 @@ static gb_status write_summary(document *doc, const findings *data, gb_error *er
 }
 
 /* Of the verdicts that there are. */
+static bool loss_any_in_nats(const findings *data)
+{
+    for (int i = 0; i < data->verdicts->n; i++) {
+        if (data->verdicts->rows[i].loss_judged && data->verdicts->rows[i].loss_in_nats) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void write_what_it_means(document *doc, const findings *data)
 {
     bool speed = judged_count(data, &sides[0]) > 0, loss = judged_count(data, &sides[1]) > 0;
@@ -362,10 +379,14 @@ static void write_what_it_means(document *doc, const findings *data)
         doc,
         "Each 95 %% interval is of that config alone. Verdicts are corrected for the number of "
         "configs: the chance of even one false %s is at most 5 %%%s. Differences below %s count as "
-        "none.%s",
+        "none.%s%s",
         speed ? "FASTER or SLOWER" : "BETTER or WORSE",
         speed && loss ? ", and so is that of a false BETTER or WORSE" : "",
         number_percent(verdict_rule_default().band).text,
+        loss_any_in_nats(data) ? " Losses that lie less than 1 nat above their floor (the entropy "
+                                 "of the source where it is known, else 0) are compared by their "
+                                 "difference in nats, and there 0.005 nats count as none."
+                               : "",
         speed
             ? " Speed is judged block by block, with all configs taking turns on the same machine."
             : "");

@@ -90,7 +90,9 @@ verdict_text claim_result_words(const claim_result *result)
 {
     bool of_blocks = result->basis == PAIR_BLOCKS || result->basis == PAIR_SESSIONS;
     return verdict_claim_words(&result->test, &result->claim->expectation,
-                               of_blocks ? VERDICT_OF_SPEED : VERDICT_OF_LOSS);
+                               of_blocks         ? VERDICT_OF_SPEED
+                               : result->in_nats ? VERDICT_OF_NATS
+                                                 : VERDICT_OF_LOSS);
 }
 
 verdict_text claim_means_words(const claim_result *result)

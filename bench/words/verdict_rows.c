@@ -40,6 +40,11 @@ verdict_text config_verdict_speed_words(const findings *data, const config_verdi
     return out;
 }
 
+verdict_subject config_verdict_loss_subject(const config_verdict *row)
+{
+    return row->loss_in_nats ? VERDICT_OF_NATS : VERDICT_OF_LOSS;
+}
+
 /* What the two losses do not have in common, though they compare. */
 static void loss_add_notes(verdict_text *out, const config_verdict *row)
 {
@@ -61,7 +66,7 @@ verdict_text config_verdict_loss_words(const config_verdict *row)
 {
     verdict_text out = {""};
     if (row->loss_judged) {
-        out = verdict_reason(&row->loss, VERDICT_OF_LOSS, row->seed_noise);
+        out = verdict_reason(&row->loss, config_verdict_loss_subject(row), row->seed_noise);
         size_t used = strlen(out.text);
         if (isfinite(row->pair_loss[0]) && used < sizeof out.text) {
             snprintf(out.text + used, sizeof out.text - used,

@@ -8,5 +8,7 @@
 /* Also where nothing was judged: why not. */
 verdict_text config_verdict_speed_words(const findings *data, const config_verdict *row);
 verdict_text config_verdict_loss_words(const config_verdict *row);
+/* What its change of loss is shown as. */
+verdict_subject config_verdict_loss_subject(const config_verdict *row);
 
 #endif

@@ -18,12 +18,6 @@ static void add(verdict_text *out, const char *format, ...)
     va_end(arguments);
 }
 
-/* Digits after the point that tell the ends of an interval apart. */
-static int decimals_of(double width_percent)
-{
-    return width_percent < 0.2 ? 2 : width_percent < 100 ? 1 : 0;
-}
-
 typedef struct words {
     const char *less, *more, *unit, *units;
 } words;
@@ -31,31 +25,71 @@ typedef struct words {
 static const words subject_words[] = {
     [VERDICT_OF_SPEED] = {"faster", "slower", "block", "blocks"},
     [VERDICT_OF_LOSS] = {"better", "worse", "replicate", "replicates"},
+    [VERDICT_OF_NATS] = {"better", "worse", "replicate", "replicates"},
 };
 
-/* A change that is 0 with the digits shown has no direction. */
-static bool shows_nothing(double change, int decimals)
+/* A change as it is shown: in per cent or in nats, with digits that tell the ends of its interval
+ * apart. */
+typedef struct shown {
+    verdict_subject subject;
+    int decimals;
+} shown;
+
+static double shown_size(shown how, double change)
 {
-    return fabs(change) * 100 < 0.5 * pow(10, -decimals);
+    return fabs(how.subject == VERDICT_OF_NATS ? log1p(change) : 100 * change);
 }
 
-static void add_change(verdict_text *out, double change, verdict_subject subject, int decimals)
+static const char *shown_unit(shown how)
 {
-    const words *w = &subject_words[subject];
+    return how.subject == VERDICT_OF_NATS ? "nats" : "%";
+}
+
+static shown shown_make(verdict_subject subject, stats_interval change)
+{
+    if (subject == VERDICT_OF_NATS) {
+        double width = log1p(change.high) - log1p(change.low);
+        return (shown){subject, width < 0.002 ? 6 : 4};
+    }
+    double width = (change.high - change.low) * 100;
+    return (shown){subject, width < 0.2 ? 2 : width < 100 ? 1 : 0};
+}
+
+/* Where nothing but the value is told. */
+static shown shown_alone(verdict_subject subject)
+{
+    return (shown){subject, subject == VERDICT_OF_NATS ? 4 : 1};
+}
+
+/* A change that is 0 with the digits shown has no direction. */
+static bool shows_nothing(shown how, double change)
+{
+    return shown_size(how, change) < 0.5 * pow(10, -how.decimals);
+}
+
+static void add_change(verdict_text *out, double change, shown how)
+{
+    const words *w = &subject_words[how.subject];
     if (!isfinite(change)) {
         add(out, "unknown");
-    } else if (shows_nothing(change, decimals)) {
+    } else if (shows_nothing(how, change)) {
         add(out, "no different");
     } else {
-        add(out, "%.*f %% %s", decimals, fabs(change) * 100, change < 0 ? w->less : w->more);
+        add(out, "%.*f %s %s", how.decimals, shown_size(how, change), shown_unit(how),
+            change < 0 ? w->less : w->more);
     }
 }
 
 verdict_text verdict_change(double change, verdict_subject subject)
 {
     verdict_text out = {""};
-    add_change(&out, change, subject, 1);
+    add_change(&out, change, shown_alone(subject));
     return out;
+}
+
+number_text verdict_signed(double change, bool in_nats)
+{
+    return in_nats ? number_nats_signed(log1p(change)) : number_percent_signed(change);
 }
 
 verdict_text verdict_range(stats_interval change, verdict_subject subject)
@@ -66,15 +100,15 @@ verdict_text verdict_range(stats_interval change, verdict_subject subject)
         add(&out, "no interval");
         return out;
     }
-    int decimals = decimals_of((change.high - change.low) * 100);
-    double near = fmin(fabs(change.low), fabs(change.high)) * 100;
-    double far = fmax(fabs(change.low), fabs(change.high)) * 100;
+    shown how = shown_make(subject, change);
+    const char *unit = shown_unit(how);
+    double low = shown_size(how, change.low), high = shown_size(how, change.high);
     if ((change.low > 0) == (change.high > 0) && (change.low < 0) == (change.high < 0)) {
-        add(&out, "%.*f to %.*f %% %s", decimals, near, decimals, far,
-            change.low < 0 ? w->less : w->more);
+        add(&out, "%.*f to %.*f %s %s", how.decimals, fmin(low, high), how.decimals,
+            fmax(low, high), unit, change.low < 0 ? w->less : w->more);
     } else {
-        add(&out, "%.*f %% %s to %.*f %% %s", decimals, fabs(change.low) * 100, w->less, decimals,
-            fabs(change.high) * 100, w->more);
+        add(&out, "%.*f %s %s to %.*f %s %s", how.decimals, low, unit, w->less, how.decimals, high,
+            unit, w->more);
     }
     return out;
 }
@@ -102,14 +136,19 @@ static void add_no_interval(verdict_text *out, const verdict *v, verdict_subject
 {
     const words *w = &subject_words[subject];
     add(out, "Cannot tell: estimate ");
-    add_change(out, v->change.value, subject, 1);
+    add_change(out, v->change.value, shown_alone(subject));
     add(out, ", no interval from %zu %s", v->n, v->n == 1 ? w->unit : w->units);
     if (subject == VERDICT_OF_SPEED) {
         add(out, " (it takes %d)", ESTIMATE_MIN_BLOCKS);
     }
     add(out, ".");
     if (isfinite(seed_noise)) {
-        add(out, " Other seeds alone change it by %s.", number_percent(fabs(seed_noise)).text);
+        add(out, " Other seeds alone change it by ");
+        if (subject == VERDICT_OF_NATS) {
+            add(out, "%.4f nats.", fabs(seed_noise));
+        } else {
+            add(out, "%s.", number_percent(fabs(seed_noise)).text);
+        }
     }
 }
 
@@ -137,7 +176,7 @@ static void add_doubt(verdict_text *out, const verdict *v, verdict_subject subje
     case VERDICT_WIDE:
     case VERDICT_NO_DOUBT:
         add(out, "Cannot tell: estimate ");
-        add_change(out, v->change.value, subject, 1);
+        add_change(out, v->change.value, shown_alone(subject));
         add(out, ", 95 %% interval %s", verdict_range(v->change, subject).text);
         add_further(out, "; ", v->further, w);
         add(out, ".");
@@ -151,14 +190,14 @@ verdict_text verdict_reason(const verdict *v, verdict_subject subject, double se
     switch (v->kind) {
     case VERDICT_LESS:
     case VERDICT_MORE:
-        add_change(&out, v->change.value, subject,
-                   decimals_of((v->change.high - v->change.low) * 100));
+        add_change(&out, v->change.value, shown_make(subject, v->change));
         add(&out, ". ");
         add_interval(&out, v, subject);
         break;
     case VERDICT_SAME:
-        add(&out, "No difference found (%s to %s).", number_percent_signed(v->change.low).text,
-            number_percent_signed(v->change.high).text);
+        add(&out, "No difference found (%s to %s).",
+            verdict_signed(v->change.low, subject == VERDICT_OF_NATS).text,
+            verdict_signed(v->change.high, subject == VERDICT_OF_NATS).text);
         break;
     case VERDICT_UNCLEAR:
         add_doubt(&out, v, subject, seed_noise);
@@ -205,7 +244,7 @@ verdict_text verdict_drift_words(const drift *d)
 /* With its sign, unless the claim is about the size of a change. */
 static void add_percent(verdict_text *out, double percent, int decimals, bool sign)
 {
-    bool nothing = shows_nothing(percent / 100, decimals);
+    bool nothing = fabs(percent) < 0.5 * pow(10, -decimals);
     add(out, "%s%.*f",
         !sign || nothing ? ""
         : percent < 0    ? "\xe2\x88\x92"
@@ -231,11 +270,11 @@ verdict_text verdict_claim_words(const claim_test *test, const suite_expect *exp
         return out;
     }
     /* As the table above the sentence has them, or finer. */
-    int decimals = decimals_of(isfinite(p.low) && !test->exact ? fmin(p.high - p.low, 1) : 1);
+    int decimals = isfinite(p.low) && !test->exact && p.high - p.low < 0.2 ? 2 : 1;
     bool sign = expect->relation != SUITE_WITHIN;
     add(&out, "%s ", relations[expect->relation]);
     add_percent(&out, p.value, decimals, sign);
-    add(&out, " %%");
+    add(&out, " %%%s", subject == VERDICT_OF_NATS ? " in perplexity" : "");
     if (test->exact) {
         add(&out, " exactly");
     } else if (isfinite(p.low) && isfinite(p.high)) {

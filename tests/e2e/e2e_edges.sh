@@ -85,7 +85,7 @@ check "the report too, and gives no verdict for them or against them" $?
 jq -e '[.results[] | [.diverged_runs, .divergence]] ==
     [[0, null], [2, "above its start"], [2, "at ln(vocab_size)"]]' rep/report.json >/dev/null
 check "report.json marks them" $?
-is "so does results.tsv, in its last column" "$(awk -F'\t' '{ printf "%s ", $NF }' rep/results.tsv)" "diverged_runs 0 2 2 "
+is "so does results.tsv" "$(awk -F'\t' '{ printf "%s ", $(NF - 1) }' rep/results.tsv)" "diverged_runs 0 2 2 "
 "$gptbench" claims diverged.ini >out 2>err
 is "claims about their losses are unsettled" "$? $(grep -cE '^[cd] +unsettled' out)" "0 2"
 "$gptbench" compare lr0.01 lr52 --db results/diverged.db --metric val_loss >out 2>err
@@ -156,4 +156,54 @@ check "with that reason" $?
 "$gptbench" why base e2 --db results/slow.db >out 2>err
 warns out
 check "why warns" $?
+
+# ---- losses near 0, near a known entropy, and equal ones: the same difference everywhere, in nats ----
+{
+    suite floor 3 0 20 1
+    printf '[matrix]\nmlp_expansion_factor = 4, 3, 2\n'
+    printf '[claim c]\nconfig = e3\nexpect = val_loss increase <= 1%%\n'
+} >floor.ini
+"$gptbench" run floor.ini --threads 1 --no-report >out 2>err
+check "a suite runs" $?
+plant() { # ENTROPY LEVEL: losses of LEVEL and a little, e3 11e-4 above base by -1, 0 and +1e-4; e2 as base
+    python3 - results/floor.db "$1" "$2" <<'P'
+import sqlite3, sys
+d = sqlite3.connect(sys.argv[1])
+level = float(sys.argv[2 + 1])
+d.execute("update run set entropy_rate_nats = " + sys.argv[2])
+add = {"base": (2e-4, 1e-4, 3e-4), "e3": (12e-4, 12e-4, 15e-4), "e2": (2e-4, 1e-4, 3e-4)}
+for run, config, replicate in d.execute("select run_id, config, replicate from run_summary").fetchall():
+    d.execute("update eval set val_loss = ? where run_id = ? and step > 0", (level + add[config][replicate], run))
+d.commit()
+P
+}
+for case in 'NULL 0.001' '3.0 3.0' '3.0 0'; do
+    # shellcheck disable=SC2086
+    plant $case
+    "$gptbench" report --db results/floor.db -o rep >out 2>err
+    # Differences of 10, 11 and 12, in 1e-4: mean 11, standard error 1 / sqrt(3), times t(2) = 4.3027: 2.484.
+    jq -e '.results[] | select(.config == "e3") | .loss | .verdict == "SAME" and .change_of == "perplexity" and
+        (.difference_nats | (.value - 11e-4 | fabs) < 1e-9 and (.low - 8.5159e-4 | fabs) < 1e-8 and
+        (.high - 13.4841e-4 | fabs) < 1e-8) and ((.change.value | log1p) - 11e-4 | fabs) < 1e-9' rep/report.json >/dev/null
+    check "$case: 0.0011 nats, within 0.005: SAME" $?
+    # Equal in all digits, of which there are four: 1e-4 / sqrt(6) * 4.3027 = 1.7566e-4.
+    jq -e '.results[] | select(.config == "e2") | .loss | .verdict == "SAME" and
+        (.difference_nats | .value == 0 and (.high - 1.7566e-4 | fabs) < 1e-8 and .low == -.high)' rep/report.json >/dev/null
+    check "$case: equal losses are known to the last digit" $?
+    grep -q '^|* *`*e3.*SAME. No difference found (+0.000852 nats to +0.0013 nats)' rep/report.md
+    check "$case: report.md in nats" $?
+    is "$case: results.tsv" "$(awk -F'\t' '{ printf "%s ", $NF }' rep/results.tsv)" "loss_change_of  perplexity perplexity "
+    "$gptbench" compare base e3 --db results/floor.db --metric val_loss --fail-on 'worse>0.5%' >out 2>err
+    is "$case: compare" "$? $(grep -c 'e3 is 0.0011 nats' out) $(grep -c '+0.0011 nats  +0.000852 nats to +0.0013 nats' out)" "0 1 1"
+    "$gptbench" compare base e3 --db results/floor.db --metric val_loss --fail-on 'worse>0.05%' >out 2>err
+    is "$case: a gate of 0.0005 nats" $? 1
+    "$gptbench" claims floor.ini >out 2>err
+    tr '\n' ' ' <out | tr -s ' ' | grep -qE 'c +supported.*increase \+0.11 % in perplexity, 95 % interval \+0.09 to \+0.13 %'
+    check "$case: the claim" $?
+done
+# One nat above the floor the ratio is back, and with it per cents of the loss.
+plant 3.0 4.2
+"$gptbench" compare base e3 --db results/floor.db --metric val_loss --json >out 2>err
+jq -e '.metrics[0] | .change_of == "val_loss" and (.change - 11e-4 / 4.2002 | fabs) < 1e-9' out >/dev/null
+check "farther away the ratio of the losses" $?
 finish

@@ -31,9 +31,9 @@ static gb_status loss_ratio_write(const figure_choice *choice, const char *dir, 
             continue;
         }
         double flops = row->flops_change;
-        figure_changes_add(&lines,
-                           &(figure_change){row->label, verdict_loss_name(row->loss.kind),
-                                            row->loss.change, flops, figure_change_color(row)});
+        figure_changes_add(&lines, &(figure_change){row->label, verdict_loss_name(row->loss.kind),
+                                                    row->loss.change, flops,
+                                                    figure_change_color(row), row->loss_in_nats});
         flops_low = fmin(flops_low, isfinite(flops) ? 100 * flops : 0);
         flops_high = fmax(flops_high, isfinite(flops) ? 100 * flops : 0);
     }
@@ -54,7 +54,10 @@ const figure figure_loss_ratio = {
     .title = "Loss against the baseline",
     .caption = "Left: change of the final validation loss over paired replicates, with the 95 % "
                "t interval of that config alone; left of 0 is better. Grey band: half a per cent "
-               "either way. A point without an interval stands on one replicate and decides "
+               "either way. Losses less than 1 nat above their floor (the entropy of the source "
+               "where it is "
+               "known, else 0) are drawn by perplexity and written in nats: 1 % is 0.01 nats. A "
+               "point without an interval stands on one replicate and decides "
                "nothing. An interval may leave the frame. Right: exact FLOPs per token against "
                "the baseline's: what that loss costs.",
     .order = 40,

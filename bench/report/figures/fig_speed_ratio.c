@@ -15,7 +15,7 @@ static void add_controls(figure_changes *lines, const findings *data, double *fl
         const speed_session *s = &data->speeds->sessions[i];
         if (s->facts->control >= 0) {
             figure_changes_add(lines, &(figure_change){"baseline again (A/A)", "", s->aa.change,
-                                                       NAN, CONTROL_COLOR});
+                                                       NAN, CONTROL_COLOR, false});
             *floor_percent = fmax(*floor_percent, 100 * s->aa.floor);
         }
     }
@@ -26,7 +26,7 @@ static gb_status speed_ratio_write(const figure_choice *choice, const char *dir,
 {
     const findings *data = &choice->drawn;
     figure_changes lines;
-    double floor_percent = 0, low = -1, high = 1;
+    double floor_percent = 0, low = -1, high = 1, ends_low = 0, ends_high = 0;
     GB_TRY(figure_changes_begin(&lines, dir, "data/speed_ratio.tsv", err));
     for (int i = 0; i < data->verdicts->n; i++) {
         const config_verdict *row = &data->verdicts->rows[i];
@@ -39,14 +39,22 @@ static gb_status speed_ratio_write(const figure_choice *choice, const char *dir,
                                     : row->speed_refused ? "not compared"
                                                          : "no speed",
                                     judged ? row->speed.change : (stats_interval){NAN, NAN, NAN},
-                                    row->flops_change, figure_change_color(row)};
-        const double shown[] = {line.flops, line.change.value, line.change.low, line.change.high};
+                                    row->flops_change,
+                                    figure_change_color(row),
+                                    false};
         figure_changes_add(&lines, &line);
-        for (int k = 0; k < 4; k++) {
-            low = fmin(low, isfinite(shown[k]) ? 100 * shown[k] : low);
-            high = fmax(high, isfinite(shown[k]) ? 100 * shown[k] : high);
+        const double values[] = {line.flops, line.change.value};
+        for (int k = 0; k < 2; k++) {
+            low = fmin(low, isfinite(values[k]) ? 100 * values[k] : low);
+            high = fmax(high, isfinite(values[k]) ? 100 * values[k] : high);
         }
+        ends_low = fmin(ends_low, isfinite(line.change.low) ? 100 * line.change.low : 0);
+        ends_high = fmax(ends_high, isfinite(line.change.high) ? 100 * line.change.high : 0);
     }
+    /* A wide interval, of a noisy machine, may leave the frame: the points must be told apart. */
+    const double room = 3 * fmax(high, -low);
+    low = fmin(low, fmax(ends_low, -room));
+    high = fmax(high, fmin(ends_high, room));
     add_controls(&lines, data, &floor_percent);
     lines.interval_max = 1; /* each side has its own room, in `low` and `high` */
     figure_changes_settings(&lines, "speed_ratio", low, high, settings);
@@ -66,7 +74,7 @@ const figure figure_speed_ratio = {
         "unclear; the word beside it also corrects for the number of configs. Diamonds: "
         "what exact FLOPs alone would predict. Last line: the baseline timed a second "
         "time; dashed lines: as much as it differs from itself, and nothing smaller is "
-        "called real.",
+        "called real. A very wide interval may leave the frame.",
     .order = 30,
     .has_data = speed_report_any,
     .write = speed_ratio_write,

@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-#include "bench/base/numbers.h"
 #include "bench/report/figures/figure_file.h"
 #include "bench/report/figures/figure_layout.h"
+#include "bench/words/verdict_words.h"
 
 enum { NO_ENTRY_COLOR = 0x909090 };
 
@@ -14,12 +14,12 @@ static void change_text(char *out, size_t size, const figure_change *line)
     size_t used = (size_t)snprintf(out, size, "%s", line->word);
     if (isfinite(line->change.value)) {
         used += (size_t)snprintf(out + used, size - used, " %s",
-                                 number_percent_signed(line->change.value).text);
+                                 verdict_signed(line->change.value, line->in_nats).text);
     }
     if (isfinite(line->change.low) && used < size) {
         snprintf(out + used, size - used, " (%s to %s)",
-                 number_percent_signed(line->change.low).text,
-                 number_percent_signed(line->change.high).text);
+                 verdict_signed(line->change.low, line->in_nats).text,
+                 verdict_signed(line->change.high, line->in_nats).text);
     }
 }
 

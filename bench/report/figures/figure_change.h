@@ -13,6 +13,8 @@ typedef struct figure_change {
     stats_interval change;    /* as a fraction */
     double flops;             /* what exact FLOPs say, as a fraction; NAN: nothing */
     int color;
+    bool in_nats; /* of losses near their floor, the change is that of the perplexity: the words
+                     have nats */
 } figure_change;
 
 typedef struct figure_changes {

@@ -14,6 +14,7 @@
 #include "bench/analysis/load.h"
 #include "bench/analysis/pair.h"
 #include "bench/analysis/peers.h"
+#include "bench/analysis/runs_pair.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/words/verdict_rows.h"
 #include "tests/fakes/planted_timing.h"
@@ -284,12 +285,12 @@ static void test_other_contexts_and_seeds(void **state)
     const result_entry *e = f.data->entries;
     check_close(rows[2].loss.change.value, e[2].val_loss.value / e[0].val_loss.value - 1, 1e-12);
     check_close(rows[2].loss_difference.value, e[2].val_loss.value - e[0].val_loss.value, 1e-12);
-    assert_false(pair_replicates_belong(&e[0], &e[2]));
+    assert_false(runs_are_pairs(&e[0], &e[2]));
     double unpaired = rows[2].loss.change.high - rows[2].loss.change.low;
     fixture_end(&f);
     f = fixture_make(true, NULL);
     rows = f.data->verdicts->rows;
-    assert_true(pair_replicates_belong(&f.data->entries[0], &f.data->entries[2]));
+    assert_true(runs_are_pairs(&f.data->entries[0], &f.data->entries[2]));
     assert_true(unpaired != rows[2].loss.change.high - rows[2].loss.change.low);
     fixture_end(&f);
 }
