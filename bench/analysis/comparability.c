@@ -110,6 +110,8 @@ static void list_clocks(comparability *list, double a, double b)
 
 /* ---- validation ---- */
 
+#define DIVERGED "runs that diverged:"
+
 /* What two runs were validated on, where that is not the same. */
 static void list_validation(comparability *list, const run_facts *a, const run_facts *b)
 {
@@ -143,7 +145,7 @@ static void list_losses(comparability *list, const result_entry *base, const res
     }
     entry_divergence a = divergence_of_entry(base), b = divergence_of_entry(config);
     if (a.run || b.run) {
-        list_add(list, "runs that diverged:", a.text, b.text);
+        list_add(list, DIVERGED, a.text, b.text);
     }
     list_text(list, "learning rate after NaN", entry_rates_of(base).text,
               entry_rates_of(config).text);
@@ -190,6 +192,11 @@ gb_status comparability_of_entries(comparability *out, const facts *f, const res
     GB_TRY(circumstances_of_entry(&b, f, config, err));
     *out = comparability_of(&a, &b, metric);
     return GB_OK;
+}
+
+bool comparability_is_divergence(const comparability *c)
+{
+    return c->n == 1 && strcmp(c->obstacles[0].what, DIVERGED) == 0;
 }
 
 comparability_text comparability_words(const comparability *c)

@@ -61,6 +61,9 @@ metric_id comparability_speed_metric(const circumstances *base, const circumstan
 gb_status comparability_of_entries(comparability *out, const facts *f, const result_entry *base,
                                    const result_entry *config, metric_id metric, gb_error *err);
 
+/* Whether nothing else stands against it than runs that diverged. */
+bool comparability_is_divergence(const comparability *c);
+
 /* "tokens per step 256 and 64; threads 1 and 2"; empty when they compare. */
 typedef struct comparability_text {
     char text[400];

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/divergence.h"
 #include "bench/analysis/entry.h"
 
 /* The timed steps of an entry in one array, *n of them: of the replicates that `other` has too, or
@@ -94,6 +95,11 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     GB_TRY(pair_estimate_make(&p, base, new_side, metric, err));
     snprintf(out->method, sizeof out->method, "%s", p.method);
     bool settled = estimate_has_interval(&p.ratio);
+    if (metric_is_loss(metric)) {
+        out->base_diverged = divergence_of_side(base->data->facts, base->config, base->entry);
+        out->new_diverged =
+            divergence_of_side(new_side->data->facts, new_side->config, new_side->entry);
+    }
     out->means = p.means;
     out->in_nats = p.in_nats;
     out->change = estimate_change(&p.ratio, 0.95);

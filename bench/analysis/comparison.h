@@ -11,10 +11,11 @@ typedef struct comparison {
     double base, new_value; /* as in the report's tables */
     /* new / base - 1 with a 95 % interval; low and high are NAN where there is none. */
     stats_interval change;
-    bool in_nats;      /* of losses near their floor: `change` is that of the perplexity, whose
-                          logarithm is their difference in nats (runs_pair.h) */
-    bool exact;        /* a property of the model: the interval is the value itself */
-    bool refused;      /* does not compare: no change, and `method` says why */
+    bool in_nats; /* of losses near their floor: `change` is that of the perplexity, whose
+                     logarithm is their difference in nats (runs_pair.h) */
+    bool exact;   /* a property of the model: the interval is the value itself */
+    bool refused; /* does not compare: no change, and `method` says why */
+    bool base_diverged, new_diverged; /* of losses (divergence_of_side) */
     means_check means; /* of times from sessions: `change` is by the medians of bursts */
     char method[256];
 } comparison;

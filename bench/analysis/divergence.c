@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ABOVE_START    0.01 /* of the first loss */
 #define UNIFORM_NATS   1e-5
@@ -59,4 +60,17 @@ entry_divergence divergence_of_entry(const result_entry *entry)
                  divergence_name(out.kind));
     }
     return out;
+}
+
+bool divergence_of_side(const facts *f, int config, const result_entry *entry)
+{
+    if (entry && isfinite(entry->val_loss.value)) {
+        return divergence_of_entry(entry).n_runs > 0;
+    }
+    for (int i = 0; i < f->n_runs; i++) {
+        if (f->runs[i].config == config && strcmp(f->runs[i].status, "nan") == 0) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -43,6 +43,10 @@ typedef struct entry_divergence {
 } entry_divergence;
 entry_divergence divergence_of_entry(const result_entry *entry);
 
+/* Whether a config diverged: a run of its entry did, or, where it has no entry (NULL) with a loss,
+ * one ended nan. */
+bool divergence_of_side(const facts *f, int config, const result_entry *entry);
+
 /* "above its start", "at ln(vocab_size)", "a rise that did not come back"; "" of none. */
 const char *divergence_name(divergence kind);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/analysis/divergence.h"
 #include "bench/analysis/load.h"
 #include "bench/base/cli.h"
 #include "bench/base/json_value.h"
@@ -31,6 +32,7 @@ typedef struct asked {
     comparison made[METRIC_COUNT];
     compare_outcome outcomes[64];    /* of the conditions */
     char refusal[METRIC_COUNT][512]; /* what stands against a metric; empty: nothing */
+    bool answered[METRIC_COUNT];     /* which answers the conditions on it */
 } asked;
 
 static bool metric_is_shown(const asked *a, int metric)
@@ -38,22 +40,40 @@ static bool metric_is_shown(const asked *a, int metric)
     return a->only == METRIC_COUNT || (int)a->only == metric;
 }
 
+static bool condition_is_about(const asked *a, int metric)
+{
+    bool about = false;
+    for (int i = 0; i < a->n_conditions; i++) {
+        about = about || (int)a->conditions[i].metric == metric;
+    }
+    return about;
+}
+
 static bool metric_is_wanted(const asked *a, int metric)
 {
-    bool wanted = (int)a->only == metric;
-    for (int i = 0; i < a->n_conditions; i++) {
-        wanted = wanted || (int)a->conditions[i].metric == metric;
-    }
-    return wanted;
+    return (int)a->only == metric || condition_is_about(a, metric);
 }
 
 /* ---- what stands against it ---- */
+
+/* Runs that diverged are no obstacle to a condition on their losses that they answer: where they
+ * are of the new side alone, or it may be unclear (compare_condition.h). */
+static bool divergence_answers(const asked *a, metric_id metric)
+{
+    bool unclear = false, of_base;
+    for (int i = 0; i < a->n_conditions; i++) {
+        unclear = unclear || a->conditions[i].unclear;
+    }
+    of_base = divergence_of_side(a->base.data->facts, a->base.config, a->base.entry);
+    return condition_is_about(a, metric) && (unclear || !of_base);
+}
 
 static gb_status refusal_find(asked *a, metric_id metric, gb_error *err)
 {
     comparability c;
     GB_TRY(pair_comparability(&c, &a->base, &a->config, metric, err));
     snprintf(a->refusal[metric], sizeof a->refusal[metric], "%s", comparability_words(&c).text);
+    a->answered[metric] = comparability_is_divergence(&c) && divergence_answers(a, metric);
     return GB_OK;
 }
 
@@ -74,7 +94,8 @@ static gb_status refusals_find(asked *a, gb_error *err)
             continue;
         }
         GB_TRY(refusal_find(a, (metric_id)m, err));
-        if (a->refusal[m][0] && !a->force && (wanted || !metric_is_loss((metric_id)m))) {
+        if (a->refusal[m][0] && !a->force && !a->answered[m] &&
+            (wanted || !metric_is_loss((metric_id)m))) {
             return gb_fail(
                 err, GB_ERR_USAGE,
                 "`%s` and `%s` were measured under other circumstances: %s. So their %s does not "
@@ -108,6 +129,10 @@ static gb_status comparisons_make(asked *a, gb_error *err)
 static void print_sentence(const asked *a, const comparison *c)
 {
     double change = c->change.value;
+    if (c->refused) {
+        terminal_say(stdout, 0, "%s: %s.\n", metric_names[c->metric], c->method);
+        return;
+    }
     if (!isfinite(change)) {
         terminal_say(stdout, 0, "%s cannot be compared: one of the two has no such number.\n",
                      metric_names[c->metric]);
@@ -311,7 +336,7 @@ static gb_status compare(asked *a, const findings *base_data, const findings *da
     GB_TRY(a->json ? print_json(a, err) : print_text(a, err));
     bool unclear = false;
     for (int i = 0; i < a->n_conditions; i++) {
-        if (a->outcomes[i] == COMPARE_MET) {
+        if (compare_outcome_fails(a->outcomes[i])) {
             return gb_fail(err, GB_ERR_FAILED, "compare: a --fail-on condition is met");
         }
         unclear = unclear || a->outcomes[i] == COMPARE_UNCLEAR;

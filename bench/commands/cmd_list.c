@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "bench/analysis/divergence.h"
 #include "bench/base/cli.h"
 #include "bench/base/numbers.h"
 #include "bench/base/table.h"
@@ -49,6 +50,14 @@ static gb_status suites_print(const list_rows *list, gb_error *err)
     return status;
 }
 
+/* A run that diverged without a NaN is ok all the same. */
+static bool run_diverged(const list_run *r)
+{
+    const loss_course course = {r->first_val_loss, r->best_val_loss, r->final_val_loss,
+                                log(r->vocab_size), r->entropy_rate_nats};
+    return divergence_of(&course) != DIVERGENCE_NONE;
+}
+
 static gb_status runs_print(const list_rows *list, gb_error *err)
 {
     static const char *const headings[] = {"run",      "suite",        "config",  "replicate",
@@ -63,7 +72,7 @@ static gb_status runs_print(const list_rows *list, gb_error *err)
         table_add_cell(t, "%s", r->config);
         number_add(t, r->replicate);
         number_add(t, r->attempt);
-        table_add_cell(t, "%s", r->status);
+        table_add_cell(t, "%s%s", r->status, run_diverged(r) ? ", diverged" : "");
         table_add_cell(t, "%s %s", r->backend, r->precision);
         table_add_cell(t, "%s", number_duration_ms(r->step_avg_ms).text);
         table_add_cell(t, isnan(r->final_val_loss) ? "-" : "%.4f", r->final_val_loss);

@@ -118,6 +118,13 @@ static bool means_contradict(const comparison *c)
     return c->means.disagree && c->metric != METRIC_STEP_MEDIAN;
 }
 
+/* Without an interval of losses: a config that diverged is worse than one that did not, whatever
+ * the numbers are. Of one beside a baseline that diverged itself nothing is known. */
+static bool is_worse_by_divergence(const comparison *c)
+{
+    return c->new_diverged && !c->base_diverged && !isfinite(c->change.low);
+}
+
 static bool change_is_clear(const comparison *c)
 {
     stats_interval change = c->change;
@@ -126,7 +133,22 @@ static bool change_is_clear(const comparison *c)
     if (means_contradict(c)) {
         return false;
     }
+    if (is_worse_by_divergence(c)) {
+        return true;
+    }
     return c->exact ? isfinite(change.value) : change.low > 0 || change.high < 0 || same;
+}
+
+static compare_outcome interval_check(const compare_condition *condition, stats_interval change)
+{
+    double low = condition->sign * change.low, high = condition->sign * change.high;
+    double least = fmin(low, high), most = fmax(low, high);
+    if (!isfinite(change.low) || !isfinite(change.high)) {
+        return COMPARE_UNDECIDED;
+    }
+    return least > condition->limit  ? COMPARE_MET
+           : most < condition->limit ? COMPARE_NOT_MET
+                                     : COMPARE_REACHES;
 }
 
 compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c)
@@ -134,14 +156,13 @@ compare_outcome compare_condition_check(const compare_condition *condition, cons
     if (condition->unclear) {
         return change_is_clear(c) ? COMPARE_CLEAR : COMPARE_UNCLEAR;
     }
-    double low = condition->sign * c->change.low, high = condition->sign * c->change.high;
-    double least = fmin(low, high), most = fmax(low, high);
-    if (!isfinite(c->change.low) || !isfinite(c->change.high)) {
-        return COMPARE_UNDECIDED;
+    if (is_worse_by_divergence(c)) {
+        return condition->sign > 0 ? COMPARE_MET_DIVERGED : COMPARE_NOT_MET_DIVERGED;
     }
-    return least > condition->limit  ? COMPARE_MET
-           : most < condition->limit ? COMPARE_NOT_MET
-                                     : COMPARE_REACHES;
+    compare_outcome outcome = interval_check(condition, c->change);
+    bool contradicted = c->metric == METRIC_STEP_AVG && means_contradict(c) &&
+                        interval_check(condition, c->means.by_means) != outcome;
+    return contradicted ? COMPARE_CONTRADICTED : outcome;
 }
 
 void compare_conditions_check(compare_outcome *out, const compare_condition *conditions, int n,
@@ -152,8 +173,8 @@ void compare_conditions_check(compare_outcome *out, const compare_condition *con
     for (int i = 0; i < n; i++) {
         out[i] = compare_condition_check(&conditions[i], &made[conditions[i].metric]);
         others += !conditions[i].unclear;
-        open = open || means_contradict(&made[conditions[i].metric]) || out[i] == COMPARE_REACHES ||
-               out[i] == COMPARE_UNDECIDED;
+        open = open || out[i] == COMPARE_REACHES || out[i] == COMPARE_UNDECIDED ||
+               out[i] == COMPARE_CONTRADICTED;
     }
     for (int i = 0; i < n && others > 0; i++) {
         if (conditions[i].unclear) {
@@ -162,9 +183,14 @@ void compare_conditions_check(compare_outcome *out, const compare_condition *con
     }
 }
 
+bool compare_outcome_fails(compare_outcome outcome)
+{
+    return outcome == COMPARE_MET || outcome == COMPARE_MET_DIVERGED;
+}
+
 bool compare_outcome_is_met(compare_outcome outcome)
 {
-    return outcome == COMPARE_MET || outcome == COMPARE_UNCLEAR;
+    return compare_outcome_fails(outcome) || outcome == COMPARE_UNCLEAR;
 }
 
 const char *compare_outcome_words(compare_outcome outcome)
@@ -174,6 +200,10 @@ const char *compare_outcome_words(compare_outcome outcome)
         [COMPARE_NOT_MET] = "not met: the whole interval lies on this side of the limit",
         [COMPARE_REACHES] = "not met: the interval reaches the limit",
         [COMPARE_UNDECIDED] = "undecided, so not met: there is no interval",
+        [COMPARE_CONTRADICTED] = "undecided, so not met: by the means of bursts it would come out "
+                                 "otherwise than by their medians",
+        [COMPARE_MET_DIVERGED] = "met: the new side diverged, the base did not",
+        [COMPARE_NOT_MET_DIVERGED] = "not met: the new side diverged, the base did not",
         [COMPARE_UNCLEAR] = "met: inconclusive, more blocks or replicates are needed",
         [COMPARE_CLEAR] = "not met: the interval decides",
     };

@@ -28,24 +28,32 @@ gb_status compare_condition_parse(compare_condition *out, const char *text, metr
 const char *compare_condition_word(int i);
 
 typedef enum compare_outcome {
-    COMPARE_MET,       /* the whole interval lies beyond the limit */
-    COMPARE_NOT_MET,   /* it lies on this side */
-    COMPARE_REACHES,   /* it reaches the limit: not met */
-    COMPARE_UNDECIDED, /* there is no interval: not met */
-    COMPARE_UNCLEAR,   /* of `unclear`: met */
-    COMPARE_CLEAR,     /* of `unclear`: not met */
+    COMPARE_MET,              /* the whole interval lies beyond the limit */
+    COMPARE_NOT_MET,          /* it lies on this side */
+    COMPARE_REACHES,          /* it reaches the limit: not met */
+    COMPARE_UNDECIDED,        /* there is no interval: not met */
+    COMPARE_CONTRADICTED,     /* means of bursts say otherwise than medians: not met */
+    COMPARE_MET_DIVERGED,     /* worse: the new side diverged, the base did not */
+    COMPARE_NOT_MET_DIVERGED, /* better: the same */
+    COMPARE_UNCLEAR,          /* of `unclear`: met */
+    COMPARE_CLEAR,            /* of `unclear`: not met */
     COMPARE_OUTCOME_COUNT
 } compare_outcome;
 
-/* `unclear` alone: the interval holds 0 and is not all within the band of practical equality (for a
- * loss it is enough that it holds 0), or there is none, or the means of bursts contradict it
- * (bench/analysis/means_check.h; not of step_median). */
+/* Of step_avg also by the interval of the bursts' means, where that contradicts the medians'
+ * (bench/analysis/means_check.h): what the two do not agree on is undecided. Losses of sides that
+ * diverged have no interval: the one that did is worse, by more than any limit.
+ * `unclear` alone: the interval holds 0 and is not all within the band of practical equality (for a
+ * loss it is enough that it holds 0), or there is none, or the means of bursts contradict it (not
+ * of step_median). */
 compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c);
 
 /* Of all of them, each with its comparison in made[metric]. `unclear` beside other conditions is
  * about those: one of them is neither met nor surely not met. */
 void compare_conditions_check(compare_outcome *out, const compare_condition *conditions, int n,
                               const comparison *made);
+/* A condition other than `unclear` is met. */
+bool compare_outcome_fails(compare_outcome outcome);
 bool compare_outcome_is_met(compare_outcome outcome);
 const char *compare_outcome_words(compare_outcome outcome);
 

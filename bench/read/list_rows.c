@@ -40,6 +40,11 @@ static const row_field RUN_FIELDS[] = {
     RUN("v.precision", ROW_VERBATIM, precision),
     RUN("v.step_avg_ms", ROW_REAL, step_avg_ms),
     RUN("v.final_val_loss", ROW_REAL, final_val_loss),
+    RUN("v.first_val_loss", ROW_REAL, first_val_loss),
+    RUN("v.best_val_loss", ROW_REAL, best_val_loss),
+    RUN("v.entropy_rate_nats", ROW_REAL, entropy_rate_nats),
+    RUN("iif(json_valid(c.settings_json), json_extract(c.settings_json, '$.vocab_size'), NULL)",
+        ROW_REAL, vocab_size),
     RUN("coalesce(substr(v.started_at, 1, 16), '-')", ROW_VERBATIM, started_at),
 };
 
@@ -58,6 +63,7 @@ gb_status list_rows_read(list_rows *out, store *s, gb_error *err)
     if (status == GB_OK) {
         status = rows_read(&r, &runs,
                            "FROM run_summary v JOIN run r USING (run_id)"
+                           " JOIN config c ON c.config_id = r.config_id"
                            " ORDER BY v.suite, v.replicate, v.position, v.attempt",
                            0, (void **)&out->runs, &out->n_runs);
     }

@@ -15,6 +15,8 @@ typedef struct list_run {
     int64_t run_id, replicate, attempt;
     const char *suite, *config, *status, *backend, *precision, *started_at;
     double step_avg_ms, final_val_loss; /* NAN: none; as in view run_summary */
+    /* What tells whether it diverged; NAN: not known. */
+    double first_val_loss, best_val_loss, entropy_rate_nats, vocab_size;
 } list_run;
 
 typedef struct list_rows {

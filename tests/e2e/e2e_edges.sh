@@ -90,6 +90,27 @@ is "so does results.tsv" "$(awk -F'\t' '{ printf "%s ", $(NF - 1) }' rep/results
 is "claims about their losses are unsettled" "$? $(grep -cE '^[cd] +unsettled' out)" "0 2"
 "$gptbench" compare lr0.01 lr52 --db results/diverged.db --metric val_loss >out 2>err
 is "compare refuses them" "$? $(grep -c 'runs that diverged: none and 2 of 2' err)" "2 1"
+# A gate: the side that diverged is worse, whatever the limit; beside a base that did nothing is known.
+gate() { # BASE NEW CONDITION...: exit code of compare
+    local pair=("$1" "$2") conditions=()
+    shift 2
+    for c in "$@"; do conditions+=(--fail-on "$c"); done
+    "$gptbench" compare "${pair[@]}" --db $db --metric val_loss "${conditions[@]}" >out 2>err
+    echo $?
+}
+is "one that diverged is worse beside one that did not, and not better; that is clear" \
+    "$(gate lr0.01 lr10 'worse>900%') $(gate lr0.01 lr10 'better>0%') $(gate lr0.01 lr10 unclear) $(gate lr0.01 lr10 'better>0%' unclear)" \
+    "1 0 0 0"
+gate lr0.01 lr10 'worse>2%' >/dev/null
+grep -q '^val_loss: not compared: runs that diverged' out &&
+    grep -q '^--fail-on worse>2% (val_loss): met: the new side diverged, the base did not' out
+check "and the answer says why" $?
+is "beside a base that diverged it is unclear" \
+    "$(gate lr10 lr0.01 unclear) $(gate lr10 lr0.01 'worse>2%' unclear) $(gate lr10 lr52 'better>2%' unclear)" "4 4 4"
+is "and without that condition refused" "$(gate lr10 lr0.01 'worse>2%') $(gate lr10 lr52 'better>2%')" "2 2"
+"$gptbench" list --db $db >out 2>err
+is "list marks them" "$(awk -F '  +' '{ sub(/^ +/, "") } $6 ~ /^ok/ { print $3 ": " $6 }' out | sort -u | tr '\n' ';')" \
+    "lr0.01: ok;lr10: ok, diverged;lr52: ok, diverged;"
 id=$(query "SELECT run_id FROM run_summary WHERE config = 'lr10' AND replicate = 1")
 "$gptbench" show "$id" --db $db >out 2>err
 grep -A1 '^diverged' out | grep -q 'the final loss, .* lies above the first'
@@ -143,6 +164,21 @@ for metric in tokens_per_s step_avg; do
     warns out
     check "and warns" $?
 done
+# Medians: 10 % faster; means: ten times slower. step_avg is both, so neither limit is known to be passed.
+gate() { # METRIC CONDITION...
+    local metric=$1 conditions=()
+    shift
+    for c in "$@"; do conditions+=(--fail-on "$c"); done
+    "$gptbench" compare base e2 --db results/slow.db --metric "$metric" "${conditions[@]}" >out 2>err
+    echo $?
+}
+is "a gate on step_avg holds neither as met" "$(gate step_avg 'faster>2%') $(gate step_avg 'slower>2%')" "0 0"
+grep -q '^--fail-on slower>2% (step_avg): undecided, so not met: by the means of bursts' out
+check "and says why" $?
+is "beside it, unclear is met" "$(gate step_avg 'faster>2%' unclear) $(gate step_avg 'slower>2%' unclear)" "4 4"
+# The medians lie within 9 and 11 % faster, the means beyond 900 % slower: neither is 50 % faster.
+is "what both deny is denied" "$(gate step_avg 'faster>50%' unclear)" 0
+is "of typical steps it is clear" "$(gate step_median 'faster>2%') $(gate step_median 'slower>2%' unclear)" "1 0"
 "$gptbench" compare base e2 --db results/slow.db --metric step_median --json --fail-on unclear >out 2>err
 is "of typical steps it is clear, and JSON marks it" "$? $(jq -c '.metrics[0].means_disagree' out)" "0 true"
 "$gptbench" compare base base --db results/slow.db --metric step_avg >out 2>err
