@@ -133,6 +133,9 @@ static gb_status pair_test(claim_result *r, const pair_side *base, const pair_si
     GB_TRY(pair_estimate_make(&p, base, config, metric, err));
     r->basis = p.basis;
     r->in_nats = p.in_nats;
+    if (metric_is_loss(metric) && base->entry && config->entry) {
+        r->terms = comparability_loss_terms(base->entry, config->entry);
+    }
     r->test = claim_test_judge(&r->claim->expectation, &p.ratio);
     means_heed(r, &p);
     if (p.basis != PAIR_NOTHING) {

@@ -11,6 +11,7 @@ typedef struct claim_result {
     claim_test test;
     pair_basis basis;
     bool in_nats;         /* of losses near their floor: the percentages are of the perplexity */
+    loss_terms terms;     /* of losses: what they should not be read without */
     means_check means;    /* of times: whether the means of bursts tell another story */
     char method[256];     /* how it was measured; empty when there is no value */
     char reason[400];     /* why there is no value, so that the claim is unsettled; else empty */

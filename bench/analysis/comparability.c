@@ -210,3 +210,20 @@ comparability_text comparability_words(const comparability *c)
     }
     return out;
 }
+
+loss_terms comparability_loss_terms(const result_entry *base, const result_entry *config)
+{
+    const run_facts *a = base->runs[0], *b = config->runs[0];
+    loss_terms out = {.trained = 0};
+    double other = (double)a->tokens_per_step * (double)a->num_iterations;
+    double own = (double)b->tokens_per_step * (double)b->num_iterations;
+    if (own != other) {
+        out.trained = own;
+        out.base_trained = other;
+    }
+    if (a->sequence_length != b->sequence_length) {
+        out.context = b->sequence_length;
+        out.base_context = a->sequence_length;
+    }
+    return out;
+}

@@ -70,6 +70,13 @@ typedef struct comparability_text {
 } comparability_text;
 comparability_text comparability_words(const comparability *c);
 
+/* What two losses that compare do not have in common; 0: they do. */
+typedef struct loss_terms {
+    double trained, base_trained;  /* tokens that a run trains on */
+    int64_t context, base_context; /* sequence_length */
+} loss_terms;
+loss_terms comparability_loss_terms(const result_entry *base, const result_entry *config);
+
 /* Whether two runs were validated on the same tokens. By the hash of the stretch that was read
  * where both have it; else, in older databases, by the data's hash and how many tokens were read.
  */

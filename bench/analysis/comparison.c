@@ -96,6 +96,9 @@ gb_status comparison_of_pair(comparison *out, const pair_side *base, const pair_
     snprintf(out->method, sizeof out->method, "%s", p.method);
     bool settled = estimate_has_interval(&p.ratio);
     if (metric_is_loss(metric)) {
+        if (base->entry && new_side->entry) {
+            out->terms = comparability_loss_terms(base->entry, new_side->entry);
+        }
         out->base_diverged = divergence_of_side(base->data->facts, base->config, base->entry);
         out->new_diverged =
             divergence_of_side(new_side->data->facts, new_side->config, new_side->entry);

@@ -16,6 +16,7 @@ typedef struct comparison {
     bool exact;   /* a property of the model: the interval is the value itself */
     bool refused; /* does not compare: no change, and `method` says why */
     bool base_diverged, new_diverged; /* of losses (divergence_of_side) */
+    loss_terms terms;                 /* of losses: what they should not be read without */
     means_check means; /* of times from sessions: `change` is by the medians of bursts */
     char method[256];
 } comparison;

@@ -241,17 +241,7 @@ static gb_status loss_admit(findings *data, config_verdict *row, gb_error *err)
         row->loss_refused = facts_text(data->facts, "%s", comparability_words(&c).text);
         return row->loss_refused ? GB_OK : gb_fail(err, GB_ERR_OOM, "no memory for a reason");
     }
-    const run_facts *run = e->runs[0], *of_base = base->runs[0];
-    if (run->sequence_length != of_base->sequence_length) {
-        row->context = run->sequence_length;
-        row->base_context = of_base->sequence_length;
-    }
-    double own = (double)run->tokens_per_step * (double)run->num_iterations;
-    double other = (double)of_base->tokens_per_step * (double)of_base->num_iterations;
-    if (own != other) {
-        row->trained = own;
-        row->base_trained = other;
-    }
+    row->terms = comparability_loss_terms(base, e);
     return GB_OK;
 }
 

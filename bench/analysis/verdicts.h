@@ -4,6 +4,7 @@
 #ifndef GPTBENCH_BENCH_VERDICTS_H
 #define GPTBENCH_BENCH_VERDICTS_H
 
+#include "bench/analysis/comparability.h"
 #include "bench/analysis/findings.h"
 #include "bench/analysis/speed.h"
 
@@ -19,12 +20,9 @@ typedef struct config_verdict {
     /* Why the two do not compare (bench/analysis/comparability.h): "tokens per step 256 and 64".
      * NULL: they do, as far as is known. There is no verdict then, nor a change. */
     const char *speed_refused, *loss_refused;
-    bool per_token; /* `speed`, `mean_change` and `time_change` are of the time per token: steps
-                       hold other numbers of tokens than the baseline's */
-    /* Of the losses, where they differ; else 0. What a verdict on loss should not be read without.
-     */
-    int64_t context, base_context; /* sequence_length */
-    double trained, base_trained;  /* tokens that a run trains on */
+    bool per_token;   /* `speed`, `mean_change` and `time_change` are of the time per token: steps
+                         hold other numbers of tokens than the baseline's */
+    loss_terms terms; /* what a verdict on loss should not be read without */
 
     /* Speed. The session is the newest that timed the config on the entry's machine, backend and
      * precision; NULL: there is none. */

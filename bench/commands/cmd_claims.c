@@ -106,6 +106,10 @@ static void print_reading(const claim_result *r)
     if (means.text[0]) {
         terminal_say(stdout, 2, "  %s\n", means.text);
     }
+    verdict_text terms = claim_terms_words(r);
+    if (terms.text[0]) {
+        terminal_say(stdout, 2, "  %s\n", terms.text);
+    }
     if (r->prediction_note[0]) {
         terminal_say(stdout, 2, "  It %s.\n", r->prediction_note);
     }

@@ -15,6 +15,7 @@
 #include "bench/commands/commands.h"
 #include "bench/commands/compare_condition.h"
 #include "bench/commands/dbfile.h"
+#include "bench/words/loss_terms_text.h"
 #include "bench/words/means_text.h"
 #include "bench/words/verdict_words.h"
 #include "model/config.h"
@@ -157,8 +158,9 @@ static void print_sentence(const asked *a, const comparison *c)
     } else {
         snprintf(size, sizeof size, "%s", number_percent(fabs(change)).text);
     }
-    terminal_say(stdout, 0, "%s is %s %s than %s%s.\n", a->names[1], size,
-                 metric_comparative(c->metric, change >= 0), a->names[0], more);
+    terminal_say(stdout, 0, "%s%s is %s %s than %s%s.\n",
+                 c->exact || isfinite(c->change.low) ? "" : "By the estimates alone, ", a->names[1],
+                 size, metric_comparative(c->metric, change >= 0), a->names[0], more);
 }
 
 static gb_status print_table(const asked *a, gb_error *err)
@@ -222,6 +224,19 @@ static void print_sides(const asked *a)
     printf("\n");
 }
 
+/* Beneath whichever loss is shown. */
+static void print_terms(const asked *a)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        const comparison *c = &a->made[m];
+        verdict_text terms = loss_terms_words(&c->terms, a->names[0]);
+        if (metric_is_shown(a, m) && !c->refused && terms.text[0]) {
+            terminal_say(stdout, 0, "%s: %s\n", a->names[1], terms.text);
+            return;
+        }
+    }
+}
+
 static gb_status print_text(const asked *a, gb_error *err)
 {
     if (a->base.data != a->config.data) {
@@ -241,6 +256,7 @@ static gb_status print_text(const asked *a, gb_error *err)
     if (means.text[0]) {
         terminal_say(stdout, 0, "%s\n", means.text);
     }
+    print_terms(a);
     if (a->base.data == a->config.data && a->base.config == a->config.config &&
         a->base.entry == a->config.entry) {
         printf("Both sides are the same measurement.\n");
@@ -280,14 +296,16 @@ static json_t *side_json(const pair_side *side)
 static json_t *metric_json(const asked *a, int m)
 {
     const comparison *c = &a->made[m];
+    verdict_text terms = loss_terms_words(&c->terms, a->names[0]);
     return json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b, s:s}", "metric", metric_names[m],
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b, s:s, s:o}", "metric", metric_names[m],
         "base", json_value_number(c->base), "new", json_value_number(c->new_value), "change",
         json_value_number(c->change.value), "low", json_value_number(c->change.low), "high",
         json_value_number(c->change.high), "exact", c->exact, "method", json_value_text(c->method),
         "mismatch", a->refusal[m][0] ? json_value_text(a->refusal[m]) : json_null(),
         "means_disagree", c->means.disagree, "change_of",
-        c->in_nats ? "perplexity" : metric_names[m]);
+        c->in_nats ? "perplexity" : metric_names[m], "remark",
+        terms.text[0] ? json_value_text(terms.text) : json_null());
 }
 
 static gb_status print_json(const asked *a, gb_error *err)

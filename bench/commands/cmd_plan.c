@@ -104,17 +104,14 @@ static bool passes_known(const cost_estimate *p)
 
 static gb_status cells_print(const cost_estimate *p, gb_error *err)
 {
-    char versus[160];
     const bool with_passes = passes_known(p);
-    const char *baseline = p->baseline.cell->name;
-    snprintf(versus, sizeof versus, "vs %s", baseline);
     table *t = table_create();
     table_add_column(t, "cell", TABLE_LEFT);
     table_add_column(t, "parameters", TABLE_RIGHT);
     table_column_fit(t, TABLE_MOVE, 4);
     table_add_column(t, "FLOPs/token", TABLE_RIGHT);
     table_column_fit(t, TABLE_MOVE, 3);
-    table_add_column(t, versus, TABLE_RIGHT);
+    table_add_column(t, "FLOPs vs base", TABLE_RIGHT);
     table_column_wrap(t, 10, 2);
     table_add_column(t, "memory", TABLE_RIGHT);
     table_add_column(t, "tokens/run", TABLE_RIGHT);

@@ -41,10 +41,12 @@ static void write_reading(document *doc, const claim_result *r)
     if (r->reason[0]) {
         document_list_item(doc, "%s%s is %s: %s.", r->claim->name, said, outcome, r->reason);
     } else {
-        document_list_item(doc, "%s%s is %s: %s; %s.%s%s%s%s%s", r->claim->name, said, outcome,
+        verdict_text terms = claim_terms_words(r);
+        document_list_item(doc, "%s%s is %s: %s; %s.%s%s%s%s%s%s%s", r->claim->name, said, outcome,
                            claim_result_words(r).text, r->method,
                            r->prediction_note[0] ? " It " : "", r->prediction_note,
-                           r->prediction_note[0] ? "." : "", means.text[0] ? " " : "", means.text);
+                           r->prediction_note[0] ? "." : "", means.text[0] ? " " : "", means.text,
+                           terms.text[0] ? " " : "", terms.text);
     }
 }
 

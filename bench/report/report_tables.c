@@ -135,12 +135,12 @@ static table *result_table(bool floor, bool interleaved)
     table_add_column(t, "config", TABLE_LEFT);
     table_add_column(t, "parameters", TABLE_RIGHT);
     table_add_column(t, "FLOPs/token", TABLE_RIGHT);
-    table_add_column(t, "FLOPs vs baseline", TABLE_RIGHT);
+    table_add_column(t, "FLOPs vs base", TABLE_RIGHT);
     table_add_column(t, interleaved ? "step_avg, timed in turn (ms)" : "step_avg, of the runs (ms)",
                      TABLE_RIGHT);
     table_add_column(t, "step median (ms)", TABLE_RIGHT);
     table_add_column(t, "timed steps", TABLE_RIGHT);
-    table_add_column(t, interleaved ? "step time vs baseline" : "step_avg vs baseline",
+    table_add_column(t, interleaved ? "step time vs base" : "step_avg vs base",
                      TABLE_RIGHT);
     table_add_column(t, "speedup", TABLE_RIGHT);
     table_add_column(t, "tokens/s", TABLE_RIGHT);

@@ -4,6 +4,7 @@
 
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/divergence.h"
+#include "bench/analysis/lead.h"
 #include "bench/analysis/peers.h"
 #include "bench/analysis/run_ends.h"
 #include "bench/analysis/verdicts.h"
@@ -14,6 +15,9 @@
 enum { ANSWER_LINES = 12 }; /* configs with a line of their own; the table has them all */
 
 /* ---- the answer ---- */
+
+/* Where no verdict decides. */
+#define BY_ESTIMATES ", by the estimates alone"
 
 /* Of the entries that compare with the baseline; entries, -1: none, or only one there is. */
 typedef struct best {
@@ -72,42 +76,64 @@ static bool several_platforms(const findings *data)
     return false;
 }
 
-static void write_best(document *doc, const findings *data)
+/* Of losses that were not all trained alike. */
+static const char *terms_note(const findings *data)
+{
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const config_verdict *row = &data->verdicts->rows[i];
+        if (row->terms.trained > 0 && !row->loss_refused) {
+            return " Not all of them were trained on equally many tokens.";
+        }
+    }
+    return "";
+}
+
+static gb_status write_best(document *doc, const findings *data, gb_error *err)
 {
     best b = find_best(data);
-    if (b.fastest >= 0) {
+    bool alone = data->n_entries == 1, shown;
+    if (b.fastest >= 0) { /* without interleaved timing there is no verdict on it */
         const result_entry *e = &data->entries[b.fastest];
-        document_paragraph(doc, "Most tokens per second: `%s` with %s (step_avg %s).", e->label,
+        document_paragraph(doc, "Most tokens per second%s: `%s` with %s (step_avg %s).",
+                           alone ? "" : BY_ESTIMATES, e->label,
                            number_rounded(e->pace.tokens_per_s.value).text,
                            number_duration_ms(e->pace.step_avg_ms.value).text);
     }
     if (b.lowest_loss >= 0) {
         const result_entry *e = &data->entries[b.lowest_loss];
-        document_paragraph(doc, "Lowest final validation loss: `%s` with %.4f nats/token.%s",
-                           e->label, e->val_loss.value,
+        GB_TRY(lead_is_lowest(&shown, data, b.lowest_loss, err));
+        document_paragraph(doc, "Lowest final validation loss%s: `%s` with %.4f nats/token.%s%s",
+                           shown ? "" : BY_ESTIMATES, e->label, e->val_loss.value,
                            e->n_runs == 1
                                ? " It stands on a single replicate: another seed may well "
                                  "give another order."
-                               : "");
+                               : "",
+                           terms_note(data));
     }
+    return GB_OK;
 }
 
-static void write_front(document *doc, const findings *data)
+static gb_status write_front(document *doc, const findings *data, gb_error *err)
 {
     best b = find_best(data);
-    if (b.on_front > 1) {
-        char front[1024];
-        front_text(data, front, sizeof front);
-        document_paragraph(doc,
-                           "On the Pareto front, where no other config is both faster and lower "
-                           "in loss: %s.",
-                           front);
-    } else if (b.on_front == 1 && data->n_entries > 1) {
-        char front[1024];
-        front_text(data, front, sizeof front);
-        document_paragraph(doc, "No other config is as fast, and none as low in loss, as `%s`.",
-                           front);
+    char front[1024];
+    bool shown;
+    if (data->n_entries < 2 || b.on_front == 0) {
+        return GB_OK;
     }
+    front_text(data, front, sizeof front);
+    GB_TRY(lead_front_is_shown(&shown, data, err));
+    if (b.on_front > 1) {
+        document_paragraph(
+            doc,
+            "%s the Pareto front, where no other config is both faster and lower in loss: "
+            "%s.%s",
+            shown ? "On" : "By the estimates alone, on", front, terms_note(data));
+    } else {
+        document_paragraph(doc, "%s other config is as fast, and none as low in loss, as `%s`.%s",
+                           shown ? "No" : "By the estimates alone, no", front, terms_note(data));
+    }
+    return GB_OK;
 }
 
 static gb_status write_difference(document *doc, const findings *data, const result_entry *e,
@@ -138,10 +164,11 @@ static gb_status write_difference(document *doc, const findings *data, const res
         document_list_item(doc, "`%s`: %s %s%s against `%s`, %s; exact FLOPs say %s.%s", e->label,
                            per_token ? "time per token" : "step_avg",
                            number_percent_signed(change).text, interval, base->label,
-                           unsettled    ? "which leaves the direction open"
-                           : change > 0 ? "slower"
-                           : change < 0 ? "faster"
-                                        : "the same",
+                           unsettled                ? "which leaves the direction open"
+                           : isnan(time.change.low) ? "by the estimate alone"
+                           : change > 0             ? "slower"
+                           : change < 0             ? "faster"
+                                                    : "the same",
                            number_percent_signed(e->flops_fraction).text, loss_text);
     }
     return GB_OK;
@@ -230,9 +257,9 @@ gb_status report_write_answer(document *doc, const findings *data, gb_error *err
         return GB_OK;
     }
     if (!speed_report_any(data)) {
-        write_best(doc, data);
+        GB_TRY(write_best(doc, data, err));
     }
-    write_front(doc, data);
+    GB_TRY(write_front(doc, data, err));
     write_refusals(doc, data);
     return speed_report_any(data) ? GB_OK : write_differences(doc, data, err);
 }

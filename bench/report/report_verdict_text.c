@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/lead.h"
 #include "bench/analysis/verdicts.h"
 #include "bench/base/numbers.h"
 #include "bench/report/report.h"
 #include "bench/report/report_limits.h"
 #include "bench/words/control_text.h"
 #include "bench/words/divergence_words.h"
+#include "bench/words/loss_terms_text.h"
 #include "bench/words/means_text.h"
 #include "bench/words/verdict_rows.h"
 
@@ -147,13 +149,20 @@ static double gain_of_side(const config_verdict *row, const side *s)
     return s->subject == VERDICT_OF_SPEED ? row->speed.change.value : row->loss_difference.value;
 }
 
-/* The one with the best estimate among those with the verdict LESS; `but` is left out. */
+/* Whether the verdict calls it better than the baseline, and nothing contradicts that. */
+static bool is_shown(const config_verdict *row, const side *s)
+{
+    return judged_on_side(row, s) && verdict_of_side(row, s)->kind == VERDICT_LESS &&
+           !(s->subject == VERDICT_OF_SPEED && row->means_disagree);
+}
+
+/* The one with the best estimate among those that are shown to be better; `but` is left out. */
 static const config_verdict *best_of(const findings *data, const side *s, const config_verdict *but)
 {
     const config_verdict *best = NULL;
     for (int i = 0; i < data->verdicts->n; i++) {
         const config_verdict *row = &data->verdicts->rows[i];
-        if (row != but && judged_on_side(row, s) && verdict_of_side(row, s)->kind == VERDICT_LESS &&
+        if (row != but && is_shown(row, s) &&
             (!best || gain_of_side(row, s) < gain_of_side(best, s))) {
             best = row;
         }
@@ -170,36 +179,53 @@ static int judged_count(const findings *data, const side *s)
     return n;
 }
 
-/* Whether the fastest is told apart from the next: their ratio, block by block. */
-static gb_status lead_text(const findings *data, const config_verdict *first, char *out,
-                           size_t size, gb_error *err)
+/* The next best one that is shown to be better than the baseline, and all that the best one is not
+ * told apart from. */
+typedef struct rivals {
+    const config_verdict *next; /* NULL: none */
+    name_list open;
+} rivals;
+
+static gb_status rivals_find(rivals *out, const findings *data, const side *s,
+                             const config_verdict *best, gb_error *err)
 {
-    const config_verdict *second = best_of(data, &sides[0], first);
+    lead_in in = s->subject == VERDICT_OF_SPEED ? LEAD_IN_SPEED : LEAD_IN_LOSS;
+    *out = (rivals){.next = best_of(data, s, best)};
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const config_verdict *row = &data->verdicts->rows[i];
+        bool shown;
+        if (row == best || !judged_on_side(row, s)) {
+            continue;
+        }
+        GB_TRY(lead_is_shown(&shown, data, in, best, row, err));
+        if (!shown) {
+            name_add(&out->open, row->label);
+        }
+    }
+    name_list_end(&out->open);
+    return GB_OK;
+}
+
+/* ", and ahead of c, the next"; "; b, c are not told apart from it". */
+static gb_status lead_text(char *out, size_t size, const findings *data, const side *s,
+                           const config_verdict *best, gb_error *err)
+{
+    rivals r;
+    GB_TRY(rivals_find(&r, data, s, best, err));
     out[0] = '\0';
-    if (!second || second->session != first->session) {
-        return GB_OK;
+    if (r.open.n > 0) {
+        snprintf(out, size, "; %s %s not told apart from it", r.open.text,
+                 r.open.n == 1 ? "is" : "are");
+    } else if (r.next) {
+        snprintf(out, size, ", and ahead of %s, the next", r.next->label);
     }
-    estimate lead;
-    verdict v;
-    verdict_rule rule = verdict_rule_default();
-    rule.floor = first->speed.floor;
-    GB_TRY(speed_pair_judged(&lead, first->session, second->arm, first->arm, false, err));
-    const estimate *pointer = &lead;
-    gb_status status = verdict_judge(&v, &pointer, 1, &rule, err);
-    if (status == GB_OK) {
-        snprintf(out, size,
-                 v.kind == VERDICT_LESS ? ", and ahead of %s, the next"
-                                        : "; %s, the next, is not told apart from it",
-                 second->label);
-    }
-    estimate_free(&lead);
-    return status;
+    return GB_OK;
 }
 
 static gb_status write_best(document *doc, const findings *data, const side *s, gb_error *err)
 {
     const config_verdict *best = best_of(data, s, NULL);
-    char lead[256] = "";
+    char lead[640];
     if (judged_count(data, s) == 0) {
         return GB_OK;
     }
@@ -208,16 +234,18 @@ static gb_status write_best(document *doc, const findings *data, const side *s, 
                            s->comparative, data->facts->baseline_name);
         return GB_OK;
     }
-    verdict_subject of =
-        s->subject == VERDICT_OF_LOSS ? config_verdict_loss_subject(best) : s->subject;
-    if (s->subject == VERDICT_OF_SPEED) {
-        GB_TRY(lead_text(data, best, lead, sizeof lead, err));
+    bool of_loss = s->subject == VERDICT_OF_LOSS;
+    verdict_subject of = of_loss ? config_verdict_loss_subject(best) : s->subject;
+    verdict_text terms = {""};
+    if (of_loss) {
+        terms = loss_terms_words(&best->terms, "the baseline");
     }
-    document_list_item(doc, "%s: `%s`, %s%s than the baseline `%s` (%s)%s.", s->superlative,
+    GB_TRY(lead_text(lead, sizeof lead, data, s, best, err));
+    document_list_item(doc, "%s: `%s`, %s%s than the baseline `%s` (%s)%s.%s%s", s->superlative,
                        best->label, verdict_change(verdict_of_side(best, s)->change.value, of).text,
-                       s->subject == VERDICT_OF_SPEED && best->per_token ? " per token" : "",
-                       data->facts->baseline_name,
-                       verdict_range(verdict_of_side(best, s)->change, of).text, lead);
+                       !of_loss && best->per_token ? " per token" : "", data->facts->baseline_name,
+                       verdict_range(verdict_of_side(best, s)->change, of).text, lead,
+                       terms.text[0] ? " " : "", terms.text);
     return GB_OK;
 }
 

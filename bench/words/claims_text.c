@@ -5,6 +5,7 @@
 
 #include "bench/base/json_value.h"
 #include "bench/base/numbers.h"
+#include "bench/words/loss_terms_text.h"
 #include "bench/words/means_text.h"
 
 /* In the claim's terms: `within` is about the size of a change, which has no sign. */
@@ -60,6 +61,11 @@ table *claims_table(const claim_result *results, int n)
     return t;
 }
 
+verdict_text claim_terms_words(const claim_result *result)
+{
+    return loss_terms_words(&result->terms, result->claim->baseline);
+}
+
 json_t *claim_result_json(const claim_result *r)
 {
     static const char *const bases[] = {[COST_CLAIM_EXACT] = "exact",
@@ -71,7 +77,7 @@ json_t *claim_result_json(const claim_result *r)
     bool predicted = isfinite(r->predicted_percent);
     return json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:o, "
-        "s:o, s:b}",
+        "s:o, s:b, s:o}",
         "name", json_value_text(c->name), "config", json_value_text(c->config), "baseline",
         json_value_text(c->baseline), "expect", json_value_text(c->expect), "source",
         json_value_text(c->source), "outcome", claim_outcome_name(test->outcome), "percent",
@@ -83,7 +89,8 @@ json_t *claim_result_json(const claim_result *r)
         json_value_number(r->predicted_percent), "predicted_by",
         predicted ? json_value_text(bases[r->prediction]) : json_null(), "prediction_note",
         r->prediction_note[0] ? json_value_text(r->prediction_note) : json_null(), "means_disagree",
-        r->means.disagree);
+        r->means.disagree, "remark",
+        claim_terms_words(r).text[0] ? json_value_text(claim_terms_words(r).text) : json_null());
 }
 
 verdict_text claim_result_words(const claim_result *result)

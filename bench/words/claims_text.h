@@ -21,6 +21,8 @@ json_t *claim_result_json(const claim_result *result);
 /* Where means of bursts contradict their medians: a warning, and what it does to the claim. Else
  * empty. */
 verdict_text claim_means_words(const claim_result *result);
+/* What its losses should not be read without; else empty. */
+verdict_text claim_terms_words(const claim_result *result);
 verdict_text claim_result_words(const claim_result *result);
 
 #endif

@@ -22,11 +22,16 @@ static table *table_with_headings(void)
         const char *heading;
         table_align align;
         int rank;
-    } columns[] = {{"config", TABLE_LEFT, 0},        {"backend", TABLE_LEFT, 6},
-                   {"params", TABLE_RIGHT, 7},       {"FLOPs/token", TABLE_RIGHT, 8},
-                   {"vs base", TABLE_RIGHT, 5},      {"step_avg", TABLE_RIGHT, 1},
-                   {"time vs base", TABLE_RIGHT, 1}, {"tokens/s", TABLE_RIGHT, 4},
-                   {"MFU", TABLE_RIGHT, 3},          {"val_loss", TABLE_RIGHT, 2},
+    } columns[] = {{"config", TABLE_LEFT, 0},
+                   {"backend", TABLE_LEFT, 6},
+                   {"params", TABLE_RIGHT, 7},
+                   {"FLOPs/token", TABLE_RIGHT, 8},
+                   {"FLOPs vs base", TABLE_RIGHT, 5},
+                   {"step_avg", TABLE_RIGHT, 1},
+                   {"time vs base", TABLE_RIGHT, 1},
+                   {"tokens/s", TABLE_RIGHT, 4},
+                   {"MFU", TABLE_RIGHT, 3},
+                   {"val_loss", TABLE_RIGHT, 2},
                    {"runs", TABLE_LEFT, 4}};
     table *t = table_create();
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
@@ -232,8 +237,9 @@ static const entry_pace *row_pace(const result_row *row)
 
 /* What the table must say beneath itself. */
 typedef struct result_notes {
-    bool beaten;  /* an MFU above 100 % */
-    bool of_runs; /* some step_avg are of runs, others interleaved */
+    bool beaten;   /* an MFU above 100 % */
+    bool of_runs;  /* some step_avg are of runs, others interleaved */
+    bool unjudged; /* some times are held against the baseline's without a verdict */
 } result_notes;
 
 /* Marks a step_avg of runs among those of interleaved timing. */
@@ -260,6 +266,8 @@ static void pace_add(table *t, const findings *data, const result_row *row, resu
     table_add_cell(t, "%s", number_percent(pace->mfu).text);
     notes->beaten |= pace->mfu > 1;
     notes->of_runs |= of_runs;
+    notes->unjudged |= data->speeds->n_sessions == 0 && row->verdict &&
+                       isfinite(row->verdict->time_change.value) && !row->verdict->is_baseline;
 }
 
 static void row_add(table *t, const findings *data, const result_row *row, const char *name,
@@ -355,7 +363,7 @@ static int rows_collect(result_row *rows, const findings *data)
 
 static gb_status table_print(const findings *data, FILE *out, gb_error *err)
 {
-    result_notes notes = {false, false};
+    result_notes notes = {false, false, false};
     result_row *rows = calloc((size_t)(data->facts->n_runs + data->n_entries) + 1, sizeof *rows);
     if (!rows) {
         return gb_fail(err, GB_ERR_OOM, "no memory for the table");
@@ -379,6 +387,11 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     if (status == GB_OK && notes.of_runs) {
         terminal_say(out, 0, "%s of its runs: it was not timed in turn with the others.\n",
                      OF_RUNS);
+    }
+    if (status == GB_OK && notes.unjudged) {
+        terminal_say(out, 0,
+                     "\ntime vs base: by the estimates alone, of runs one after the "
+                     "other.\nThey were not timed in turn, so there is no verdict on speed.\n");
     }
     if (status == GB_OK && notes.beaten) {
         terminal_say(out, 0, "\n%s\n", rates_peak_beaten);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/base/numbers.h"
+#include "bench/words/loss_terms_text.h"
 
 verdict_text config_verdict_speed_words(const findings *data, const config_verdict *row)
 {
@@ -45,23 +45,6 @@ verdict_subject config_verdict_loss_subject(const config_verdict *row)
     return row->loss_in_nats ? VERDICT_OF_NATS : VERDICT_OF_LOSS;
 }
 
-/* What the two losses do not have in common, though they compare. */
-static void loss_add_notes(verdict_text *out, const config_verdict *row)
-{
-    size_t used = strlen(out->text);
-    if (row->trained > 0 && used < sizeof out->text) {
-        snprintf(out->text + used, sizeof out->text - used,
-                 " Trained on %s tokens, the baseline on %s.", number_short(row->trained).text,
-                 number_short(row->base_trained).text);
-    }
-    used = strlen(out->text);
-    if (row->context > 0 && used < sizeof out->text) {
-        snprintf(out->text + used, sizeof out->text - used,
-                 " Predicted from up to %lld tokens before, the baseline from %lld.",
-                 (long long)row->context, (long long)row->base_context);
-    }
-}
-
 verdict_text config_verdict_loss_words(const config_verdict *row)
 {
     verdict_text out = {""};
@@ -73,7 +56,11 @@ verdict_text config_verdict_loss_words(const config_verdict *row)
                      " Over the replicates that both finished: %.4f against %.4f.",
                      row->pair_loss[1], row->pair_loss[0]);
         }
-        loss_add_notes(&out, row);
+        verdict_text terms = loss_terms_words(&row->terms, "the baseline");
+        used = strlen(out.text);
+        if (terms.text[0] && used < sizeof out.text) {
+            snprintf(out.text + used, sizeof out.text - used, " %.240s", terms.text);
+        }
         return out;
     }
     if (row->loss_refused) {

@@ -83,14 +83,14 @@ page_table() { # OUTPUT FILE START QUANTITY=HEADING...
         seen && $2 !~ /^-/ { for (i = 2; i < NF; i++) if (column[i] in of) print output, of[column[i]], $2, $i }' "$file"
 }
 of_run() { # the table at the end of `run`, in `out`
-    text_table run <out step_avg=step_avg flops_change=vs_base time_change=time_vs_base tokens_per_s=tokens/s \
+    text_table run <out step_avg=step_avg flops_change=FLOPs_vs_base time_change=time_vs_base tokens_per_s=tokens/s \
         mfu=MFU val_loss=val_loss n_params=params flops=FLOPs/token
 }
 of_report() { # DIR
     page_table report.md "$1/report.md" '| config | parameters' \
         step_avg='step_avg, timed in turn (ms)' step_avg='step_avg, of the runs (ms)' step_median='step median (ms)' \
-        timed_steps='timed steps' flops_change='FLOPs vs baseline' time_change='step time vs baseline' \
-        time_change='step_avg vs baseline' tokens_per_s=tokens/s mfu=MFU val_loss='final val loss (nats/token)' \
+        timed_steps='timed steps' flops_change='FLOPs vs base' time_change='step time vs base' \
+        time_change='step_avg vs base' tokens_per_s=tokens/s mfu=MFU val_loss='final val loss (nats/token)' \
         peak_memory='peak memory' replicates=replicates n_params=parameters flops=FLOPs/token |
         awk -F '\t' -v OFS='\t' '$2 ~ /^step_/ { sub(/ ±.*/, "", $4); $4 = $4 " ms" } { print }'
     page_table verdicts "$1/report.md" '| config | speed' flops_change='FLOPs vs base' step_avg=step_avg \

@@ -85,6 +85,14 @@ check "compare refuses step_avg and says what to ask for" $?
 "$gptbench" compare b8 b2 --metric tokens_per_s >out 2>err
 [ $? -eq 0 ] && grep -q 'b2 is 50.0 % slower in tokens/s' out
 check "and compares tokens/s" $?
+# 30 steps of 256 and of 64 tokens.
+"$gptbench" compare b8 b2 --metric val_loss >out 2>err
+grep -q '^b2: Trained on 1.92k tokens, b8 on 7.68k\.$' out
+check "a loss is not shown without what it was trained on" $?
+is "in JSON too, where it is about a loss" \
+    "$("$gptbench" compare b8 b2 --force --json | jq -c '[.metrics[] | select(.remark) | .metric]')" '["val_loss","best_val_loss"]'
+grep -q 'Not all of them were trained on equally many tokens' rep/report.md
+check "nor does the report name the best without it" $?
 "$gptbench" why b8 b2 >out 2>err
 [ $? -eq 2 ] && grep -q 'tokens per step 256 and 64' err
 check "why refuses the steps" $?
@@ -99,7 +107,7 @@ run plain.ini
 grep -E '^b2 ' out | grep -qE '\+(99|100)\.[0-9] % per token'
 check "without interleaved timing the terminal goes by tokens, too" $?
 "$gptbench" report --db $db -o rep >out 2>err
-grep -q 'Most tokens per second: `b8`' rep/report.md && grep -qE '`b2`: time per token \+(99|100)\.[0-9] %' rep/report.md
+grep -q 'Most tokens per second, by the estimates alone: `b8`' rep/report.md && grep -qE '`b2`: time per token \+(99|100)\.[0-9] %' rep/report.md
 check "and the report" $?
 
 # ---- other validation tokens: no loss is held against another ----

@@ -195,7 +195,7 @@ static void test_speed_per_token(void **state)
     f = fixture_make(false, "UPDATE run SET tokens_per_step = 1024 WHERE config_id = 2");
     rows = f.data->verdicts->rows;
     assert_true(rows[1].per_token && !rows[2].per_token);
-    assert_true(rows[1].trained == 40 * 1024 && rows[1].base_trained == 40 * 2048);
+    assert_true(rows[1].terms.trained == 40 * 1024 && rows[1].terms.base_trained == 40 * 2048);
     assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
                            " Trained on 41.0k tokens, the baseline on 81.9k."));
     const result_entry *entries = f.data->entries;
@@ -278,10 +278,10 @@ static void test_other_contexts_and_seeds(void **state)
     fixture f = fixture_make(true, "UPDATE run SET sequence_length = 128 WHERE config_id = 2;"
                                    "UPDATE run SET seed = 5 WHERE config_id = 3");
     const config_verdict *rows = f.data->verdicts->rows;
-    assert_true(rows[1].loss_judged && rows[1].context == 128 && rows[1].base_context == 256);
+    assert_true(rows[1].loss_judged && rows[1].terms.context == 128 && rows[1].terms.base_context == 256);
     assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
                            " Predicted from up to 128 tokens before, the baseline from 256."));
-    assert_true(rows[1].trained == 0 && rows[2].trained == 0);
+    assert_true(rows[1].terms.trained == 0 && rows[2].terms.trained == 0);
     const result_entry *e = f.data->entries;
     check_close(rows[2].loss.change.value, e[2].val_loss.value / e[0].val_loss.value - 1, 1e-12);
     check_close(rows[2].loss_difference.value, e[2].val_loss.value - e[0].val_loss.value, 1e-12);
