@@ -140,8 +140,7 @@ static table *result_table(bool floor, bool interleaved)
                      TABLE_RIGHT);
     table_add_column(t, "step median (ms)", TABLE_RIGHT);
     table_add_column(t, "timed steps", TABLE_RIGHT);
-    table_add_column(t, interleaved ? "step time vs base" : "step_avg vs base",
-                     TABLE_RIGHT);
+    table_add_column(t, interleaved ? "step time vs base" : "step_avg vs base", TABLE_RIGHT);
     table_add_column(t, "speedup", TABLE_RIGHT);
     table_add_column(t, "tokens/s", TABLE_RIGHT);
     table_add_column(t, "MFU", TABLE_RIGHT);

@@ -278,7 +278,8 @@ static void test_other_contexts_and_seeds(void **state)
     fixture f = fixture_make(true, "UPDATE run SET sequence_length = 128 WHERE config_id = 2;"
                                    "UPDATE run SET seed = 5 WHERE config_id = 3");
     const config_verdict *rows = f.data->verdicts->rows;
-    assert_true(rows[1].loss_judged && rows[1].terms.context == 128 && rows[1].terms.base_context == 256);
+    assert_true(rows[1].loss_judged && rows[1].terms.context == 128 &&
+                rows[1].terms.base_context == 256);
     assert_non_null(strstr(config_verdict_loss_words(&rows[1]).text,
                            " Predicted from up to 128 tokens before, the baseline from 256."));
     assert_true(rows[1].terms.trained == 0 && rows[2].terms.trained == 0);
