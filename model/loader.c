@@ -153,6 +153,11 @@ double token_source_entropy_rate(const token_source *source)
     return source->entropy_rate;
 }
 
+double token_source_entropy_spread(const token_source *source)
+{
+    return source->chain ? synth_chain_entropy_spread(source->chain) : NAN;
+}
+
 const char *token_source_hash(const token_source *source)
 {
     return source->hash;

@@ -30,6 +30,9 @@ void token_source_close(token_source *source); /* NULL is fine */
 int64_t token_source_tokens(const token_source *source);
 /* Entropy rate in nats per token where it is known exactly (synth), else NAN. */
 double token_source_entropy_rate(const token_source *source);
+/* Standard deviation of what a model that knows the source loses at one token; NAN as above. The
+ * mean over n tokens scatters by this / sqrt(n) about the rate. */
+double token_source_entropy_spread(const token_source *source);
 /* 32 hex digits + NUL that identify the content: a hash of every shard's bytes in order, or of
  * the synth parameters. */
 const char *token_source_hash(const token_source *source);

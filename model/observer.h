@@ -46,7 +46,8 @@ typedef struct train_start {
     int64_t overhead_bytes;                   /* planned beside the groups: trainer_plan_overhead */
     int64_t process_memory_bytes;             /* of the process before; 0 on a GPU */
     int64_t tokens_per_step;
-    double entropy_rate_nats; /* of the validation source; NAN if unknown */
+    double entropy_rate_nats;   /* of the validation source; NAN if unknown */
+    double entropy_spread_nats; /* of one token's; token_source_entropy_spread */
     char train_data_hash[40], val_data_hash[40];
     char val_stretch_hash[40]; /* of the tokens that a validation reads */
     gb_description device;

@@ -359,16 +359,29 @@ static double rank_probability(const synth_chain *chain, int64_t rank)
     return (1.0 - noise) * ((double)weight / (double)SYNTH_ONE) + noise / (double)chain->spec.vocab;
 }
 
-double synth_chain_entropy_rate(const synth_chain *chain)
+/* The mean of (-ln p)^power over the tokens that are drawn. */
+static double information_moment(const synth_chain *chain, int power)
 {
     double noise = (double)chain->noise / (double)SYNTH_ONE;
     double other = noise / (double)chain->spec.vocab;
-    double entropy = -(double)(chain->spec.vocab - chain->spec.branch) * other * log(other);
+    double moment =
+        (double)(chain->spec.vocab - chain->spec.branch) * other * pow(-log(other), power);
     for (int64_t k = 0; k < chain->spec.branch; k++) {
         double p = rank_probability(chain, k);
-        entropy -= p * log(p);
+        moment += p * pow(-log(p), power);
     }
-    return entropy;
+    return moment;
+}
+
+double synth_chain_entropy_rate(const synth_chain *chain)
+{
+    return information_moment(chain, 1);
+}
+
+double synth_chain_entropy_spread(const synth_chain *chain)
+{
+    const double rate = information_moment(chain, 1), square = information_moment(chain, 2);
+    return sqrt(fmax(square - rate * rate, 0));
 }
 
 double synth_chain_probability(const synth_chain *chain, int32_t before, int32_t previous,

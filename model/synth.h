@@ -66,6 +66,10 @@ void synth_chain_read(const synth_chain *chain, uint64_t position, int64_t count
 /* Nats per token. The probabilities are those of the generator itself, which draws in steps of
  * 2^-32; the uniform tokens are even to within vocab / 2^64. */
 double synth_chain_entropy_rate(const synth_chain *chain);
+/* Standard deviation of -ln p of the token that is drawn, in nats. Since every context has the same
+ * probabilities in some order, draws are independent: the mean over n tokens scatters about the
+ * entropy rate by this / sqrt(n). */
+double synth_chain_entropy_spread(const synth_chain *chain);
 /* Probability of `token` after `before`, `previous` (`before` counts with order 2 only). */
 double synth_chain_probability(const synth_chain *chain, int32_t before, int32_t previous,
                                int32_t token);

@@ -139,6 +139,7 @@ static void emit_start(trainer *t)
     start->process_memory_bytes = t->process_bytes;
     start->tokens_per_step = train_spec_tokens_per_step(t->spec);
     start->entropy_rate_nats = token_source_entropy_rate(t->val_source);
+    start->entropy_spread_nats = token_source_entropy_spread(t->val_source);
     snprintf(start->train_data_hash, sizeof start->train_data_hash, "%s",
              token_source_hash(t->train_source));
     snprintf(start->val_data_hash, sizeof start->val_data_hash, "%s",

@@ -1,4 +1,3 @@
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +10,10 @@
 #include "bench/commands/settings.h"
 #include "bench/commands/train_keep.h"
 #include "bench/commands/train_losses.h"
+#include "bench/commands/train_print.h"
+#include "bench/plan/data_check.h"
 #include "bench/suite/suite.h"
+#include "bench/words/data_words.h"
 #include "kernels/clock.h"
 #include "model/trainer.h"
 
@@ -49,112 +51,60 @@ static void train_catch_signals(train_job *job)
     job->stop = &train_stop;
 }
 
-typedef struct train_printer {
-    int64_t num_iterations, timed_steps;
-    double timed_ms, last_step_ms;
-    int64_t tokens_per_step;
+/* Those who hear of the training. */
+typedef struct train_listeners {
+    train_print print;
     train_losses losses;
     train_keep *keep;
     train_end end;
-} train_printer;
-
-static double printer_step_avg(const train_printer *p)
-{
-    return p->timed_steps > 0 ? p->timed_ms / (double)p->timed_steps : p->last_step_ms;
-}
-
-static void print_start(const train_printer *p, const train_start *s)
-{
-    int64_t total = s->overhead_bytes + s->process_memory_bytes;
-    for (int group = 0; group < GB_MEM_GROUPS; group++) {
-        total += s->memory_plan_bytes[group];
-    }
-    terminal_say(stdout, 2,
-                 "parameters:%lld flops/token:%.0f tokens/step:%lld steps:%lld memory:%.1f MiB\n",
-                 (long long)s->n_params, s->flops_per_token, (long long)s->tokens_per_step,
-                 (long long)p->num_iterations, (double)total / (1 << 20));
-    terminal_say(stdout, 2, "device:%s threads:%d isa:%s libraries:%s\n", s->device.device,
-                 s->device.threads, s->device.isa, s->device.libraries);
-    if (s->device.precision_note[0]) {
-        terminal_say(stdout, 2, "note:%s\n", s->device.precision_note);
-    }
-    if (s->device.threads_note[0]) {
-        printf("note:%s\n", s->device.threads_note);
-    }
-    if (!isnan(s->entropy_rate_nats)) {
-        terminal_say(stdout, 2, "entropy floor of the validation source: %.6f nats/token\n",
-                     s->entropy_rate_nats);
-    }
-}
-
-static void print_end(const train_printer *p, const train_end *end)
-{
-    if (p->timed_steps > 0) {
-        double step_avg_ms = printer_step_avg(p);
-        printf("timed steps:%lld step_avg:%.2fms tokens/s:%.0f ", (long long)p->timed_steps,
-               step_avg_ms, (double)p->tokens_per_step * 1000 / step_avg_ms);
-    }
-    printf("peak memory:%.1f MiB\n", (double)end->peak_memory_bytes / (1 << 20));
-}
+} train_listeners;
 
 static int train_on_event(void *user, const train_event *event)
 {
-    train_printer *p = user;
-    train_losses_event(&p->losses, event);
-    train_keep_event(p->keep, event);
-    switch (event->type) {
-    case TRAIN_EVENT_START:
-        p->tokens_per_step = event->u.start.tokens_per_step;
-        print_start(p, &event->u.start);
-        break;
-    case TRAIN_EVENT_STEP: {
-        const train_step *s = &event->u.step;
-        p->last_step_ms = s->step_ms;
-        if (s->tag == TRAIN_STEP_TIMED) {
-            p->timed_ms += s->step_ms;
-            p->timed_steps++;
-        }
-        printf("step:%lld/%lld train_loss:%.6f lr:%.3g step_time:%.2fms tag:%s\n",
-               (long long)s->step + 1, (long long)p->num_iterations, s->train_loss,
-               s->learning_rate, s->step_ms, train_step_tag_name((train_step_tag)s->tag));
-        break;
+    train_listeners *l = user;
+    train_losses_event(&l->losses, event);
+    train_keep_event(l->keep, event);
+    train_print_event(&l->print, event);
+    if (event->type == TRAIN_EVENT_END) {
+        l->end = event->u.end;
     }
-    case TRAIN_EVENT_EVAL: {
-        const train_eval *e = &event->u.eval;
-        printf("step:%lld/%lld val_loss:%.6f train_time:%.0fms step_avg:%.2fms\n",
-               (long long)e->step, (long long)p->num_iterations, e->val_loss, e->train_time_ms,
-               printer_step_avg(p));
-        break;
-    }
-    case TRAIN_EVENT_RESUME:
-        fprintf(stderr, "going on from the checkpoint at step %lld\n",
-                (long long)event->u.checkpoint.step);
-        break;
-    case TRAIN_EVENT_NOTE:
-        fprintf(stderr, "%s\n", event->u.note);
-        break;
-    case TRAIN_EVENT_END:
-        p->end = event->u.end;
-        print_end(p, &event->u.end);
-        break;
-    default:
-        break;
-    }
-    fflush(stdout);
     return 0;
+}
+
+/* What is to be known of the data before losses are believed, as `plan` and `run` say it of a
+ * suite. Also says which option named data that are not as they should be. */
+static gb_status train_data_warn(const train_job *job, gb_error *err)
+{
+    suite_cell cell = {.name = "", .config = job->config, .spec = job->spec};
+    const suite one = {.cells = &cell, .n_cells = 1};
+    data_check *data = NULL;
+    data_use use;
+    GB_TRY(data_check_make(&data, &one, err));
+    gb_status status = data_check_use(&use, data, &one, NULL, err);
+    if (status == GB_OK) {
+        const data_warnings w = data_warnings_make(&use);
+        for (int i = 0; i < w.n; i++) {
+            terminal_say(stderr, 2, "warning: %s\n", w.texts[i]);
+        }
+    }
+    data_check_free(data);
+    return status;
 }
 
 static gb_status train_run(train_job *job, train_keep *keep, const char *losses, gb_error *err)
 {
-    train_printer printer = {
-        .num_iterations = job->spec.num_iterations, .losses = {.path = losses}, .keep = keep};
-    train_observer observer = {train_on_event, &printer};
+    train_listeners all = {
+        .print = {.num_iterations = job->spec.num_iterations, .val_tokens = job->spec.val_tokens},
+        .losses = {.path = losses},
+        .keep = keep};
+    train_observer observer = {train_on_event, &all};
+    GB_TRY(train_data_warn(job, err));
     GB_TRY(train_keep_begin(keep, job, err));
-    GB_TRY(train_losses_open(&printer.losses, keep->resume, err));
+    GB_TRY(train_losses_open(&all.losses, keep->resume, err));
     train_catch_signals(job);
     gb_status status = trainer_run(job, &observer, err);
-    gb_status written = train_losses_close(&printer.losses, status == GB_OK ? err : NULL);
-    status = train_keep_end(keep, job, &printer.end, status, err);
+    gb_status written = train_losses_close(&all.losses, status == GB_OK ? err : NULL);
+    status = train_keep_end(keep, job, &all.end, status, err);
     return status == GB_OK ? written : status;
 }
 
@@ -261,6 +211,7 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
                                {"--val", job.spec.val_data},
                                {NULL, NULL}};
     GB_TRY(outputs_check(written, read, err));
+    outputs_say_safetensors("--save", c.keep.save);
     job.threads = (int)c.threads;
     job.device_index = (int)c.device;
     return train_run(&job, &c.keep, c.losses, err);

@@ -153,7 +153,9 @@ static gb_status stop_describe(const train_keep *keep, const train_job *job, con
     const char *how = keep->kept_step == 0 ? ""
                       : keep->resume       ? "; the same command goes on:"
                                            : "; to go on, add --resume:";
-    if (!checkpoint[0] && !weights[0] && end->steps_done > 0) {
+    if (end->steps_done == 0) {
+        how = "; there is nothing to keep yet; the same command begins anew:";
+    } else if (!checkpoint[0] && !weights[0]) {
         how = keep->folder[0] ? "; nothing of it could be kept"
                               : "; nothing of it is kept: --checkpoints DIR keeps it";
     }

@@ -29,7 +29,7 @@ static gb_status data_fail_at(const suite *s, const suite_cell *cell, bool valid
                               bool about_cell, gb_error *err)
 {
     char where[160] = "";
-    if (about_cell) {
+    if (about_cell && cell->name[0]) {
         snprintf(where, sizeof where, ": cell %s", cell->name);
     }
     if (s->data_lines[validation] == 0) {

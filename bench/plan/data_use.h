@@ -28,7 +28,7 @@ typedef struct data_shards {
 
 /* What one run asks of the data. */
 typedef struct data_run {
-    const char *config;
+    const char *config;   /* "": it has no name */
     int64_t batch_tokens; /* of a micro-batch */
     int64_t batches;      /* micro-batches in all */
     int64_t val_tokens;   /* of a validation; 0: not known */

@@ -387,13 +387,9 @@ static void eval_count(progress *p, const train_eval *eval)
     p->eval_ms += (eval->eval_ms - p->eval_ms) / (double)p->evals;
     p->val_loss = eval->val_loss;
     if (!p->live) {
-        char avg[32] = "-"; /* no timed step yet */
-        if (p->timed_steps) {
-            snprintf(avg, sizeof avg, "%.2fms", step_avg_ms(p));
-        }
-        progress_note(p, "step:%lld/%lld val_loss:%.4f train_time:%.0fms step_avg:%s",
+        progress_note(p, "step:%lld/%lld val_loss:%.4f train_time:%.0fms step_avg:%.2fms",
                       (long long)eval->step, (long long)p->run.num_iterations, eval->val_loss,
-                      eval->train_time_ms, avg);
+                      eval->train_time_ms, step_avg_ms(p));
     }
 }
 

@@ -55,22 +55,31 @@ static void repeated_warn(data_warnings *w, const data_use *use)
              use->repeated_first->path, use->repeated_again->path, more);
 }
 
+/* " of `a`"; "" of a training that is of no suite, and so has no name. */
+static const char *whose(char out[140], const char *config)
+{
+    snprintf(out, 140, config[0] ? " of `%.120s`" : "", config);
+    return out;
+}
+
 static void passes_warn(data_warnings *w, const data_use *use)
 {
+    char of[140];
     snprintf(warning_next(w), sizeof w->texts[0],
-             "A run of `%.120s` reads its training data %.1f times. Up to about %.0f times, text "
+             "A run%s reads its training data %.1f times. Up to about %.0f times, text "
              "that is read again teaches almost as much as new text; beyond that, losses say how "
              "well a model remembers. Give it more data, or fewer steps.",
-             use->passes_high_config, use->passes_high, DATA_PASSES_MANY);
+             whose(of, use->passes_high_config), use->passes_high, DATA_PASSES_MANY);
 }
 
 static void val_tokens_warn(data_warnings *w, const data_use *use)
 {
+    char of[140];
     snprintf(warning_next(w), sizeof w->texts[0],
-             "A validation of `%.120s` reads %s tokens. The loss over so few is uncertain by about "
+             "A validation%s reads %s tokens. The loss over so few is uncertain by about "
              "%.2f nats (%.0f nats / root of their number): other text could turn smaller "
              "differences round. Validate on %s or more.",
-             use->val_tokens_low_config, number_count(use->val_tokens_low).text,
+             whose(of, use->val_tokens_low_config), number_count(use->val_tokens_low).text,
              DATA_TOKEN_SPREAD_NATS / sqrt((double)use->val_tokens_low), DATA_TOKEN_SPREAD_NATS,
              number_count(DATA_VAL_TOKENS_FEW).text);
 }

@@ -62,7 +62,7 @@ is "what could not be sampled is said" \
     "$(query $db 'SELECT count(*) FROM run WHERE sensors_missing IS NULL')" 0
 is "the database is whole" "$(query $db 'PRAGMA integrity_check; PRAGMA foreign_key_check')" ok
 # At step 35 a busy machine may still be warming up, which is over after 50: nothing to average yet.
-grep -qE '^step:35/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:([0-9.]+ms|-)$' err &&
+grep -qE '^step:35/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:([0-9.]+|nan)ms$' err &&
     grep -qE '^step:70/70 val_loss:[0-9]+\.[0-9]{4} train_time:[0-9]+ms step_avg:[0-9.]+ms$' err
 check "progress comes in the familiar form where there is no terminal" $?
 grep -q '^b .*ok 2' out && grep -q "^database: $db" out
@@ -150,6 +150,7 @@ grep -qE '^status +ok' out && grep -qE '^step_avg .*95 % CI' out && grep -qE '^ 
 check "show has status, timing and validations" $?
 bench show 4711
 is "show of a run that is not there exits 2" $rc 2
+is "what only reads leaves no file beside the databases" "$(find . -name '*.db-*')" ""
 bench show --db tiny.ini 1
 is "a file that is no database exits 2" $rc 2
 run tiny.ini --db tiny.ini
