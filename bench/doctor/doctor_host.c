@@ -255,8 +255,12 @@ static void check_governor(doctor_report *report)
 
 static void check_environment(doctor_report *report)
 {
-    const char *threads = getenv("OMP_NUM_THREADS");
-    if (threads && threads[0]) {
+    const char *threads = cpu_env_threads();
+    if (threads && threads[0] && cpu_env_list_first(threads) == 0) {
+        doctor_finding *f = doctor_add(report, DOCTOR_WARN, "environment",
+                                       "OMP_NUM_THREADS=%s: no number of threads", threads);
+        doctor_advise(f, "set it to one, or unset it: what trains refuses it");
+    } else if (threads && threads[0]) {
         doctor_finding *f = doctor_add(
             report, DOCTOR_WARN, "environment",
             "OMP_NUM_THREADS=%s: the CPU backend's threads where --threads is not given", threads);

@@ -20,4 +20,17 @@
  * again. The other threads of a team are bound as asked. */
 void cpu_env_prepare(char **argv);
 
+/* OpenMP reads OMP_NUM_THREADS as it is loaded, before main, and complains of what it cannot read,
+ * once for every process. Our own message says more, so the program looks earlier still and gives
+ * such a value another name, CPU_ENV_THREADS_REFUSED. */
+#define CPU_ENV_THREADS         "OMP_NUM_THREADS"
+#define CPU_ENV_THREADS_REFUSED "GPT_NUM_THREADS" /* as long */
+/* As many as --threads may ask for. */
+#define CPU_THREADS_MAX 4096
+
+/* The value of OMP_NUM_THREADS, or what was set aside as above; NULL: there is none. */
+const char *cpu_env_threads(void);
+/* The first of "4" or "4,2"; 0 where that is no list of numbers from 1 to CPU_THREADS_MAX. */
+int cpu_env_list_first(const char *text);
+
 #endif

@@ -1,6 +1,5 @@
 #include "kernels/cpu/cpu_threads.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <omp.h>
 #include <sched.h>
@@ -105,38 +104,19 @@ int cpu_count_usable(void)
 
 /* ---- how many are wanted ---- */
 
-/* The first of "4" or "4,2"; 0 where that is no list of numbers. */
-static int list_first(const char *text)
-{
-    int first = 0;
-    for (const char *at = text;; at++) {
-        char *end;
-        at += strspn(at, " \t");
-        long n = isdigit((unsigned char)*at) ? strtol(at, &end, 10) : 0;
-        if (n < 1 || n > CPU_THREADS_MAX) {
-            return 0;
-        }
-        first = first ? first : (int)n;
-        at = end + strspn(end, " \t");
-        if (*at != ',') {
-            return *at == '\0' ? first : 0;
-        }
-    }
-}
-
 gb_status cpu_threads_choose(int asked, int *out, gb_error *err)
 {
-    const char *text = getenv("OMP_NUM_THREADS");
+    const char *text = cpu_env_threads();
     int most = omp_get_thread_limit();
     *out = asked > 0 ? asked : cpu_count_usable();
     if (asked <= 0 && text && text[strspn(text, " \t")]) {
-        *out = list_first(text);
+        *out = cpu_env_list_first(text);
     }
     if (*out == 0) {
         *out = 1;
         return gb_fail(err, GB_ERR_USAGE,
-                       "OMP_NUM_THREADS = %.64s: expected a number of threads from 1 to %d, or a"
-                       " list that begins with it; or give --threads",
+                       CPU_ENV_THREADS " = %.64s: expected a number of threads from 1 to %d, or a"
+                                       " list that begins with it; or give --threads",
                        text, CPU_THREADS_MAX);
     }
     *out = most > 0 && *out > most ? most : *out;

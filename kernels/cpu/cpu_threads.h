@@ -4,10 +4,8 @@
 
 #include <stddef.h>
 
+#include "kernels/cpu/cpu_env.h" /* CPU_THREADS_MAX */
 #include "kernels/status.h"
-
-/* As many as --threads may ask for. */
-#define CPU_THREADS_MAX 4096
 
 /* CPUs that this process may keep busy: those that it may run on, or fewer where the quota of its
  * cgroup (v2 or v1) is less: whole ones, since a team that has to wait for a part of one is held up
