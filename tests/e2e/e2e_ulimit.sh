@@ -212,7 +212,10 @@ for value in 0 -1 two 4x 2,,1 100000; do
     threads "$value"
     grep -q "OMP_NUM_THREADS = $value: expected" err
     is "OMP_NUM_THREADS=$value: refused" "$rc $?" "2 0"
+    # OpenMP, which is loaded before, says nothing beside it.
+    is "OMP_NUM_THREADS=$value: one message" "$(grep -c libgomp err) $(grep -c OMP_NUM_THREADS err)" "0 1"
 done
+is "a command without threads: no message" "$(OMP_NUM_THREADS=two "$gptbench" --version 2>&1 >/dev/null)" ""
 threads two --threads 2
 is "--threads comes first" "$rc $(grep -o 'threads:[0-9]*' out)" "0 threads:2"
 threads 200
@@ -221,4 +224,20 @@ check "more threads than CPUs: it is said" $?
 rm -f x.db*
 OMP_NUM_THREADS=3 "$gptbench" run small.ini --no-report --db x.db >out 2>err
 is "a suite: as many, and they are stored" "$? $(query 'SELECT DISTINCT threads FROM run')" "0 3"
+# A gnuplot that fails, as it does where it gets too little memory: the runs are kept.
+mkdir bin
+printf '#!/bin/sh\necho no memory for a font >&2\nexit 1\n' >bin/gnuplot
+chmod +x bin/gnuplot
+rm -f x.db*
+PATH=$PWD/bin:$PATH under -v $((some + 100000)) run small.ini --threads 1 --report drawn --db x.db
+is "no figures for want of memory: exit code, and the runs" "$rc $(query "SELECT count(*) FROM run WHERE status = 'ok'")" "3 2"
+grep -q 'gnuplot drawn/plots/.* failed; the address space is limited to .*(ulimit -v), raise that for figures: no memory for a font; the text of the report is in drawn' err
+check "and it is said why" $?
+PATH=$PWD/bin:$PATH "$gptbench" report --db x.db -o drawn >out 2>err
+is "a gnuplot that fails without a limit: exit code" $? 1
+printf '#!/bin/sh\nkill -9 $$\n' >bin/gnuplot
+PATH=$PWD/bin:$PATH "$gptbench" report --db x.db -o drawn >out 2>err
+is "a gnuplot that the system ends: exit code" $? 3
+grep -q 'was ended by signal 9' err
+check "and it is said how" $?
 finish

@@ -137,6 +137,23 @@ static int program_run(const char *program, const char *directory, const char *c
     return in_time ? result : OUTCOME_LATE;
 }
 
+/* gnuplot ended otherwise than it should. Where this process is limited, gnuplot was too, and that
+ * is the likely reason; ended by a signal, or never begun, it was the system's doing. */
+static gb_status program_failed(const char *directory, const char *script, int outcome,
+                                const char *said, gb_error *err)
+{
+    char limit[128], how[64] = "failed";
+    const bool begun = !WIFEXITED(outcome) || WEXITSTATUS(outcome) != EXIT_NO_DIRECTORY;
+    gb_limits_memory_words(limit, sizeof limit);
+    if (WIFSIGNALED(outcome)) {
+        snprintf(how, sizeof how, "was ended by signal %d", WTERMSIG(outcome));
+    }
+    const bool environment = WIFSIGNALED(outcome) || !begun || limit[0];
+    return gb_fail(err, environment ? GB_ERR_ENV : GB_ERR_FAILED, "gnuplot %s/%s %s%s%s: %.400s",
+                   directory, script, how, limit, limit[0] ? ", raise that for figures" : "",
+                   said[0] ? said : "it said nothing");
+}
+
 gb_status gnuplot_run(const char *directory, const char *script, gb_error *err)
 {
     /* -d: what stands in the user's ~/.gnuplot must not change a figure. */
@@ -156,8 +173,7 @@ gb_status gnuplot_run(const char *directory, const char *script, gb_error *err)
                        directory, script, GNUPLOT_TIMEOUT_S);
     }
     if (!WIFEXITED(outcome) || WEXITSTATUS(outcome) != 0) {
-        return gb_fail(err, GB_ERR_FAILED, "gnuplot %s/%s failed: %s", directory, script,
-                       said[0] ? said : "it said nothing");
+        return program_failed(directory, script, outcome, said, err);
     }
     return GB_OK;
 }
