@@ -35,7 +35,7 @@ static bool ends_with(const char *text, const char *end)
 
 gb_status db_guard_name(const char *path, gb_error *err)
 {
-    if (!path[0] || ends_with(path, "/")) {
+    if (!path[strspn(path, " \t")] || ends_with(path, "/")) {
         return gb_fail(err, GB_ERR_USAGE, "--db \"%s\": expected the name of a file", path);
     }
     if (path[0] == ':' || strncmp(path, "file:", 5) == 0) {

@@ -12,6 +12,7 @@ struct store {
     char *path;
     int lock_fd; /* of the database file, with flock and the byte locks of store_share.h; or -1 */
     int look_fd; /* a reader's, to look at those locks; or -1 */
+    bool only_reads; /* opened, and may read */
     bool in_transaction;
     int rows;          /* written in the open transaction */
     int64_t opened_ms; /* when the open transaction began */

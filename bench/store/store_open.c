@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -275,7 +276,38 @@ static gb_status open_for_reading(store *s, gb_error *err)
         store_close(writer);
     }
     GB_TRY(connection_open(s, SQLITE_OPEN_READONLY, err));
-    return db_guard_schema(s->db, s->path, schema_sql, true, err);
+    GB_TRY(db_guard_schema(s->db, s->path, schema_sql, true, err));
+    s->only_reads = true;
+    return GB_OK;
+}
+
+/* Bytes of the file of that name with `end` behind it; -1: there is none. */
+static int64_t beside_bytes(const char *path, const char *end)
+{
+    char beside[4096];
+    struct stat st;
+    return snprintf(beside, sizeof beside, "%s%s", path, end) < (int)sizeof beside &&
+                   stat(beside, &st) == 0
+               ? (int64_t)st.st_size
+               : -1;
+}
+
+/* A connection that only reads makes -wal and -shm where they are missing, and may not remove them.
+ * One that could write does so as it ends, if by SQLite's own locks it is the last: nothing is
+ * written, and what other processes use stays. Not where there is anything to be brought into the
+ * database: that is left to who writes. */
+static void reader_sweep(const char *path)
+{
+    sqlite3 *db = NULL;
+    if (beside_bytes(path, "-wal") != 0 || beside_bytes(path, "-journal") >= 0 ||
+        access(path, W_OK) != 0) {
+        return;
+    }
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+        SQLITE_OK) {
+        sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    }
+    sqlite3_close(db);
 }
 
 gb_status store_open(store **out, const char *path, store_mode mode, gb_error *err)
@@ -307,6 +339,9 @@ void store_close(store *s)
     connection_close(s);
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
+    }
+    if (s->only_reads) {
+        reader_sweep(s->path);
     }
     free(s->path);
     free(s);

@@ -679,6 +679,74 @@ static void test_killed_writer(void **state)
     store_close(s);
 }
 
+static bool is_beside(const char *end)
+{
+    char name[64];
+    snprintf(name, sizeof name, "quiet.db%s", end);
+    return access(in_dir(name), F_OK) == 0;
+}
+
+static void read_once(void)
+{
+    store *s = NULL;
+    OK(store_open(&s, in_dir("quiet.db"), STORE_READ, err));
+    assert_near(number_of(s, "SELECT count(*) FROM run"), 1, 0);
+    store_close(s);
+}
+
+/* Who reads leaves no file behind, and takes none away from a writer, be that of this process or of
+ * another, whether or not it has anything in its -wal file; what a killed one left there stays. */
+static void test_readers_leave_nothing(void **state)
+{
+    (void)state;
+    store *s = NULL;
+    struct stat before, after;
+    OK(store_open(&s, in_dir("quiet.db"), STORE_WRITE, err));
+    store_planned planned = plan_one(s, "base", "{}", "i", false, NULL);
+    OK(store_commit(s, err));
+    read_once();
+    assert_true(is_beside("-wal"));
+    OK(store_run_start(s, planned.run_id, 1, err));
+    OK(store_commit(s, err));
+    assert_near(number_of(s, "SELECT count(*) FROM run WHERE status = 'running'"), 1, 0);
+    store_close(s);
+    assert_false(is_beside("-wal"));
+    assert_int_equal(stat(in_dir("quiet.db"), &before), 0);
+    read_once();
+    assert_false(is_beside("-wal"));
+    assert_false(is_beside("-shm"));
+    assert_int_equal(stat(in_dir("quiet.db"), &after), 0);
+    assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof before.st_mtim);
+
+    int told[2];
+    char byte;
+    assert_int_equal(pipe(told), 0);
+    pid_t pid = fork();
+    if (pid == 0) { /* a writer with an empty -wal file: it only looks, then writes and is killed */
+        store *other = NULL;
+        (void)(store_open(&other, in_dir("quiet.db"), STORE_WRITE, NULL) == GB_OK &&
+               number_of(other, "SELECT count(*) FROM run") == 1 && write(told[1], "o", 1) == 1);
+        raise(SIGSTOP);
+        (void)(store_exec(other, NULL, "UPDATE run SET threads = 7", "") == GB_OK &&
+               store_commit(other, NULL) == GB_OK && write(told[1], "w", 1) == 1);
+        raise(SIGKILL);
+    }
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    read_once();
+    assert_true(is_beside("-wal"));
+    waitpid(pid, NULL, WUNTRACED);
+    kill(pid, SIGCONT);
+    assert_int_equal(read(told[0], &byte, 1), 1);
+    waitpid(pid, NULL, 0);
+    read_once();
+    assert_true(is_beside("-wal"));
+    OK(store_open(&s, in_dir("quiet.db"), STORE_READ, err));
+    assert_near(number_of(s, "SELECT threads FROM run"), 7, 0);
+    store_close(s);
+    close(told[0]);
+    close(told[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -696,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_changed_suite),
         cmocka_unit_test(test_aa_pair),
         cmocka_unit_test(test_readers_beside_a_writer),
+        cmocka_unit_test(test_readers_leave_nothing),
         cmocka_unit_test(test_killed_writer),
     };
     return cmocka_run_group_tests_name("store", tests, make_dir, remove_dir);
