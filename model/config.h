@@ -59,9 +59,9 @@ const gb_key *gpt_config_keys(void);
 
 /* Key by name in a table; NULL when there is none. */
 const gb_key *gb_key_find(const gb_key *table, const char *name);
-/* The name in the NULL-terminated list that is nearest to `name` by edit distance, or NULL when
- * nothing is near enough to be a likely misspelling: one slip in up to 7 letters, two in up to 11,
- * three in more. */
+/* The name in the NULL-terminated list that `name` is likely to mean: the one that other trainers
+ * call so ("lr"); else the nearest by edit distance, with one slip in up to 7 letters, two in up to
+ * 11, three in more; else the only one that begins so, of 4 letters or more. NULL: none. */
 const char *gb_nearest_name(const char *name, const char *const *names);
 
 /* Parses `value` into the field of `object` that `key` describes.

@@ -54,30 +54,140 @@ static int edit_distance(const char *a, const char *b)
     return last[n];
 }
 
-/* Names that people write for ours; a distance cannot know them. */
-static const char *known_alias(const char *name)
+/* Names that people write for ours, from other trainers; a distance cannot know them. */
+static const char *const aliases[][2] = {
+    {"grouped_query", "gqa"},
+    {"multi_query", "mqa"},
+    {"mha", "standard"},
+    {"multi_head", "standard"},
+    {"full", "standard"},
+    {"window", "sliding_window"},
+    {"mla", "latent"},
+    {"float32", "fp32"},
+    {"bfloat16", "bf16"},
+    {"yes", "true"},
+    {"no", "false"},
+    {"vocab", "vocab_size"},
+    {"layers", "n_layer"},
+    {"num_layers", "n_layer"},
+    {"num_hidden_layers", "n_layer"},
+    {"depth", "n_layer"},
+    {"heads", "n_head"},
+    {"num_heads", "n_head"},
+    {"num_attention_heads", "n_head"},
+    {"kv_heads", "n_kv_head"},
+    {"num_kv_heads", "n_kv_head"},
+    {"num_key_value_heads", "n_kv_head"},
+    {"hidden_size", "n_embd"},
+    {"hidden_dim", "n_embd"},
+    {"d_model", "n_embd"},
+    {"dim", "n_embd"},
+    {"width", "n_embd"},
+    {"model_dim", "n_embd"},
+    {"embed_dim", "n_embd"},
+    {"n_embed", "n_embd"},
+    {"attention", "attention_type"},
+    {"attn_type", "attention_type"},
+    {"sliding_window", "window_size"},
+    {"kv_lora_rank", "n_latent"},
+    {"mlp_ratio", "mlp_expansion_factor"},
+    {"mlp_expansion", "mlp_expansion_factor"},
+    {"mlp_mult", "mlp_expansion_factor"},
+    {"expansion", "mlp_expansion_factor"},
+    {"expansion_factor", "mlp_expansion_factor"},
+    {"ffn_mult", "mlp_expansion_factor"},
+    {"multiple_of", "mlp_hidden_multiple_of"},
+    {"swiglu", "use_swiglu_mlp"},
+    {"use_swiglu", "use_swiglu_mlp"},
+    {"bs", "batch_size"},
+    {"batch", "batch_size"},
+    {"device_batch_size", "batch_size"},
+    {"micro_batch_size", "batch_size"},
+    {"per_device_train_batch_size", "batch_size"},
+    {"seq_len", "sequence_length"},
+    {"seq_length", "sequence_length"},
+    {"seqlen", "sequence_length"},
+    {"max_seq_len", "sequence_length"},
+    {"block_size", "sequence_length"},
+    {"context_length", "sequence_length"},
+    {"context", "sequence_length"},
+    {"ctx_len", "sequence_length"},
+    {"n_ctx", "sequence_length"},
+    {"grad_accum", "grad_accumulation_steps"},
+    {"grad_accum_steps", "grad_accumulation_steps"},
+    {"accumulation_steps", "grad_accumulation_steps"},
+    {"gradient_accumulation_steps", "grad_accumulation_steps"},
+    {"steps", "num_iterations"},
+    {"num_steps", "num_iterations"},
+    {"max_steps", "num_iterations"},
+    {"train_steps", "num_iterations"},
+    {"iterations", "num_iterations"},
+    {"iters", "num_iterations"},
+    {"max_iters", "num_iterations"},
+    {"eval_interval", "val_loss_every"},
+    {"eval_every", "val_loss_every"},
+    {"eval_steps", "val_loss_every"},
+    {"val_every", "val_loss_every"},
+    {"lr", "learning_rate"},
+    {"max_lr", "learning_rate"},
+    {"warmup", "warmup_iters"},
+    {"warmup_steps", "warmup_iters"},
+    {"warmdown", "warmdown_iters"},
+    {"cooldown_iters", "warmdown_iters"},
+    {"wd", "weight_decay"},
+    {"clip", "grad_clip"},
+    {"clip_grad", "grad_clip"},
+    {"max_grad_norm", "grad_clip"},
+    {"gradient_clipping", "grad_clip"},
+    {"dtype", "precision"},
+    {"recompute", "recompute_activations"},
+    {"gradient_checkpointing", "recompute_activations"},
+    {"activation_checkpointing", "recompute_activations"},
+    {"train_data", "train"},
+    {"val_data", "val"},
+};
+
+/* Case and dashes aside. */
+static bool same_word(const char *given, const char *word)
 {
-    static const char *const aliases[][2] = {{"grouped_query", "gqa"},
-                                             {"multi_query", "mqa"},
-                                             {"mha", "standard"},
-                                             {"multi_head", "standard"},
-                                             {"full", "standard"},
-                                             {"window", "sliding_window"},
-                                             {"mla", "latent"},
-                                             {"hidden_size", "n_embd"},
-                                             {"d_model", "n_embd"},
-                                             {"lr", "learning_rate"},
-                                             {"seq_len", "sequence_length"},
-                                             {"float32", "fp32"},
-                                             {"bfloat16", "bf16"},
-                                             {"yes", "true"},
-                                             {"no", "false"}};
+    while (*word && same_letter(*given == '-' ? '_' : *given, *word)) {
+        given++;
+        word++;
+    }
+    return !*given && !*word;
+}
+
+/* The one of `names` that `name` is another word for; NULL. */
+static const char *known_alias(const char *name, const char *const *names)
+{
     for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++) {
-        if (strcmp(name, aliases[i][0]) == 0) {
-            return aliases[i][1];
+        for (int n = 0; same_word(name, aliases[i][0]) && names[n]; n++) {
+            if (strcmp(names[n], aliases[i][1]) == 0) {
+                return names[n];
+            }
         }
     }
     return NULL;
+}
+
+/* The one of `names` that begins with the whole of `name`, where it is the only one; NULL. */
+static const char *only_longer(const char *name, const char *const *names)
+{
+    enum { LETTERS_NEEDED = 4 };
+    const size_t length = strlen(name);
+    const char *found = NULL;
+    if (strlen(name + strspn(name, "-")) < LETTERS_NEEDED) {
+        return NULL;
+    }
+    for (; *names; names++) {
+        if (strncmp(*names, name, length) == 0) {
+            if (found) {
+                return NULL;
+            }
+            found = *names;
+        }
+    }
+    return found;
 }
 
 /* Slips of the keyboard that a name of this length may hold and still be meant: one, from 8 letters
@@ -94,13 +204,13 @@ const char *gb_nearest_name(const char *name, const char *const *names)
     if (length == 0 || length > NAME_MAX_LENGTH) {
         return NULL;
     }
-    const char *alias = known_alias(name);
-    const char *best = NULL;
+    const char *best = known_alias(name, names);
+    if (best) {
+        return best;
+    }
+    const char *const *all = names;
     int best_distance = 1 + slips_allowed(name);
     for (; *names; names++) {
-        if (alias && strcmp(alias, *names) == 0) {
-            return *names;
-        }
         if (strlen(*names) > NAME_MAX_LENGTH) {
             continue;
         }
@@ -111,7 +221,7 @@ const char *gb_nearest_name(const char *name, const char *const *names)
             best = *names;
         }
     }
-    return best;
+    return best ? best : only_longer(name, all);
 }
 
 static gb_status parse_int(int64_t *out, const gb_key *key, const char *value, gb_error *err)

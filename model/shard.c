@@ -121,8 +121,8 @@ static gb_status check_header(const char *path, const unsigned char *header, int
     if (size < SHARD_HEADER_BYTES) {
         return gb_fail(err, GB_ERR_FORMAT,
                        "%s: truncated header: the file holds %" PRId64
-                       " bytes, a token shard starts with %d",
-                       path, size, SHARD_HEADER_BYTES);
+                       " byte%s, a token shard starts with %d",
+                       path, size, size == 1 ? "" : "s", SHARD_HEADER_BYTES);
     }
     int32_t version = (int32_t)u32_from_le(header + 4);
     if (version != SHARD_VERSION) {
@@ -137,14 +137,15 @@ static gb_status check_header(const char *path, const unsigned char *header, int
     int64_t body = size - SHARD_HEADER_BYTES, wanted = (int64_t)count * 2;
     if (body < wanted) {
         return gb_fail(err, GB_ERR_FORMAT,
-                       "%s: truncated: header says %" PRId32 " tokens, the file holds %" PRId64,
-                       path, count, body / 2);
+                       "%s: truncated: header says %" PRId32 " token%s, the file holds %" PRId64,
+                       path, count, count == 1 ? "" : "s", body / 2);
     }
     if (body > wanted) {
         return gb_fail(err, GB_ERR_FORMAT,
-                       "%s: %" PRId64 " bytes too many: header says %" PRId32
-                       " tokens, the file holds %" PRId64,
-                       path, body - wanted, count, body / 2);
+                       "%s: %" PRId64 " byte%s too many: header says %" PRId32
+                       " token%s, a file of %" PRId64 " bytes; this one has %" PRId64,
+                       path, body - wanted, body - wanted == 1 ? "" : "s", count,
+                       count == 1 ? "" : "s", SHARD_HEADER_BYTES + wanted, size);
     }
     *tokens = count;
     return GB_OK;

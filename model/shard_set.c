@@ -52,7 +52,8 @@ gb_status shard_set_find(shard_set *set, const char *pattern, gb_error *err)
         return gb_fail(err, GB_ERR_USAGE, "%s: no such file%s", pattern,
                        near.hint[0] ? near.hint
                                     : "; expected a .bin shard of tokens, or a glob that matches "
-                                      "some");
+                                      "some: `gptbench data pack` makes shards of text, and "
+                                      "synth:vocab=256,seed=1 needs none");
     }
     if (rc != 0) {
         bool memory = rc == GLOB_NOSPACE;

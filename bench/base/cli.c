@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/base/terminal.h"
 #include "model/config.h"
@@ -218,6 +219,32 @@ static gb_status option_set_int(const cli_option *option, const char *name, cons
     return GB_OK;
 }
 
+/* Files and folders have names that can be read and typed: one of blanks alone, or with a line
+ * break in it, is a slip of the shell. */
+static gb_status path_check(const cli_option *option, const char *name, const char *value,
+                            gb_error *err)
+{
+    const char *what = option->value_name ? option->value_name : "";
+    const bool file = strncmp(what, "FILE", 4) == 0 || strcmp(what, "OUT") == 0;
+    const bool dir = strcmp(what, "DIR") == 0;
+    if (!file && !dir) {
+        return GB_OK;
+    }
+    if (!value[strspn(value, " \t\r\n")]) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s \"%s\": expected the name of a %s", name,
+                       option->name, value, dir ? "folder" : "file");
+    }
+    for (const char *c = value; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 127) {
+            return gb_fail(err, GB_ERR_USAGE,
+                           "%s: %s \"%s\": there is a control character in this name; give one "
+                           "without",
+                           name, option->name, value);
+        }
+    }
+    return GB_OK;
+}
+
 static gb_status option_set(const cli_option *option, const char *name, const char *value,
                             gb_error *err)
 {
@@ -227,6 +254,7 @@ static gb_status option_set(const cli_option *option, const char *name, const ch
         *(bool *)option->target = true;
         return GB_OK;
     case CLI_TEXT:
+        GB_TRY(path_check(option, name, value, err));
         *(const char **)option->target = value;
         return GB_OK;
     case CLI_INT:
@@ -293,6 +321,21 @@ static gb_status option_take(const cli_command *command, const char *name, int a
         value = argv[++*i];
     }
     return option_set_once(option, name, value, &given[option - command->options], err);
+}
+
+/* A database that stands alone, as in `list results/x.db`: which option takes it. */
+static gb_status database_check(const cli_command *command, const char *name, const char *arg,
+                                gb_error *err)
+{
+    static const char ending[] = ".db";
+    const char *unused;
+    const size_t length = strlen(arg), tail = sizeof ending - 1;
+    if (length > tail && strcmp(arg + length - tail, ending) == 0 &&
+        option_find(command, "--db", &unused) && access(arg, F_OK) == 0) {
+        return gb_fail(err, GB_ERR_USAGE, "%s: %s is a database: give it as --db %s", name, arg,
+                       arg);
+    }
+    return GB_OK;
 }
 
 static gb_status positional_check(const cli_command *command, const char *name, int count,
@@ -381,6 +424,8 @@ gb_status cli_parse(const cli_command *command, int argc, char **argv, const cha
             return GB_OK;
         } else if (!options_over && arg[0] == '-' && arg[1] != '\0') {
             GB_TRY(option_take(command, name, argc, argv, &i, given, err));
+        } else if (database_check(command, name, arg, err) != GB_OK) {
+            return GB_ERR_USAGE;
         } else if (count < command->max_positional) {
             positional[count++] = arg;
         } else if (!extra) {

@@ -154,6 +154,7 @@ static gb_status parity_settle(const parity_command *c, parity_job *job, gb_erro
     const named_file read[] = {
         {"--weights", job->weights}, {"--tokens", job->tokens}, {NULL, NULL}};
     GB_TRY(outputs_check(written, read, err));
+    outputs_say_safetensors("-o", job->out);
     job->threads = (int)c->threads;
     job->device_index = (int)c->device;
     return GB_OK;

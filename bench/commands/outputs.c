@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/base/same_file.h"
+#include "bench/base/terminal.h"
 #include "kernels/process_limits.h"
 #include "model/shard_set.h"
 
@@ -74,4 +75,16 @@ gb_status outputs_check(const named_file *written, const named_file *read, gb_er
         }
     }
     return GB_OK;
+}
+
+void outputs_say_safetensors(const char *option, const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *dot = path ? strrchr(slash ? slash : path, '.') : NULL;
+    if (path && (!dot || (strcmp(dot, ".safetensors") != 0 && strcmp(dot, ".st") != 0))) {
+        terminal_say(stderr, 2,
+                     "%s %s: what is written there is safetensors; other programs know it by the "
+                     "ending .safetensors\n",
+                     option, path);
+    }
 }

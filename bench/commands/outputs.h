@@ -1,4 +1,4 @@
-/* outputs.h: what a command writes is never what it reads. */
+/* outputs.h: what a command writes: never what it reads, and what it is. */
 #ifndef GPTBENCH_BENCH_OUTPUTS_H
 #define GPTBENCH_BENCH_OUTPUTS_H
 
@@ -14,5 +14,9 @@ typedef struct named_file {
  * file is to be written and read, or written twice, whatever it is called: links and other paths
  * count. GB_ERR_IO where the folder of one is not there, or closed to this user. */
 gb_status outputs_check(const named_file *written, const named_file *read, gb_error *err);
+
+/* Says on stderr that a file will hold safetensors where its name says something else, as `w.txt`
+ * does; nothing for .safetensors, .st, or where `path` is NULL. */
+void outputs_say_safetensors(const char *option, const char *path);
 
 #endif

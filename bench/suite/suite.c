@@ -312,13 +312,28 @@ gb_status suite_parse_ignoring(suite **out, const char *path, const char *text,
     return GB_OK;
 }
 
+/* What there is under almost that name: beside it, or, of "quick", suites/quick.ini. */
+static near_file near_suite(const char *path)
+{
+    char shipped[256];
+    near_file near = near_file_find(path, ".ini");
+    const size_t length = strlen(path);
+    const bool ends = length > 4 && strcmp(path + length - 4, ".ini") == 0;
+    if (!near.hint[0] && !strchr(path, '/') &&
+        snprintf(shipped, sizeof shipped, "suites/%s%s", path, ends ? "" : ".ini") <
+            (int)sizeof shipped) {
+        near = near_file_find(shipped, ".ini");
+    }
+    return near;
+}
+
 /* The file's bytes and a final NUL; at most one byte more than a suite may have. */
 static gb_status file_load(const char *path, char **text, size_t *length, gb_error *err)
 {
     FILE *file = fopen(path, "rb");
     if (!file) {
         return gb_fail(err, errno == ENOENT || errno == ENOTDIR ? GB_ERR_USAGE : GB_ERR_IO,
-                       "%s: %s%s", path, gb_reason(errno), near_file_find(path, ".ini").hint);
+                       "%s: %s%s", path, gb_reason(errno), near_suite(path).hint);
     }
     gb_status status = GB_OK;
     *text = malloc(SUITE_INI_MAX_BYTES + 2);

@@ -131,6 +131,10 @@ const char *suite_key_home(const char *name);
 /* Sets one key of a cell. SUITE_KEY_PRESET replaces the whole config. The message has no place. */
 gb_status suite_key_apply(const suite_key *key, const char *text, gpt_config *config,
                           train_spec *spec, gb_error *err);
+/* Tries an item of a list of values on its key, and sets it. The message has the place, and where
+ * several values stand in the item it says what goes between them. */
+gb_status suite_item_apply(suite_reader *reader, const suite_key *key, const char *item, int line,
+                           gpt_config *config, train_spec *spec);
 /* The key's value as canonical text; of a preset nothing. */
 void suite_key_format(const suite_key *key, const gpt_config *config, const train_spec *spec,
                       char *out, size_t out_size);

@@ -90,9 +90,7 @@ static gb_status exclude_item(suite_reader *reader, const suite_key *key, const 
 {
     gpt_config config = gpt_config_default();
     train_spec spec = train_spec_default();
-    if (suite_key_apply(key, item, &config, &spec, reader->err) != GB_OK) {
-        return gb_error_prefix(reader->err, "%s:%d", reader->path, line);
-    }
+    GB_TRY(suite_item_apply(reader, key, item, line, &config, &spec));
     snprintf(out, out_size, "%s", item);
     if (key->kind != SUITE_KEY_PRESET) {
         suite_key_format(key, &config, &spec, out, out_size);

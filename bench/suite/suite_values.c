@@ -96,6 +96,34 @@ gb_status suite_key_apply(const suite_key *key, const char *text, gpt_config *co
     return gb_fail(err, GB_ERR_INTERNAL, "key %s has no kind", key->name);
 }
 
+/* "2, 3, 4" of "2 3 4" or "2; 3; 4"; false where there is one word only. */
+static bool words_with_commas(const char *item, char *out, size_t size)
+{
+    static const char between[] = " \t;";
+    int count = 0;
+    size_t used = 0;
+    out[0] = '\0';
+    for (item += strspn(item, between); *item && used < size; count++) {
+        const size_t length = strcspn(item, between);
+        used += (size_t)snprintf(out + used, size - used, "%s%.*s", count ? ", " : "", (int)length,
+                                 item);
+        item += length + strspn(item + length, between);
+    }
+    return count > 1;
+}
+
+gb_status suite_item_apply(suite_reader *reader, const suite_key *key, const char *item, int line,
+                           gpt_config *config, train_spec *spec)
+{
+    char words[96];
+    gb_status status = suite_key_apply(key, item, config, spec, reader->err);
+    if (status != GB_ERR_USAGE || !words_with_commas(item, words, sizeof words)) {
+        return status == GB_OK ? status : gb_error_prefix(reader->err, "%s:%d", reader->path, line);
+    }
+    return suite_fail(reader, line, "%s = %.64s: values need commas between them: %s", key->name,
+                      item, words);
+}
+
 void suite_key_format(const suite_key *key, const gpt_config *config, const train_spec *spec,
                       char *out, size_t out_size)
 {
@@ -178,9 +206,7 @@ static gb_status axis_add(suite_reader *reader, suite_axis *axis, char *const *t
     gpt_config config = gpt_config_default();
     train_spec spec = train_spec_default();
     for (int k = 0; k < axis->n_keys; k++) {
-        if (suite_key_apply(&axis->keys[k], texts[k], &config, &spec, reader->err) != GB_OK) {
-            return gb_error_prefix(reader->err, "%s:%d", reader->path, line);
-        }
+        GB_TRY(suite_item_apply(reader, &axis->keys[k], texts[k], line, &config, &spec));
     }
     if (axis->n_values == SUITE_MAX_VALUES) {
         return axis_too_long(reader, axis, line);
@@ -265,8 +291,12 @@ static gb_status axis_add_couple(suite_reader *reader, suite_axis *axis, char *i
         item = end + 1;
     }
     if (count != axis->n_keys) {
-        return suite_fail(reader, line, "%s = %s: %d value%s for %d keys", axis->written, whole,
-                          count, count == 1 ? "" : "s", axis->n_keys);
+        char words[96];
+        const bool several = words_with_commas(whole, words, sizeof words);
+        return suite_fail(reader, line, "%s = %s: %d value%s for %d keys%s%s", axis->written, whole,
+                          count, count == 1 ? "" : "s", axis->n_keys,
+                          several ? "; values need commas between them: " : "",
+                          several ? words : "");
     }
     return axis_add(reader, axis, texts, line);
 }

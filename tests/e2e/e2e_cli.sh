@@ -68,6 +68,18 @@ expect_error 2 'run: ' run
 expect_error 2 'nowhere\.ini' run nowhere.ini
 expect_error 2 'nowhere\.ini' plan nowhere.ini
 
+mkdir suites
+cp "$root/suites/quick.ini" suites
+expect_error 2 '^gptbench: quick: .*; did you mean suites/quick\.ini\?$' run quick
+expect_error 2 'quik\.ini: .*; did you mean suites/quick\.ini\?$' plan quik.ini
+: >x.db
+expect_error 2 '^gptbench: list: x\.db is a database: give it as --db x\.db$' list x.db
+expect_error 2 'compare: x\.db is a database: give it as --db' compare x.db a b
+expect_error 2 'show: x\.db is a database: give it as --db' show x.db
+expect_error 2 '--set mlp_expansion: no such key, did you mean mlp_expansion_factor' train --set mlp_expansion=3
+expect_error 2 'unknown option --d-model; did you mean --n_embd\?' train --d-model 64
+expect_error 2 '^gptbench: --val: none\.bin: no such file; .*gptbench data pack. makes shards' train --train synth:vocab=64 \
+    --val none.bin
 printf '[suite]\nname = x\n\n[trian]\n' >broken.ini
 expect_error 2 '^broken\.ini:4: ' plan broken.ini
 

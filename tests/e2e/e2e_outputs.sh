@@ -121,7 +121,7 @@ refused "run --report over the suite" 's.ini: is a file'
 # ---- names of databases ----
 for words in 'run s.ini --threads 1 --no-report' list 'show 1' 'report -o r2' 'compare a b' 'why a b' 'claims s.ini'; do
     for name in :memory: '' file:x.db 'file:x.db?mode=memory' 'file::memory:' file:///tmp/x%00.db :x: s.db-wal s.db-shm \
-        s.db-journal folder folder/ fifo /dev/null /dev/full; do
+        s.db-journal folder folder/ fifo /dev/null /dev/full ' ' $'\t' $'a\nb.db' $'\e[1m.db'; do
         # shellcheck disable=SC2086 # words to be split
         say $words --db "$name"
         [ $rc = 2 ] && ! grep -q '^ok' err
@@ -130,6 +130,15 @@ for words in 'run s.ini --threads 1 --no-report' list 'show 1' 'report -o r2' 'c
 done
 sha256sum -c --status <<<"$kept"
 check "the database is as it was" $?
+for words in "run s.ini --threads 1 --report" "report --db s.db -o" "train --save" "train --losses" "train --checkpoints" \
+    "parity --weights" "data pack tokens.bin -o" "profile --trace"; do
+    for name in '' ' ' $'a\nb'; do
+        # shellcheck disable=SC2086 # words to be split
+        say $words "$name"
+        [ $rc = 2 ] && grep -qE -e "${words##* } |--output " err
+        check "$words '$name': refused ($rc)" $?
+    done
+done
 for name in 'a?b.db' 'a%00b.db' ' a.db' './:memory:' './file:x' 'a#b' "a'b"; do
     say run s.ini --threads 1 --no-report --db "$name"
     [ $rc = 0 ] && [ "$(head -c 15 "$name")" = 'SQLite format 3' ]

@@ -146,12 +146,61 @@ static void invalid_shapes_are_refused_with_the_nearest(void **state)
     assert_non_null(strstr(err.message, "nearest valid n_kv_head are 4 and 6"));
 }
 
+/* Every word of other trainers leads to a key that there is: a key that is renamed takes its words
+ * along. The words are those of nanoGPT, llm.c, Hugging Face, Megatron and torchtitan. */
+static void words_of_other_trainers_are_known(void **state)
+{
+    (void)state;
+    static const char *const words[][2] = {
+        {"d_model", "n_embd"},
+        {"hidden_size", "n_embd"},
+        {"n_layers", "n_layer"},
+        {"num_hidden_layers", "n_layer"},
+        {"num_heads", "n_head"},
+        {"num_attention_heads", "n_head"},
+        {"num_key_value_heads", "n_kv_head"},
+        {"mlp_expansion", "mlp_expansion_factor"},
+        {"mlp_ratio", "mlp_expansion_factor"},
+        {"swiglu", "use_swiglu_mlp"},
+        {"window", "window_size"},
+        {"lr", "learning_rate"},
+        {"bs", "batch_size"},
+        {"micro_batch_size", "batch_size"},
+        {"seq_len", "sequence_length"},
+        {"block_size", "sequence_length"},
+        {"n_ctx", "sequence_length"},
+        {"max_iters", "num_iterations"},
+        {"max_steps", "num_iterations"},
+        {"eval_interval", "val_loss_every"},
+        {"gradient_accumulation_steps", "grad_accumulation_steps"},
+        {"max_grad_norm", "grad_clip"},
+        {"wd", "weight_decay"},
+        {"warmup_steps", "warmup_iters"},
+        {"dtype", "precision"},
+        {"gradient_checkpointing", "recompute_activations"}};
+    const char *keys[64];
+    int n = 0;
+    const gb_key *tables[] = {gpt_config_keys(), train_spec_keys()};
+    for (int t = 0; t < 2; t++) {
+        for (const gb_key *key = tables[t]; key->name; key++) {
+            keys[n++] = key->name;
+        }
+    }
+    keys[n] = NULL;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const char *near = gb_nearest_name(words[i][0], keys);
+        assert_non_null(near);
+        assert_string_equal(near, words[i][1]);
+    }
+}
+
 /* Slips: a letter too many, too few, another, or two swapped. One in up to 7 letters, two in up to
  * 11, three in more. */
 static void only_near_names_are_suggested(void **state)
 {
     (void)state;
-    static const char *const names[] = {"report", "plan", "learning_rate", "--report", "a", NULL};
+    static const char *const names[] = {
+        "report", "plan", "learning_rate", "--report", "a", "mlp_expansion_factor", "n_embd", NULL};
     const struct {
         const char *given, *near;
     } cases[] = {
@@ -165,7 +214,14 @@ static void only_near_names_are_suggested(void **state)
         {"larning_rat", "learning_rate"}, /* two, in 11 letters */
         {"larning_ra", NULL},             /* three, in 10 */
         {"lr", "learning_rate"},          /* known by heart */
-        {"b", NULL},                      /* one letter, and another one */
+        {"LR", "learning_rate"},
+        {"d-model", "n_embd"}, /* a dash for an underscore */
+        {"mlp_ratio", "mlp_expansion_factor"},
+        {"bs", NULL},                                /* whose name is not among these */
+        {"mlp_expansion_f", "mlp_expansion_factor"}, /* the only one that begins so */
+        {"repo", "report"},
+        {"rep", NULL}, /* three letters are too few to say */
+        {"b", NULL},   /* one letter, and another one */
         {"ab", "a"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -376,6 +432,7 @@ int main(void)
         cmocka_unit_test(every_preset_but_one_is_valid),
         cmocka_unit_test(invalid_shapes_are_refused_with_the_nearest),
         cmocka_unit_test(only_near_names_are_suggested),
+        cmocka_unit_test(words_of_other_trainers_are_known),
         cmocka_unit_test(values_are_parsed_strictly),
         cmocka_unit_test(fractions_give_whole_hidden_sizes),
         cmocka_unit_test(keys_round_trip),
