@@ -9,6 +9,7 @@
 #include "bench/analysis/entry_pair.h"
 #include "bench/analysis/run_numbers.h"
 #include "bench/analysis/runs_pair.h"
+#include "bench/stats/clock_grid.h"
 
 /* ---- finding ---- */
 
@@ -203,6 +204,12 @@ static size_t burst_logs(const pair_side *side, bool by_means, double *out)
     return n;
 }
 
+/* Standard deviation that the clock of its session gives the logarithm of a side's time. */
+static double side_resolution(const pair_side *side)
+{
+    return clock_grid_log_error(side->session->clock_step_ms, side->arm->step_median_ms, INFINITY);
+}
+
 /* log(config / base) of the burst times of two sessions. */
 static gb_status sessions_estimate(estimate *out, const pair_side *base, const pair_side *config,
                                    bool by_means, gb_error *err)
@@ -215,6 +222,7 @@ static gb_status sessions_estimate(estimate *out, const pair_side *base, const p
         n_x = burst_logs(config, by_means, x);
         n_y = burst_logs(base, by_means, y);
         status = estimate_bootstrap_two(out, (stats_sample){x, n_x}, (stats_sample){y, n_y},
+                                        hypot(side_resolution(config), side_resolution(base)),
                                         verdict_resamples(1),
                                         (uint64_t)config->session->facts->seed, err);
     }

@@ -35,8 +35,8 @@ static double run_metric(const run_facts *run, metric_id metric)
 
 /* ---- nats ---- */
 
-/* Below this the ratio of two losses is not what they are judged by. */
-static const double NATS_ABOVE_FLOOR = 1;
+/* Below these the ratio of two losses is not what they are judged by. */
+static const double NATS_SMALL = 1, NATS_ABOVE_ENTROPY = 0.1;
 
 bool losses_are_in_nats(const result_entry *base, const result_entry *config, metric_id metric)
 {
@@ -46,9 +46,10 @@ bool losses_are_in_nats(const result_entry *base, const result_entry *config, me
     bool best = metric == METRIC_BEST_VAL_LOSS;
     double a = best ? base->best_val_loss : base->val_loss.value;
     double b = best ? config->best_val_loss : config->val_loss.value;
-    double floor =
-        base->entropy_rate_nats == config->entropy_rate_nats ? base->entropy_rate_nats : 0;
-    return a < floor + NATS_ABOVE_FLOOR || b < floor + NATS_ABOVE_FLOOR;
+    bool known = base->entropy_rate_nats == config->entropy_rate_nats; /* false for NAN */
+    double near = known ? base->entropy_rate_nats + NATS_ABOVE_ENTROPY : 0;
+    double limit = fmax(NATS_SMALL, near);
+    return a < limit || b < limit;
 }
 
 double entry_seed_noise(const result_entry *entry, bool in_nats)
@@ -174,13 +175,13 @@ static double sample_mean(stats_sample sample)
     return stats_mean(sample.values, sample.n);
 }
 
-/* In one scale. Losses are numbers that were rounded, to fp32 or by who printed them: equal ones
- * are not known to be equal. */
+/* In one scale. Losses were rounded, to fp32 or by who printed them, and times by a clock: equal
+ * ones are not known to be equal. Bytes are. */
 static estimate scaled_estimate(const run_samples *s, mean_scale scale, const mean_extremes *of,
                                 metric_id metric)
 {
     estimate e = samples_estimate(s, scale, of);
-    if (metric_is_loss(metric) && e.kind != ESTIMATE_NONE) {
+    if (metric != METRIC_PEAK_MEMORY && e.kind != ESTIMATE_NONE) {
         mean_ratio_floor_error(&e, mean_value_step(s->config, s->base),
                                scale == MEAN_RATIO ? sample_mean(s->base) : 1);
     }

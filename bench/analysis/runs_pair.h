@@ -34,11 +34,11 @@ gb_status runs_pair_make(runs_pair *out, const result_entry *base, const result_
 bool runs_are_pairs(const result_entry *base, const result_entry *config);
 
 /* Whether the two are judged by the difference of their losses in nats, the logarithm of the ratio
- * of perplexities, and not by the ratio of the losses: where one of them lies less than 1 nat above
- * its floor, the entropy of the validation source where both know the same, else 0. There a per
- * cent of the loss says little: 0.001 nats are 91 % of 0.0011, and nothing of what remains to be
- * learnt above an entropy of 3. At 1 nat above 0 a per cent of the loss and a per cent of the
- * perplexity are the same. Of all metrics but losses false. */
+ * of perplexities, and not by the ratio of the losses: where one of them lies below 1 nat, or less
+ * than 0.1 nats above the entropy of the validation source where both know the same. There a per
+ * cent of the loss says little: 0.001 nats are 91 % of 0.0011, and 0.03 % of 3.001 when no model
+ * can reach less than 3. At 1 nat a per cent of the loss and one of the perplexity are the same. Of
+ * all metrics but losses false. */
 bool losses_are_in_nats(const result_entry *base, const result_entry *config, metric_id metric);
 
 /* What two runs of this config that differ in nothing but the seed typically differ by in final

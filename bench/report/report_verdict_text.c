@@ -411,10 +411,11 @@ static void write_what_it_means(document *doc, const findings *data)
         speed ? "FASTER or SLOWER" : "BETTER or WORSE",
         speed && loss ? ", and so is that of a false BETTER or WORSE" : "",
         number_percent(verdict_rule_default().band).text,
-        loss_any_in_nats(data) ? " Losses that lie less than 1 nat above their floor (the entropy "
-                                 "of the source where it is known, else 0) are compared by their "
-                                 "difference in nats, and there 0.005 nats count as none."
-                               : "",
+        loss_any_in_nats(data)
+            ? " Losses below 1 nat, or less than 0.1 nats above a known entropy, are "
+              "compared by their "
+              "difference in nats, and there 0.005 nats count as none."
+            : "",
         speed
             ? " Speed is judged block by block, with all configs taking turns on the same machine."
             : "");

@@ -10,9 +10,10 @@
 struct bootstrap {
     size_t n, resamples;
     double value, standard_error;
-    double resolution; /* of one value, the same error in all; 0: none */
-    bool has_interval; /* there is a standard error, and so there are pivots */
-    double *pivots;    /* |t*|, ascending */
+    double resolution;  /* of one value, the same error in all; 0: none */
+    double least, most; /* of the values, where they bound intervals; else infinite */
+    bool has_interval;  /* there is a standard error, and so there are pivots */
+    double *pivots;     /* |t*|, ascending */
 };
 
 /* ---- resampling ---- */
@@ -96,7 +97,7 @@ static gb_status bootstrap_allocate(bootstrap **out, size_t n, size_t resamples,
 {
     bootstrap *b = calloc(1, sizeof *b);
     if (b) {
-        *b = (bootstrap){.n = n, .resamples = resamples};
+        *b = (bootstrap){.n = n, .resamples = resamples, .least = -INFINITY, .most = INFINITY};
         b->pivots = calloc(resamples, sizeof *b->pivots);
     }
     if (!b || !b->pivots) {
@@ -167,8 +168,8 @@ gb_status bootstrap_create_coarse(bootstrap **out, stats_sample x, double resolu
     return status;
 }
 
-gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, size_t resamples,
-                               uint64_t seed, gb_error *err)
+gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, double resolution,
+                               size_t resamples, uint64_t seed, gb_error *err)
 {
     GB_TRY(sample_check(x, resamples, err));
     GB_TRY(sample_check(y, resamples, err));
@@ -184,6 +185,7 @@ gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, 
         status = bootstrap_allocate(&b, x.n + y.n, resamples, err);
     }
     if (status == GB_OK) {
+        b->resolution = resolution;
         of_x.sample = sample_x;
         of_y.sample = sample_y;
         status = bootstrap_fill(out, b, of_x, of_y, err);
@@ -196,11 +198,25 @@ gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, 
 void bootstrap_shift(bootstrap *b, double by)
 {
     b->value += by; /* pivots are distances from it */
+    b->least += by;
+    b->most += by;
 }
 
 void bootstrap_widen(bootstrap *b, double factor)
 {
     b->standard_error *= factor; /* pivots are in its units */
+}
+
+void bootstrap_bound(bootstrap *b, double least, double most)
+{
+    b->least = least;
+    b->most = most;
+}
+
+/* The alpha of the interval from the smallest to the largest value. */
+static double range_alpha(const bootstrap *b)
+{
+    return exp2(1 - (double)b->n);
 }
 
 double bootstrap_value(const bootstrap *b)
@@ -226,11 +242,17 @@ stats_interval bootstrap_interval(const bootstrap *b, double level)
     stats_interval out = {b->value, NAN, NAN};
     if (b->n >= 2 && level > 0 && level < 1 && b->has_interval) {
         double half = b->standard_error * stats_quantile_sorted(b->pivots, b->resamples, level);
-        if (b->resolution > 0) {
-            half = fmax(half, b->resolution * normal_quantile((1 + level) / 2));
-        }
         out.low = b->value - half;
         out.high = b->value + half;
+        if (1 - level >= range_alpha(b)) {
+            out.low = fmax(out.low, b->least);
+            out.high = fmin(out.high, b->most);
+        }
+        if (b->resolution > 0) {
+            double coarse = b->resolution * normal_quantile((1 + level) / 2);
+            out.low = fmin(out.low, b->value - coarse);
+            out.high = fmax(out.high, b->value + coarse);
+        }
     }
     return out;
 }
@@ -264,6 +286,9 @@ double bootstrap_p_above(const bootstrap *b, double threshold)
                : distance == 0       ? 0
                                      : INFINITY;
     double both = fmax(1 - pivot_level(b, t), least);
+    if (threshold < b->least || threshold > b->most) {
+        both = fmin(both, fmax(range_alpha(b), least));
+    }
     if (b->resolution > 0) {
         both = fmax(both, erfc(fabs(distance) / b->resolution / M_SQRT2));
     }

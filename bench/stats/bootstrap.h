@@ -39,9 +39,17 @@ gb_status bootstrap_create_coarse(bootstrap **out, stats_sample x, double resolu
                                   size_t resamples, uint64_t seed, gb_error *err);
 /* Trimmed mean of x minus trimmed mean of y, two samples that do not belong together in pairs: each
  * is resampled by itself. The standard error is the root of the two squared ones with Yuen's
- * factor, and so is that of each resample. Errors as above. */
-gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, size_t resamples,
-                               uint64_t seed, gb_error *err);
+ * factor, and so is that of each resample. `resolution`: that of the difference, as above; 0: none.
+ * Errors as above. */
+gb_status bootstrap_create_two(bootstrap **out, stats_sample x, stats_sample y, double resolution,
+                               size_t resamples, uint64_t seed, gb_error *err);
+/* No interval reaches beyond `least` and `most`, the smallest and largest value of the sample, at
+ * levels up to 1 - 2^(1 - n): that all n values lie on one side of the median of what they were
+ * drawn from has a chance of 2^(1 - n) (the sign test; Conover, Practical Nonparametric Statistics,
+ * 1999, section 3.4). For samples with two humps: a resample from one of them has next to no
+ * spread, and by its distance in standard errors an interval would reach far beyond all that was
+ * measured. Not for values that depend on each other, nor for two samples. */
+void bootstrap_bound(bootstrap *b, double least, double most);
 void bootstrap_free(bootstrap *b); /* NULL is fine */
 
 /* Adds a constant to the value and to all that was resampled. */

@@ -53,6 +53,16 @@ static gb_status value_only(estimate *e, const double *x, size_t n, gb_error *er
     return GB_OK;
 }
 
+static void bound(bootstrap *b, stats_sample x)
+{
+    double least = x.values[0], most = x.values[0];
+    for (size_t i = 1; i < x.n; i++) {
+        least = fmin(least, x.values[i]);
+        most = fmax(most, x.values[i]);
+    }
+    bootstrap_bound(b, least, most);
+}
+
 gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
                              uint64_t seed, gb_error *err)
 {
@@ -75,6 +85,7 @@ gb_status estimate_bootstrap_coarse(estimate *out, stats_sample log_ratios, doub
         GB_TRY(value_only(&e, log_ratios.values, n, err));
     } else {
         GB_TRY(bootstrap_create_coarse(&e.resampled, log_ratios, resolution, resamples, seed, err));
+        bound(e.resampled, log_ratios);
         e.value = bootstrap_value(e.resampled);
         e.standard_error = bootstrap_standard_error(e.resampled);
         e.df = estimate_df(ESTIMATE_BOOTSTRAP, n);
@@ -154,7 +165,7 @@ static gb_status sample_measure(measured_sample *out, stats_sample x, gb_error *
 }
 
 gb_status estimate_bootstrap_two(estimate *out, stats_sample config, stats_sample base,
-                                 size_t resamples, uint64_t seed, gb_error *err)
+                                 double resolution, size_t resamples, uint64_t seed, gb_error *err)
 {
     *out = nothing;
     if (config.n == 0 || base.n == 0) {
@@ -168,7 +179,7 @@ gb_status estimate_bootstrap_two(estimate *out, stats_sample config, stats_sampl
     e.n = config.n < base.n ? config.n : base.n;
     e.value = x.value - y.value;
     if (e.n >= ESTIMATE_MIN_BLOCKS) {
-        GB_TRY(bootstrap_create_two(&e.resampled, config, base, resamples, seed, err));
+        GB_TRY(bootstrap_create_two(&e.resampled, config, base, resolution, resamples, seed, err));
         double plain = hypot(x.plain_error, y.plain_error);
         if (plain > 0) {
             bootstrap_widen(e.resampled, hypot(x.error, y.error) / plain);

@@ -33,7 +33,8 @@ typedef struct estimate {
 estimate estimate_exact(double ratio);
 /* The mean of n log ratios and its t interval. */
 estimate estimate_student(const double *log_ratios, size_t n);
-/* The 20 % trimmed mean of n log ratios and its bootstrap. Below ESTIMATE_MIN_BLOCKS there is a
+/* The 20 % trimmed mean of n log ratios and its bootstrap, whose intervals reach no further than
+ * the ratios themselves (bootstrap_bound). Below ESTIMATE_MIN_BLOCKS there is a
  * value without interval. Free with estimate_free. GB_ERR_OOM. */
 gb_status estimate_bootstrap(estimate *out, const double *log_ratios, size_t n, size_t resamples,
                              uint64_t seed, gb_error *err);
@@ -50,9 +51,10 @@ estimate estimate_welch(stats_sample config, stats_sample base);
  * order in which they were measured: where neighbours resemble each other (slow changes of the
  * machine, which pairs would have cancelled) the standard error of a sample is widened by
  * estimate_dependence. Below ESTIMATE_MIN_BLOCKS on a side there is a value without interval.
+ * `resolution`: the error that the clocks give the difference, as bootstrap_create_coarse; 0: none.
  * GB_ERR_OOM. */
 gb_status estimate_bootstrap_two(estimate *out, stats_sample config, stats_sample base,
-                                 size_t resamples, uint64_t seed, gb_error *err);
+                                 double resolution, size_t resamples, uint64_t seed, gb_error *err);
 /* How much wider an interval must be because neighbours resemble each other: sqrt((1 + r) / (1 -
  * r)), since n values are then worth n (1 - r) / (1 + r) independent ones, times Student's 97.5 %
  * quantile for that many over the one for n. r is the autocorrelation of neighbours, lag1 + (1 + 4

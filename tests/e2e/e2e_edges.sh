@@ -237,7 +237,7 @@ for case in 'NULL 0.001' '3.0 3.0' '3.0 0'; do
     tr '\n' ' ' <out | tr -s ' ' | grep -qE 'c +supported.*increase \+0.11 % in perplexity, 95 % interval \+0.09 to \+0.13 %'
     check "$case: the claim" $?
 done
-# One nat above the floor the ratio is back, and with it per cents of the loss.
+# 1.2 nats above that entropy the ratio is back, and with it per cents of the loss.
 plant 3.0 4.2
 "$gptbench" compare base e3 --db results/floor.db --metric val_loss --json >out 2>err
 jq -e '.metrics[0] | .change_of == "val_loss" and (.change - 11e-4 / 4.2002 | fabs) < 1e-9' out >/dev/null

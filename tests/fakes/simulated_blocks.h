@@ -15,7 +15,7 @@
  * `outlier_size` * E times as long, E exponential with mean 1: another process in between, always
  * slower clocks               two states, the slow one `clock_gap` slower; after each *step* the
  * state flips with chance 1 / `clock_dwell`, so it also flips inside bursts A burst's statistic is
- * the mean of its steps. */
+ * the mean of its steps; a clock with a coarse `tick` rounds it. */
 #ifndef GPTBENCH_TESTS_SIMULATED_BLOCKS_H
 #define GPTBENCH_TESTS_SIMULATED_BLOCKS_H
 
@@ -33,6 +33,7 @@ typedef struct noise_model {
     double burst_sd, step_cv;
     double outlier, outlier_size;
     double clock_gap, clock_dwell; /* dwell in steps; 0: one clock */
+    double tick; /* what bursts are rounded to, of arm 0's true time; 0: nothing */
 } noise_model;
 
 enum { SIM_STEPS = 8, SIM_MAX_ARMS = 8, SIM_MAX_BLOCKS = 600 };
@@ -115,7 +116,9 @@ static inline void session_block(session *s, const double *true_ms, double *ms)
     for (size_t visit = 0; visit < s->n_arms; visit++) {
         double bursts = (double)(s->block * s->n_arms + visit);
         double when = bursts / (double)(s->planned_blocks * s->n_arms);
-        ms[order[visit]] = true_ms[order[visit]] * session_burst(s, when);
+        double *burst = &ms[order[visit]], tick = m->tick * true_ms[0];
+        *burst = true_ms[order[visit]] * session_burst(s, when);
+        *burst = tick > 0 ? tick * nearbyint(*burst / tick) : *burst;
         s->weather += m->ar_inside * sim_normal(&s->random);
     }
     s->weather = m->ar * s->weather + m->ar_sd * sqrt(1 - m->ar * m->ar) * sim_normal(&s->random);
@@ -123,7 +126,7 @@ static inline void session_block(session *s, const double *true_ms, double *ms)
 }
 
 /* "calm" is a quiet machine, "all at once" the sum of the others; the ordinary ones come first. */
-enum { SIM_MODELS = 10, SIM_ORDINARY = 9 };
+enum { SIM_MODELS = 11, SIM_ORDINARY = 9 };
 static const noise_model sim_models[SIM_MODELS] = {
     {.name = "calm", .burst_sd = 0.002, .step_cv = 0.01},
     {.name = "drift",
@@ -178,6 +181,8 @@ static const noise_model sim_models[SIM_MODELS] = {
      .step_cv = 0.01,
      .clock_gap = 0.08,
      .clock_dwell = 30},
+    /* Steps of 100 ticks: bursts repeat two or three values. */
+    {.name = "coarse clock", .burst_sd = 0.002, .step_cv = 0.01, .tick = 0.01},
 };
 
 #endif

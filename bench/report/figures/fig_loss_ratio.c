@@ -54,9 +54,8 @@ const figure figure_loss_ratio = {
     .title = "Loss against the baseline",
     .caption = "Left: change of the final validation loss over paired replicates, with the 95 % "
                "t interval of that config alone; left of 0 is better. Grey band: half a per cent "
-               "either way. Losses less than 1 nat above their floor (the entropy of the source "
-               "where it is "
-               "known, else 0) are drawn by perplexity and written in nats: 1 % is 0.01 nats. A "
+               "either way. Losses below 1 nat, or less than 0.1 nats above a known "
+               "entropy, are drawn by perplexity and written in nats: 1 % is 0.01 nats. A "
                "point without an interval stands on one replicate and decides "
                "nothing. An interval may leave the frame. Right: exact FLOPs per token against "
                "the baseline's: what that loss costs.",

@@ -79,7 +79,7 @@ static void test_near_zero(void **state)
     assert_int_equal(p.ratio.n, 3);
 }
 
-/* At 1 nat above the floor the two rules meet: d nats of a loss of 1 are the fraction d. */
+/* At 1 nat the two rules meet: d nats of a loss of 1 are the fraction d. */
 static void test_threshold(void **state)
 {
     (void)state;
@@ -92,7 +92,7 @@ static void test_threshold(void **state)
     p = pair_of(more, below, 2, NAN);
     check_value(&p, true, -0.16);
     /* Above an entropy that both know. */
-    const double low[] = {3.0002, 3.0004}, high[] = {3.0012, 3.0014}, far[] = {4.1, 4.2};
+    const double low[] = {3.0002, 3.0004}, high[] = {3.0012, 3.0014}, far[] = {3.11, 3.12};
     p = pair_of(low, high, 2, 3.0);
     check_value(&p, true, 0.001);
     p = pair_of(low, high, 2, NAN);
@@ -119,6 +119,29 @@ static void test_rounded(void **state)
     p = pair_of(thirds, same, 2, NAN);
     check_close(p.ratio.standard_error, pow(2, -23) / sqrt(6)); /* of the value, by the value */
     assert_true(p.difference.low < 0 && p.difference.high > 0);
+}
+
+/* Medians that a clock of 0.5 us rounded: 0.05 and 0.045 ms in all replicates. The step of their
+ * digits is 1 us, in ms. Bytes are exact. */
+static void test_coarse_times(void **state)
+{
+    (void)state;
+    const double losses[] = {4, 4, 4};
+    side b, c;
+    runs_pair p;
+    side_make(&b, losses, 3, 0, NAN);
+    side_make(&c, losses, 3, 0, NAN);
+    for (int i = 0; i < 3; i++) {
+        b.runs[i].step_median_ms = 0.05;
+        c.runs[i].step_median_ms = 0.045;
+        b.runs[i].peak_memory_bytes = c.runs[i].peak_memory_bytes = 1 << 20;
+    }
+    b.entry.peak_memory_bytes = c.entry.peak_memory_bytes = 1 << 20;
+    assert_int_equal(runs_pair_make(&p, &b.entry, &c.entry, METRIC_STEP_MEDIAN, true, NULL), GB_OK);
+    check_close(p.ratio.value, log(0.9));
+    check_close(p.ratio.standard_error, 0.001 / sqrt(6) / 0.05);
+    assert_int_equal(runs_pair_make(&p, &b.entry, &c.entry, METRIC_PEAK_MEMORY, true, NULL), GB_OK);
+    assert_true(p.ratio.standard_error == 0);
 }
 
 /* Shared replicates are pairs; without any, all of each by Welch. */
@@ -166,7 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_near_zero),  cmocka_unit_test(test_threshold),
         cmocka_unit_test(test_rounded),    cmocka_unit_test(test_partners),
-        cmocka_unit_test(test_seed_noise),
+        cmocka_unit_test(test_seed_noise), cmocka_unit_test(test_coarse_times),
     };
     return cmocka_run_group_tests_name("runs_pair", tests, NULL, NULL);
 }

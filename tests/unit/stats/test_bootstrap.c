@@ -270,6 +270,32 @@ static void test_coarse_values(void **state)
     bootstrap_free(b);
 }
 
+/* Two humps, 0.6 and 5 times the baseline's time: many resamples come from one of them alone, and
+ * by their standard errors the interval would reach beyond 100 times. That all 9 values lie on one
+ * side of the median has a chance of 2 / 2^9 = 0.4 %: at 95 % the interval ends where they do. */
+static void test_two_humps(void **state)
+{
+    (void)state;
+    const double x[] = {-0.51, -0.52, 1.62, -0.5, -0.508, 1.6, -0.505, -0.512, -0.515};
+    estimate e;
+    bootstrap *b = NULL;
+    assert_int_equal(bootstrap_create(&b, (stats_sample){x, COUNT(x)}, 4000, 1, NULL), GB_OK);
+    assert_true(bootstrap_interval(b, 0.95).high > log(100));
+    bootstrap_free(b);
+    assert_int_equal(estimate_bootstrap(&e, x, COUNT(x), 4000, 1, NULL), GB_OK);
+    stats_interval i = estimate_interval(&e, 0.95);
+    check_close(i.low, -0.52, 1e-12);
+    check_close(i.high, 1.62, 1e-12);
+    check_close(estimate_p_above(&e, -0.53), exp2(-9), 1e-12);
+    check_close(estimate_p_below(&e, 1.63), exp2(-9), 1e-12);
+    assert_true(estimate_p_above(&e, -0.51) > 0.025); /* inside of them nothing changes */
+    /* At a level that nine values cannot reach the resamples are all there is. */
+    assert_true(estimate_interval(&e, 0.999).high > log(100));
+    estimate_shift(&e, 1);
+    check_close(estimate_interval(&e, 0.95).high, 2.62, 1e-12);
+    estimate_free(&e);
+}
+
 static double unit_random(uint64_t seed, uint64_t counter) /* in [0, 1) */
 {
     return (double)(stats_random_u64(seed, counter) >> 11) / 9007199254740992.0; /* 2^53 */
@@ -455,15 +481,15 @@ static void test_looks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_given_draws),     cmocka_unit_test(test_studentised),
-        cmocka_unit_test(test_as_plain),        cmocka_unit_test(test_trimmed_mean),
-        cmocka_unit_test(test_normal),          cmocka_unit_test(test_p_is_the_interval),
-        cmocka_unit_test(test_seeds),           cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_clock_grid),      cmocka_unit_test(test_coarse_values),
-        cmocka_unit_test(test_coarse_coverage), cmocka_unit_test(test_theil_sen),
-        cmocka_unit_test(test_drift_exact),     cmocka_unit_test(test_outliers),
-        cmocka_unit_test(test_block_count),     cmocka_unit_test(test_looks),
-        cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_given_draws), cmocka_unit_test(test_studentised),
+        cmocka_unit_test(test_as_plain),    cmocka_unit_test(test_trimmed_mean),
+        cmocka_unit_test(test_normal),      cmocka_unit_test(test_p_is_the_interval),
+        cmocka_unit_test(test_seeds),       cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_clock_grid),  cmocka_unit_test(test_coarse_values),
+        cmocka_unit_test(test_two_humps),   cmocka_unit_test(test_coarse_coverage),
+        cmocka_unit_test(test_theil_sen),   cmocka_unit_test(test_drift_exact),
+        cmocka_unit_test(test_outliers),    cmocka_unit_test(test_block_count),
+        cmocka_unit_test(test_looks),       cmocka_unit_test(test_spread),
     };
     return cmocka_run_group_tests_name("bootstrap", tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "bench/stats/clock_grid.h"
 #include "bench/stats/estimate.h"
 #include "tests/fakes/simulated_blocks.h"
 #include "tests/fixtures/two_sample_fixtures.h"
@@ -75,7 +76,7 @@ static void test_bootstrap_as_plain(void **state)
         plain_bootstrap_make_two(&(plain_sample){two_new, COUNT(two_new), draws_new},
                                  &(plain_sample){two_base, COUNT(two_base), draws_base}, RESAMPLES);
     bootstrap *b;
-    assert_int_equal(bootstrap_create_two(&b, all_new, all_base, RESAMPLES, SEED, NULL), GB_OK);
+    assert_int_equal(bootstrap_create_two(&b, all_new, all_base, 0, RESAMPLES, SEED, NULL), GB_OK);
     check_close(bootstrap_value(b), plain.value, 1e-11);
     check_close(bootstrap_standard_error(b), plain.error, 1e-10);
     for (int k = 0; k + 1 < RESAMPLES; k++) {
@@ -121,7 +122,7 @@ static void test_estimate(void **state)
 {
     (void)state;
     estimate e;
-    assert_int_equal(estimate_bootstrap_two(&e, all_new, all_base, 4000, 1, NULL), GB_OK);
+    assert_int_equal(estimate_bootstrap_two(&e, all_new, all_base, 0, 4000, 1, NULL), GB_OK);
     check_close(e.value, expect_two_yuen[0], 1e-11);
     double factor_new, factor_base;
     assert_int_equal(estimate_dependence(&factor_new, two_new, COUNT(two_new), NULL), GB_OK);
@@ -135,7 +136,7 @@ static void test_estimate(void **state)
     stats_interval plain = estimate_interval(&e, 0.95);
     /* The other way round: the same distance, the other sign; other draws, so about as wide. */
     estimate back;
-    assert_int_equal(estimate_bootstrap_two(&back, all_base, all_new, 4000, 1, NULL), GB_OK);
+    assert_int_equal(estimate_bootstrap_two(&back, all_base, all_new, 0, 4000, 1, NULL), GB_OK);
     check_close(back.value, -e.value, 1e-12);
     check_close(estimate_interval(&back, 0.95).low, -plain.high, 0.05);
     estimate_free(&back);
@@ -143,12 +144,12 @@ static void test_estimate(void **state)
     check_close(e.value, expect_two_yuen[0] - 0.5, 1e-11);
     check_close(estimate_interval(&e, 0.95).high, plain.high - 0.5, 1e-11);
     estimate_free(&e);
-    assert_int_equal(estimate_bootstrap_two(&e, (stats_sample){two_new, 7}, all_base, 100, 1, NULL),
-                     GB_OK);
+    assert_int_equal(
+        estimate_bootstrap_two(&e, (stats_sample){two_new, 7}, all_base, 0, 100, 1, NULL), GB_OK);
     assert_true(isfinite(e.value) && !estimate_has_interval(&e));
     estimate_free(&e);
     assert_int_equal(estimate_bootstrap_two(&e, (stats_sample){two_new, 0},
-                                            (stats_sample){two_base, 9}, 100, 1, NULL),
+                                            (stats_sample){two_base, 9}, 0, 100, 1, NULL),
                      GB_OK);
     assert_int_equal(e.kind, ESTIMATE_NONE);
 }
@@ -168,9 +169,9 @@ static int covered(const noise_model *model, size_t blocks, int trials)
             }
         }
         estimate e;
-        assert_int_equal(estimate_bootstrap_two(&e, (stats_sample){logs[0], blocks},
-                                                (stats_sample){logs[1], blocks}, 400,
-                                                (uint64_t)trial, NULL),
+        assert_int_equal(estimate_bootstrap_two(
+                             &e, (stats_sample){logs[0], blocks}, (stats_sample){logs[1], blocks},
+                             clock_grid_log_error(model->tick, 1, 1), 400, (uint64_t)trial, NULL),
                          GB_OK);
         stats_interval i = estimate_interval(&e, 0.95);
         hits += i.low <= 0 && i.high >= 0;
