@@ -2,7 +2,7 @@
  * does, and says tokens/s, step_avg with its interval, MFU, peak memory and, per op, how its time
  * compares with its floor (model/op_floor.h). The two rates that the floors and MFU need are
  * measured just before: a large product, and a large copy, as for the reports (bench/run/rates.h).
- * Runs on any backend; scripts/gpu_bench.sh is who calls it.
+ * Runs on any backend; scripts/evidence.sh is who calls it.
  */
 #include <jansson.h>
 #include <math.h>

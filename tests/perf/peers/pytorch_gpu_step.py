@@ -3,14 +3,19 @@
 
 The peer of `make gpu-bench`: pytorch_model.py under torch.compile, with bfloat16 autocast, fused
 AdamW, and the vocabulary padded to a multiple of 128 as is usual for speed. Compiles and warms up,
-prints a line that starts with `ready`, and then for every line on its standard input runs a block
-of --steps steps between two events and prints `MS ms/step, ...`, so that a script can time it and
-something else in turn. The last block's numbers also go to --json.
+prints a line that starts with `ready`, and then for every line on its standard input runs --lead
+steps and a block of --steps steps between two events and prints `MS ms/step, ...`, so that a script
+can time it and something else in turn. The last block's numbers also go to --json.
+
+Between blocks it gives the memory of its steps back, and with --lock peers warm up one at a time:
+two of them and gptbench need not fit into a GPU together.
 
     echo | python3 tests/perf/peers/pytorch_gpu_step.py --layers 12 --heads 12 --width 768 \\
         --length 1024 --batch 64 --vocab 50257
 """
 import argparse
+import contextlib
+import fcntl
 import json
 import sys
 import time
@@ -28,6 +33,8 @@ def parse():
     p.add_argument("--eager", action="store_true", help="without torch.compile")
     p.add_argument("--steps", type=int, default=30, help="per block")
     p.add_argument("--warmup", type=int, default=10)
+    p.add_argument("--lead", type=int, default=3, help="untimed steps before those of a block")
+    p.add_argument("--lock", help="file that is locked while this one compiles and warms up")
     p.add_argument("--json", help="file for the last block's numbers")
     return p.parse_args()
 
@@ -55,6 +62,8 @@ class Peer:
 
     def block(self, steps):
         """Milliseconds per step, and the last loss; nothing waits for the device inside."""
+        for _ in range(self.o.lead):
+            self.step()
         if self.o.device == "cpu":
             start = time.perf_counter()
             for _ in range(steps):
@@ -69,19 +78,42 @@ class Peer:
         torch.cuda.synchronize()
         return begin.elapsed_time(end) / steps, loss.item()
 
+    def give_back(self):
+        if self.o.device != "cpu":
+            torch.cuda.empty_cache()
+
     def peak_memory_bytes(self):
         return 0 if self.o.device == "cpu" else torch.cuda.max_memory_allocated()
 
 
+@contextlib.contextmanager
+def locked(path):
+    """Alone among those that name this file; it is unlocked when the process ends, however it does."""
+    if not path:
+        yield
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def main():
     o = parse()
-    peer = Peer(o)
-    peer.block(o.warmup)
+    start = time.perf_counter()
+    with locked(o.lock):
+        peer = Peer(o)
+        peer.block(o.warmup)
+        peer.give_back()
     name = "cpu" if o.device == "cpu" else torch.cuda.get_device_name()
     mode = "eager" if o.eager else "compile"
-    print(f"ready: pytorch {torch.__version__} {mode} {o.dtype} on {name}", flush=True)
+    print(
+        f"ready: pytorch {torch.__version__} {mode} {o.dtype}, residual {o.residual}, on {name}, "
+        f"after {time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
     for _ in sys.stdin:
         ms, loss = peer.block(o.steps)
+        peer.give_back()
         result = {
             "step_avg_ms": ms,
             "tokens_per_s": o.batch * o.length / ms * 1e3,
@@ -90,6 +122,7 @@ def main():
             "pytorch": torch.__version__,
             "mode": mode,
             "precision": o.dtype,
+            "residual": o.residual,
             "device": name,
         }
         print(

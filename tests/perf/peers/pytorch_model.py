@@ -2,7 +2,10 @@
 
 Idiomatic code, with the library's own fused attention, RMS norm and AdamW. `arguments` holds the
 fields of add_arguments: layers, heads, kv_heads (0: as many as heads), width, length, vocab,
-expansion, swiglu, post_norm, qk_norm.
+expansion, swiglu, post_norm, qk_norm, residual.
+
+Under autocast what an embedding gives stays float32, and so does the residual stream, as most code
+has it; with residual bf16 it is bfloat16, half the bytes, as in gptbench.
 """
 import math
 
@@ -24,6 +27,7 @@ def add_arguments(p):
     p.add_argument("--post-norm", action="store_true")
     p.add_argument("--qk-norm", action="store_true")
     p.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
+    p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="type of the residual stream")
 
 
 def rmsnorm(x):
@@ -84,13 +88,15 @@ class Block(nn.Module):
 
     def forward(self, x):
         norm = rmsnorm if self.o.post_norm else (lambda u: u)
-        x = x + self.scale * norm(self.attention(rmsnorm(x)))
-        return x + norm(self.mlp(rmsnorm(x)))
+        # A norm gives float32 under autocast: the stream keeps its type.
+        x = (x + self.scale * norm(self.attention(rmsnorm(x)))).to(x.dtype)
+        return (x + norm(self.mlp(rmsnorm(x)))).to(x.dtype)
 
 
 class Model(nn.Module):
     def __init__(self, o):
         super().__init__()
+        self.o = o
         self.wte = nn.Embedding(o.vocab, o.width)
         rotary = Rotary(o.width // o.heads, o.length)
         self.blocks = nn.ModuleList(Block(o, rotary) for _ in range(o.layers))
@@ -99,6 +105,8 @@ class Model(nn.Module):
 
     def forward(self, tokens, targets):
         x = self.wte(tokens)
+        if self.o.residual == "bf16":
+            x = x.bfloat16()
         for block in self.blocks:
             x = block(x)
         logits = F.linear(rmsnorm(x), self.wte.weight)
