@@ -7,6 +7,9 @@
  *   -r TEXT WIDTH  the terminal becomes that wide when TEXT stands on it; lines do not flow anew
  *   -s TEXT FILE   the screen is written to FILE when TEXT stands on it
  *
+ * TEXT stands on the screen when a line has it. "block *left" is both words on one line, in this
+ * order: what is drawn from the start, and what comes once it is known.
+ *
  * Each may be given several times, in the order in which they happen. Prints every line that was
  * ever on the screen, what stood on it in the end, as `width<TAB>W<TAB>text` of what was written
  * there last; a line that ran over the edge is told as `wrapped<TAB>W<TAB>text`. Says "coloured" on
@@ -157,13 +160,28 @@ static void screen_write(const screen *s, int from, FILE *out, bool told)
     }
 }
 
+/* Whether the pieces of `wanted` between its stars stand in the text, one behind the other. */
+static bool text_has(const char *text, const char *wanted)
+{
+    char piece[128];
+    for (;; wanted++) {
+        snprintf(piece, sizeof piece, "%.*s", (int)strcspn(wanted, "*"), wanted);
+        text = strstr(text, piece);
+        wanted += strcspn(wanted, "*");
+        if (!text || !*wanted) {
+            return text != NULL;
+        }
+        text += strlen(piece);
+    }
+}
+
 static bool screen_has(const screen *s, const char *wanted)
 {
     char text[COLUMNS_MOST * 4];
     int first = s->rows_used > s->height ? s->rows_used - s->height : 0;
     for (int row = first; row < s->rows_used; row++) {
         row_text(s, row, text, sizeof text);
-        if (strstr(text, wanted)) {
+        if (text_has(text, wanted)) {
             return true;
         }
     }
