@@ -26,7 +26,8 @@ static gb_status data_use_find(data_use *use, const facts *f, gb_error *err)
                              run->val_tokens};
     }
     *use = data_use_make(&(data_shards){f->train_shards, f->n_train_shards},
-                         &(data_shards){f->val_shards, f->n_val_shards}, runs, f->n_runs);
+                         &(data_shards){f->val_shards, f->n_val_shards},
+                         f->n_overlap > 0 ? &f->overlap[0] : NULL, runs, f->n_runs);
     free(runs);
     return GB_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/plan/data_overlap.h"
 #include "model/shard_set.h"
 #include "model/trainer.h"
 
@@ -17,6 +18,7 @@ typedef struct checked_data {
 struct data_check {
     checked_data *data;
     int n;
+    data_overlap overlap; /* of the first cell's data; paths are those of data_facts */
 };
 
 static gb_status no_memory(gb_error *err)
@@ -131,6 +133,39 @@ static gb_status cell_check(data_check *check, const suite *s, const suite_cell 
     return GB_OK;
 }
 
+/* ---- validation tokens in training data ---- */
+
+/* The facts outlive the source. */
+static const char *path_kept(const checked_data *d, const char *path)
+{
+    const char *kept = NULL;
+    for (int64_t i = 0; i < d->facts.shards.n && path && !kept; i++) {
+        kept = strcmp(d->shards[i].path, path) == 0 ? d->shards[i].path : NULL;
+    }
+    return kept;
+}
+
+static gb_status overlap_look(data_check *check, const suite *s, gb_error *err)
+{
+    const checked_data *train = data_find(check, &s->cells[0], false);
+    const checked_data *val = data_find(check, &s->cells[0], true);
+    data_overlap_wanted wanted = {.train = token_source_shard_set(train->source),
+                                  .val = token_source_shard_set(val->source),
+                                  .val_most = DATA_OVERLAP_VAL_MOST,
+                                  .train_most = DATA_OVERLAP_TRAIN_MOST};
+    for (int i = 0; i < s->n_cells; i++) {
+        const int64_t tokens = s->cells[i].spec.val_tokens;
+        wanted.val_tokens = tokens > wanted.val_tokens ? tokens : wanted.val_tokens;
+    }
+    if (wanted.train->count == 0 || wanted.val->count == 0) {
+        return GB_OK; /* one of them is a source without an end */
+    }
+    GB_TRY(data_overlap_find(&check->overlap, &wanted, err));
+    check->overlap.train_path = path_kept(train, check->overlap.train_path);
+    check->overlap.val_path = path_kept(val, check->overlap.val_path);
+    return GB_OK;
+}
+
 static void sources_close(data_check *check)
 {
     for (int i = 0; i < check->n; i++) {
@@ -151,6 +186,9 @@ gb_status data_check_make(data_check **out, const suite *s, gb_error *err)
     gb_status status = GB_OK;
     for (int i = 0; i < s->n_cells && status == GB_OK; i++) {
         status = cell_check(check, s, &s->cells[i], err ? err : &unused);
+    }
+    if (status == GB_OK) {
+        status = overlap_look(check, s, err);
     }
     sources_close(check);
     if (status != GB_OK) {
@@ -185,6 +223,11 @@ const data_facts *data_check_find(const data_check *check, const suite_cell *cel
     return found ? &found->facts : NULL;
 }
 
+const data_overlap *data_check_overlap(const data_check *check)
+{
+    return &check->overlap;
+}
+
 gb_status data_check_use(data_use *use, const data_check *check, const suite *s, const char *only,
                          gb_error *err)
 {
@@ -203,7 +246,8 @@ gb_status data_check_use(data_use *use, const data_check *check, const suite *s,
         }
     }
     *use = data_use_make(&data_check_find(check, &s->cells[0], false)->shards,
-                         &data_check_find(check, &s->cells[0], true)->shards, runs, n);
+                         &data_check_find(check, &s->cells[0], true)->shards, &check->overlap, runs,
+                         n);
     free(runs);
     return GB_OK;
 }

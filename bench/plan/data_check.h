@@ -27,6 +27,10 @@ void data_check_free(data_check *check); /* NULL is fine */
 /* The training or validation data of a cell of that suite. */
 const data_facts *data_check_find(const data_check *check, const suite_cell *cell, bool validation);
 
+/* Which of the validation tokens stand in the training data, whatever the config; points into
+ * check. Zeroed where one of them is synthetic. */
+const data_overlap *data_check_overlap(const data_check *check);
+
 /* How the cells, or those of them that the glob `only` names (NULL: all), use the data. *use points
  * into check and suite. GB_ERR_OOM. */
 gb_status data_check_use(data_use *use, const data_check *check, const suite *suite,

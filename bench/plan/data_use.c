@@ -55,10 +55,13 @@ static void repeated_find(data_use *use, const data_shards *train)
     }
 }
 
-data_use data_use_make(const data_shards *train, const data_shards *val, const data_run *runs,
-                       int n_runs)
+data_use data_use_make(const data_shards *train, const data_shards *val,
+                       const data_overlap *overlap, const data_run *runs, int n_runs)
 {
     data_use use = {.passes_low = NAN, .passes_high = NAN};
+    if (overlap) {
+        use.overlap = *overlap;
+    }
     shared_find(&use, train, val);
     repeated_find(&use, train);
     for (int i = 0; i < n_runs; i++) {

@@ -26,6 +26,21 @@ typedef struct data_shards {
     int64_t n;               /* 0: not known */
 } data_shards;
 
+/* Share of a validation's tokens that may stand in the training data before it is a warning. A
+ * model that knew them by heart would lose that share less: about the least difference of two
+ * losses that is of interest. */
+#define DATA_OVERLAP_SHARE 0.01
+
+/* What was found of validation tokens in training data (bench/plan/data_overlap.h). */
+typedef struct data_overlap {
+    const char *val_path, *train_path; /* the first two shards that share some; NULL: none do */
+    int64_t val_tokens;   /* that a validation reads, of the config that reads the most */
+    int64_t val_looked;   /* of them: looked for */
+    int64_t found;        /* of those: in the training data, at least so many */
+    int64_t train_tokens; /* of the training data, */
+    int64_t train_looked; /* and of these: gone through */
+} data_overlap;
+
 /* What one run asks of the data. */
 typedef struct data_run {
     const char *config;   /* "": it has no name */
@@ -38,6 +53,7 @@ typedef struct data_use {
     /* Shards whose content is read in training and in validation. */
     int64_t shared, shared_tokens;               /* of the validation data; tokens 0: endless */
     const data_shard *shared_train, *shared_val; /* the first of them; NULL: there are none */
+    data_overlap overlap;                        /* zeroed: not looked for */
     /* Shards of the training data that have the content of another one before them. */
     int64_t repeated;
     const data_shard *repeated_first, *repeated_again; /* the first such pair; NULL */
@@ -49,9 +65,9 @@ typedef struct data_use {
     const char *val_tokens_low_config;
 } data_use;
 
-/* Points into what it was given. */
-data_use data_use_make(const data_shards *train, const data_shards *val, const data_run *runs,
-                       int n_runs);
+/* Points into what it was given. `overlap` NULL: it is not known. */
+data_use data_use_make(const data_shards *train, const data_shards *val,
+                       const data_overlap *overlap, const data_run *runs, int n_runs);
 
 /* How often so many micro-batches pass over the data; NAN where the data are endless or not known,
  * or hold no batch. A shard's rest that is too short for a batch is not read (model/loader.h). */

@@ -82,7 +82,16 @@ static gb_status data_store(const runplan *plan, store *s, gb_error *err)
                 err));
         }
     }
-    return GB_OK;
+    const data_overlap *x = data_check_overlap(plan->data);
+    return store_data_overlap(s, plan->suite_id,
+                              &(store_overlap){.val_path = x->val_path,
+                                               .train_path = x->train_path,
+                                               .val_tokens = x->val_tokens,
+                                               .val_looked = x->val_looked,
+                                               .found = x->found,
+                                               .train_tokens = x->train_tokens,
+                                               .train_looked = x->train_looked},
+                              err);
 }
 
 gb_status runplan_store(runplan *plan, store *s, gb_error *err)

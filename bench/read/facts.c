@@ -128,6 +128,20 @@ static const row_field SHARD_FIELDS[] = {
     SHARD(tokens, ROW_INT),
 };
 
+#define OVERLAP(column, field, type)                                                               \
+    {                                                                                              \
+        column, type, offsetof(data_overlap, field)                                                \
+    }
+static const row_field OVERLAP_FIELDS[] = {
+    OVERLAP("val_tokens", val_tokens, ROW_INT),
+    OVERLAP("val_looked_tokens", val_looked, ROW_INT),
+    OVERLAP("found_tokens", found, ROW_INT),
+    OVERLAP("train_tokens", train_tokens, ROW_INT),
+    OVERLAP("train_looked_tokens", train_looked, ROW_INT),
+    OVERLAP("val_path", val_path, ROW_TEXT),
+    OVERLAP("train_path", train_path, ROW_TEXT),
+};
+
 #define CLAIM(field, type)                                                                         \
     {                                                                                              \
 #field, type, offsetof(claim_row, field)                                                   \
@@ -156,6 +170,9 @@ static bool model_is_guessed(const config_facts *c)
 static gb_status shards_read(row_reader *r, facts *f)
 {
     static const row_table shards = ROW_TABLE(SHARD_FIELDS, data_shard);
+    static const row_table overlap = ROW_TABLE(OVERLAP_FIELDS, data_overlap);
+    GB_TRY(rows_read_few(r, &overlap, "FROM data_overlap WHERE suite_id = ?1", f->suite_id,
+                         (void **)&f->overlap, &f->n_overlap));
     GB_TRY(rows_read_few(r, &shards,
                          "FROM data_shard WHERE suite_id = ?1 AND is_validation = 0"
                          " ORDER BY position",
@@ -279,5 +296,6 @@ void facts_free(facts *f)
     free(f->claims);
     free(f->train_shards);
     free(f->val_shards);
+    free(f->overlap);
     free(f);
 }

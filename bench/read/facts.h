@@ -210,6 +210,8 @@ typedef struct facts {
     int n_claims;
     data_shard *train_shards, *val_shards; /* what the suite's data are made of */
     int n_train_shards, n_val_shards;      /* 0: runs from before version 10 */
+    data_overlap *overlap;                 /* (n_overlap) */
+    int n_overlap;                         /* 0: not looked for */
     row_texts texts;
 } facts;
 

@@ -439,6 +439,7 @@ static json_t *shards_json(const data_shard *shards, int n)
 static json_t *data_json(const findings *data)
 {
     const data_use *use = &data->data;
+    const data_overlap *x = &use->overlap;
     json_t *out = json_object(), *warnings = json_array();
     data_warnings w = data_warnings_make(use);
     for (int i = 0; i < w.n; i++) {
@@ -447,6 +448,9 @@ static json_t *data_json(const findings *data)
     set(out, "train", shards_json(data->facts->train_shards, data->facts->n_train_shards));
     set(out, "val", shards_json(data->facts->val_shards, data->facts->n_val_shards));
     set(out, "shared_shards", json_integer(use->shared));
+    set(out, "overlap_tokens", x->val_looked > 0 ? json_integer(x->found) : json_null());
+    set(out, "overlap_looked_tokens", json_integer(x->val_looked));
+    set(out, "overlap_train_looked_tokens", json_integer(x->train_looked));
     set(out, "repeated_shards", json_integer(use->repeated));
     set(out, "epochs_low", json_value_number(use->passes_low));
     set(out, "epochs_high", json_value_number(use->passes_high));

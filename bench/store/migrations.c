@@ -50,6 +50,7 @@ const migration *migrations_list(void)
              " WHERE e.run_id = run.run_id);"},
         {12, ";"}, /* run_summary says what was validated on */
         {13, ";"}, /* run_summary has the first validation loss */
+        {14, ""},
         {0, NULL}};
     return list;
 }

@@ -427,6 +427,22 @@ CREATE TABLE data_shard (
   PRIMARY KEY (suite_id, is_validation, position)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- version 14: validation tokens in training data ----
+
+-- Which tokens of a suite's validation stand in its training data too, as the newest `gptbench run`
+-- found them; shards that are in both whole are told by data_shard.hash and not counted here. No
+-- row: synthetic data, or nothing to look for.
+CREATE TABLE data_overlap (
+  suite_id            INTEGER PRIMARY KEY REFERENCES suite ON DELETE CASCADE,
+  val_tokens          INTEGER NOT NULL,        -- that a validation reads, of the config that reads most
+  val_looked_tokens   INTEGER NOT NULL,        -- of them: looked for
+  found_tokens        INTEGER NOT NULL,        -- of those: found in the training data, at least
+  train_tokens        INTEGER NOT NULL,        -- of the training data
+  train_looked_tokens INTEGER NOT NULL,        -- of these: gone through
+  val_path            TEXT,                    -- the first two shards that share tokens; NULL: none do
+  train_path          TEXT
+) STRICT;
+
 -- ---- views: a migration makes them anew from here to the end ----
 
 -- Sums over the steps of each run, from the steps themselves. Every subquery reads one run's.

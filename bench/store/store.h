@@ -147,6 +147,15 @@ gb_status store_data_begin(store *s, int64_t suite_id, bool validation, gb_error
 gb_status store_data_shard(store *s, int64_t suite_id, bool validation, const store_shard *shard,
                            gb_error *err);
 
+/* What was found of validation tokens in the training data; paths NULL: nothing. */
+typedef struct store_overlap {
+    const char *val_path, *train_path;
+    int64_t val_tokens, val_looked, found, train_tokens, train_looked;
+} store_overlap;
+/* In place of what is known of the suite; a row only where something was looked for. */
+gb_status store_data_overlap(store *s, int64_t suite_id, const store_overlap *overlap,
+                             gb_error *err);
+
 typedef struct store_planned {
     int64_t run_id;
     bool to_do;      /* false: finished, or failed and not to be retried */

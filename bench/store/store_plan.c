@@ -79,6 +79,16 @@ gb_status store_data_shard(store *s, int64_t suite_id, bool validation, const st
                       x->tokens);
 }
 
+gb_status store_data_overlap(store *s, int64_t suite_id, const store_overlap *x, gb_error *err)
+{
+    GB_TRY(store_exec(s, err, "DELETE FROM data_overlap WHERE suite_id = ?", "i", suite_id));
+    return x->val_looked == 0
+               ? GB_OK
+               : store_exec(s, err, "INSERT INTO data_overlap VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                            "iiiiiitt", suite_id, x->val_tokens, x->val_looked, x->found,
+                            x->train_tokens, x->train_looked, x->val_path, x->train_path);
+}
+
 static gb_status run_insert(store *s, const store_run *r, int64_t attempt, double lr_scale,
                             gb_error *err)
 {

@@ -44,6 +44,32 @@ static void shared_warn(data_warnings *w, const data_use *use)
     }
 }
 
+/* What was not looked at; "" where all was. */
+static void looked_format(char *out, size_t size, const data_overlap *x)
+{
+    out[0] = '\0';
+    if (x->train_looked < x->train_tokens) {
+        snprintf(out, size, " Gone through were the first %s of %s training tokens.",
+                 number_count(x->train_looked).text, number_count(x->train_tokens).text);
+    }
+}
+
+/* Shards that are in both whole are left out of what was looked for, and have their own warning. */
+static void overlap_warn(data_warnings *w, const data_use *use)
+{
+    const data_overlap *x = &use->overlap;
+    char looked[160];
+    looked_format(looked, sizeof looked, x);
+    snprintf(
+        warning_next(w), sizeof w->texts[0],
+        "Training data hold validation tokens: of the %s tokens of a validation that were "
+        "looked for, at least %s (%s) stand in the training data too, the first of `%.120s` in "
+        "`%.120s`.%s Losses say how well these are remembered. Take them out of `train`.",
+        number_count(x->val_looked).text, number_count(x->found).text,
+        number_percent((double)x->found / (double)x->val_looked).text, x->val_path, x->train_path,
+        looked);
+}
+
 static void repeated_warn(data_warnings *w, const data_use *use)
 {
     char more[64] = "";
@@ -89,6 +115,10 @@ data_warnings data_warnings_make(const data_use *use)
     data_warnings w = {.n = 0};
     if (use->shared > 0) {
         shared_warn(&w, use);
+    }
+    if (use->overlap.found > 0 &&
+        (double)use->overlap.found >= DATA_OVERLAP_SHARE * (double)use->overlap.val_looked) {
+        overlap_warn(&w, use);
     }
     if (use->repeated > 0) {
         repeated_warn(&w, use);

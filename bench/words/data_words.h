@@ -6,7 +6,7 @@
 #include "bench/plan/data_use.h"
 
 typedef struct data_warnings {
-    char texts[4][640]; /* whole sentences, without "Warning:" */
+    char texts[5][640]; /* whole sentences, without "Warning:" */
     int n;
 } data_warnings;
 data_warnings data_warnings_make(const data_use *use);

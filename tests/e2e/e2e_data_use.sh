@@ -80,6 +80,38 @@ suite 't/*.bin' synth:vocab=64,seed=1 20 >s.ini
 plan
 says "a copy within the training data" out 'hold the same shard twice: `t/a.bin` and `t/c.bin`'
 
+# ---- a passage of the validation data inside of a larger training shard ----
+# 30,000 tokens of one random text, in which from 12,345 on the first 3,000 validation tokens stand.
+"$gptbench" data synth -o own.bin --tokens 30000 --spec synth:vocab=64,seed=3 >/dev/null
+"$gptbench" data synth -o part_val.bin --tokens 6000 --spec synth:vocab=64,seed=4 >/dev/null
+python3 - <<'P'
+own, val = open("own.bin", "rb").read(), open("part_val.bin", "rb").read()
+at = 1024 + 2 * 12345 # behind the header, two bytes a token
+open("part.bin", "wb").write(own[:at] + val[1024:1024 + 2 * 3000] + own[at + 2 * 3000:])
+P
+# Every 64th training token begins a window of 64: from 12352 = 193 * 64 on 46 whole ones lie in the
+# 3,000 tokens that begin at 12345, (15345 - 12352) / 64 = 46.8. 46 * 64 = 2944 of 4096 are 71.9 %.
+found='Training data hold validation tokens: of the 4,096 tokens of a validation that were looked for, at least 2,944 (71.9 %) stand in the training data too, the first of `part_val.bin` in `part.bin`'
+suite part.bin part_val.bin 20 >s.ini
+plan
+says "plan: a part of a shard" out "warning: $found"
+run
+says "run: a part of a shard" err "warning: $found"
+says "report: a part of a shard" results/s/report.md "Warning: ${found%% the first*}"
+is "report.json: how much of what" \
+    "$(jq -c '.data | [.overlap_tokens, .overlap_looked_tokens, .overlap_train_looked_tokens]' results/s/report.json)" "[2944,4096,30000]"
+mv part.bin part_val.bin away
+"$gptbench" report --db results/s.db -o again >out 2>err
+says "a report without the files: a part of a shard" again/report.md "Warning: ${found%% the first*}"
+mv away/*.bin .
+"$gptbench" train --backend cpu --threads 1 --vocab_size=64 --n_layer=1 --n_head=2 --n_embd=32 --batch_size=2 --sequence_length=16 \
+    --num_iterations=2 --val_tokens=4096 --train part.bin --val part_val.bin >out 2>err
+says "train: a part of a shard" err "warning: $found"
+suite own.bin part_val.bin 20 >s.ini
+plan
+! grep -qi 'warning' out
+check "two texts of their own: nothing to say" $?
+
 # ---- synthetic data ----
 suite synth:vocab=64,seed=1 synth:vocab=64,seed=1 20 >s.ini
 plan

@@ -19,7 +19,8 @@ static const data_shard TRAIN[] = {{"t0.bin", "aa", 1001}, {"t1.bin", "bb", 550}
 static data_use use_of(const data_shard *train, int n_train, const data_shard *val, int n_val,
                        const data_run *runs, int n_runs)
 {
-    return data_use_make(&(data_shards){train, n_train}, &(data_shards){val, n_val}, runs, n_runs);
+    return data_use_make(&(data_shards){train, n_train}, &(data_shards){val, n_val}, NULL, runs,
+                         n_runs);
 }
 
 static void test_passes(void **state)
@@ -78,6 +79,32 @@ static void test_one_synthetic_stream(void **state)
     assert_non_null(strstr(w.texts[0], "both read the same tokens"));
 }
 
+static void test_overlap_in_part(void **state)
+{
+    (void)state;
+    const data_shard val = {"v.bin", "vv", 9000};
+    data_overlap x = {"v.bin", "t1.bin", 9000, 8000, 800, 3000, 2000};
+    const data_shards train = {TRAIN, 2}, vals = {&val, 1};
+    data_use use = data_use_make(&train, &vals, &x, NULL, 0);
+    data_warnings w = data_warnings_make(&use);
+    assert_int_equal(w.n, 1);
+    assert_string_equal(
+        w.texts[0], "Training data hold validation tokens: of the 8,000 tokens of a validation "
+                    "that were looked for, at least 800 (10.0 %) stand in the training data too, "
+                    "the first of `v.bin` in `t1.bin`. Gone through were the first 2,000 of "
+                    "3,000 training tokens. Losses say how well these are remembered. Take them "
+                    "out of `train`.");
+    x.train_looked = 3000;
+    x.found = 80; /* 1 % */
+    use = data_use_make(&train, &vals, &x, NULL, 0);
+    w = data_warnings_make(&use);
+    assert_int_equal(w.n, 1);
+    assert_null(strstr(w.texts[0], "Gone through"));
+    x.found = 79;
+    use = data_use_make(&train, &vals, &x, NULL, 0);
+    assert_int_equal(data_warnings_make(&use).n, 0);
+}
+
 static void test_copies_in_training(void **state)
 {
     (void)state;
@@ -113,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_nothing_to_say),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_one_synthetic_stream),
+        cmocka_unit_test(test_overlap_in_part),
         cmocka_unit_test(test_copies_in_training),
         cmocka_unit_test(test_many_passes_and_few_tokens),
     };
