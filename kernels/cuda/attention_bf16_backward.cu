@@ -18,7 +18,7 @@
  *
  * Above dp = 128 the sums of dK and dV would not fit into registers: blocks then own half of their
  * columns, and S and dP are computed in both halves. */
-#include "kernels/cuda/attention_mma.cuh"
+#include "kernels/cuda/attention_gradients.cuh"
 
 /* Tile sizes for padded width dp. Registers of the sums per thread: dp / 2 + bn. */
 template <int dp_> struct query_tiles {
@@ -64,70 +64,6 @@ static __device__ __forceinline__ float quad_dot(const bf16 *x, const bf16 *y, i
         }
     }
     return quad_sum(sum);
-}
-
-/* In each of the three that follow, the pairs of a tile that lies off the diagonal and the window's
- * edge (not `cut`) cost no comparison. */
-
-/* ds: from dP to dS = P * (dP - delta) of 16 queries from row0 and n keys from k0. */
-template <bool cut, int n>
-static __device__ __forceinline__ void query_gradients(float ds[n / 8][4], const float s[n / 8][4],
-                                                       const float lse2[2], const float delta[2],
-                                                       float scale2, int row0, int k0, int window)
-{
-    const int lane = (int)threadIdx.x % 32;
-#pragma unroll
-    for (int j = 0; j < n / 8; j++) {
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            const float p = ptx_exp2(fmaf(s[j][e], scale2, -lse2[e / 2]));
-            const int row = row0 + lane / 4 + e / 2 * 8;
-            const int key = k0 + 8 * j + lane % 4 * 2 + e % 2;
-            /* Query 0 lies in cut tiles only. */
-            const float gradient = cut ? attention_score_gradient(row, p, ds[j][e], delta[e / 2])
-                                       : p * (ds[j][e] - delta[e / 2]);
-            ds[j][e] = cut && !attention_sees(row, key, window) ? 0 : gradient;
-        }
-    }
-}
-
-/* p: from S to P of 16 keys from key0 and n queries from q0, whose lse is given. */
-template <bool cut, int n>
-static __device__ __forceinline__ void key_weights(float p[n / 8][4], const float *lse,
-                                                   float scale2, int key0, int q0, int window)
-{
-    const int lane = (int)threadIdx.x % 32;
-#pragma unroll
-    for (int j = 0; j < n / 8; j++) {
-        const float2 shift = *reinterpret_cast<const float2 *>(lse + 8 * j + lane % 4 * 2);
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            const float x = ptx_exp2(fmaf(p[j][e], scale2, -LOG2_E * (e % 2 ? shift.y : shift.x)));
-            const int query = q0 + 8 * j + lane % 4 * 2 + e % 2;
-            const int key = key0 + lane / 4 + e / 2 * 8;
-            p[j][e] = cut && !attention_sees(query, key, window) ? 0 : x;
-        }
-    }
-}
-
-/* ds: from dP to dS = P * (dP - delta), whose queries are the columns; with `first` the first of
- * them is query 0. */
-template <bool first, int n>
-static __device__ __forceinline__ void key_gradients(float ds[n / 8][4], const float p[n / 8][4],
-                                                     const float *delta)
-{
-    const int lane = (int)threadIdx.x % 32;
-#pragma unroll
-    for (int j = 0; j < n / 8; j++) {
-        const float2 d = *reinterpret_cast<const float2 *>(delta + 8 * j + lane % 4 * 2);
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            const int query = 8 * j + lane % 4 * 2 + e % 2;
-            const float of = e % 2 ? d.y : d.x;
-            ds[j][e] = first ? attention_score_gradient(query, p[j][e], ds[j][e], of)
-                             : p[j][e] * (ds[j][e] - of);
-        }
-    }
 }
 
 template <class tiles>
@@ -190,12 +126,13 @@ static __global__ void __launch_bounds__(tiles::threads)
         float s[1][bn / 8][4], ds[1][bn / 8][4];
         product_rows<dp, 1, bn>(s, q, k_tile);
         product_rows<dp, 1, bn>(ds, dout, k_tile + tile_elements);
-        if (attention_cuts(q0 + 16 * warp, 16, k0, bn, a.window)) {
-            query_gradients<true, bn>(ds[0], s[0], lse2, delta, scale2, q0 + 16 * warp, k0,
-                                      a.window);
+        const int row0 = q0 + 16 * warp;
+        if (attention_cuts(row0, 16, k0, bn, a.window)) {
+            query_weights<true, bn>(s[0], lse2, scale2, row0, k0, a.window);
+            query_gradients<true, bn>(ds[0], s[0], delta, row0);
         } else {
-            query_gradients<false, bn>(ds[0], s[0], lse2, delta, scale2, q0 + 16 * warp, k0,
-                                       a.window);
+            query_weights<false, bn>(s[0], lse2, scale2, row0, k0, a.window);
+            query_gradients<false, bn>(ds[0], s[0], delta, row0);
         }
         product_columns<dp, 1, bn, dp>(dq, ds, k_tile, 0);
         __syncthreads();

@@ -32,8 +32,8 @@ template <class act> struct attention_args {
     const act *dout; /* (B*T, H*D), backward */
     act *dqkv;       /* (B*T, (H+2K)*D), backward */
     float *delta;    /* (B, H, T), backward: rowsum(dout * out), between its two kernels */
-    int B, T, H, K, D;
-    int window; /* at most T; 0 = none */
+    int B, T, H, K, D; /* T at most INT32_MAX / 4 */
+    int window;        /* at most T; 0 = none */
 };
 
 /* Everything about one (b, head) that the kernels need, in elements of act. */
@@ -96,9 +96,9 @@ static __device__ __forceinline__ void attention_key_tiles(int q0, int n, int ti
 static __device__ __forceinline__ void attention_query_tiles(int k0, int n, int tile, int T,
                                                              int window, int *first, int *last)
 {
-    int64_t end = window > 0 ? (int64_t)min(T, k0 + n) + window : T; /* one past the last query */
+    const int end = window > 0 ? min(T, k0 + n) + window : T; /* one past the last query */
     *first = k0 / tile;
-    *last = ((int)(end < T ? end : T) - 1) / tile;
+    *last = (min(end, T) - 1) / tile;
 }
 
 static inline float attention_scale(int D)
@@ -121,5 +121,9 @@ bool cuda_attention_hopper_fits(int64_t D);
 /* Whether the code that the driver took from this binary is that for sm_90a. */
 gb_status cuda_attention_hopper_present(gb_device *dev, bool *present);
 gb_status cuda_attention_hopper_forward(gb_device *dev, const attention_args<bf16> &a);
+/* attention_hopper_backward_*.cu, likewise: both kernels, queries first; then each by itself. */
+gb_status cuda_attention_hopper_backward(gb_device *dev, const attention_args<bf16> &a);
+gb_status cuda_attention_hopper_backward_queries(gb_device *dev, const attention_args<bf16> &a);
+gb_status cuda_attention_hopper_backward_keys(gb_device *dev, const attention_args<bf16> &a);
 
 #endif

@@ -1,6 +1,6 @@
 /* Which attention path runs.
  *
- * The forward paths give the same out and lse, so that any of them goes with the one backward. */
+ * The forward paths give the same out and lse, so that any of them goes with any backward. */
 #include "kernels/cuda/attention_common.cuh"
 #include "kernels/cuda/cuda_sizes.cuh"
 
@@ -57,7 +57,7 @@ const char *cuda_attention_name(const gb_device *dev)
         return "attention without tensor cores";
     }
     return dev->hopper_attention && cuda_attention_hopper_fits(D)
-               ? "attention wgmma, its gradient mma.sync"
+               ? "attention wgmma"
                : "attention mma.sync";
 }
 
@@ -123,7 +123,10 @@ gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, 
     a.dout = (const bf16 *)dout;
     a.dqkv = (bf16 *)dqkv;
     a.delta = (float *)delta;
-    return cuda_aligned(D * (int64_t)sizeof(bf16), qkv, out, dout, dqkv)
-               ? cuda_attention_flash_backward(dev, a)
-               : cuda_attention_simple_backward(dev, a);
+    if (!cuda_aligned(D * (int64_t)sizeof(bf16), qkv, out, dout, dqkv)) {
+        return cuda_attention_simple_backward(dev, a);
+    }
+    return dev->hopper_attention && cuda_attention_hopper_fits(D)
+               ? cuda_attention_hopper_backward(dev, a)
+               : cuda_attention_flash_backward(dev, a);
 }

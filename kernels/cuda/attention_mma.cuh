@@ -67,7 +67,7 @@ template <int dp>
 static __device__ __forceinline__ void fragment_a(uint32_t a[4], const bf16 *tile, int row0,
                                                   int col0)
 {
-    const int lane = (int)threadIdx.x % 32;
+    const int lane = (int)(threadIdx.x % 32u);
     ptx_ldmatrix_x4(a, tile + (row0 + lane % 16) * (dp + PAD) + col0 + lane / 16 * 8);
 }
 
@@ -77,7 +77,7 @@ template <int dp>
 static __device__ __forceinline__ void fragment_b_rows(uint32_t b[4], const bf16 *tile, int row0,
                                                        int col0)
 {
-    const int lane = (int)threadIdx.x % 32;
+    const int lane = (int)(threadIdx.x % 32u);
     ptx_ldmatrix_x4(b, tile + (row0 + lane % 8 + lane / 16 * 8) * (dp + PAD) + col0 +
                            lane / 8 % 2 * 8);
 }
@@ -88,7 +88,7 @@ template <int dp>
 static __device__ __forceinline__ void fragment_b_columns(uint32_t b[4], const bf16 *tile, int row0,
                                                           int col0)
 {
-    const int lane = (int)threadIdx.x % 32;
+    const int lane = (int)(threadIdx.x % 32u);
     ptx_ldmatrix_x4_trans(b, tile + (row0 + lane % 8 + lane / 8 % 2 * 8) * (dp + PAD) + col0 +
                                  lane / 16 * 8);
 }
@@ -201,7 +201,7 @@ static __device__ __forceinline__ void
 store_rows(bf16 *warp_rows, bf16 *out, int64_t stride, int row0, int T, int col0, int D,
            const float acc[width / 8][4], float factor_low, float factor_high)
 {
-    const int lane = (int)threadIdx.x % 32;
+    const int lane = (int)(threadIdx.x % 32u);
     __syncwarp();
 #pragma unroll
     for (int n = 0; n < width / 8; n++) {
@@ -270,7 +270,7 @@ static __device__ __forceinline__ void softmax_step(float s[n / 8][4], float top
 template <int n>
 static __device__ __forceinline__ void mask_keys(float s[n / 8][4], int row0, int k0, int window)
 {
-    const int lane = (int)threadIdx.x % 32;
+    const int lane = (int)(threadIdx.x % 32u);
     const unsigned limit = window > 0 ? (unsigned)window : 0x7fffffffu;
 #pragma unroll
     for (int e = 0; e < 4; e++) {

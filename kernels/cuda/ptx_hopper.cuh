@@ -144,6 +144,13 @@ template <int n> static __device__ __forceinline__ void ptx_hold(uint32_t (&x)[n
     }
 }
 
+/* A number as if it were new here: what follows from it is not computed ahead of a loop, where it
+ * would take registers that the sums need. */
+static __device__ __forceinline__ void ptx_hold(int &x)
+{
+    asm volatile("" : "+r"(x));
+}
+
 #define PTX_SUM1(d, j) "+f"(d[j][0]), "+f"(d[j][1]), "+f"(d[j][2]), "+f"(d[j][3])
 #define PTX_SUM4(d, j)                                                                             \
     PTX_SUM1(d, j), PTX_SUM1(d, (j) + 1), PTX_SUM1(d, (j) + 2), PTX_SUM1(d, (j) + 3)
@@ -168,6 +175,35 @@ static __device__ __forceinline__ void ptx_wgmma_shared(float (&d)[16][4], uint6
               "}"
               : PTX_SUM16(d)
               : "l"(a), "l"(b), "n"(accumulate ? 1 : 0));
+}
+
+/* The same for d (64 x 64). */
+template <bool accumulate>
+static __device__ __forceinline__ void ptx_wgmma_shared(float (&d)[8][4], uint64_t a, uint64_t b)
+{
+    PTX_SM90A("{\n"
+              ".reg .pred add;\n"
+              "setp.ne.b32 add, %34, 0;\n"
+              "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+              "{" PTX_REGISTERS_0_31 "}, %32, %33, add, 1, 1, 0, 0;\n"
+              "}"
+              : PTX_SUM8(d)
+              : "l"(a), "l"(b), "n"(accumulate ? 1 : 0));
+}
+
+/* d (64 x 64) = a . b, or += with `accumulate`; a in registers, b in shared memory, K-major. */
+template <bool accumulate>
+static __device__ __forceinline__ void
+ptx_wgmma_registers_rows(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b)
+{
+    PTX_SM90A("{\n"
+              ".reg .pred add;\n"
+              "setp.ne.b32 add, %37, 0;\n"
+              "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+              "{" PTX_REGISTERS_0_31 "}, {%32, %33, %34, %35}, %36, add, 1, 1, 0;\n"
+              "}"
+              : PTX_SUM8(d)
+              : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(accumulate ? 1 : 0));
 }
 
 /* d (64 x 64) += a . b; a in registers, b in shared memory, N-major. */

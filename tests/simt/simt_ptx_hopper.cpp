@@ -49,9 +49,17 @@ struct sums { /* of one warp */
     int fragments, last_group;
 };
 
+struct watched { /* registers that products used, as the last wgmma.fence found them */
+    const void *at[32];
+    size_t bytes;
+    bool under_way; /* at that fence: sums that nobody may look at */
+    unsigned char values[32][32 * sizeof(float[4])];
+};
+
 struct warp_products {
     std::vector<product> products;
-    std::map<const void *, sums> pending; /* by lane 0's registers */
+    std::map<const void *, sums> pending;    /* by lane 0's registers */
+    std::map<const void *, watched> registers; /* likewise */
     int group;
     bool fenced;
     uint64_t history; /* hash of what was issued */
@@ -161,9 +169,46 @@ static void read_n_major(product *p, float (*x)[16], uint64_t bits, int columns)
     }
 }
 
+/* ---- registers and the fence ---- */
+
+/* Registers of a product that starts: what other instructions wrote there, a fence has followed.
+ * Seen from the second product with the same registers on. */
+static void check_fenced(warp_products *w, const void *const at[32], size_t bytes)
+{
+    auto found = w->registers.find(at[0]);
+    if (found == w->registers.end()) {
+        watched *fresh = &w->registers[at[0]];
+        memcpy(fresh->at, at, sizeof fresh->at);
+        fresh->bytes = bytes;
+        fresh->under_way = true;
+        return;
+    }
+    const watched &was = found->second;
+    for (int lane = 0; lane < 32 && !was.under_way && was.bytes == bytes; lane++) {
+        if (at[lane] == was.at[lane] && memcmp(at[lane], was.values[lane], bytes) != 0) {
+            die("a register that a wgmma product reads was written after wgmma.fence");
+        }
+    }
+}
+
+static void complete_fence(void *const *, uint32_t)
+{
+    warp_products *w = running_warp();
+    used = true;
+    w->fenced = true;
+    for (auto &entry : w->registers) {
+        watched *r = &entry.second;
+        r->under_way = w->pending.count(entry.first) != 0;
+        for (int lane = 0; lane < 32; lane++) {
+            memcpy(r->values[lane], r->at[lane], r->bytes);
+        }
+    }
+}
+
 /* ---- issue ---- */
 
 struct wgmma_args {
+    wgmma_form form;
     float (*d)[4];
     int fragments;
     const uint32_t *registers;
@@ -171,16 +216,19 @@ struct wgmma_args {
     bool accumulate;
 };
 
-static void read_a(product *p, float a[16][16], void *const lane_args[32])
+static void read_a(warp_products *w, product *p, float a[16][16], void *const lane_args[32])
 {
     const wgmma_args *first = (const wgmma_args *)lane_args[0];
-    if (!first->registers) {
+    if (first->form == WGMMA_SHARED) {
         read_k_major(p, a, first->a, thread_number() / 32 % 4 * 16, 16);
         return;
     }
     for (int lane = 0; lane < 32; lane++) {
         p->registers[lane] = ((const wgmma_args *)lane_args[lane])->registers;
         memcpy(p->values[lane], p->registers[lane], 16);
+    }
+    check_fenced(w, (const void *const *)p->registers, 16);
+    for (int lane = 0; lane < 32; lane++) {
         for (int i = 0; i < 4; i++) {
             for (int h = 0; h < 2; h++) {
                 unsigned char bytes[2];
@@ -203,6 +251,11 @@ static sums *sums_of(warp_products *w, void *const lane_args[32])
     s->fragments = first->fragments;
     for (int lane = 0; lane < 32; lane++) {
         s->at[lane] = ((const wgmma_args *)lane_args[lane])->d;
+    }
+    if (first->accumulate) {
+        check_fenced(w, (const void *const *)s->at, sizeof(float[4]) * (size_t)s->fragments);
+    }
+    for (int lane = 0; lane < 32; lane++) {
         memcpy(s->values[lane], s->at[lane], sizeof(float[4]) * (size_t)s->fragments);
         for (int i = 0; i < 4 * s->fragments; i++) {
             memcpy(&s->at[lane][i / 4][i % 4], &POISON, 4);
@@ -237,8 +290,8 @@ static void complete_wgmma(void *const lane_args[32], uint32_t mask)
     }
     for (int lane = 1; lane < 32; lane++) {
         const wgmma_args *args = (const wgmma_args *)lane_args[lane];
-        if (args->a != first->a || args->b != first->b) {
-            die("lanes of one warp give wgmma different descriptors");
+        if (args->form != first->form || args->a != first->a || args->b != first->b) {
+            die("lanes of one warp give wgmma different forms or descriptors");
         }
     }
     if (!w->fenced) {
@@ -247,8 +300,8 @@ static void complete_wgmma(void *const lane_args[32], uint32_t mask)
     float a[16][16];
     product p = {};
     p.group = w->group;
-    read_a(&p, a, lane_args);
-    if (first->registers) {
+    read_a(w, &p, a, lane_args);
+    if (first->form == WGMMA_REGISTERS) {
         read_n_major(&p, b, first->b, 8 * first->fragments);
     } else {
         read_k_major(&p, b, first->b, 0, 8 * first->fragments);
@@ -258,20 +311,14 @@ static void complete_wgmma(void *const lane_args[32], uint32_t mask)
     s->last_group = w->group;
     w->products.push_back(p);
     w->history =
-        (w->history ^ first->a ^ first->b << 1) * 0x9e3779b97f4a7c15u + (uint64_t)first->fragments;
+        (w->history ^ first->a ^ first->b << 1) * 0x9e3779b97f4a7c15u + (uint64_t)(first->fragments + 512 * first->form);
 }
 
-void wgmma(float (*d)[4], int fragments, const uint32_t *registers, uint64_t a, uint64_t b,
-           bool accumulate)
+void wgmma(wgmma_form form, float (*d)[4], int fragments, const uint32_t *registers, uint64_t a,
+           uint64_t b, bool accumulate)
 {
-    wgmma_args args = {d, fragments, registers, a, b, accumulate};
+    wgmma_args args = {form, d, fragments, registers, a, b, accumulate};
     warp(~0u, complete_wgmma, &args);
-}
-
-static void complete_fence(void *const *, uint32_t)
-{
-    used = true;
-    running_warp()->fenced = true;
 }
 
 static void complete_commit(void *const *, uint32_t)

@@ -35,10 +35,17 @@ void ptx_wgmma_commit();
 namespace simt
 {
 void wgmma_wait(int pending_groups);
-/* d (64 x 8 fragments) += or = a . b; a from `registers`, or where that is nullptr through its
- * descriptor; b K-major, or N-major where a comes from registers. */
-void wgmma(float (*d)[4], int fragments, const uint32_t *registers, uint64_t a, uint64_t b,
-           bool accumulate);
+/* Where the factors of a product lie. */
+enum wgmma_form {
+    WGMMA_SHARED,         /* both in shared memory, K-major */
+    WGMMA_REGISTERS_ROWS, /* a in registers, b K-major */
+    WGMMA_REGISTERS       /* a in registers, b N-major */
+};
+
+/* d (64 x 8 fragments) += or = a . b; a from `registers`, or with WGMMA_SHARED through its
+ * descriptor. */
+void wgmma(wgmma_form form, float (*d)[4], int fragments, const uint32_t *registers, uint64_t a,
+           uint64_t b, bool accumulate);
 } // namespace simt
 
 template <int n> inline void ptx_wgmma_wait()
@@ -55,15 +62,28 @@ template <int n> inline void ptx_hold(uint32_t (&)[n][4])
 {
 }
 
-template <bool accumulate> inline void ptx_wgmma_shared(float (&d)[16][4], uint64_t a, uint64_t b)
+inline void ptx_hold(int &)
 {
-    simt::wgmma(d, 16, nullptr, a, b, accumulate);
+}
+
+template <bool accumulate, int fragments>
+inline void ptx_wgmma_shared(float (&d)[fragments][4], uint64_t a, uint64_t b)
+{
+    static_assert(fragments == 8 || fragments == 16, "the forms of ptx_hopper.cuh");
+    simt::wgmma(simt::WGMMA_SHARED, d, fragments, nullptr, a, b, accumulate);
+}
+
+template <bool accumulate>
+inline void ptx_wgmma_registers_rows(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b)
+{
+    simt::wgmma(simt::WGMMA_REGISTERS_ROWS, d, 8, a, 0, b, accumulate);
 }
 
 template <int fragments>
 inline void ptx_wgmma_registers(float (&d)[fragments][4], const uint32_t (&a)[4], uint64_t b)
 {
-    simt::wgmma(d, fragments, a, 0, b, true);
+    static_assert(fragments == 8 || fragments == 16, "the forms of ptx_hopper.cuh");
+    simt::wgmma(simt::WGMMA_REGISTERS, d, fragments, a, 0, b, true);
 }
 
 #endif
