@@ -2,10 +2,11 @@
  * kernels, each of which owns what it writes: no atomics, the same bits every time.
  *
  *   queries  a block owns bm queries of one (b, h), computes delta = rowsum(dout * out) and walks
- *            the key tiles that they see:          dS = P * (dout V^T - delta),   dQ = dS K / sqrt
- * D keys     a block owns bn keys of one (b, kv head) and walks, for each query head of the group,
- *            the query tiles that see them:        dV = P^T dout,                 dK = dS^T Q /
- * sqrt D
+ *            the key tiles that they see:
+ *            dS = P * (dout V^T - delta),   dQ = dS K / sqrt D
+ *   keys     a block owns bn keys of one (b, kv head) and walks, for each query head of the group,
+ *            the query tiles that see them:
+ *            dV = P^T dout,   dK = dS^T Q / sqrt D
  *
  * The keys kernel computes S and dS transposed (keys are the rows), so that in both kernels the
  * weights go from accumulator to operand of the next product without leaving their lane, and no

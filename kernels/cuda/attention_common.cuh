@@ -2,11 +2,11 @@
  * cuda_attention.cuh.
  *
  * Paths, chosen in attention_dispatch.cu:
- *   attention_fp32.cu            float, and bf16 whose head_dim is not a multiple of 8: no tensor
- *                                cores
- *   attention_bf16_forward.cu    bf16 flash attention on tensor cores (mma.sync)
- *   attention_bf16_backward.cu   its gradient
- *   attention_hopper_forward.cu  the same forward for compute capability 9.0 (wgmma), on request
+ *   attention_fp32.cu               float, and bf16 whose head_dim is not a multiple of 8: no
+ * tensor cores attention_bf16_forward.cu       bf16 flash attention on tensor cores (mma.sync)
+ *   attention_bf16_backward.cu      its gradient
+ *   attention_hopper_forward.cu     the same for compute capability 9.0 (wgmma), on request
+ *   attention_hopper_backward_*.cu  its gradient: of queries, of keys and values
  *
  * Notation: query (b, h, i) has kv head h / (H / K) and sees keys j with j <= i and, where
  * window > 0, i - j <= window. pairs is the number of (i, j) seen in one head. */
@@ -26,12 +26,12 @@
 
 /* One call. act is float or bf16. */
 template <class act> struct attention_args {
-    const act *qkv;  /* (B*T, (H+2K)*D) */
-    act *out;        /* (B*T, H*D): forward writes, backward reads */
-    float *lse;      /* (B, H, T): forward writes, backward reads */
-    const act *dout; /* (B*T, H*D), backward */
-    act *dqkv;       /* (B*T, (H+2K)*D), backward */
-    float *delta;    /* (B, H, T), backward: rowsum(dout * out), between its two kernels */
+    const act *qkv;    /* (B*T, (H+2K)*D) */
+    act *out;          /* (B*T, H*D): forward writes, backward reads */
+    float *lse;        /* (B, H, T): forward writes, backward reads */
+    const act *dout;   /* (B*T, H*D), backward */
+    act *dqkv;         /* (B*T, (H+2K)*D), backward */
+    float *delta;      /* (B, H, T), backward: rowsum(dout * out), between its two kernels */
     int B, T, H, K, D; /* T at most INT32_MAX / 4 */
     int window;        /* at most T; 0 = none */
 };

@@ -56,9 +56,8 @@ const char *cuda_attention_name(const gb_device *dev)
     if (!dev->bf16 || D % 8 != 0) {
         return "attention without tensor cores";
     }
-    return dev->hopper_attention && cuda_attention_hopper_fits(D)
-               ? "attention wgmma"
-               : "attention mma.sync";
+    return dev->hopper_attention && cuda_attention_hopper_fits(D) ? "attention wgmma"
+                                                                  : "attention mma.sync";
 }
 
 template <class act>

@@ -1,10 +1,10 @@
-/* attention_gradients.cuh: from products to weights and their gradients, in the registers of a warp:
- * what the bf16 backward kernels share.
+/* attention_gradients.cuh: from products to weights and their gradients, in the registers of a
+ * warp: what the bf16 backward kernels share.
  *
  * s, p and ds are the sums of 16 rows and n columns, as in attention_mma.cuh. In the kernels of the
  * queries rows are queries and columns keys; in those of the keys it is the other way round. With
- * P = exp(S / sqrt D - lse), dP = dout V^T and delta = rowsum(dout * out) the gradient of the scores
- * is dS = P * (dP - delta) (FlashAttention-2, arXiv 2307.08691, algorithm 2).
+ * P = exp(S / sqrt D - lse), dP = dout V^T and delta = rowsum(dout * out) the gradient of the
+ * scores is dS = P * (dP - delta) (FlashAttention-2, arXiv 2307.08691, algorithm 2).
  *
  * The pairs of a tile that lies off the diagonal and the window's edge (not `cut`) cost no
  * comparison. */

@@ -20,7 +20,7 @@
 #include "kernels/cuda/ptx_hopper.cuh"
 
 enum {
-    L2_BYTES = 24 << 20,          /* for what the blocks of a head read; half of what the chip has */
+    L2_BYTES = 24 << 20, /* for what the blocks of a head read; half of what the chip has */
     HOPPER_SHARED_BYTES = 227 << 10, /* the most that a block may use */
     /* Dynamic shared memory starts at a multiple of 128, tiles at one of 1024. */
     HOPPER_SHARED_SLACK = SWIZZLE_ATOM_BYTES - 128
@@ -28,10 +28,10 @@ enum {
 
 /* ---- what a block works on ---- */
 
-/* What blocks walk: entries (tile of own rows, head), sorted by work, the heaviest first: entry i of
- * a group of heads is tile i / heads of head i % heads. Blocks are as many as multiprocessors, and
- * take the list forwards in one round and backwards in the next. Heads of one group, whose tiles fit
- * the L2 cache together, are worked on together. */
+/* What blocks walk: entries (tile of own rows, head), sorted by work, the heaviest first: entry i
+ * of a group of heads is tile i / heads of head i % heads. Blocks are as many as multiprocessors,
+ * and take the list forwards in one round and backwards in the next. Heads of one group, whose
+ * tiles fit the L2 cache together, are worked on together. */
 struct hopper_list {
     int entries, row_tiles, heads, heads_per_group;
     int group_entries; /* of a whole group of heads */
@@ -53,6 +53,18 @@ static inline hopper_list hopper_list_of(int64_t heads, int64_t row_tiles, int64
 static inline int64_t hopper_blocks(const gb_device *dev, const hopper_list &list)
 {
     return list.entries < dev->multiprocessors ? list.entries : dev->multiprocessors;
+}
+
+/* 1 / sqrt D, and the same for exponents of 2: both of them kernel parameters, which fill no
+ * registers. */
+struct hopper_scale {
+    float factor, in_bits;
+};
+
+static inline hopper_scale hopper_scale_of(int D)
+{
+    const float factor = attention_scale(D);
+    return {factor, factor * LOG2_E};
 }
 
 /* Shared memory of a block, from its first multiple of 1024. */
@@ -99,8 +111,8 @@ template <class tiles> struct hopper_shared {
 
 #ifdef GB_HOPPER_CODE
 
-/* The same arguments, of head_dim `dim`, from which nothing is computed ahead of a loop: what depends on them alone
- * would fill registers that the sums need. */
+/* The same arguments, of head_dim `dim`, from which nothing is computed ahead of a loop: what
+ * depends on them alone would fill registers that the sums need. */
 template <int dim>
 static __device__ __forceinline__ attention_args<bf16> hopper_fresh(attention_args<bf16> a)
 {
@@ -196,15 +208,15 @@ struct hopper_copy {
 
 /* A warp's 16 own rows from row0 of a tile of `rows`, as factors in registers. */
 template <int dim, int rows>
-static __device__ __forceinline__ void
-hopper_fragments(uint32_t (&a)[dim / 16][4], const unsigned char *tile, int row0)
+static __device__ __forceinline__ void hopper_fragments(uint32_t (&a)[dim / 16][4],
+                                                        const unsigned char *tile, int row0)
 {
     const int lane = (int)(threadIdx.x % 32u), row = row0 + lane % 16;
 #pragma unroll
     for (int i = 0; i < dim / 16; i++) {
         const int piece = i % 4 * 2 + lane / 16;
-        ptx_ldmatrix_x4(a[i], tile + (i / 4 * rows + row) * SWIZZLE_ROW_BYTES +
-                                  (piece ^ row % 8) * 16);
+        ptx_ldmatrix_x4(a[i],
+                        tile + (i / 4 * rows + row) * SWIZZLE_ROW_BYTES + (piece ^ row % 8) * 16);
     }
 }
 
@@ -231,7 +243,8 @@ template <class tiles> struct hopper_own<tiles, false> {
     }
 };
 
-/* s (64 x bn) = own . tile^T over dim, started; both descriptors are of row 0 of the first panel. */
+/* s (64 x bn) = own . tile^T over dim, started; both descriptors are of row 0 of the first panel.
+ */
 template <class tiles>
 static __device__ __forceinline__ void hopper_scores(float (&s)[tiles::bn / 8][4], uint64_t own,
                                                      uint64_t tile)

@@ -4,23 +4,24 @@
  * roundings are those of flash_backward_keys in attention_bf16_backward.cu. Never run on a GPU yet;
  * see attention_dispatch.
  *
- * A block owns bn_own keys of one (b, kv head) at a time and walks, for each query head of the
- * group, the tiles of bn queries that see them (attention_hopper.cuh; a slot of the ring holds Q and
- * dout, and the queries' lse and delta):
+ * A block owns bm keys of one (b, kv head) at a time and walks, for each query head of the group,
+ * the tiles of bn queries that see them (attention_hopper.cuh; a slot of the ring holds Q and dout,
+ * and the queries' lse and delta). Keys are the rows of what it computes:
  *
- *   S' = K Q^T, dP' = V dout^T   factors K-major; keys are the rows; K and V in registers with dim 64
+ *   S' = K Q^T, dP' = V dout^T     factors K-major; with dim 64 K and V in registers
  *   P' = exp(S' / sqrt dim - lse), dS' = P' * (dP' - delta)
- *                                in the registers of the sums, rounded to bf16 as factors
- *   dV += P' dout, dK += dS' Q   P' and dS' from registers, dout and Q N-major
+ *                                  in the registers of the sums, rounded to bf16 as factors
+ *   dV += P' dout, dK += dS' Q     P' and dS' from registers, dout and Q N-major
  *
- * P' is computed while the product dP' runs; dV and dK are awaited with S' of the next tile. Shapes: q, dout (T, dim) of one head; k, v, dk, dv (T, dim) of its kv
- * head; lse, delta (T).
+ * P' is computed while the product dP' runs; with dim 64 dV and dK are awaited with S' of the next
+ * tile. Shapes: q, dout (T, dim) of one head; k, v, dk, dv (T, dim) of its kv head; lse, delta (T).
  *
  * Floors per call: 8*D*pairs*H*B FLOPs, at most 4096 per clock and multiprocessor, and pairs*H*B
  * exponentials, at most 16; 2*(2H+4K)*D*T*B + 8*H*T*B bytes (q, k, v, dout, dk, dv and lse, delta).
- * Per tile of 64 x 64 pairs the tensor cores take 8 * dim clocks, exponentials 256, and reading
- * factors from shared memory at 128 bytes per clock 256 (dim 64; mma.sync takes 512) or 768 (dim
- * 128): estimates by hand, nothing was measured. */
+ * Estimated by hand, nothing was measured: a tile of 64 x 64 pairs takes 8 * dim clocks of tensor
+ * cores, 256 of exponentials, and of shared memory, at 128 bytes per clock, 256 (dim 64) or 768
+ * (dim 128) to read factors; in flash_backward_keys, whose warps read each for itself, 1024 or
+ * 2560. */
 #include "kernels/cuda/attention_gradients.cuh"
 #include "kernels/cuda/attention_hopper.cuh"
 
@@ -70,10 +71,9 @@ static __device__ __forceinline__ hopper_key_entry key_entry_at(const attention_
 /* Starts copying a tile of queries from q0: Q, dout, lse and delta; zero behind row T, which adds
  * nothing. */
 template <class tiles>
-static __device__ __forceinline__ void key_load(const attention_args<bf16> &a,
-                                                const hopper_shared<tiles> &shared,
-                                                const attention_head<bf16> &head, unsigned slot,
-                                                int q0)
+static __device__ __forceinline__ void
+key_load(const attention_args<bf16> &a, const hopper_shared<tiles> &shared,
+         const attention_head<bf16> &head, unsigned slot, int q0)
 {
     constexpr int dim = tiles::dim, bn = tiles::bn;
     unsigned char *place = shared.slots + slot * tiles::slot_bytes;
@@ -126,27 +126,33 @@ static __device__ __forceinline__ void key_produce(const attention_args<bf16> &a
 
 /* ---- consumers ---- */
 
-/* P' of a tile of queries from q0, in the place of S'. */
-template <class tiles>
-static __device__ __forceinline__ void key_softmax(float (&p)[tiles::bn / 8][4], const float *lse,
-                                                   float scale2, int warp_key, int q0, int window)
-{
-    if (attention_cuts(q0, tiles::bn, warp_key, 16, window)) {
-        key_weights<true, tiles::bn>(p, lse, scale2, warp_key, q0, window);
-    } else {
-        key_weights<false, tiles::bn>(p, lse, scale2, warp_key, q0, window);
-    }
-}
+/* What stays the same from tile to tile: a warpgroup's 64 keys, of which the warp's first is
+ * first_key. */
+template <class tiles> struct key_factors {
+    hopper_own<tiles, tiles::own_in_registers> k, v;
+    const float *values; /* lse and delta of every slot */
+    float scale2;
+    int first_key, window;
 
-/* S' and dP' of the tile in this slot, started one after the other. */
-template <class tiles, class own_factor>
-static __device__ __forceinline__ void
-key_products(float (&s)[tiles::bn / 8][4], float (&ds)[tiles::bn / 8][4], const own_factor &k,
-             const own_factor &v, uint64_t slot)
-{
-    hopper_scores<tiles>(s, k, slot);
-    hopper_scores<tiles>(ds, v, ptx_wgmma_advance(slot, tiles::slot_bytes / 2));
-}
+    /* S' and dP' of the tile in this slot, started one after the other. */
+    __device__ __forceinline__ void products(float (&s)[tiles::bn / 8][4],
+                                             float (&ds)[tiles::bn / 8][4], uint64_t slot) const
+    {
+        hopper_scores<tiles>(s, k.factor, slot);
+        hopper_scores<tiles>(ds, v.factor, ptx_wgmma_advance(slot, tiles::slot_bytes / 2));
+    }
+
+    /* P' of a tile of queries from q0, in the place of S'. */
+    __device__ __forceinline__ void weights(float (&p)[tiles::bn / 8][4], const float *lse,
+                                            int q0) const
+    {
+        if (attention_cuts(q0, tiles::bn, first_key, 16, window)) {
+            key_weights<true, tiles::bn>(p, lse, scale2, first_key, q0, window);
+        } else {
+            key_weights<false, tiles::bn>(p, lse, scale2, first_key, q0, window);
+        }
+    }
+};
 
 /* dV and dK of the tile in this slot, likewise. */
 template <class tiles>
@@ -175,13 +181,12 @@ key_sums_wait(float (&dv)[tiles::dim / 8][4], float (&dk)[tiles::dim / 8][4],
     ptx_hold(ds);
 }
 
-/* The 64 keys of which the warp's first is warp_key, over query tiles [first, last] of one head,
- * whose first copy in the ring is `slot`. */
-template <class tiles, class own_factor>
+/* dk and dv of query tiles [first, last] of one head, the first of which is in the ring's `slot`.
+ */
+template <class tiles>
 static __device__ __forceinline__ void
-key_rows(const hopper_ring<tiles> &ring, const float *values, const own_factor &k,
-         const own_factor &v, float (&dk)[tiles::dim / 8][4], float (&dv)[tiles::dim / 8][4],
-         const attention_args<bf16> &a, float scale2, int warp_key, int first, int last,
+key_walk(const hopper_ring<tiles> &ring, const key_factors<tiles> &factors,
+         float (&dk)[tiles::dim / 8][4], float (&dv)[tiles::dim / 8][4], int first, int last,
          unsigned slot)
 {
     constexpr int bn = tiles::bn;
@@ -191,11 +196,11 @@ key_rows(const hopper_ring<tiles> &ring, const float *values, const own_factor &
     ptx_hold(s);
     ptx_hold(ds);
     ptx_wgmma_fence();
-    key_products<tiles>(s, ds, k, v, ring.at_slot(slot));
+    factors.products(s, ds, ring.at_slot(slot));
 #pragma unroll 1
     for (int tile = first;; tile++, slot++) {
-        const float *lse = values + slot % tiles::slots * (2 * bn);
-        ptx_wgmma_wait<1>(); /* S', and dV and dK of the tile before */
+        const float *lse = factors.values + slot % tiles::slots * (2 * bn);
+        ptx_wgmma_wait<1>(); /* S', and, where overlapped, dV and dK of the tile before */
         ptx_hold(s);
         ptx_hold(dv);
         ptx_hold(dk);
@@ -204,7 +209,7 @@ key_rows(const hopper_ring<tiles> &ring, const float *values, const own_factor &
         if (tiles::overlapped && tile > first) {
             ring.give_back(slot - 1);
         }
-        key_softmax<tiles>(s, lse, scale2, warp_key, tile * bn, a.window);
+        factors.weights(s, lse, tile * bn);
         ptx_hold(s);
         ptx_wgmma_wait<0>(); /* dP' */
         ptx_hold(ds);
@@ -230,7 +235,7 @@ key_rows(const hopper_ring<tiles> &ring, const float *values, const own_factor &
         }
         ptx_hold(s);
         ptx_hold(ds);
-        key_products<tiles>(s, ds, k, v, ring.at_slot(slot + 1));
+        factors.products(s, ds, ring.at_slot(slot + 1));
     }
     key_sums<tiles>(dv, dk, p_factor, ds_factor, ring.at_slot(slot));
     key_sums_wait<tiles>(dv, dk, p_factor, ds_factor);
@@ -250,9 +255,9 @@ key_write(const attention_args<bf16> &a, const attention_head<bf16> &head, float
 }
 
 template <class tiles>
-static __device__ __forceinline__ void key_consume(const attention_args<bf16> &a, float scale,
-                                                   const hopper_list &list,
-                                                   const hopper_shared<tiles> &shared, int group)
+static __device__ __forceinline__ void
+key_consume(const attention_args<bf16> &a, const hopper_scale &scale, const hopper_list &list,
+            const hopper_shared<tiles> &shared)
 {
     constexpr int dim = tiles::dim, bn = tiles::bn;
     const hopper_ring<tiles> ring(shared);
@@ -261,6 +266,7 @@ static __device__ __forceinline__ void key_consume(const attention_args<bf16> &a
         if (!hopper_entry_of(list, round, &entry)) {
             continue;
         }
+        const int group = hopper_group(); /* here, for it would take a register all along */
         const hopper_key_entry e = key_entry_at<tiles>(a, list, entry);
         const int per_head = e.last - e.first + 1, row0 = e.k0 + 64 * group;
         ptx_mbarrier_wait(shared.own_full, (unsigned)n++ % 2);
@@ -274,9 +280,12 @@ static __device__ __forceinline__ void key_consume(const attention_args<bf16> &a
         attention_query_tiles(row0, 64, bn, a.T, a.window, &first, &last);
         int warp0 = 64 * group + (int)(threadIdx.x / 32u % 4u) * 16;
         ptx_hold(warp0);
-        const hopper_own<tiles, tiles::own_in_registers> k(shared.own, 64 * group, warp0);
-        const hopper_own<tiles, tiles::own_in_registers> v(shared.own + tiles::own_bytes / 2,
-                                                           64 * group, warp0);
+        const key_factors<tiles> factors = {{shared.own, 64 * group, warp0},
+                                            {shared.own + tiles::own_bytes / 2, 64 * group, warp0},
+                                            shared.values,
+                                            scale.in_bits,
+                                            e.k0 + warp0,
+                                            a.window};
         if (tiles::own_in_registers) {
             hopper_arrive(shared.own_empty);
         }
@@ -284,15 +293,14 @@ static __device__ __forceinline__ void key_consume(const attention_args<bf16> &a
 #pragma unroll 1
         for (int i = 0; i < a.H / a.K; i++, at += per_head) {
             ring.skip(at, first - e.first);
-            key_rows<tiles>(ring, shared.values, k.factor, v.factor, dk, dv, a, scale * LOG2_E,
-                            e.k0 + warp0, first, last, at + (first - e.first));
+            key_walk<tiles>(ring, factors, dk, dv, first, last, at + (first - e.first));
             ring.skip(at + (last - e.first + 1), e.last - last);
         }
         if (!tiles::own_in_registers) {
             hopper_arrive(shared.own_empty);
         }
         const attention_args<bf16> fresh = hopper_fresh<dim>(a);
-        key_write<tiles>(fresh, attention_head_at(fresh, e.b, e.h0), scale,
+        key_write<tiles>(fresh, attention_head_at(fresh, e.b, e.h0), scale.factor,
                          shared.out + warp0 * (dim + PAD), e.k0 + warp0, dk, dv);
     }
 }
@@ -301,18 +309,17 @@ static __device__ __forceinline__ void key_consume(const attention_args<bf16> &a
 
 template <class tiles>
 static __global__ void __launch_bounds__(tiles::threads, 1)
-    flash_backward_keys_hopper(attention_args<bf16> a, float scale, hopper_list list)
+    flash_backward_keys_hopper(attention_args<bf16> a, hopper_scale scale, hopper_list list)
 {
 #ifdef GB_HOPPER_CODE
     const hopper_shared<tiles> shared;
-    const int group = hopper_group();
     shared.start_barriers();
-    if (group == tiles::consumers) {
+    if (hopper_group() == tiles::consumers) {
         ptx_registers_give_back<tiles::producer_registers>();
         key_produce<tiles>(a, list, shared);
     } else {
         ptx_registers_take<tiles::consumer_registers>();
-        key_consume<tiles>(a, scale, list, shared, group);
+        key_consume<tiles>(a, scale, list, shared);
     }
 #else
     __trap();
@@ -325,10 +332,10 @@ template <int dim> static gb_status launch(gb_device *dev, const attention_args<
     const int64_t key_tiles = (a.T + tiles::bm - 1) / tiles::bm;
     const int64_t group_bytes = (int64_t)4 * a.T * a.D * (a.H / a.K); /* Q and dout */
     const hopper_list list = hopper_list_of((int64_t)a.B * a.K, key_tiles, group_bytes);
-    return CUDA_LAUNCH(dev, "attention", flash_backward_keys_hopper<tiles>,
-                       cuda_grid_of(hopper_blocks(dev, list), tiles::threads, 1,
-                                    hopper_shared<tiles>::bytes),
-                       a, attention_scale(a.D), list);
+    return CUDA_LAUNCH(
+        dev, "attention", flash_backward_keys_hopper<tiles>,
+        cuda_grid_of(hopper_blocks(dev, list), tiles::threads, 1, hopper_shared<tiles>::bytes), a,
+        hopper_scale_of(a.D), list);
 }
 
 gb_status cuda_attention_hopper_backward_keys(gb_device *dev, const attention_args<bf16> &a)

@@ -272,10 +272,10 @@ template <int dim> static gb_status launch(gb_device *dev, const attention_args<
     const int64_t query_tiles = (a.T + tiles::bm - 1) / tiles::bm;
     const int64_t kv_bytes = (int64_t)4 * a.T * a.D * a.K / a.H; /* a query head's share */
     const hopper_list list = hopper_list_of((int64_t)a.B * a.H, query_tiles, kv_bytes);
-    return CUDA_LAUNCH(dev, "attention", flash_forward_hopper<tiles>,
-                       cuda_grid_of(hopper_blocks(dev, list), tiles::threads, 1,
-                                    hopper_shared<tiles>::bytes),
-                       a, attention_scale(a.D), list);
+    return CUDA_LAUNCH(
+        dev, "attention", flash_forward_hopper<tiles>,
+        cuda_grid_of(hopper_blocks(dev, list), tiles::threads, 1, hopper_shared<tiles>::bytes), a,
+        attention_scale(a.D), list);
 }
 
 gb_status cuda_attention_hopper_forward(gb_device *dev, const attention_args<bf16> &a)

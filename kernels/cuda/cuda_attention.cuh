@@ -13,7 +13,8 @@ gb_status cuda_attention_backward(gb_device *dev, void *dqkv, const void *dout, 
                                   const void *out, const float *lse, int64_t B, int64_t T,
                                   int64_t H, int64_t K, int64_t D, int64_t window);
 /* Reads GPTBENCH_CUDA_ATTENTION into dev: `portable` (mma.sync, sm_80 and up; the default) or
- * `hopper` (wgmma, where head_dim is 64 or 128), an error where the GPU or the binary lacks it. */
+ * `hopper` (wgmma, forward and backward, where head_dim is 64 or 128), an error where the GPU or
+ * the binary lacks it. */
 gb_status cuda_attention_open(gb_device *dev);
 /* What computes attention for the shape given at open: "attention mma.sync". */
 const char *cuda_attention_name(const gb_device *dev);

@@ -193,8 +193,8 @@ static __device__ __forceinline__ void ptx_wgmma_shared(float (&d)[8][4], uint64
 
 /* d (64 x 64) = a . b, or += with `accumulate`; a in registers, b in shared memory, K-major. */
 template <bool accumulate>
-static __device__ __forceinline__ void
-ptx_wgmma_registers_rows(float (&d)[8][4], const uint32_t (&a)[4], uint64_t b)
+static __device__ __forceinline__ void ptx_wgmma_registers_rows(float (&d)[8][4],
+                                                                const uint32_t (&a)[4], uint64_t b)
 {
     PTX_SM90A("{\n"
               ".reg .pred add;\n"

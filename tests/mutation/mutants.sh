@@ -184,11 +184,14 @@ mutant flash-quad "$mma $forward" 'bf16 - attention' 'a row sum leaves out two l
 
 # ---- attention for compute capability 9.0 ----
 hopper="$cuda/attention_hopper_forward.cu"
-mutant hopper-swizzle $hopper 'bf16 hopper attention' 'tiles are not swizzled' \
+queries="$cuda/attention_hopper_backward_queries.cu"
+keys="$cuda/attention_hopper_backward_keys.cu"
+ring="$cuda/attention_hopper.cuh"
+mutant hopper-swizzle "$ring $hopper" 'bf16 hopper attention' 'tiles are not swizzled' \
     '(piece ^ first % 8) * 16' 'piece * 16'
-mutant hopper-lead $hopper 'bf16 hopper attention' 'the second 64 columns of V are looked for in the middle of the first' \
-    $'bn * SWIZZLE_ROW_BYTES,\n' $'64 * SWIZZLE_ROW_BYTES,\n'
-mutant hopper-proxy $hopper 'bf16 hopper attention' 'the tensor cores are not told of the copies' \
+mutant hopper-lead "$ring $hopper" 'bf16 hopper attention' 'the second 64 columns of V are looked for in the middle of the first' \
+    'tiles::bn * SWIZZLE_ROW_BYTES, SWIZZLE_ATOM_BYTES' '64 * SWIZZLE_ROW_BYTES, SWIZZLE_ATOM_BYTES'
+mutant hopper-proxy "$ring $hopper" 'bf16 hopper attention' 'the tensor cores are not told of the copies' \
     $'        ptx_fence_proxy_async();\n' ''
 mutant hopper-fence $hopper 'bf16 hopper attention' 'products may read registers that are not yet written' \
     $'        ptx_hold(acc);\n        ptx_wgmma_fence();\n        hopper_scores' \
@@ -200,7 +203,7 @@ mutant hopper-slot $hopper 'bf16 hopper attention' 'V is given back while it is 
 mutant hopper-key-wait $hopper 'bf16 hopper attention' 'K is not waited for' \
     $'        ring.wait(at + 2); /* K of this tile */\n' ''
 mutant hopper-query-wait $hopper 'bf16 hopper attention' 'Q is not waited for' \
-    $'        ptx_mbarrier_wait(shared.q_full, (unsigned)n % 2);\n' ''
+    $'        ptx_mbarrier_wait(shared.own_full, (unsigned)n % 2);\n' ''
 mutant hopper-phase $hopper 'bf16 hopper attention' 'the producer waits for the wrong phase' \
     'at / slots % 2 ^ 1' 'at / slots % 2'
 mutant hopper-packed $hopper 'bf16 hopper attention' 'weights are packed over those that a product reads' \
@@ -211,17 +214,101 @@ mutant hopper-skip $hopper 'bf16 hopper attention' 'a warpgroup starts at the ti
     $'row0, first, last,\n                               at + 2 * (e.last - last), acc' \
     $'row0, first, last,\n                               at, acc'
 
+# ---- its gradients: of the queries ----
+mutant hopper-dq-fence $queries 'bf16 hopper attention' 'products may read factors that are not yet written' \
+    $'        ptx_wgmma_fence();\n        hopper_values' $'        hopper_values'
+mutant hopper-dq-fence-early $queries 'bf16 hopper attention' 'the gradient of scores is packed behind the fence' \
+    $'        hopper_pack<bn>(factor, ds);\n        if (tile == last) {\n            break;\n        }\n        ring.wait(slot + 1);\n        ptx_hold(s);\n        ptx_hold(ds);\n        ptx_hold(factor);\n        ptx_hold(dq);\n        ptx_wgmma_fence();\n' \
+    $'        ptx_wgmma_fence();\n        hopper_pack<bn>(factor, ds);\n        if (tile == last) {\n            break;\n        }\n        ring.wait(slot + 1);\n'
+mutant hopper-dq-scores $queries 'bf16 hopper attention' 'scores are used before they are there' \
+    'ptx_wgmma_wait<1>(); /* S' 'ptx_wgmma_wait<2>(); /* S'
+mutant hopper-dq-dp $queries 'bf16 hopper attention' 'dout V^T is used before it is there' \
+    $'        ptx_wgmma_wait<0>();\n        ptx_hold(ds);' $'        ptx_wgmma_wait<1>();\n        ptx_hold(ds);'
+mutant hopper-dq-slot $queries 'bf16 hopper attention' 'K is given back while it is read' \
+    $'        ptx_wgmma_wait<1>(); /* S, and dQ of the tile before */\n        ptx_hold(s);\n        ptx_hold(dq);\n        ptx_hold(factor);\n        if (tile > first) {\n            ring.give_back(slot - 1);\n        }\n' \
+    $'        if (tile > first) {\n            ring.give_back(slot - 1);\n        }\n        ptx_wgmma_wait<1>();\n'
+mutant hopper-dq-wait $queries 'bf16 hopper attention' 'the next K and V are not waited for' \
+    $'        ring.wait(slot + 1);\n' ''
+mutant hopper-dq-own $queries 'bf16 hopper attention' 'dout is given back before the last product has read it' \
+    '{dout_tile, 64 * group, warp0},' '{(hopper_arrive(shared.own_empty), dout_tile), 64 * group, warp0},'
+mutant hopper-dq-own-phase $queries 'bf16 hopper attention' 'the queries of the entry before are taken' \
+    $'        query_rows<tiles> rows(a, head, dout_tile, e.q0, warp0);\n        ptx_mbarrier_wait(shared.own_full, (unsigned)n++ % 2);' \
+    $'        query_rows<tiles> rows(a, head, dout_tile, e.q0, warp0);\n        n++;'
+mutant hopper-dq-group $queries 'bf16 hopper attention' 'every warpgroup takes the first one'"'"'s dout' \
+    '{dout_tile, 64 * group, warp0},' '{dout_tile, 0, warp0},'
+mutant hopper-dq-dot $queries 'bf16 hopper attention' 'delta reads dout as if it were not swizzled' \
+    '(piece ^ place % 8) * 16' 'piece * 16'
+mutant hopper-dq-quad $queries 'bf16 hopper attention' 'delta is not summed over the row' \
+    'delta[half] = quad_sum(sum);' 'delta[half] = sum;'
+mutant hopper-dq-half $queries 'bf16 hopper attention' 'dout meets K, not V' \
+    'ptx_wgmma_advance(slot, tiles::slot_bytes / 2)' 'slot'
+mutant hopper-dq-fragments "$ring $queries $keys" 'bf16 hopper attention' 'own rows are read as if they were not swizzled' \
+    '(piece ^ row % 8) * 16' 'piece * 16'
+mutant hopper-dq-column "$ring $queries $keys" 'bf16 hopper attention' 'columns of the tile stay those of the first product' \
+    'tiles::bn * SWIZZLE_ROW_BYTES + i % 4 * 32);' 'tiles::bn * SWIZZLE_ROW_BYTES);'
+mutant hopper-dq-skip $queries 'bf16 hopper attention' 'a warpgroup starts at the tile of its neighbour' \
+    'dq, first, last, at + (first - e.first));' 'dq, first, last, at);'
+mutant hopper-dq-tail $queries 'bf16 hopper attention' 'tiles behind the diagonal are not given back' \
+    $'        ring.skip(at + (last - e.first + 1), e.last - last);\n' ''
+mutant hopper-dq-scale $queries 'bf16 hopper attention' 'the gradient misses the scale' \
+    'dq, scale.factor, scale.factor);' 'dq, 1, 1);'
+
+# ---- of keys and values ----
+mutant hopper-dk-fence $keys 'bf16 hopper attention' 'products may read factors that are not yet written' \
+    $'    ptx_wgmma_fence();\n    hopper_values<tiles>(dv' $'    hopper_values<tiles>(dv'
+mutant hopper-dk-scores $keys 'bf16 hopper attention' 'scores are used before they are there' \
+    "ptx_wgmma_wait<1>(); /* S'" "ptx_wgmma_wait<2>(); /* S'"
+mutant hopper-dk-dp $keys 'bf16 hopper attention' 'V dout^T is used before it is there' \
+    "ptx_wgmma_wait<0>(); /* dP' */" "ptx_wgmma_wait<1>(); /* dP' */"
+mutant hopper-dk-slot $keys 'bf16 hopper attention' 'Q and dout are given back while the sums read them (head_dim 64)' \
+    $'        ptx_wgmma_wait<1>(); /* S\', and, where overlapped, dV and dK of the tile before */\n        ptx_hold(s);\n        ptx_hold(dv);\n        ptx_hold(dk);\n        ptx_hold(p_factor);\n        ptx_hold(ds_factor);\n        if (tiles::overlapped && tile > first) {\n            ring.give_back(slot - 1);\n        }\n' \
+    $'        if (tiles::overlapped && tile > first) {\n            ring.give_back(slot - 1);\n        }\n        ptx_wgmma_wait<1>();\n'
+mutant hopper-dk-slot-wide $keys 'bf16 hopper attention' 'Q and dout are given back while the sums read them (head_dim 128)' \
+    $'            key_sums_wait<tiles>(dv, dk, p_factor, ds_factor);\n            ring.give_back(slot);\n            ring.wait(slot + 1);\n' \
+    $'            ring.give_back(slot);\n            ring.wait(slot + 1);\n            key_sums_wait<tiles>(dv, dk, p_factor, ds_factor);\n'
+mutant hopper-dk-sums $keys 'bf16 hopper attention' 'the last sums are written before they are there' \
+    $'    ptx_wgmma_wait<0>();\n    ptx_hold(dv);' $'    ptx_wgmma_wait<1>();\n    ptx_hold(dv);'
+mutant hopper-dk-values $keys 'bf16 hopper attention' 'log-sum-exp comes from the first slot' \
+    'values + slot % tiles::slots * (2 * bn);' 'values;'
+mutant hopper-dk-delta $keys 'bf16 hopper attention' 'log-sum-exp is taken for delta' \
+    'key_gradients<false, bn>(ds, s, lse + bn);' 'key_gradients<false, bn>(ds, s, lse);'
+mutant hopper-dk-ragged $keys 'bf16 hopper attention' 'values behind the last query are not zero' \
+    'from, query < a.T);' 'from, true);'
+mutant hopper-dk-head $keys 'bf16 hopper attention' "every head of a group is the first one" \
+    '(hopper_fresh<dim>(a), e.b, h);' '(hopper_fresh<dim>(a), e.b, e.h0);'
+mutant hopper-dk-own $keys 'bf16 hopper attention' 'K and V are not waited for' \
+    $'        ptx_mbarrier_wait(shared.own_full, (unsigned)n++ % 2);\n' $'        n++;\n'
+mutant hopper-dk-own-empty $keys 'bf16 hopper attention' 'the producer does not wait for the place of K and V' \
+    $'ptx_mbarrier_wait(shared.own_empty, (unsigned)n % 2 ^ 1);' ''
+mutant hopper-dk-half $keys 'bf16 hopper attention' 'V meets Q, not dout' \
+    'hopper_scores<tiles>(ds, v.factor, ptx_wgmma_advance(slot, tiles::slot_bytes / 2));' 'hopper_scores<tiles>(ds, v.factor, slot);'
+mutant hopper-dk-skip $keys 'bf16 hopper attention' 'a warpgroup starts at the tile of its neighbour' \
+    'dv, first, last, at + (first - e.first));' 'dv, first, last, at);'
+mutant hopper-dk-tail $keys 'bf16 hopper attention' "tiles behind the window are not given back" \
+    $'            ring.skip(at + (last - e.first + 1), e.last - last);\n' ''
+mutant hopper-dk-phase $keys 'bf16 hopper attention' 'the producer waits for the wrong phase' \
+    'at / slots % 2 ^ 1' 'at / slots % 2'
+mutant hopper-dk-scale $keys 'bf16 hopper attention' "the keys' gradient misses the scale" \
+    $'dk, scale,\n                         scale);' $'dk, 1,\n                         1);'
+
 # ---- attention, bf16 on tensor cores: gradients ----
+gradients="$cuda/attention_gradients.cuh"
+mutant hopper-dq-mask "$gradients $queries" 'bf16 hopper attention' 'a query sees the key behind it' \
+    '!attention_sees(row, key, window) ? 0 : x;' '!attention_sees(row + 1, key, window) ? 0 : x;'
+mutant flash-dq-mask "$gradients $backward" 'bf16 - attention' 'a query sees the key behind it' \
+    '!attention_sees(row, key, window) ? 0 : x;' '!attention_sees(row + 1, key, window) ? 0 : x;'
+mutant flash-dq-delta "$gradients $backward" 'bf16 - attention' 'the two rows of a lane change deltas' \
+    ': p[j][e] * (ds[j][e] - delta[e / 2]);' ': p[j][e] * (ds[j][e] - delta[e % 2]);'
 mutant flash-dq-scale $backward 'bf16 - attention' "the queries' gradient misses the scale" \
     'a.D, dq[0], scale, scale);' 'a.D, dq[0], 1, 1);'
 mutant flash-part $backward 'bf16 - attention' 'both halves of wide heads go to the first' \
     'part * width, a.D, dk[0], scale,' '0, a.D, dk[0], scale,'
-mutant flash-delta $backward 'bf16 - attention' 'delta of the neighbour is subtracted' \
+mutant flash-delta "$gradients $backward" 'bf16 - attention' 'delta of the neighbour is subtracted' \
     'const float of = e % 2 ? d.y : d.x;' 'const float of = e % 2 ? d.x : d.y;'
-mutant flash-keys-mask $backward 'bf16 - attention' 'the mask of keys is transposed' \
+mutant flash-keys-mask "$gradients $backward" 'bf16 - attention' 'the mask of keys is transposed' \
     '!attention_sees(query, key, window) ? 0 : x;' '!attention_sees(key, query, window) ? 0 : x;'
 mutant flash-keys-head $backward 'bf16 - attention' "a head of a group meets another one's gradient" \
     $'a.dout + head.out_at,\n                                          (int64_t)a.H * a.D, q0' \
     $'a.dout + first_head.out_at,\n                                          (int64_t)a.H * a.D, q0'
-mutant flash-lse-bits $backward 'bf16 - attention' 'log-sum-exp is taken in the wrong base' \
+mutant flash-lse-bits "$gradients $backward" 'bf16 - attention' 'log-sum-exp is taken in the wrong base' \
     '-LOG2_E * (e % 2 ? shift.y : shift.x)' '-1.0f * (e % 2 ? shift.y : shift.x)'

@@ -193,5 +193,10 @@ int conformance_attention(const cf_subject *subject)
     /* More tiles than a kernel's ring of tiles has places. */
     failed += check_attention_forward(subject, 7920, (heads_shape){1, 650, 1, 1, 64}, 0, 1);
     failed += check_attention_forward(subject, 7930, (heads_shape){1, 650, 2, 1, 128}, 250, 1);
+    /* Heads of 64 and 128 in groups, rows that fill no tile, blocks that take several heads. */
+    failed += check_attention(subject, 7950, (heads_shape){3, 1, 4, 2, 64}, 0, 1);
+    failed += check_attention(subject, 7960, (heads_shape){1, 1, 2, 1, 128}, 0, 1);
+    failed += check_attention(subject, 7970, (heads_shape){2, 200, 4, 2, 128}, 0, 1);
+    failed += check_attention(subject, 7980, (heads_shape){2, 200, 6, 2, 64}, 90, 1);
     return failed;
 }

@@ -58,7 +58,7 @@ struct watched { /* registers that products used, as the last wgmma.fence found 
 
 struct warp_products {
     std::vector<product> products;
-    std::map<const void *, sums> pending;    /* by lane 0's registers */
+    std::map<const void *, sums> pending;      /* by lane 0's registers */
     std::map<const void *, watched> registers; /* likewise */
     int group;
     bool fenced;
@@ -310,8 +310,8 @@ static void complete_wgmma(void *const lane_args[32], uint32_t mask)
     multiply(s, a, b, first->accumulate);
     s->last_group = w->group;
     w->products.push_back(p);
-    w->history =
-        (w->history ^ first->a ^ first->b << 1) * 0x9e3779b97f4a7c15u + (uint64_t)(first->fragments + 512 * first->form);
+    w->history = (w->history ^ first->a ^ first->b << 1) * 0x9e3779b97f4a7c15u +
+                 (uint64_t)(first->fragments + 512 * first->form);
 }
 
 void wgmma(wgmma_form form, float (*d)[4], int fragments, const uint32_t *registers, uint64_t a,

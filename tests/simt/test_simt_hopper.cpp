@@ -12,10 +12,12 @@ enum mistake {
     NONE,
     NO_PROXY_FENCE,
     NO_WGMMA_FENCE,
+    FENCE_EARLY,
     NO_SWIZZLE,
     SUM_READ_EARLY,
     SUM_WRITTEN_EARLY,
     FACTOR_WRITTEN_EARLY,
+    FACTOR_WRITTEN_LATE,
     SLOT_WRITTEN_EARLY,
     WARPS_DIFFER,
     OUTSIDE
@@ -119,6 +121,60 @@ __global__ void registers_kernel(float *out, const __nv_bfloat16 *a, const __nv_
     store_sums(out, d);
 }
 
+/* out = a (64, 64) . b (64, 64)^T in the forms that give 64 columns: `rows` of b are columns of the
+ * product (K-major), or k (N-major), and a comes from shared memory or from registers. Twice, so
+ * that the second time has to wait for the fence as well; the second product adds to the first. */
+enum narrow_form { SHARED, REGISTERS_ROWS, REGISTERS };
+
+__global__ void narrow_kernel(float *out, const __nv_bfloat16 *a, const __nv_bfloat16 *b,
+                              narrow_form form, mistake wrong)
+{
+    unsigned char *sa = atoms(), *sb = sa + M * 128;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    load_rows(sa, a, M, wrong);
+    load_rows(sb, b, M, wrong);
+    const uint64_t da = ptx_wgmma_descriptor(ptx_shared_address(sa), 0, 1024);
+    const uint64_t db = ptx_wgmma_descriptor(ptx_shared_address(sb), 0, 1024);
+    float d[M / 8][4] = {};
+    uint32_t p[M / 16][4] = {};
+    for (int turn = 0; turn < 2; turn++) {
+        if (wrong == FACTOR_WRITTEN_LATE && turn == 1) {
+            ptx_wgmma_fence();
+        }
+        for (int k = 0; k < M / 16; k++) {
+            for (int i = 0; i < 4; i++) {
+                int row = 16 * warp + lane / 4 + i % 2 * 8;
+                int at = row * 64 + 16 * k + lane % 4 * 2 + i / 2 * 8;
+                p[k][i] = ptx_pack_bf16x2((1 + turn) * (float)a[at], (1 + turn) * (float)a[at + 1]);
+            }
+        }
+        if (wrong == FENCE_EARLY && turn == 1) {
+            ptx_wgmma_fence();
+            d[3][1] += 1;
+        } else if (wrong != FACTOR_WRITTEN_LATE || turn == 0) {
+            ptx_wgmma_fence();
+        }
+        for (uint32_t k = 0; k < M / 16; k++) {
+            if (form == SHARED) {
+                ptx_wgmma_shared<true>(d, ptx_wgmma_advance(da, 32 * k),
+                                       ptx_wgmma_advance(db, 32 * k));
+            } else if (form == REGISTERS_ROWS) {
+                ptx_wgmma_registers_rows<true>(d, p[k], ptx_wgmma_advance(db, 32 * k));
+            } else {
+                ptx_wgmma_registers(d, p[k], ptx_wgmma_advance(db, 16 * 128 * k));
+            }
+        }
+        ptx_wgmma_commit();
+        ptx_wgmma_wait<0>();
+    }
+    for (int j = 0; j < M / 8; j++) {
+        for (int e = 0; e < 4; e++) {
+            int row = 16 * warp + lane / 4 + e / 2 * 8;
+            out[row * M + 8 * j + lane % 4 * 2 + e % 2] = d[j][e];
+        }
+    }
+}
+
 /* Small integers: exact as bf16, and so are all sums as float. */
 std::vector<__nv_bfloat16> integers(int n, int factor, int modulus)
 {
@@ -157,6 +213,54 @@ int wrong_elements(bool registers, const std::vector<float> &out)
         }
     }
     return wrong;
+}
+
+/* Likewise of the narrow kernel, which adds the product twice from shared memory, and once and once
+ * with twice the factor from registers. */
+template <narrow_form form, mistake wrong> int wrong_narrow()
+{
+    std::vector<__nv_bfloat16> a = integers(M * M, 37, 19), b = integers(M * M, 23, 17);
+    device_array<__nv_bfloat16> on_a(a), on_b(b);
+    device_array<float> out(M * M);
+    launch(narrow_kernel, 1, 128, 1024 + 2 * M * 128, nullptr, out.data,
+           (const __nv_bfloat16 *)on_a.data, (const __nv_bfloat16 *)on_b.data, form, wrong);
+    std::vector<float> got = out.get();
+    int differ = 0;
+    for (int m = 0; m < M; m++) {
+        for (int n = 0; n < M; n++) {
+            float sum = 0;
+            for (int k = 0; k < M; k++) {
+                sum += (float)a[(size_t)(m * M + k)] *
+                       (float)b[(size_t)(form == REGISTERS ? k * M + n : n * M + k)];
+            }
+            differ += !(got[(size_t)(m * M + n)] == (form == SHARED ? 2 : 3) * sum);
+        }
+    }
+    return differ;
+}
+
+void narrow_products_add_up(void **)
+{
+    assert_int_equal((wrong_narrow<SHARED, NONE>()), 0);
+    assert_int_equal((wrong_narrow<REGISTERS_ROWS, NONE>()), 0);
+    assert_int_equal((wrong_narrow<REGISTERS, NONE>()), 0);
+    assert_true((wrong_narrow<REGISTERS_ROWS, NO_SWIZZLE>()) > M * M / 2);
+    assert_true((wrong_narrow<REGISTERS, NO_SWIZZLE>()) > M * M / 2);
+}
+
+template <narrow_form form, mistake wrong> void run_narrow()
+{
+    wrong_narrow<form, wrong>();
+}
+
+void a_fence_that_comes_too_early_is_caught(void **)
+{
+    assert_says(last_words(run_narrow<SHARED, FENCE_EARLY>), "was written after wgmma.fence");
+    assert_says(last_words(run_narrow<REGISTERS, FENCE_EARLY>), "was written after wgmma.fence");
+    assert_says(last_words(run_narrow<REGISTERS_ROWS, FACTOR_WRITTEN_LATE>),
+                "was written after wgmma.fence");
+    assert_says(last_words(run_narrow<REGISTERS, FACTOR_WRITTEN_LATE>),
+                "was written after wgmma.fence");
 }
 
 void wgmma_is_a_matrix_product(void **)
@@ -249,6 +353,8 @@ int main()
     const CMUnitTest tests[] = {
         cmocka_unit_test(wgmma_is_a_matrix_product),
         cmocka_unit_test(a_wrong_layout_shows),
+        cmocka_unit_test(narrow_products_add_up),
+        cmocka_unit_test(a_fence_that_comes_too_early_is_caught),
         cmocka_unit_test(sums_are_not_there_before_the_wait),
         cmocka_unit_test(misuse_is_caught),
         cmocka_unit_test(mbarriers_take_turns),

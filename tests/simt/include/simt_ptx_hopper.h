@@ -6,7 +6,8 @@
  *   - operands outside of shared memory, that no proxy fence made visible, or that change between
  *     the issue of a product and the wait that covers it (a slot given back too early);
  *   - sums and factors in registers that change in that time; sums read NaN until the wait;
- *   - a product without wgmma.fence after a wait;
+ *   - a product without wgmma.fence after a wait, or on registers that were written after the fence
+ *     (sums that are added to, and factors; from the second product with the same registers on);
  *   - warps of one warpgroup that issue different products;
  *   - an mbarrier that was not initialised. */
 #ifndef GPTBENCH_TESTS_SIMT_PTX_HOPPER_H
