@@ -56,9 +56,10 @@ struct attribution {
     array issues, links, activities, kernels;
     uint64_t zero_ns;
     int64_t dropped, unplaced;
+    uint64_t seen_ns, unplaced_ns; /* of all activities, of those without an op */
+    int64_t replays, odd_replays;  /* odd: with another number of nodes than their recording */
     bool short_of_memory;
-    bool broken_replays; /* some had another number of nodes than their recording */
-    char broken[120];    /* why records may be missing; empty: nothing went wrong */
+    char broken[120]; /* why records may be missing; empty: nothing went wrong */
     overhead overheads[OVERHEADS_MAX];
     int n_overheads;
     bool clocks_known;
@@ -97,8 +98,9 @@ void attribution_reset(attribution *a, uint64_t zero_ns)
     issues_free(a);
     a->links.count = a->activities.count = a->kernels.count = 0;
     a->zero_ns = zero_ns;
-    a->dropped = a->unplaced = 0;
-    a->short_of_memory = a->broken_replays = a->clocks_known = false;
+    a->dropped = a->unplaced = a->replays = a->odd_replays = 0;
+    a->seen_ns = a->unplaced_ns = 0;
+    a->short_of_memory = a->clocks_known = false;
     a->n_overheads = 0;
     a->note[0] = a->broken[0] = '\0';
 }
@@ -199,14 +201,18 @@ static int by_correlation(const void *x, const void *y)
     return (a->correlation_id > b->correlation_id) - (a->correlation_id < b->correlation_id);
 }
 
-/* The calls in order, and the activities of each in the order in which they ran. */
+/* The calls in order, and the activities of each in the order in which they ran. Where two begin at
+ * once, as a clock that counts in steps may have it, the one that has ended by then was first. */
 static int by_call_and_time(const void *x, const void *y)
 {
     const gb_activity *a = x, *b = y;
     if (a->correlation_id != b->correlation_id) {
         return a->correlation_id > b->correlation_id ? 1 : -1;
     }
-    return (a->begin_ns > b->begin_ns) - (a->begin_ns < b->begin_ns);
+    if (a->begin_ns != b->begin_ns) {
+        return a->begin_ns > b->begin_ns ? 1 : -1;
+    }
+    return (a->end_ns > b->end_ns) - (a->end_ns < b->end_ns);
 }
 
 static const issue *issue_of(const attribution *a, uint32_t correlation_id)
@@ -265,7 +271,10 @@ static void place(attribution *a, gb_ledger *ledger, const gb_activity *activity
                   const gb_scope *scope, bool overlaps)
 {
     static const gb_scope nowhere = {GB_PHASE_IDLE, -1, GB_OP_UNATTRIBUTED};
+    const uint64_t time_ns = activity->end_ns - activity->begin_ns;
+    a->seen_ns += time_ns;
     a->unplaced += !scope;
+    a->unplaced_ns += scope ? 0 : time_ns;
     scope = scope ? scope : &nowhere;
     kernel_add(a, activity, *scope);
     if (!overlaps && !gb_ledger_add_span(ledger, *scope, since_zero_ms(a, activity->begin_ns),
@@ -274,20 +283,69 @@ static void place(attribution *a, gb_ledger *ledger, const gb_activity *activity
     }
 }
 
-/* The n activities of one replay, in order. */
-static void place_replay(attribution *a, gb_ledger *ledger, const issue *what,
-                         const gb_activity *activities, size_t n)
+/* The activities of one call, all + from to all + to, and what was called; NULL: not known. */
+typedef struct call {
+    const issue *what;
+    size_t from, to;
+} call;
+
+/* The call whose activities begin at `from`; false at the end. */
+static bool call_next(const attribution *a, size_t from, call *out)
 {
-    const int64_t nodes = what->n_marks > 0 ? what->marks[what->n_marks - 1].nodes_after : 0;
-    const bool whole = (int64_t)n == nodes;
-    int mark = 0;
-    a->broken_replays |= !whole;
-    for (size_t i = 0; i < n; i++) {
-        while (whole && (int64_t)i >= what->marks[mark].nodes_after) {
-            mark++;
-        }
-        place(a, ledger, &activities[i], whole ? &what->marks[mark].scope : NULL, false);
+    const gb_activity *all = a->activities.items;
+    if (from == a->activities.count) {
+        return false;
     }
+    *out = (call){issue_of(a, all[from].correlation_id), from, from + 1};
+    while (out->to < a->activities.count &&
+           all[out->to].correlation_id == all[from].correlation_id) {
+        out->to++;
+    }
+    return true;
+}
+
+static gb_replay replay_of(const attribution *a, const call *c)
+{
+    return (gb_replay){c->what->marks, c->what->n_marks,
+                       (const gb_activity *)a->activities.items + c->from, c->to - c->from};
+}
+
+/* `scopes` has room for all activities. */
+static void place_call(attribution *a, gb_ledger *ledger, const replay_nodes *nodes, const call *c,
+                       const gb_scope **scopes)
+{
+    const gb_activity *all = a->activities.items;
+    const bool is_replay = c->what && c->what->marks;
+    if (is_replay) {
+        const gb_replay replay = replay_of(a, c);
+        a->replays++;
+        a->odd_replays += !replay_is_whole(&replay);
+        replay_nodes_place(nodes, &replay, scopes);
+    }
+    for (size_t i = c->from; i < c->to; i++) {
+        const gb_scope *scope = is_replay ? scopes[i - c->from] : c->what ? &c->what->scope : NULL;
+        place(a, ledger, &all[i], scope, c->what && c->what->overlaps);
+    }
+}
+
+/* All calls, whole replays first: the others are placed by what these teach. */
+static void place_all(attribution *a, gb_ledger *ledger)
+{
+    const gb_scope **scopes = calloc(a->activities.count + 1, sizeof *scopes);
+    replay_nodes *nodes = replay_nodes_open();
+    call c = {NULL, 0, 0};
+    a->short_of_memory |= !scopes || !nodes;
+    for (; nodes && call_next(a, c.to, &c);) {
+        if (c.what && c.what->marks) {
+            const gb_replay replay = replay_of(a, &c);
+            a->short_of_memory |= !replay_nodes_learn(nodes, &replay);
+        }
+    }
+    for (c.to = 0; scopes && nodes && call_next(a, c.to, &c);) {
+        place_call(a, ledger, nodes, &c, scopes);
+    }
+    replay_nodes_close(nodes);
+    free(scopes);
 }
 
 static int slower_first(const void *x, const void *y)
@@ -298,6 +356,28 @@ static int slower_first(const void *x, const void *y)
 
 /* ---- the note ---- */
 
+/* Nothing where every activity has an op and every replay its nodes. */
+static void unplaced_write(const attribution *a, char *out, size_t size)
+{
+    char replays[120] = "";
+    if (a->odd_replays > 0) {
+        snprintf(replays, sizeof replays,
+                 "%" PRId64 " of %" PRId64 " replays had another number of nodes than recorded",
+                 a->odd_replays, a->replays);
+    }
+    if (a->unplaced > 0) {
+        const double share = a->seen_ns > 0 ? (double)a->unplaced_ns / (double)a->seen_ns : 0;
+        snprintf(out, size,
+                 "incomplete: %" PRId64
+                 " of %zu activities, %.1f %% of their time, belong to no op%s%s",
+                 a->unplaced, a->activities.count, 100 * share, replays[0] ? ": " : "", replays);
+    } else if (a->odd_replays > 0) {
+        snprintf(out, size, "incomplete: %s; all activities have their op", replays);
+    } else {
+        out[0] = '\0';
+    }
+}
+
 static void missing_write(const attribution *a, char *out, size_t size)
 {
     if (a->short_of_memory) {
@@ -306,12 +386,8 @@ static void missing_write(const attribution *a, char *out, size_t size)
         snprintf(out, size, "incomplete: the profiler dropped %" PRId64 " records", a->dropped);
     } else if (a->broken[0]) {
         snprintf(out, size, "incomplete: %s", a->broken);
-    } else if (a->unplaced > 0) {
-        snprintf(out, size, "incomplete: %" PRId64 " of %zu activities belong to no op%s",
-                 a->unplaced, a->activities.count,
-                 a->broken_replays ? ", as replays had another number of nodes than recorded" : "");
     } else {
-        out[0] = '\0';
+        unplaced_write(a, out, size);
     }
 }
 
@@ -358,7 +434,7 @@ static void drift_write(const attribution *a, char *out, size_t size)
 static void note_write(attribution *a)
 {
     enum { PARTS = 3 };
-    char parts[PARTS][160];
+    char parts[PARTS][320];
     size_t used = 0;
     missing_write(a, parts[0], sizeof parts[0]);
     overhead_write(a, parts[1], sizeof parts[1]);
@@ -385,27 +461,13 @@ double attribution_zero_s(const attribution *a)
 
 void attribution_finish(attribution *a, gb_ledger *ledger)
 {
-    gb_activity *all = a->activities.items;
-    const size_t count = a->activities.count;
     if (a->links.count > 0) {
         qsort(a->links.items, a->links.count, sizeof(link_record), by_correlation);
     }
-    if (count > 0) {
-        qsort(all, count, sizeof *all, by_call_and_time);
+    if (a->activities.count > 0) {
+        qsort(a->activities.items, a->activities.count, sizeof(gb_activity), by_call_and_time);
     }
-    for (size_t from = 0, to; from < count; from = to) {
-        const issue *what = issue_of(a, all[from].correlation_id);
-        for (to = from + 1; to < count && all[to].correlation_id == all[from].correlation_id;) {
-            to++;
-        }
-        if (what && what->marks) {
-            place_replay(a, ledger, what, all + from, to - from);
-            continue;
-        }
-        for (size_t i = from; i < to; i++) {
-            place(a, ledger, &all[i], what ? &what->scope : NULL, what && what->overlaps);
-        }
-    }
+    place_all(a, ledger);
     gb_ledger_sort_spans(ledger);
     if (a->kernels.count > 0) {
         qsort(a->kernels.items, a->kernels.count, sizeof(gb_kernel_time), slower_first);

@@ -10,36 +10,16 @@
  *     (attribution_external);
  *   - an activity, with the correlation id of the call that asked for it (attribution_activity).
  * attribution_finish brings the two together. Whatever cannot be placed with certainty becomes
- * `unattributed`, and the note says how much and why; nothing is guessed. */
+ * `unattributed`, and the note says how much, and why; nothing is guessed. Of a replay that has a
+ * record too many or too few, most can be placed all the same (kernels/replay_nodes.h). */
 #ifndef GPTBENCH_KERNELS_ATTRIBUTION_H
 #define GPTBENCH_KERNELS_ATTRIBUTION_H
 
-#include "kernels/ledger.h"
+#include "kernels/replay_nodes.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum gb_activity_kind {
-    GB_ACTIVITY_KERNEL,
-    GB_ACTIVITY_MEMCPY,
-    GB_ACTIVITY_MEMSET
-} gb_activity_kind;
-
-typedef struct gb_activity {
-    gb_activity_kind kind;
-    uint64_t begin_ns, end_ns; /* of the profiler's clock */
-    uint32_t correlation_id;
-    char name[GB_KERNEL_NAME]; /* "memcpy HtoD", "memset" where it is not a kernel */
-    int32_t grid[3], block[3];
-    int32_t registers, shared_bytes;
-} gb_activity;
-
-/* One op of a recording: its scope, and the nodes that the graph has up to its end. */
-typedef struct gb_node_mark {
-    gb_scope scope;
-    int64_t nodes_after;
-} gb_node_mark;
 
 typedef struct attribution attribution; /* opaque; not thread-safe */
 

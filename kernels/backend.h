@@ -194,7 +194,8 @@ typedef struct gb_profiler_description {
     bool found;
     char library[256]; /* the file, where it is known */
     char version[64];  /* empty: unknown */
-    char problem[512]; /* why it was not found, and where it was looked for */
+    char problem[512]; /* why it was not found, and where it was looked for; or what this version is
+                        * known to do wrong */
 } gb_profiler_description;
 
 /* AdamW over one contiguous slab, Loshchilov & Hutter 2019, bias-corrected as in PyTorch, with the

@@ -13,7 +13,7 @@ system = $(patsubst %,-isystem %,$(filter-out /usr/include,$(wildcard $(1))))
 NVTX_FLAGS   := $(if $(NVTX_DIR),$(call system,$(NVTX_DIR)) -DGB_NVTX)
 CUPTI_FLAGS  := $(if $(CUPTI_DIR),$(call system,$(sort $(CUPTI_DIR) $(firstword $(CUDA_INCLUDE)))) -DGB_CUPTI -DGB_CUDA_LIBRARY_DIR='"$(abspath $(firstword $(CUDA_INCLUDE))/../lib64)"')
 $(BUILD)/obj/kernels/nvtx.o: CPPFLAGS += $(NVTX_FLAGS)
-$(BUILD)/obj/kernels/cuda/activity_cupti.o $(BUILD)/tests/test_cupti.o: CPPFLAGS += $(CUPTI_FLAGS)
+$(BUILD)/obj/kernels/cuda/activity_cupti.o $(BUILD)/obj/kernels/cuda/cupti_library.o $(BUILD)/tests/test_cupti.o: CPPFLAGS += $(CUPTI_FLAGS)
 $(BUILD)/tests/test_cupti: LDLIBS += $(if $(CUPTI_DIR),-lstdc++) # names of kernels are C++
 
 # With nvcc the backend is compiled in, else it is left out and the program says why.
@@ -43,7 +43,7 @@ LDLIBS     += -lcudart_static -ldl -lrt -lpthread -lstdc++
 $(BUILD)/obj/kernels/cuda/cublaslt_loader.o: CPPFLAGS += -isystem $(CUDA_HOME)/include -DGB_CUDA_LIBRARY_DIR='"$(CUDA_HOME)/lib64"'
 endif
 # What a change of these flags compiles again.
-$(call obj,$(ASKS_CUDA) kernels/nvtx.c kernels/cuda/activity_cupti.c) $(BUILD)/tests/test_cupti.o: $(BUILD)/gen/flags_of_cuda
+$(call obj,$(ASKS_CUDA) kernels/nvtx.c kernels/cuda/activity_cupti.c kernels/cuda/cupti_library.c) $(BUILD)/tests/test_cupti.o: $(BUILD)/gen/flags_of_cuda
 
 $(BUILD)/obj/%.cu.o: %.cu $(BUILD)/gen/flags_of_cuda
 	@mkdir -p $(@D)

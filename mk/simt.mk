@@ -41,7 +41,7 @@ $(SIMT_PROGRAM): $(call simt_obj,bench/main.c) $(SIMT)/libgptbench.a $(BUILD)/ge
 # ---- tests ----
 # Of the emulator itself; it needs no more than what it hands its activities to.
 SIMT_SELF := $(addprefix $(SIMT)/tests/,test_simt test_simt_hopper)
-$(SIMT_SELF): $(SIMT)/tests/%: tests/simt/%.cpp $(SIMT_OBJ) $(call obj,kernels/attribution.c kernels/ledger.c) \
+$(SIMT_SELF): $(SIMT)/tests/%: tests/simt/%.cpp $(SIMT_OBJ) $(call obj,kernels/attribution.c kernels/replay_nodes.c kernels/ledger.c kernels/cuda/cupti_library.c) \
         $(SIMT)/obj/kernels/cuda/activity_cupti.o $(BUILD)/gen/flags_of_simt
 	@mkdir -p $(@D)
 	$(call say,TEST)

@@ -13,6 +13,7 @@ typedef enum train_event_type {
     TRAIN_EVENT_START,      /* once, after allocation and before the first step */
     TRAIN_EVENT_STEP,       /* after each optimiser step */
     TRAIN_EVENT_EVAL,       /* after each validation */
+    TRAIN_EVENT_PROFILE,    /* the profiled steps begin; the first OPTIME says that they are over */
     TRAIN_EVENT_OPTIME,     /* one row of the per-op ledger, several after the profiled steps */
     TRAIN_EVENT_SPANS_ZERO, /* before the spans, where it is known: when they begin */
     TRAIN_EVENT_SPAN,   /* one op of the last profiled step; all of them in a row, if asked for */

@@ -114,6 +114,7 @@ static gb_status emit_spans(trainer *t, gb_error *err)
 void trainer_profile_begin(trainer *t)
 {
     gb_description about;
+    trainer_emit(t, &(train_event){.type = TRAIN_EVENT_PROFILE});
     t->be->timers_reset(t->dev);
     t->be->timers_enable(t->dev, true);
     t->be->describe(t->dev, &about);

@@ -99,6 +99,7 @@ static int profile_on_event(void *user, const train_event *event)
     case TRAIN_EVENT_PROFILE_NOTE:
         snprintf(p->note, sizeof p->note, "%s", event->u.profile_note);
         break;
+    case TRAIN_EVENT_PROFILE:
     case TRAIN_EVENT_KERNEL:
     case TRAIN_EVENT_EVAL:
     case TRAIN_EVENT_PAUSE:

@@ -60,8 +60,12 @@ static void check_profiler(doctor_report *report)
         }
         (*b)->profiler_describe(&d);
         if (d.found) {
-            doctor_add(report, DOCTOR_OK, "cupti", "%s%s%s", d.library, d.version[0] ? ", " : "",
-                       d.version);
+            doctor_finding *f =
+                doctor_add(report, d.problem[0] ? DOCTOR_WARN : DOCTOR_OK, "cupti", "%s%s%s",
+                           d.library, d.version[0] ? ", " : "", d.version);
+            if (d.problem[0]) {
+                doctor_advise(f, "%s", d.problem);
+            }
             continue;
         }
         doctor_finding *f = doctor_add(report, DOCTOR_WARN, "cupti", "%s", d.problem);

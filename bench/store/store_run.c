@@ -100,6 +100,7 @@ gb_status store_run_event(store *s, int64_t run_id, const train_event *event, gb
     case TRAIN_EVENT_SPANS_ZERO:
         return store_exec(s, err, "UPDATE run SET spans_zero_s = ? WHERE run_id = ?", "di",
                           event->u.spans_zero_s, run_id);
+    case TRAIN_EVENT_PROFILE:
     case TRAIN_EVENT_PAUSE:
     case TRAIN_EVENT_RESUME:
     case TRAIN_EVENT_CHECKPOINT:

@@ -22,6 +22,10 @@ static const limits_key keys[] = {
     {"heartbeat_timeout", LIMITS_SECONDS, offsetof(run_limits, heartbeat_timeout_s), TIME_MOST_S,
      off_word, "automatic",
      "without a sign of life; automatic: 10 times the longest pause before, 5 minutes at least"},
+    {"profile_timeout", LIMITS_SECONDS, offsetof(run_limits, profile_timeout_s), TIME_MOST_S,
+     off_word, "automatic",
+     "the same while steps are profiled; automatic: 10 times the longest pause, 2 minutes at "
+     "least"},
     {"max_retries", LIMITS_COUNT, offsetof(run_limits, max_retries), LIMITS_MAX_RETRIES, NULL, NULL,
      "more attempts after transient faults"},
     {"on_nan", LIMITS_WORD, offsetof(run_limits, on_nan), 0, on_nan_words, NULL,

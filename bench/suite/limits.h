@@ -22,6 +22,7 @@ typedef struct run_limits {
     double max_time_s;          /* of a run; 0: none */
     double heartbeat_timeout_s; /* 0: made from what was seen (bench/worker/watchdog.h); below 0:
                                    off */
+    double profile_timeout_s;   /* the same while steps are profiled */
     int64_t max_retries;        /* after transient faults (bench/run/retry.h) */
     int64_t on_nan;             /* limits_on_nan */
 } run_limits;

@@ -441,13 +441,29 @@ static gb_status say_conditions(ledger_sentences *s, const ledger *l)
     return status;
 }
 
+/* The share of a run's profiled steps that belongs to no op; 0 where there is no such row. */
+static double unattributed_share(const run_facts *run)
+{
+    double unattributed = 0, all = 0;
+    for (int64_t i = 0; i < run->n_ops; i++) {
+        all += run->ops[i].time_ms;
+        unattributed += strcmp(run->ops[i].op, "unattributed") == 0 ? run->ops[i].time_ms : 0;
+    }
+    return all > 0 ? unattributed / all : 0;
+}
+
 /* A profile that lost something must not look whole. */
 static gb_status say_profile_note(ledger_sentences *s, const result_entry *e)
 {
     for (int i = 0; i < e->n_runs; i++) {
-        if (*e->runs[i]->profile_note) {
-            return say(s, "On the profile of %s, replicate %" PRId64 ": %s.", e->label,
-                       e->runs[i]->replicate, e->runs[i]->profile_note);
+        const run_facts *run = e->runs[i];
+        const bool incomplete = strncmp(run->profile_note, "incomplete", 10) == 0;
+        if (*run->profile_note) {
+            return say(s, "On the profile of %s, replicate %" PRId64 ": %s%s%s%s.", e->label,
+                       run->replicate, run->profile_note,
+                       incomplete ? "; unattributed there: " : "",
+                       incomplete ? number_percent(unattributed_share(run)).text : "",
+                       incomplete ? " of a step" : "");
         }
     }
     return GB_OK;

@@ -241,6 +241,7 @@ static bool train_valid(const train_event *event)
         return kernel_valid(&event->u.kernel);
     case TRAIN_EVENT_PROFILE_NOTE:
         return TEXT_ENDS(event->u.profile_note);
+    case TRAIN_EVENT_PROFILE:
     case TRAIN_EVENT_PAUSE:
     case TRAIN_EVENT_ALIVE:
         return true;

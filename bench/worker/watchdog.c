@@ -24,6 +24,11 @@ void watchdog_hear(watchdog *w, const train_event *event, double now_s)
     w->heard_s = now_s;
     if (event && event->type == TRAIN_EVENT_START) {
         w->has_started = true;
+        w->on_gpu = event->u.start.device.bus_id[0] != '\0';
+    } else if (event && event->type == TRAIN_EVENT_PROFILE) {
+        w->profiling = true;
+    } else if (event && event->type == TRAIN_EVENT_OPTIME) {
+        w->profiling = false;
     } else if (event && event->type == TRAIN_EVENT_STEP) {
         w->steps++;
         w->last_step_ms = event->u.step.step_ms;
@@ -46,6 +51,15 @@ double watchdog_allowed_s(const watchdog *w)
     return set_s > 0 ? set_s : fmax(WATCHDOG_FLOOR_S, WATCHDOG_FACTOR * w->longest_s);
 }
 
+static double profile_allowed_s(const watchdog *w)
+{
+    double set_s = w->limits.profile_timeout_s;
+    if (!w->profiling || set_s < 0) {
+        return INFINITY;
+    }
+    return set_s > 0 ? set_s : fmax(WATCHDOG_PROFILE_FLOOR_S, WATCHDOG_FACTOR * w->longest_s);
+}
+
 /* "after step 40 of 100; its last step took 1.2 s" */
 static void progress_words(const watchdog *w, char *out, size_t size)
 {
@@ -62,6 +76,26 @@ static void progress_words(const watchdog *w, char *out, size_t size)
                  : w->has_started ? "after its start, before any step"
                                   : "before it had started: opening data and backend");
     }
+}
+
+/* What was timed before the profile is in the database by then. */
+static watchdog_finding profile_find(const watchdog *w, double now_s, char *message, size_t size)
+{
+    char words[160];
+    double silent_s = now_s - w->heard_s, allowed_s = profile_allowed_s(w);
+    if (silent_s <= allowed_s) {
+        return WATCHDOG_FINE;
+    }
+    progress_words(w, words, sizeof words);
+    snprintf(
+        message, size,
+        "no sign of life for %s while steps were profiled (%s allows %s), %s; its times so far "
+        "are kept%s",
+        number_duration_ms(1e3 * silent_s).text,
+        w->limits.profile_timeout_s > 0 ? "profile_timeout" : "the automatic limit",
+        number_duration_ms(1e3 * allowed_s).text, words,
+        w->on_gpu ? "; GPTBENCH_CUPTI=0 profiles without the GPU's profiler" : "");
+    return WATCHDOG_SILENT;
 }
 
 static watchdog_finding silence_find(const watchdog *w, double now_s, char *message, size_t size)
@@ -102,5 +136,6 @@ watchdog_finding watchdog_check(watchdog *w, double now_s, int64_t resident_byte
                  number_duration_ms(1e3 * (now_s - w->started_s)).text, words);
         return WATCHDOG_OVERTIME;
     }
-    return silence_find(w, now_s, message, size);
+    watchdog_finding found = profile_find(w, now_s, message, size);
+    return found ? found : silence_find(w, now_s, message, size);
 }

@@ -14,6 +14,9 @@
  * (TRAIN_EVENT_ALIVE), so that a long validation is no pause. */
 #define WATCHDOG_FACTOR  10.0
 #define WATCHDOG_FLOOR_S 300.0
+/* The same while steps are profiled, where a device's profiler is at work in the worker and may
+ * hang: profile_timeout, whatever heartbeat_timeout says. */
+#define WATCHDOG_PROFILE_FLOOR_S 120.0
 
 typedef enum watchdog_finding {
     WATCHDOG_FINE,
@@ -28,6 +31,8 @@ typedef struct watchdog {
     double started_s, heard_s, looked_s;
     double longest_s; /* pause, start-up included */
     bool has_started; /* it has said START */
+    bool on_gpu;
+    bool profiling; /* it has said PROFILE, and no OPTIME since */
     int64_t steps, evals;
     double last_step_ms;
 } watchdog;

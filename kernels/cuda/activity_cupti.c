@@ -40,13 +40,12 @@ void activity_source_describe(gb_profiler_description *out)
 
 #else
 
-#include <cupti.h>
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/clock.h"
+#include "kernels/cuda/cupti_library.h"
 
 /* Records grow at their end from toolkit to toolkit. */
 #if CUDA_VERSION >= 13000
@@ -57,33 +56,13 @@ typedef CUpti_ActivityKernel9 kernel_record;
 typedef CUpti_ActivityOverhead overhead_record;
 #endif
 
-enum { BUFFER_BYTES = 1 << 20, BUFFERS_MAX = 64, CUDA_MAJOR = CUDA_VERSION / 1000 };
-
-#define CUPTI_FUNCTIONS(X)                                                                         \
-    X(cuptiActivityRegisterCallbacks)                                                              \
-    X(cuptiActivityEnable)                                                                         \
-    X(cuptiActivityDisable)                                                                        \
-    X(cuptiActivityFlushAll)                                                                       \
-    X(cuptiActivityGetNextRecord)                                                                  \
-    X(cuptiActivityGetNumDroppedRecords)                                                           \
-    X(cuptiActivityPushExternalCorrelationId)                                                      \
-    X(cuptiActivityPopExternalCorrelationId)                                                       \
-    X(cuptiGetTimestamp)                                                                           \
-    X(cuptiGetResultString)
-
-typedef struct cupti_api {
-#define X(name) __typeof__(&name) name;
-    CUPTI_FUNCTIONS(X)
-#undef X
-} cupti_api;
+enum { BUFFER_BYTES = 1 << 20, BUFFERS_MAX = 64 };
 
 /* CUPTI's callbacks carry no context, so what they touch is global. */
 static struct {
     cupti_api api;
-    CUptiResult(CUPTIAPI *get_version)(uint32_t *version); /* NULL: it has none */
-    const char *missing; /* why there is no library; NULL when there is */
     char reason[512];
-    char path[256];       /* of the library */
+    bool has_run;         /* there was a profile in this process */
     bool overheads;       /* are told */
     gb_clock_pair start;  /* of the profile */
     pthread_mutex_t lock; /* of what follows; never held while CUPTI or malloc is called */
@@ -94,7 +73,7 @@ static struct {
         uint8_t *data;
         size_t bytes;
     } full[BUFFERS_MAX];
-} cupti = {.missing = "not looked for", .lock = PTHREAD_MUTEX_INITIALIZER};
+} cupti = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const CUpti_ActivityKind kinds[] = {
     CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, CUPTI_ACTIVITY_KIND_MEMCPY, CUPTI_ACTIVITY_KIND_MEMSET,
@@ -103,96 +82,9 @@ static const CUpti_ActivityKind kinds[] = {
     CUPTI_ACTIVITY_KIND_RUNTIME, CUPTI_ACTIVITY_KIND_DRIVER};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
-/* ---- the library ---- */
-
-/* Tries one name, and keeps why it was not that. */
-static void *library_try(const char *name)
-{
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    const size_t used = strlen(cupti.reason);
-    if (!library) {
-        snprintf(cupti.reason + used, sizeof cupti.reason - used, "%s%s", used ? ", " : "", name);
-    }
-    return library;
-}
-
-/* GPTBENCH_CUPTI_LIBRARY names another, for tests; cupti.reason is where it was looked for. */
-static void *library_open(void)
-{
-    char name[32];
-    const char *wanted = getenv("GPTBENCH_CUPTI_LIBRARY");
-    if (wanted && *wanted) {
-        return library_try(wanted);
-    }
-    snprintf(name, sizeof name, "libcupti.so.%d", CUDA_MAJOR);
-    void *library = library_try(name);
-#ifdef GB_CUDA_LIBRARY_DIR /* of the toolkit that the program was built with */
-    static const char *const places[] = {GB_CUDA_LIBRARY_DIR,
-                                         GB_CUDA_LIBRARY_DIR "/../extras/CUPTI/lib64"};
-    for (size_t i = 0; !library && i < sizeof places / sizeof places[0]; i++) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s", places[i], name);
-        library = library_try(path);
-    }
-#endif
-    return library;
-}
-
-static const char *library_load(void)
-{
-    cupti.reason[0] = '\0';
-    void *library = library_open();
-    if (!library) {
-        char places[300];
-        snprintf(places, sizeof places, "%.299s", cupti.reason);
-        snprintf(cupti.reason, sizeof cupti.reason,
-                 "CUPTI of the CUDA toolkit %d is not installed (looked for %s)", CUDA_MAJOR,
-                 places);
-        return cupti.reason;
-    }
-    bool whole = true;
-#define X(name)                                                                                    \
-    *(void **)&cupti.api.name = dlsym(library, #name); /* as POSIX asks for function pointers */   \
-    whole = whole && cupti.api.name;
-    CUPTI_FUNCTIONS(X)
-#undef X
-    *(void **)&cupti.get_version = dlsym(library, "cuptiGetVersion");
-    Dl_info info;
-    void *known;
-    memcpy(&known, &cupti.api.cuptiActivityEnable, sizeof known);
-    if (known && dladdr(known, &info) && info.dli_fname) {
-        snprintf(cupti.path, sizeof cupti.path, "%s", info.dli_fname);
-    }
-    return whole ? NULL : "the installed CUPTI lacks functions of the activity API";
-}
-
-static void library_load_once(void)
-{
-    cupti.missing = library_load();
-}
-
-static const char *library_need(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, library_load_once);
-    return cupti.missing;
-}
-
 void activity_source_describe(gb_profiler_description *out)
 {
-    *out = (gb_profiler_description){.found = false};
-    const char *missing = library_need();
-    uint32_t version = 0;
-    snprintf(out->library, sizeof out->library, "%s", cupti.path);
-    if (missing) {
-        snprintf(out->problem, sizeof out->problem, "%s", missing);
-        return;
-    }
-    out->found = true;
-    if (cupti.get_version && cupti.get_version(&version) == CUPTI_SUCCESS) {
-        snprintf(out->version, sizeof out->version, "API version %u, built for %u", version,
-                 (unsigned)CUPTI_API_VERSION);
-    }
+    cupti_library_describe(out);
 }
 
 /* ---- buffers ---- */
@@ -274,6 +166,7 @@ static void kernel_take(attribution *into, const kernel_record *r)
                      .begin_ns = r->start,
                      .end_ns = r->end,
                      .correlation_id = r->correlationId,
+                     .node_id = r->graphNodeId,
                      .grid = {r->gridX, r->gridY, r->gridZ},
                      .block = {r->blockX, r->blockY, r->blockZ},
                      .registers = r->registersPerThread,
@@ -296,12 +189,25 @@ static const char *copy_name(uint8_t kind)
     }
 }
 
-static void plain_take(attribution *into, gb_activity_kind kind, const char *name,
-                       uint64_t begin_ns, uint64_t end_ns, uint32_t correlation_id)
+static void copy_take(attribution *into, const CUpti_ActivityMemcpy6 *r)
 {
-    gb_activity a = {
-        .kind = kind, .begin_ns = begin_ns, .end_ns = end_ns, .correlation_id = correlation_id};
-    snprintf(a.name, sizeof a.name, "%s", name);
+    gb_activity a = {.kind = GB_ACTIVITY_MEMCPY,
+                     .begin_ns = r->start,
+                     .end_ns = r->end,
+                     .correlation_id = r->correlationId,
+                     .node_id = r->graphNodeId};
+    snprintf(a.name, sizeof a.name, "%s", copy_name(r->copyKind));
+    attribution_activity(into, &a);
+}
+
+static void fill_take(attribution *into, const CUpti_ActivityMemset4 *r)
+{
+    const gb_activity a = {.kind = GB_ACTIVITY_MEMSET,
+                           .begin_ns = r->start,
+                           .end_ns = r->end,
+                           .correlation_id = r->correlationId,
+                           .node_id = r->graphNodeId,
+                           .name = "memset"};
     attribution_activity(into, &a);
 }
 
@@ -343,17 +249,12 @@ static void record_take(attribution *into, const CUpti_Activity *record)
     case CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL:
         kernel_take(into, (const kernel_record *)record);
         break;
-    case CUPTI_ACTIVITY_KIND_MEMCPY: {
-        const CUpti_ActivityMemcpy6 *r = (const CUpti_ActivityMemcpy6 *)record;
-        plain_take(into, GB_ACTIVITY_MEMCPY, copy_name(r->copyKind), r->start, r->end,
-                   r->correlationId);
+    case CUPTI_ACTIVITY_KIND_MEMCPY:
+        copy_take(into, (const CUpti_ActivityMemcpy6 *)record);
         break;
-    }
-    case CUPTI_ACTIVITY_KIND_MEMSET: {
-        const CUpti_ActivityMemset4 *r = (const CUpti_ActivityMemset4 *)record;
-        plain_take(into, GB_ACTIVITY_MEMSET, "memset", r->start, r->end, r->correlationId);
+    case CUPTI_ACTIVITY_KIND_MEMSET:
+        fill_take(into, (const CUpti_ActivityMemset4 *)record);
         break;
-    }
     case CUPTI_ACTIVITY_KIND_EXTERNAL_CORRELATION: {
         const CUpti_ActivityExternalCorrelation *r =
             (const CUpti_ActivityExternalCorrelation *)record;
@@ -443,9 +344,13 @@ static void leftovers_drop(void)
 
 const char *activity_source_start(void)
 {
-    const char *missing = library_need();
+    const char *missing = cupti_library_get(&cupti.api);
     if (missing) {
         return missing;
+    }
+    if (cupti.has_run && cupti_library_version() < CUPTI_MANY_PROFILES) {
+        return "before CUDA 13.1 Update 1 CUPTI takes the launches of graphs for each other in all "
+               "but the first profile of a process";
     }
     CUptiResult code = cupti.api.cuptiActivityRegisterCallbacks(buffer_give, buffer_take);
     int enabled = 0;
@@ -461,6 +366,7 @@ const char *activity_source_start(void)
     /* A profile is none the worse where CUPTI does not tell of itself. */
     cupti.overheads = cupti.api.cuptiActivityEnable(CUPTI_ACTIVITY_KIND_OVERHEAD) == CUPTI_SUCCESS;
     leftovers_drop();
+    cupti.has_run = true;
     cupti.start = clocks_read();
     return NULL;
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/fakes/fake_cupti.h"
 
@@ -36,13 +37,19 @@ static struct stored {
 } * pending;
 static int n_pending, capacity;
 
+/* The number behind the name in the environment; 0: not there. */
+static int setting(const char *name)
+{
+    const char *text = getenv("FAKE_CUPTI"), *at = text ? strstr(text, name) : NULL;
+    return at ? atoi(at + strlen(name)) : 0;
+}
+
 __attribute__((constructor)) static void settings_read(void)
 {
-    const char *text = getenv("FAKE_CUPTI");
-    const char *at = text ? strstr(text, "enable_error=") : NULL;
-    fake_cupti_control.enable_error = at ? atoi(at + strlen("enable_error=")) : 0;
-    at = text ? strstr(text, "records_per_buffer=") : NULL;
-    fake_cupti_control.records_per_buffer = at ? atoi(at + strlen("records_per_buffer=")) : 0;
+    fake_cupti_control.enable_error = setting("enable_error=");
+    fake_cupti_control.records_per_buffer = setting("records_per_buffer=");
+    fake_cupti_control.lose_every = setting("lose_every=");
+    fake_cupti_control.hang = setting("hang=");
 }
 
 __attribute__((destructor)) static void pending_free(void)
@@ -197,12 +204,16 @@ void fake_cupti_late(void)
 
 void fake_cupti_activity(int kind, const char *name, uint32_t correlation_id, uint64_t begin_ns,
                          uint64_t end_ns, const int32_t *grid, const int32_t *block,
-                         int32_t shared_bytes)
+                         int32_t shared_bytes, uint64_t node_id)
 {
     enum { KERNEL, COPY, FILL }; /* as gb_activity_kind has them */
+    static int seen;
     fake_kernel k;
     CUpti_ActivityMemcpy6 c;
     CUpti_ActivityMemset4 m;
+    if (fake_cupti_control.lose_every > 0 && ++seen % fake_cupti_control.lose_every == 0) {
+        return;
+    }
     switch (kind) {
     case KERNEL:
         memset(&k, 0, sizeof k);
@@ -210,6 +221,7 @@ void fake_cupti_activity(int kind, const char *name, uint32_t correlation_id, ui
         k.correlationId = correlation_id;
         k.start = begin_ns;
         k.end = end_ns;
+        k.graphNodeId = node_id;
         k.name = name_keep(name);
         k.gridX = grid[0];
         k.gridY = grid[1];
@@ -229,6 +241,7 @@ void fake_cupti_activity(int kind, const char *name, uint32_t correlation_id, ui
         c.correlationId = correlation_id;
         c.start = begin_ns;
         c.end = end_ns;
+        c.graphNodeId = node_id;
         fake_cupti_record(&c, sizeof c);
         break;
     default:
@@ -237,6 +250,7 @@ void fake_cupti_activity(int kind, const char *name, uint32_t correlation_id, ui
         m.correlationId = correlation_id;
         m.start = begin_ns;
         m.end = end_ns;
+        m.graphNodeId = node_id;
         fake_cupti_record(&m, sizeof m);
     }
 }
@@ -265,6 +279,9 @@ CUptiResult CUPTIAPI cuptiActivityEnable(CUpti_ActivityKind kind)
 
 CUptiResult CUPTIAPI cuptiActivityDisable(CUpti_ActivityKind kind)
 {
+    while (fake_cupti_control.hang) { /* as CUPTI 13.0 may */
+        pause();
+    }
     lock_try();
     fake_cupti_control.kinds_enabled -= enabled[kind];
     enabled[kind] = false;
@@ -379,7 +396,7 @@ CUptiResult CUPTIAPI cuptiGetTimestamp(uint64_t *now_ns)
 
 CUptiResult CUPTIAPI cuptiGetVersion(uint32_t *version)
 {
-    *version = CUPTI_API_VERSION;
+    *version = fake_cupti_control.version ? (uint32_t)fake_cupti_control.version : 130101;
     return CUPTI_SUCCESS;
 }
 

@@ -23,6 +23,9 @@ typedef struct fake_cupti_settings {
     int flush_error, dropped_error;
     int records_per_buffer; /* 0: as many as fit */
     int broken_after;       /* records after which reading a buffer fails; 0: never */
+    int lose_every;         /* every so manyth activity of the emulated GPU is lost; 0: none */
+    int hang;               /* disabling a kind never returns */
+    int version;            /* as cuptiGetVersion says; 0: 130101, CUDA 13.1 Update 1 */
     int other_thread;       /* buffers are asked for and handed over on a thread of CUPTI's */
     int64_t clock_ahead_ns; /* of CLOCK_MONOTONIC */
     int64_t clock_gain_ns;  /* more than that */
@@ -44,6 +47,6 @@ typedef void fake_cupti_late_fn(void);
 /* What the emulated GPU did (tests/simt/simt_activity.cpp); `kind` is a gb_activity_kind. */
 typedef void fake_cupti_activity_fn(int kind, const char *name, uint32_t correlation_id,
                                     uint64_t begin_ns, uint64_t end_ns, const int32_t *grid,
-                                    const int32_t *block, int32_t shared_bytes);
+                                    const int32_t *block, int32_t shared_bytes, uint64_t node_id);
 
 #endif

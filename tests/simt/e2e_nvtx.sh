@@ -52,7 +52,7 @@ if [ ! -e "$tests/fake_cupti.so" ]; then
 fi
 
 profile() { # ARGS...
-    "$gptbench" profile "${model[@]}" --steps 2 --timed-steps 1 "$@" >out 2>err
+    "$gptbench" profile "${model[@]}" --steps "${steps:-2}" --timed-steps 1 "$@" >out 2>err
 }
 # Ops, phases and calls, which do not depend on time; whether all was placed.
 ops() {
@@ -69,6 +69,11 @@ FAKE_CUPTI="records_per_buffer=1" profile
 check "with too few buffers the run goes on" $?
 grep -qE '^note: incomplete: the profiler dropped [0-9]+ records' out
 check "and says what was dropped" $?
+steps=4 FAKE_CUPTI="lose_every=100" profile
+check "with records lost from replays the run goes on" $?
+grep -qE '^note: incomplete: [1-3] of 8 replays had another number of nodes than recorded; all activities have their op' out &&
+    ! grep -q '^unattributed' out && [ "$(ops out)" = "$(ops plain)" ]
+check "and the rest of them have their ops, by the nodes of those that are whole" $?
 FAKE_CUPTI="enable_error=35" profile
 check "without permission the run goes on" $?
 grep -q '^note: op by op between events, gaps within an op included: CUPTI: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES; run as root, or load the driver with NVreg_RestrictProfilingToAdminUsers=0$' out

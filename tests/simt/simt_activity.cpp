@@ -25,7 +25,7 @@ static struct {
     void (*call)(uint32_t correlation_id);
     void (*activity)(int kind, const char *name, uint32_t correlation_id, uint64_t begin_ns,
                      uint64_t end_ns, const int32_t *grid, const int32_t *block,
-                     int32_t shared_bytes);
+                     int32_t shared_bytes, uint64_t node_id);
 } driver;
 
 static bool through_cupti()
@@ -48,6 +48,7 @@ static std::vector<uint64_t> external; /* ids in force, the innermost last */
 static std::vector<std::pair<uint32_t, uint64_t>> links;
 static std::vector<gb_activity> activities;
 static uint32_t calls, graph_call;
+static uint64_t graph_node;
 static gb_activity label;
 static bool labelled;
 
@@ -100,9 +101,10 @@ std::function<void()> activity_wrap(std::function<void()> what)
         what();
         a.end_ns = activity_source_now_ns();
         a.correlation_id = graph_call ? graph_call : a.correlation_id;
+        a.node_id = graph_node;
         if (collecting && driver.activity) {
             driver.activity(a.kind, a.name, a.correlation_id, a.begin_ns, a.end_ns, a.grid, a.block,
-                            a.shared_bytes);
+                            a.shared_bytes, a.node_id);
         } else if (collecting) {
             activities.push_back(a);
         }
@@ -114,9 +116,15 @@ void activity_graph_begin(uint32_t call)
     graph_call = call;
 }
 
+void activity_graph_node(uint64_t node_id)
+{
+    graph_node = node_id;
+}
+
 void activity_graph_end()
 {
     graph_call = 0;
+    graph_node = 0;
 }
 
 } // namespace simt

@@ -18,8 +18,9 @@ void activity_label(gb_activity_kind kind, const char *name, const void *entry =
 std::function<void()> activity_wrap(std::function<void()> what);
 /* The correlation id of a call to the runtime made now. */
 uint32_t activity_call();
-/* Around the nodes of a graph: they carry the id of the launch. */
+/* Around the nodes of a graph: they carry the id of the launch, and each its own. */
 void activity_graph_begin(uint32_t call);
+void activity_graph_node(uint64_t node_id);
 void activity_graph_end();
 
 } // namespace simt

@@ -19,6 +19,7 @@ struct CUgraph_st {
 
 struct CUgraphExec_st {
     std::vector<work> nodes;
+    uint64_t first_id; /* of its nodes, which count up from there */
 };
 
 struct item {
@@ -473,17 +474,20 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatu
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long)
 {
-    *out = new CUgraphExec_st{graph->nodes};
+    static uint64_t next_id = 1000;
+    *out = new CUgraphExec_st{graph->nodes, next_id};
+    next_id += graph->nodes.size();
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
     /* By value: the graph may be destroyed while it runs. */
-    return simt::enqueue(stream, [nodes = exec->nodes, call = simt::activity_call()]() {
+    return simt::enqueue(stream, [graph = *exec, call = simt::activity_call()]() {
         simt::activity_graph_begin(call);
-        for (const work &node : nodes) {
-            node();
+        for (size_t i = 0; i < graph.nodes.size(); i++) {
+            simt::activity_graph_node(graph.first_id + i);
+            graph.nodes[i]();
         }
         simt::activity_graph_end();
     });

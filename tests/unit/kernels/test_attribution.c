@@ -140,27 +140,134 @@ static void replays_are_taken_apart_by_their_nodes(void **state)
     assert_null(attribution_note(f->a));
 }
 
-/* A node is missing: any placement would be a guess. */
-static void a_replay_with_a_lost_record_is_not_guessed(void **state)
+/* ---- replays with a record too many or too few ---- */
+
+/* One of `embed`, two of `up`, one of `act`: four nodes, of which two have the same name. */
+static const gb_node_mark four[] = {{embed, 1}, {up, 3}, {act, 4}};
+
+static void add_node(fixture *f, uint32_t correlation_id, const char *name, uint64_t begin_ns,
+                     uint64_t length_ns, uint64_t node_id)
+{
+    gb_activity r = activity(correlation_id, name, begin_ns, begin_ns + length_ns);
+    r.node_id = node_id;
+    attribution_activity(f->a, &r);
+}
+
+/* A whole replay of `four` under this id, 1 + 10 + 100 + 1000 ns; node ids from `id` on, or 0. */
+static void add_whole(fixture *f, uint32_t correlation_id, uint64_t begin_ns, uint64_t id)
+{
+    attribution_external(f->a, correlation_id, attribution_replay(f->a, four, 3));
+    add_node(f, correlation_id, "fill", begin_ns, 1, id);
+    add_node(f, correlation_id, "gemm", begin_ns + 2000, 10, id ? id + 1 : 0);
+    add_node(f, correlation_id, "gemm", begin_ns + 4000, 100, id ? id + 2 : 0);
+    add_node(f, correlation_id, "act", begin_ns + 6000, 1000, id ? id + 3 : 0);
+}
+
+/* The first gemm's record is lost: the second is known by its node, which a whole replay told. */
+static void a_lost_record_leaves_the_others_their_ops(void **state)
 {
     fixture *f = *state;
-    const gb_node_mark marks[] = {{embed, 1}, {up, 3}};
-    uint64_t whole = attribution_replay(f->a, marks, 2),
-             short_one = attribution_replay(f->a, marks, 2);
-    attribution_external(f->a, 1, whole);
-    attribution_external(f->a, 2, short_one);
-    add(f, 1, "fill", 2000, 2100);
-    add(f, 1, "a", 2200, 2300);
-    add(f, 1, "b", 2300, 2500);
-    add(f, 2, "fill", 3000, 3100);
-    add(f, 2, "b", 3200, 3700);
+    attribution_external(f->a, 2, attribution_replay(f->a, four, 3));
+    add_node(f, 2, "fill", 90000, 2, 70);
+    add_node(f, 2, "gemm", 91000, 20, 72);
+    add_node(f, 2, "act", 92000, 2000, 73);
+    add_whole(f, 1, 20000, 70);
     attribution_finish(f->a, f->ledger);
-    near_ms(row_ms(f, embed), 0.0001);
-    near_ms(row_ms(f, up), 0.0003);
-    near_ms(unattributed_ms(f), 0.0006);
+    near_ms(row_ms(f, embed), 3e-6);
+    near_ms(row_ms(f, up), 130e-6);
+    near_ms(row_ms(f, act), 3000e-6);
+    near_ms(unattributed_ms(f), 0);
     assert_string_equal(attribution_note(f->a),
-                        "incomplete: 2 of 5 activities belong to no op, as replays had another "
-                        "number of nodes than recorded");
+                        "incomplete: 1 of 2 replays had another number of nodes than recorded; all "
+                        "activities have their op");
+}
+
+/* A record that no node of the graph explains: it alone belongs to nobody. */
+static void a_record_too_many_costs_no_more_than_itself(void **state)
+{
+    fixture *f = *state;
+    add_whole(f, 1, 20000, 70);
+    add_whole(f, 2, 90000, 70);
+    add_node(f, 2, "stranger", 92500, 3000, 99);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, embed), 2e-6);
+    near_ms(row_ms(f, up), 220e-6);
+    near_ms(row_ms(f, act), 2000e-6);
+    near_ms(unattributed_ms(f), 3000e-6);
+    /* 3000 of 1111 + 1111 + 3000 ns. */
+    assert_string_equal(
+        attribution_note(f->a),
+        "incomplete: 1 of 9 activities, 57.4 % of their time, belong to no op: 1 of 2 "
+        "replays had another number of nodes than recorded");
+}
+
+/* A record too many and one too few: as many as recorded, but the nodes say which is which. */
+static void equal_numbers_do_not_hide_a_swap(void **state)
+{
+    fixture *f = *state;
+    add_whole(f, 1, 20000, 70);
+    attribution_external(f->a, 2, attribution_replay(f->a, four, 3));
+    add_node(f, 2, "gemm", 91000, 10, 71);
+    add_node(f, 2, "gemm", 92000, 100, 72);
+    add_node(f, 2, "act", 93000, 1000, 73);
+    add_node(f, 2, "act", 95000, 5000, 73);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, embed), 1e-6);
+    near_ms(row_ms(f, up), 220e-6);
+    near_ms(row_ms(f, act), 7000e-6);
+}
+
+/* Without ids of nodes: by order among launches of a name, where a whole replay has as many. */
+static void without_ids_names_place_what_they_can(void **state)
+{
+    fixture *f = *state;
+    add_whole(f, 1, 20000, 0);
+    attribution_external(f->a, 2, attribution_replay(f->a, four, 3));
+    add_node(f, 2, "fill", 90000, 1, 0);
+    add_node(f, 2, "gemm", 91000, 10, 0); /* one of two: which is not known */
+    add_node(f, 2, "act", 93000, 1000, 0);
+    attribution_external(f->a, 3, attribution_replay(f->a, four, 3));
+    add_node(f, 3, "gemm", 191000, 20, 0); /* both, though the fill is lost */
+    add_node(f, 3, "gemm", 192000, 200, 0);
+    add_node(f, 3, "act", 193000, 2000, 0);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, embed), 2e-6);
+    near_ms(row_ms(f, up), 330e-6);
+    near_ms(row_ms(f, act), 4000e-6);
+    near_ms(unattributed_ms(f), 10e-6);
+}
+
+/* No replay of this recording was whole, and one of another recording says nothing of it. */
+static void what_no_whole_replay_explains_is_not_guessed(void **state)
+{
+    fixture *f = *state;
+    const gb_node_mark other[] = {{copy, 1}, {up, 3}, {act, 4}};
+    add_whole(f, 1, 20000, 70);
+    attribution_external(f->a, 2, attribution_replay(f->a, other, 3));
+    add_node(f, 2, "fill", 90000, 5, 80);
+    add_node(f, 2, "act", 91000, 50, 83);
+    attribution_finish(f->a, f->ledger);
+    near_ms(row_ms(f, act), 1000e-6);
+    near_ms(unattributed_ms(f), 55e-6);
+}
+
+/* A clock that counts in steps: what took no time by it came before what began in the same step. */
+static void ops_that_begin_at_once_do_not_overlap(void **state)
+{
+    fixture *f = *state;
+    attribution_external(f->a, 1, attribution_replay(f->a, four, 3));
+    add_node(f, 1, "act", 9000, 1000, 0);
+    add_node(f, 1, "gemm", 8000, 1000, 0);
+    add_node(f, 1, "gemm", 8000, 0, 0);
+    add_node(f, 1, "fill", 2000, 6000, 0);
+    attribution_finish(f->a, f->ledger);
+    gb_op_span spans[4];
+    assert_int_equal(gb_ledger_spans(f->ledger, spans, 4), 4);
+    for (int i = 1; i < 4; i++) {
+        assert_true(spans[i].begin_ms >= spans[i - 1].end_ms);
+    }
+    near_ms(row_ms(f, embed), 6000e-6);
+    near_ms(row_ms(f, act), 1000e-6);
 }
 
 static void lost_and_foreign_records_are_said(void **state)
@@ -171,7 +278,8 @@ static void lost_and_foreign_records_are_said(void **state)
     add(f, 5, "stranger", 2500, 2600);
     attribution_finish(f->a, f->ledger);
     near_ms(unattributed_ms(f), 0.0006);
-    assert_string_equal(attribution_note(f->a), "incomplete: 2 of 2 activities belong to no op");
+    assert_string_equal(attribution_note(f->a),
+                        "incomplete: 2 of 2 activities, 100.0 % of their time, belong to no op");
     attribution_reset(f->a, 0);
     gb_ledger_reset(f->ledger);
     attribution_dropped(f->a, 3);
@@ -330,7 +438,12 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
         T(ops_find_their_activities_in_any_order),
         T(replays_are_taken_apart_by_their_nodes),
-        T(a_replay_with_a_lost_record_is_not_guessed),
+        T(a_lost_record_leaves_the_others_their_ops),
+        T(a_record_too_many_costs_no_more_than_itself),
+        T(equal_numbers_do_not_hide_a_swap),
+        T(without_ids_names_place_what_they_can),
+        T(what_no_whole_replay_explains_is_not_guessed),
+        T(ops_that_begin_at_once_do_not_overlap),
         T(lost_and_foreign_records_are_said),
         T(overlapping_copies_are_listed_but_cost_no_time),
         T(kernels_are_summed_by_launch),

@@ -29,7 +29,7 @@ typedef struct record {
     double optime_ms, optime_step_ms;
     int64_t optime_steps, optime_calls;
     int eval_optimes;
-    int spans, kernels;
+    int spans, kernels, profiles;
     double kernel_ms, idle_ms, unattributed_ms;
     char note[240];
     double span_ms, span_end_ms;
@@ -79,6 +79,10 @@ static int record_event(void *user, const train_event *e)
         break;
     case TRAIN_EVENT_PROFILE_NOTE:
         snprintf(r->note, sizeof r->note, "%s", e->u.profile_note);
+        break;
+    case TRAIN_EVENT_PROFILE:
+        assert_int_equal(r->optimes, 0);
+        r->profiles++;
         break;
     case TRAIN_EVENT_ALIVE: /* on a slow machine */
         break;
@@ -386,6 +390,7 @@ static void the_ledger_adds_up(void **state)
      * batch and numbers 3, embed 1, layers 2 * 9, last norm 1, classifier 1; backward: norm 1,
      * layers 2 * 13, embed 1; update 1. */
     assert_int_equal(r.spans, 3 + 1 + 2 * 9 + 1 + 1 + 1 + 2 * 13 + 1 + 1);
+    assert_int_equal(r.profiles, 1);
     assert_true(r.span_ms > 0 && r.span_end_ms <= r.step[5].step_ms);
     assert_true(fabs(steps_ms - 2 * r.optime_step_ms) < 1e-6 * steps_ms);
     /* They lie where the last step does on the clock of steps and samples. */

@@ -32,6 +32,8 @@ static void test_values(void **state)
                 {"max_time", "0.5 d", 43200},
                 {"heartbeat_timeout", "10 min", 600},
                 {"heartbeat_timeout", "off", -1},
+                {"profile_timeout", "10 s", 10},
+                {"profile_timeout", "off", -1},
                 {"max_retries", "3", 3},
                 {"on_nan", "halve_lr", 1},
                 {"on_nan", "stop", 0}};
@@ -39,11 +41,12 @@ static void test_values(void **state)
         run_limits l = run_limits_default();
         gb_error err = {0};
         assert_int_equal(run_limits_set(&l, good[i].name, good[i].text, &err), GB_OK);
-        double value = strcmp(good[i].name, "max_memory") == 0    ? (double)l.max_memory_bytes
-                       : strcmp(good[i].name, "max_time") == 0    ? l.max_time_s
-                       : strcmp(good[i].name, "max_retries") == 0 ? (double)l.max_retries
-                       : strcmp(good[i].name, "on_nan") == 0      ? (double)l.on_nan
-                                                                  : l.heartbeat_timeout_s;
+        double value = strcmp(good[i].name, "max_memory") == 0        ? (double)l.max_memory_bytes
+                       : strcmp(good[i].name, "max_time") == 0        ? l.max_time_s
+                       : strcmp(good[i].name, "max_retries") == 0     ? (double)l.max_retries
+                       : strcmp(good[i].name, "on_nan") == 0          ? (double)l.on_nan
+                       : strcmp(good[i].name, "profile_timeout") == 0 ? l.profile_timeout_s
+                                                                      : l.heartbeat_timeout_s;
         assert_true(value == good[i].value);
     }
 }
@@ -83,7 +86,7 @@ static void test_section(void **state)
         GB_OK);
     assert_true(s->limits.max_time_s == 7200);
     assert_int_equal(s->limits.on_nan, LIMITS_NAN_HALVE_LR);
-    assert_int_equal(s->limits_given, 1 << 1 | 1 << 4); /* second and fifth of limits_keys */
+    assert_int_equal(s->limits_given, 1 << 1 | 1 << 5); /* second and sixth of limits_keys */
     suite_free(s);
     static const char *const wrong[][2] = {
         {HEAD "[limits]\nmax_time = 2\n" TAIL, "s.ini:7: max_time = 2: "},
@@ -153,6 +156,47 @@ static void test_silence(void **state)
     const run_limits off = {.heartbeat_timeout_s = -1};
     watchdog_begin(&w, &off, 0, 0);
     assert_true(isnan(found_at(&w, 0, 1e5, message)));
+}
+
+/* While steps are profiled the limit is profile_timeout, whatever the heartbeat's is. */
+static void test_silence_of_a_profile(void **state)
+{
+    (void)state;
+    char message[512] = "";
+    const run_limits off = {.heartbeat_timeout_s = -1}, set = {.profile_timeout_s = 20},
+                     none = {.heartbeat_timeout_s = -1, .profile_timeout_s = -1};
+    const train_event begins = {.type = TRAIN_EVENT_PROFILE}, over = {.type = TRAIN_EVENT_OPTIME};
+    train_event start = {.type = TRAIN_EVENT_START};
+    strcpy(start.u.start.device.bus_id, "0000:3b:00.0");
+    watchdog w;
+    /* A pause of 7996 s before the profile allows ten times that within it. */
+    watchdog_begin(&w, &off, 100, 1000);
+    watchdog_hear(&w, &start, 1003);
+    step(&w, 1004);
+    assert_true(isnan(found_at(&w, 1004, 9000, message)));
+    watchdog_hear(&w, &begins, 9000);
+    assert_true(isnan(found_at(&w, 9000, 9000 + 79960, message)));
+    /* One of 3 s allows 30: the floor of 120 s holds. */
+    watchdog_begin(&w, &off, 100, 1000);
+    watchdog_hear(&w, &start, 1003);
+    watchdog_hear(&w, &begins, 1004);
+    step(&w, 1005);
+    assert_true(found_at(&w, 1005, 3000, message) == 1126); /* more than 120 s after 1005 */
+    assert_string_equal(message,
+                        "no sign of life for 2 min 01 s while steps were profiled (the automatic "
+                        "limit allows 2 min 00 s), after step 1 of 100; its last step took 1.20 s; "
+                        "its times so far are kept; GPTBENCH_CUPTI=0 profiles without the GPU's "
+                        "profiler");
+    /* Over: the heartbeat's limit alone. */
+    watchdog_hear(&w, &over, 1126);
+    assert_true(isnan(found_at(&w, 1126, 3000, message)));
+    watchdog_begin(&w, &set, 0, 0);
+    watchdog_hear(&w, &begins, 1);
+    assert_true(found_at(&w, 1, 100, message) == 22);
+    assert_non_null(strstr(message, "(profile_timeout allows 20.0 s)"));
+    watchdog_begin(&w, &none, 0, 0);
+    watchdog_hear(&w, &begins, 1);
+    assert_true(isnan(found_at(&w, 1, 1e5, message)));
 }
 
 /* A runner that was itself stopped for an hour does not blame the worker. */
@@ -233,10 +277,15 @@ static void test_halve(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_section),     cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_looked_away), cmocka_unit_test(test_time_and_memory),
-        cmocka_unit_test(test_retry),       cmocka_unit_test(test_halve),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_section),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_silence_of_a_profile),
+        cmocka_unit_test(test_looked_away),
+        cmocka_unit_test(test_time_and_memory),
+        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_halve),
     };
     return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
 }
