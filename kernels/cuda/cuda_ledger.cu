@@ -19,6 +19,7 @@ struct cuda_timers {
     bool begun; /* the next pending entry holds its begin event */
     bool started;
     cudaEvent_t start; /* of the last reset with timers on, or of the first op after it */
+    double end_ms;     /* since `start`, of the last op read */
     int n_events, n_pending;
     ledger_pending pending[MAX_PENDING];
 };
@@ -53,6 +54,25 @@ void cuda_timers_close(gb_device *dev)
     free(timers);
 }
 
+/* Milliseconds from `start` to the begin of the i-th pending op, after those before it were read. A
+ * float has 24 bits: after a second it counts in steps of 60 ns, longer than a gap between two ops,
+ * which would seem to overlap. So it is counted from op to op; from `start`, whose time may be
+ * long, once per round. */
+static gb_status pending_begin_ms(gb_device *dev, int i, double *out)
+{
+    cuda_timers *timers = dev->timers;
+    const cudaEvent_t begin = timers->pending[i].begin;
+    float ms = 0;
+    if (i > 0) {
+        CUDA_TRY(dev, "timers", cudaEventElapsedTime(&ms, timers->pending[i - 1].end, begin));
+        *out = timers->end_ms + (ms > 0 ? (double)ms : 0);
+    } else {
+        CUDA_TRY(dev, "timers", cudaEventElapsedTime(&ms, timers->start, begin));
+        *out = (double)ms > timers->end_ms ? (double)ms : timers->end_ms;
+    }
+    return GB_OK;
+}
+
 /* Reads all pending events; waits for the last. */
 static gb_status timers_drain(gb_device *dev)
 {
@@ -64,11 +84,12 @@ static gb_status timers_drain(gb_device *dev)
     }
     for (int i = 0; i < count; i++) {
         const ledger_pending *p = &timers->pending[i];
-        float begin_ms = 0, time_ms = 0;
-        CUDA_TRY(dev, "timers", cudaEventElapsedTime(&begin_ms, timers->start, p->begin));
+        double begin_ms;
+        float time_ms = 0;
+        GB_TRY(pending_begin_ms(dev, i, &begin_ms));
         CUDA_TRY(dev, "timers", cudaEventElapsedTime(&time_ms, p->begin, p->end));
-        (void)gb_ledger_add_span(dev->ledger, p->scope, (double)begin_ms,
-                                 (double)begin_ms + (double)time_ms);
+        timers->end_ms = begin_ms + (double)time_ms;
+        (void)gb_ledger_add_span(dev->ledger, p->scope, begin_ms, timers->end_ms);
     }
     return GB_OK;
 }
@@ -82,6 +103,7 @@ static gb_status pending_begin(gb_device *dev)
     if (!timers->started) {
         CUDA_TRY(dev, "timers", cudaEventRecord(timers->start, dev->stream));
         timers->started = true;
+        timers->end_ms = 0;
     }
     ledger_pending *p = &timers->pending[timers->n_pending];
     if (timers->n_pending == timers->n_events) {
@@ -153,6 +175,7 @@ void cuda_backend_timers_reset(gb_device *dev)
 {
     dev->timers->n_pending = 0; /* an event that is recorded again forgets what it was */
     dev->timers->started = false;
+    dev->timers->end_ms = 0;
     gb_ledger_reset(dev->ledger);
 }
 
