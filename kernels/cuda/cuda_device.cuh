@@ -15,7 +15,7 @@
 /* Parts of the workspace; each is a slice of the arena, or memory of its own once a call needs
  * more than the shape given at open. */
 enum cuda_slot {
-    CUDA_SLOT_GEMM,      /* cuBLASLt's own */
+    CUDA_SLOT_GEMM,      /* cuBLASLt's own, cuda_gemm_workspace_bytes; never grows */
     CUDA_SLOT_LOGITS,    /* act (chunk, V padded) */
     CUDA_SLOT_LOSSES,    /* double (N) */
     CUDA_SLOT_ROPE,      /* float (T, D): cosines, then sines, of each position */
@@ -167,8 +167,6 @@ gb_status cuda_backend_replay(gb_device *dev, gb_recording *recording);
 void cuda_backend_recording_free(gb_device *dev, gb_recording *recording);
 
 /* ---- gemm.cu, gemm_tune.cu ---- */
-
-enum { CUDA_GEMM_WORKSPACE_BYTES = 32 << 20 };
 
 /* c (M, N) = a (M, K) . b (K, N), row-major. With a_transposed a is stored (K, M), with
  * b_transposed b is stored (N, K). a and b are act; c is float with c_float, else act. lda, ldb

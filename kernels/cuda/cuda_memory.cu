@@ -22,13 +22,23 @@ static int64_t round_up(int64_t n, int64_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
+/* Of the device that the options mean; 0 where it cannot be told, as in a plan without a GPU. */
+static int64_t device_memory_bytes(const gb_options *options)
+{
+    cudaDeviceProp properties;
+    const int ordinal = options->device_index > 0 ? options->device_index : 0;
+    const bool known = cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess;
+    (void)cudaGetLastError();
+    return known ? (int64_t)properties.totalGlobalMem : 0;
+}
+
 /* Bytes of each workspace slot for these options; returns their sum. */
 static int64_t slots_plan(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length, V = s->vocab_size;
     const int act = options->precision == GB_BF16 ? 2 : 4;
-    bytes[CUDA_SLOT_GEMM] = CUDA_GEMM_WORKSPACE_BYTES;
+    bytes[CUDA_SLOT_GEMM] = cuda_gemm_workspace_bytes(device_memory_bytes(options));
     bytes[CUDA_SLOT_LOGITS] = cuda_classifier_rows(N, V, act) * cuda_classifier_stride(V) * act;
     bytes[CUDA_SLOT_LOSSES] = N * (int64_t)sizeof(double);
     bytes[CUDA_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);

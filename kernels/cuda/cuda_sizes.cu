@@ -4,6 +4,12 @@
  * costs little beside the chunk's products. */
 static const int64_t CHUNK_BYTES = (int64_t)512 << 20;
 
+int64_t cuda_gemm_workspace_bytes(int64_t memory_bytes)
+{
+    const int64_t MIB = 1 << 20, share = memory_bytes / 256;
+    return share >= 128 * MIB ? 128 * MIB : share >= 64 * MIB ? 64 * MIB : 32 * MIB;
+}
+
 int64_t cuda_classifier_stride(int64_t V)
 {
     return (V + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP;

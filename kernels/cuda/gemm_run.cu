@@ -8,6 +8,6 @@ gb_status gemm_plan_run(gb_device *dev, const gemm_plan *plan, const cublasLtMat
     CUBLAS_TRY(dev, "gemm",
                cublasLtMatmul(dev->blas, plan->desc, &one, g->b, plan->b, g->a, plan->a, &beta, c,
                               plan->c, c, plan->c, algo, dev->slots[CUDA_SLOT_GEMM].data,
-                              CUDA_GEMM_WORKSPACE_BYTES, dev->stream));
+                              (size_t)dev->slots[CUDA_SLOT_GEMM].bytes, dev->stream));
     return GB_OK;
 }

@@ -16,7 +16,7 @@
 #include "kernels/cuda/gemm_plan.cuh"
 
 enum {
-    CANDIDATES = 8,
+    CANDIDATES = 32,
     ROUNDS = 7,
     MAX_RUNS = 20, /* per round, of a product too short for the clock */
     MACHINE_CHARS = 256,
@@ -111,7 +111,7 @@ static gb_status set_preference(gb_device *dev, cublasLtMatmulPreference_t prefe
 static gb_status set_preferences(gb_device *dev, cublasLtMatmulPreference_t preference,
                                  const gemm_key *k)
 {
-    const size_t workspace = CUDA_GEMM_WORKSPACE_BYTES;
+    const size_t workspace = (size_t)dev->slots[CUDA_SLOT_GEMM].bytes;
     /* Parts of a sum are added up in fp32: not in c's type, and not by whoever comes first. */
     const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     const struct {
@@ -178,7 +178,7 @@ static bool algo_works(const gb_device *dev, const gemm_plan *plan,
     return cublasLtMatmulAlgoCheck(dev->blas, plan->desc, plan->b, plan->a, plan->c, plan->c, algo,
                                    &result) == CUBLAS_STATUS_SUCCESS &&
            result.state == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= CUDA_GEMM_WORKSPACE_BYTES;
+           result.workspaceSize <= (size_t)dev->slots[CUDA_SLOT_GEMM].bytes;
 }
 
 /* ---- timing ---- */
@@ -302,11 +302,12 @@ static void key_write(const gb_device *dev, const gemm_key *k, char out[KEY_CHAR
 {
     snprintf(out, KEY_CHARS,
              "%s: %s M=%lld N=%lld K=%lld ld=%lld,%lld,%lld align=%d,%d,%d a=%c b=%c c=%s "
-             "workspace=%d",
+             "workspace=%lld candidates=%d",
              dev->tuner->machine, dev->bf16 ? "bf16" : "fp32", (long long)k->M, (long long)k->N,
              (long long)k->K, (long long)k->lda, (long long)k->ldb, (long long)k->ldc, k->align_a,
              k->align_b, k->align_c, k->a_transposed ? 't' : 'n', k->b_transposed ? 't' : 'n',
-             k->c_float ? "wide" : "act", (int)CUDA_GEMM_WORKSPACE_BYTES);
+             k->c_float ? "wide" : "act", (long long)dev->slots[CUDA_SLOT_GEMM].bytes,
+             (int)CANDIDATES);
 }
 
 /* The plan of the same product that does not accumulate, or does where this one does not. */

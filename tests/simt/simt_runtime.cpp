@@ -16,7 +16,8 @@ void __asan_unpoison_memory_region(const volatile void *start, size_t bytes) __a
 namespace simt
 {
 
-static size_t memory_bytes = (size_t)16 << 30;
+static const size_t MEMORY_BYTES = (size_t)16 << 30;
+static size_t memory_bytes = MEMORY_BYTES; /* for us, whoever has the rest: leave_memory */
 /* Of large allocations the beginning is poisoned while no work runs: all of it would take long. */
 static const size_t POISON_LIMIT = 64 << 10;
 static const size_t SHARED_DEFAULT = 48 << 10, SHARED_LIMIT = 227 << 10;
@@ -254,7 +255,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
     *p = cudaDeviceProp();
     snprintf(p->name, sizeof p->name, capability == 90 ? "SIMT emulator" : "SIMT emulator %d",
              capability);
-    p->totalGlobalMem = simt::memory_bytes;
+    p->totalGlobalMem = simt::MEMORY_BYTES;
     p->sharedMemPerBlock = simt::SHARED_DEFAULT;
     p->sharedMemPerBlockOptin = simt::SHARED_LIMIT;
     p->sharedMemPerMultiprocessor = 228 << 10;
@@ -347,7 +348,7 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
-    *total_bytes = simt::memory_bytes;
+    *total_bytes = simt::MEMORY_BYTES;
     *free_bytes = simt::memory_bytes - s.used;
     return cudaSuccess;
 }

@@ -15,6 +15,7 @@ extern "C" {
 }
 
 #include "kernels/cuda/cuda_device.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 #include "simt_test.h"
 
 namespace
@@ -200,13 +201,44 @@ void hopeless_candidates_cost_little(void **)
     assert_int_equal(simt::blas_runs(2), 2);
 }
 
+/* The heuristic's best may stand far down: the 32nd of 40 is found, and no more are asked for. */
+void many_candidates_are_timed(void **)
+{
+    process p;
+    std::vector<simt::blas_candidate> offer(40, takes({1}));
+    offer[31] = takes({0.5});
+    offer[32] = takes({0.1});
+    simt::blas_offer(offer);
+    assert_int_equal(p.forward(), 31);
+}
+
+/* From 32 to 128 MiB, a 256th of the device's memory; the plan of a run says the same. */
+void workspace_goes_by_the_devices_memory(void **)
+{
+    const int64_t GIB = (int64_t)1 << 30, MIB = 1 << 20;
+    assert_int_equal(cuda_gemm_workspace_bytes(0), 32 * MIB); /* not known */
+    assert_int_equal(cuda_gemm_workspace_bytes(4 * GIB), 32 * MIB);
+    assert_int_equal(cuda_gemm_workspace_bytes(16 * GIB), 64 * MIB);
+    assert_int_equal(cuda_gemm_workspace_bytes(32 * GIB), 128 * MIB);
+    assert_int_equal(cuda_gemm_workspace_bytes(140 * GIB), 128 * MIB);
+    process p; /* the emulator has 16 GiB */
+    int64_t used[GB_MEM_GROUPS];
+    gb_backend_cuda.memory_used(p.dev, used);
+    assert_int_equal(p.dev->slots[CUDA_SLOT_GEMM].bytes, 64 * MIB);
+    assert_int_equal(used[GB_MEM_WORKSPACE], gb_backend_cuda.workspace_bytes(&p.dev->options));
+    simt::blas_candidate hungry = takes({0.1}); /* what fits is taken */
+    hungry.workspace_bytes = (size_t)(64 * MIB);
+    simt::blas_offer({takes({1}), hungry});
+    assert_int_equal(p.forward(), 1);
+}
+
 void candidates_that_do_not_work_are_passed_over(void **)
 {
     process p;
     simt::blas_candidate refused = takes({0.1}), failing = refused, hungry = refused;
     refused.refused = true;
     failing.status = CUBLAS_STATUS_EXECUTION_FAILED;
-    hungry.workspace_bytes = (size_t)CUDA_GEMM_WORKSPACE_BYTES + 1;
+    hungry.workspace_bytes = ((size_t)64 << 20) + 1; /* a 256th of the emulator's 16 GiB */
     simt::blas_offer({refused, takes({2}), failing, takes({1}), hungry});
     assert_int_equal(p.forward(), 3);
     assert_int_equal(simt::blas_runs(0), 0);
@@ -502,6 +534,8 @@ int main()
         TEST(ties_go_to_the_heuristic),
         TEST(outliers_do_not_decide),
         TEST(hopeless_candidates_cost_little),
+        TEST(many_candidates_are_timed),
+        TEST(workspace_goes_by_the_devices_memory),
         TEST(candidates_that_do_not_work_are_passed_over),
         TEST(parts_are_added_in_fp32),
         TEST(where_all_fail_the_error_says_so),
