@@ -15,9 +15,7 @@ P
 }
 # suite TRAIN VAL STEPS: two cells
 suite() {
-    tiny_suite s 1 "$3" "$3" 0 | sed "s|^train = .*|train = $1|; s|^val = .*|val = $2|; s/^val_tokens.*/val_tokens = 4096/"
-    tiny_cell a
-    tiny_cell b "mlp_expansion_factor = 2"
+    tiny_pair s 1 "$3" "$3" 0 | sed "s|^train = .*|train = $1|; s|^val = .*|val = $2|; s/^val_tokens.*/val_tokens = 4096/"
 }
 plan() {
     "$gptbench" plan s.ini --gflops 10 "$@" >out 2>err

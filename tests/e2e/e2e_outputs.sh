@@ -85,7 +85,7 @@ for out in fifo folder; do
 done
 
 # ---- report ----
-{ tiny_suite s 1 20 10 0 && tiny_cell a && tiny_cell b 'mlp_expansion_factor = 2'; } >s.ini
+tiny_pair s 1 20 10 0 >s.ini
 say run s.ini --threads 1 --db s.db --no-report
 is "a suite" $rc 0
 for name in index.html report.md report.json results.tsv; do

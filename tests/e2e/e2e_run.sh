@@ -18,9 +18,7 @@ query() { # DATABASE SQL
 
 # 70 steps: warm-up takes at most 50 of them, so that some are timed on any machine.
 suite() { # CELL-B-EXPANSION: a suite of two cells, two replicates
-    tiny_suite tiny 2 70 35 0
-    tiny_cell a
-    tiny_cell b "mlp_expansion_factor = $1"
+    tiny_pair tiny 2 70 35 0 "$1"
 }
 needs "gptbench run" sqlite3
 suite 3 >tiny.ini

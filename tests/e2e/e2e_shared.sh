@@ -15,9 +15,7 @@ trap cleanup EXIT
 needs "sharing a database" sqlite3
 
 suite() { # NAME REPLICATES ITERATIONS BLOCKS
-    tiny_suite "$1" "$2" "$3" 10 "$4"
-    tiny_cell a
-    tiny_cell b 'mlp_expansion_factor = 3'
+    tiny_pair "$1" "$2" "$3" 10 "$4" 3
 }
 suite fifty 25 20 0 >fifty.ini
 

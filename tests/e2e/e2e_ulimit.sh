@@ -30,7 +30,7 @@ refused() { # WHAT NAME
     [ "$rc" = 3 ] && grep -q "(ulimit -$2)" err && ! grep -qE 'libgomp|error while loading' err
     check "$1: exit code 3, and the message names ulimit -$2 ($rc)" $?
 }
-{ tiny_suite small 1 30 10 0 && tiny_cell a && tiny_cell b 'mlp_expansion_factor = 2'; } >small.ini
+tiny_pair small 1 30 10 0 >small.ini
 "$gptbench" run small.ini --threads 1 --no-report --db small.db >out 2>err
 is "without a limit the suite is done" $? 0
 
@@ -83,7 +83,7 @@ check "and it is said which limit" $?
 # ---- size of files ----
 for kib in 1 40 250 600; do
     rm -f x.db*
-    { tiny_suite long 1 6000 10 0 && tiny_cell a && tiny_cell b 'mlp_expansion_factor = 2'; } >long.ini
+    tiny_pair long 1 6000 10 0 >long.ini
     under -f $kib run long.ini --threads 1 --no-report --db x.db
     refused "a database of $kib KiB at most" f
 done

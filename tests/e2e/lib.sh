@@ -101,3 +101,9 @@ tiny_cell() { # NAME LINE...
     shift
     [ $# -eq 0 ] || printf '%s\n' "$@"
 }
+# The usual suite of two such models, of which b is smaller.
+tiny_pair() { # NAME REPLICATES ITERATIONS VAL_LOSS_EVERY BLOCKS [EXPANSION-OF-B]
+    tiny_suite "$1" "$2" "$3" "$4" "$5"
+    tiny_cell a
+    tiny_cell b "mlp_expansion_factor = ${6:-2}"
+}
