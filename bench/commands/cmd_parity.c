@@ -89,8 +89,6 @@ static gb_status parity_run(const parity_job *job, gb_error *err)
 typedef struct parity_command {
     settings_args args;
     settings_options options;
-    const char *backend;
-    int64_t threads, device;
 } parity_command;
 
 static gb_status parity_parse(parity_command *c, parity_job *job, int argc, char **argv,
@@ -103,13 +101,6 @@ static gb_status parity_parse(parity_command *c, parity_job *job, int argc, char
          ".bin shard; its first B*T+1 tokens (synthetic ones)", 0, 0},
         {"--out", "-o", CLI_TEXT, &job->out, "FILE", "where loss and gradients go (safetensors)", 0,
          0},
-        {"--model", NULL, CLI_TEXT, &c->args.preset, "PRESET", "preset to start from (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &c->args.set, "KEY=VALUE",
-         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
-        {"--backend", NULL, CLI_TEXT, &c->backend, "NAME", "auto, cuda or cpu", 0, 0},
-        {"--threads", NULL, CLI_INT, &c->threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &c->device, "N", "GPU to use, of the visible ones (the first)",
-         0, 1023},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     settings_options_make(&c->options, own, false, &c->args);
     const cli_command command = {
@@ -144,8 +135,8 @@ static gb_status parity_settle(const parity_command *c, parity_job *job, gb_erro
         snprintf(spec->val_data, sizeof spec->val_data, "%s", given);
     }
     GB_TRY(settings_read(&job->config, spec, &c->args, err));
-    GB_TRY(
-        settings_backend(&job->backend, c->backend, (gb_precision)spec->precision, c->device, err));
+    GB_TRY(settings_backend(&job->backend, c->args.backend, (gb_precision)spec->precision,
+                            c->args.device, err));
     settings_say_synthetic(given, spec, "--tokens FILE");
     settings_say_idle(&c->args, idle, "one batch goes forward and backward, without an update");
     job->weights = c->args.weights;
@@ -155,15 +146,15 @@ static gb_status parity_settle(const parity_command *c, parity_job *job, gb_erro
         {"--weights", job->weights}, {"--tokens", job->tokens}, {NULL, NULL}};
     GB_TRY(outputs_check(written, read, err));
     outputs_say_safetensors("-o", job->out);
-    job->threads = (int)c->threads;
-    job->device_index = (int)c->device;
+    job->threads = (int)c->args.threads;
+    job->device_index = (int)c->args.device;
     return GB_OK;
 }
 
 gb_status cmd_parity(int argc, char **argv, gb_error *err)
 {
     parity_job job = {.spec = train_spec_default(), .device_index = -1};
-    parity_command c = {.backend = "auto", .device = -1};
+    parity_command c = {.args = settings_args_default()};
     bool help_shown;
     GB_TRY(parity_parse(&c, &job, argc, argv, &help_shown, err));
     if (help_shown) {

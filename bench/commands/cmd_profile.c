@@ -305,17 +305,14 @@ static gb_status profile_run(profiler *p, const train_job *job, const char *pres
 typedef struct profile_command {
     settings_args args;
     settings_options options;
-    const char *backend, *data, *by, *trace_path;
-    int64_t threads, device, steps, timed_steps;
+    const char *data, *by, *trace_path;
+    int64_t steps, timed_steps;
 } profile_command;
 
 static gb_status profile_parse(profile_command *c, int argc, char **argv, bool *help_shown,
                                gb_error *err)
 {
     const cli_option own[] = {
-        {"--model", NULL, CLI_TEXT, &c->args.preset, "PRESET", "preset to start from (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &c->args.set, "KEY=VALUE",
-         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
         {"--train", NULL, CLI_TEXT, &c->data, "GLOB", "tokens, or synth:... (synthetic ones)", 0,
          0},
         {"--by", NULL, CLI_TEXT, &c->by, "op|layer", "rows of the table (op)", 0, 0},
@@ -324,10 +321,6 @@ static gb_status profile_parse(profile_command *c, int argc, char **argv, bool *
          "steps timed without profiling, to compare with (10)", 1, 100000},
         {"--trace", NULL, CLI_TEXT, &c->trace_path, "FILE.json",
          "write one step as a Chrome/Perfetto trace", 0, 0},
-        {"--backend", NULL, CLI_TEXT, &c->backend, "NAME", "auto, cuda or cpu", 0, 0},
-        {"--threads", NULL, CLI_INT, &c->threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &c->device, "N", "GPU to use, of the visible ones (the first)",
-         0, 1023},
         {NULL, NULL, CLI_FLAG, NULL, NULL, NULL, 0, 0}};
     settings_options_make(&c->options, own, false, &c->args);
     const cli_command command = {
@@ -352,8 +345,8 @@ static gb_status profile_settle(const profile_command *c, train_job *job, gb_err
         snprintf(spec->val_data, sizeof spec->val_data, "%s", c->data);
     }
     GB_TRY(settings_read(&job->config, spec, &c->args, err));
-    GB_TRY(
-        settings_backend(&job->backend, c->backend, (gb_precision)spec->precision, c->device, err));
+    GB_TRY(settings_backend(&job->backend, c->args.backend, (gb_precision)spec->precision,
+                            c->args.device, err));
     settings_say_synthetic(c->data ? c->data : settings_value(&c->args, "train"), spec,
                            "--train GLOB");
     settings_say_idle(&c->args, idle, "--timed-steps and --steps say how many steps are done");
@@ -362,8 +355,8 @@ static gb_status profile_settle(const profile_command *c, train_job *job, gb_err
     const named_file written[] = {{"--trace", c->trace_path}, {NULL, NULL}};
     const named_file read[] = {{"--train", job->spec.train_data}, {NULL, NULL}};
     GB_TRY(outputs_check(written, read, err));
-    job->threads = (int)c->threads;
-    job->device_index = (int)c->device;
+    job->threads = (int)c->args.threads;
+    job->device_index = (int)c->args.device;
     job->spans = c->trace_path != NULL;
     return GB_OK;
 }
@@ -373,7 +366,7 @@ gb_status cmd_profile(int argc, char **argv, gb_error *err)
     static profiler p; /* too large for the stack */
     train_job job = train_job_default();
     profile_command c = {
-        .backend = "auto", .by = "op", .device = -1, .steps = job.profile_steps, .timed_steps = 10};
+        .args = settings_args_default(), .by = "op", .steps = job.profile_steps, .timed_steps = 10};
     bool help_shown;
     GB_TRY(profile_parse(&c, argc, argv, &help_shown, err));
     if (help_shown) {

@@ -143,21 +143,13 @@ typedef struct train_command {
     settings_args args;
     settings_options options;
     train_keep keep;
-    const char *backend, *losses;
-    int64_t threads, device;
+    const char *losses;
 } train_command;
 
 static gb_status train_parse(train_command *c, int argc, char **argv, bool *help_shown,
                              gb_error *err)
 {
     const cli_option own[] = {
-        {"--model", NULL, CLI_TEXT, &c->args.preset, "PRESET", "preset to start from (d12)", 0, 0},
-        {"--set", NULL, CLI_LIST, &c->args.set, "KEY=VALUE",
-         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
-        {"--backend", NULL, CLI_TEXT, &c->backend, "NAME", "auto, cuda or cpu", 0, 0},
-        {"--threads", NULL, CLI_INT, &c->threads, "N", "CPU threads (all)", 0, 1024},
-        {"--device", NULL, CLI_INT, &c->device, "N", "GPU to use, of the visible ones (the first)",
-         0, 1023},
         {"--losses", NULL, CLI_TEXT, &c->losses, "FILE",
          "write every step's loss, with all its digits (CSV)", 0, 0},
         {"--load", NULL, CLI_TEXT, &c->args.weights, "FILE",
@@ -192,7 +184,7 @@ static gb_status train_parse(train_command *c, int argc, char **argv, bool *help
 gb_status cmd_train(int argc, char **argv, gb_error *err)
 {
     train_job job = train_job_default();
-    train_command c = {.backend = "auto", .device = -1};
+    train_command c = {.args = settings_args_default()};
     bool help_shown;
     job.profile_steps = 0; /* nobody would see it, and a checkpoint may be at any step */
     GB_TRY(train_parse(&c, argc, argv, &help_shown, err));
@@ -202,8 +194,8 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
     c.args.synthetic = true;
     c.keep.load = c.args.weights;
     GB_TRY(settings_read(&job.config, &job.spec, &c.args, err));
-    GB_TRY(
-        settings_backend(&job.backend, c.backend, (gb_precision)job.spec.precision, c.device, err));
+    GB_TRY(settings_backend(&job.backend, c.args.backend, (gb_precision)job.spec.precision,
+                            c.args.device, err));
     settings_say_synthetic(settings_value(&c.args, "train"), &job.spec, "--train GLOB --val GLOB");
     const named_file written[] = {{"--save", c.keep.save}, {"--losses", c.losses}, {NULL, NULL}};
     const named_file read[] = {{"--load", c.args.weights},
@@ -212,7 +204,7 @@ gb_status cmd_train(int argc, char **argv, gb_error *err)
                                {NULL, NULL}};
     GB_TRY(outputs_check(written, read, err));
     outputs_say_safetensors("--save", c.keep.save);
-    job.threads = (int)c.threads;
-    job.device_index = (int)c.device;
+    job.threads = (int)c.args.threads;
+    job.device_index = (int)c.args.device;
     return train_run(&job, &c.keep, c.losses, err);
 }

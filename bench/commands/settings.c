@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/base/terminal.h"
+#include "kernels/cpu/cpu_threads.h"
 #include "model/synth.h"
 #include "model/trainer.h"
 #include "model/weights.h"
@@ -34,13 +35,34 @@ static void value_name_make(char *out, size_t size, const gb_key *key)
 static const cli_option heading = {
     .name = "", .type = CLI_HEADING, .help = "keys of the model and its training, as in a suite:"};
 
+settings_args settings_args_default(void)
+{
+    return (settings_args){.backend = "auto", .device = -1};
+}
+
+static int rows_add(settings_options *out, int n, const cli_option *rows)
+{
+    for (; rows->name; rows++) {
+        out->rows[n++] = *rows;
+    }
+    return n;
+}
+
 void settings_options_make(settings_options *out, const cli_option *own, bool data_keys,
                            settings_args *args)
 {
-    int n = 0, k = 0;
-    for (; own->name; own++) {
-        out->rows[n++] = *own;
-    }
+    const cli_option of_model[] = {
+        {"--model", NULL, CLI_TEXT, &args->preset, "PRESET", "preset to start from (d12)", 0, 0},
+        {"--set", NULL, CLI_LIST, &args->set, "KEY=VALUE",
+         "a key of the model or its training, as --KEY VALUE below; may be repeated", 0, 0},
+        {.name = NULL}};
+    const cli_option of_device[] = {
+        {"--backend", NULL, CLI_TEXT, &args->backend, "NAME", "auto, cuda or cpu", 0, 0},
+        {"--threads", NULL, CLI_INT, &args->threads, "N", "CPU threads (all)", 0, CPU_THREADS_MAX},
+        {"--device", NULL, CLI_INT, &args->device, "N",
+         "GPU to use, of the visible ones (the first)", 0, 1023},
+        {.name = NULL}};
+    int k = 0, n = rows_add(out, rows_add(out, rows_add(out, 0, of_model), own), of_device);
     out->rows[n++] = heading;
     for (int t = 0; t < (data_keys ? TABLES : TABLES - 1); t++) {
         for (const gb_key *key = key_table(t); key->name; key++, k++) {

@@ -10,14 +10,19 @@
 
 enum { SETTINGS_KEYS = 64, SETTINGS_OPTIONS = 96 };
 
-/* Zeroed: nothing was said. */
+/* As settings_args_default has it: nothing was said. */
 typedef struct settings_args {
     const char *preset;                /* of --model; NULL: d12 */
     cli_list set;                      /* of --set */
     const char *values[SETTINGS_KEYS]; /* of --KEY: model keys, then train keys, then data keys */
+    const char *backend;               /* of --backend */
+    int64_t threads;                   /* of --threads; 0: all */
+    int64_t device;                    /* of --device; -1: the first */
     const char *weights;               /* a file of weights whose model counts; NULL: none */
     bool synthetic; /* without data: take a synthetic source of the model's vocabulary */
 } settings_args;
+
+settings_args settings_args_default(void);
 
 /* The options of a command, with those of the keys behind them. Holds the texts they point to. */
 typedef struct settings_options {
@@ -25,8 +30,9 @@ typedef struct settings_options {
     char names[SETTINGS_KEYS][40], value_names[SETTINGS_KEYS][64];
 } settings_options;
 
-/* `own` (ended by a NULL name), then `--KEY VALUE` for every model and train key, and with
- * `data_keys` for `train` and `val`; what they are given goes to args->values. */
+/* --model and --set, `own` (ended by a NULL name), --backend, --threads and --device, then `--KEY
+ * VALUE` for every model and train key, and with `data_keys` for `train` and `val`; what they are
+ * given goes to args->values. */
 void settings_options_make(settings_options *out, const cli_option *own, bool data_keys,
                            settings_args *args);
 
