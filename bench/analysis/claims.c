@@ -9,25 +9,33 @@
 
 /* ---- what arithmetic alone gives ---- */
 
-static double tokens_per_step(const pair_side *side)
+/* Its steps; 0 tokens: not known. */
+static circumstances side_planned(const pair_side *side)
 {
+    circumstances out = {.backend = "", .precision = "", .clock_mhz = NAN};
     if (side->arm) {
-        return (double)side->arm->facts->tokens_per_step;
+        out.precision = side->arm->facts->precision;
+        out.tokens_per_step = side->arm->facts->tokens_per_step;
+        return out;
     }
     for (int i = 0; i < side->data->facts->n_runs; i++) { /* planned ones know it too */
-        if (side->data->facts->runs[i].config == side->config) {
-            return (double)side->data->facts->runs[i].tokens_per_step;
+        const run_facts *run = &side->data->facts->runs[i];
+        if (run->config == side->config) {
+            out.precision = run->precision;
+            out.tokens_per_step = run->tokens_per_step;
+            return out;
         }
     }
-    return NAN;
+    return out;
 }
 
 static cost_quantities quantities(const pair_side *side)
 {
     const config_facts *c = &side->data->facts->configs[side->config];
+    const double tokens = (double)side_planned(side).tokens_per_step;
     return (cost_quantities){.n_params = (double)c->n_params,
                              .flops_per_token = c->flops_per_token,
-                             .tokens_per_step = tokens_per_step(side),
+                             .tokens_per_step = tokens > 0 ? tokens : NAN,
                              .memory_bytes = NAN};
 }
 
@@ -48,10 +56,21 @@ static void prediction_compare(claim_result *r, double log_ratio)
     }
 }
 
+/* Whether the two do not compare by what is known of them before anything has run. Of what does not
+ * compare arithmetic says nothing. */
+static bool sides_differ(const pair_side *base, const pair_side *config, metric_id metric)
+{
+    circumstances a = side_planned(base), b = side_planned(config);
+    return comparability_of(&a, &b, metric).n > 0;
+}
+
 static void prediction_make(claim_result *r, const pair_side *base, const pair_side *config)
 {
     const suite_expect *expect = &r->claim->expectation;
     cost_quantities q_base = quantities(base), q = quantities(config);
+    if (sides_differ(base, config, expect->metric)) {
+        return;
+    }
     r->prediction = cost_claim_predict(&q, &q_base, expect, &r->predicted_percent);
     if (r->prediction == COST_CLAIM_FLOPS && !isnan(r->predicted_percent)) {
         double work = q.flops_per_token / q_base.flops_per_token;
@@ -99,8 +118,8 @@ static gb_status circumstances_check(claim_result *r, const pair_side *base,
     comparability c;
     GB_TRY(pair_comparability(&c, base, config, metric, err));
     if (c.n > 0) {
-        snprintf(r->reason, sizeof r->reason, "%s does not compare: %.300s", metric_names[metric],
-                 comparability_words(&c).text);
+        snprintf(r->reason, sizeof r->reason, "%s does not compare: %.300s%s", metric_names[metric],
+                 comparability_words(&c).text, comparability_rate_hint(&c, metric));
     }
     return GB_OK;
 }

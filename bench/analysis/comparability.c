@@ -153,6 +153,8 @@ static void list_losses(comparability *list, const result_entry *base, const res
 
 /* ---- the rule ---- */
 
+#define TOKENS_PER_STEP "tokens per step"
+
 comparability comparability_of(const circumstances *base, const circumstances *config,
                                metric_id metric)
 {
@@ -171,7 +173,7 @@ comparability comparability_of(const circumstances *base, const circumstances *c
     list_text(&list, "precision", base->precision, config->precision);
     list_int(&list, "threads", base->threads, config->threads);
     if (!metric_is_rate(metric)) {
-        list_int(&list, "tokens per step", base->tokens_per_step, config->tokens_per_step);
+        list_int(&list, TOKENS_PER_STEP, base->tokens_per_step, config->tokens_per_step);
     }
     if (metric_is_time(metric)) {
         list_clocks(&list, base->clock_mhz, config->clock_mhz);
@@ -192,6 +194,17 @@ gb_status comparability_of_entries(comparability *out, const facts *f, const res
     GB_TRY(circumstances_of_entry(&b, f, config, err));
     *out = comparability_of(&a, &b, metric);
     return GB_OK;
+}
+
+bool comparability_wants_rate(const comparability *c, metric_id metric)
+{
+    return c->n == 1 && metric_is_time(metric) &&
+           strcmp(c->obstacles[0].what, TOKENS_PER_STEP) == 0;
+}
+
+const char *comparability_rate_hint(const comparability *c, metric_id metric)
+{
+    return comparability_wants_rate(c, metric) ? "; per token their speeds do: tokens_per_s" : "";
 }
 
 bool comparability_is_divergence(const comparability *c)

@@ -61,6 +61,11 @@ metric_id comparability_speed_metric(const circumstances *base, const circumstan
 gb_status comparability_of_entries(comparability *out, const facts *f, const result_entry *base,
                                    const result_entry *config, metric_id metric, gb_error *err);
 
+/* Whether nothing but the tokens per step stand against the times of steps: tokens/s compare then.
+ */
+bool comparability_wants_rate(const comparability *c, metric_id metric);
+/* "; per token their speeds do: tokens_per_s" behind the obstacles, where that is so; else "". */
+const char *comparability_rate_hint(const comparability *c, metric_id metric);
 /* Whether nothing else stands against it than runs that diverged. */
 bool comparability_is_divergence(const comparability *c);
 

@@ -123,6 +123,8 @@ static gb_status print_text(const asked *a, gb_error *err)
                      a->suite->path);
         return GB_OK;
     }
+    dbfile_say(a->data->facts->db_path, a->suite->name);
+    printf("\n");
     GB_TRY(print_table(a, err));
     printf("\n");
     for (int i = 0; i < a->suite->n_claims; i++) {

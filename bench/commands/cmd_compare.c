@@ -34,6 +34,7 @@ typedef struct asked {
     compare_outcome outcomes[64];    /* of the conditions */
     char refusal[METRIC_COUNT][512]; /* what stands against a metric; empty: nothing */
     bool answered[METRIC_COUNT];     /* which answers the conditions on it */
+    bool by_rate[METRIC_COUNT];      /* which leaves tokens_per_s to compare */
 } asked;
 
 static bool metric_is_shown(const asked *a, int metric)
@@ -74,15 +75,9 @@ static gb_status refusal_find(asked *a, metric_id metric, gb_error *err)
     comparability c;
     GB_TRY(pair_comparability(&c, &a->base, &a->config, metric, err));
     snprintf(a->refusal[metric], sizeof a->refusal[metric], "%s", comparability_words(&c).text);
+    a->by_rate[metric] = comparability_wants_rate(&c, metric);
     a->answered[metric] = comparability_is_divergence(&c) && divergence_answers(a, metric);
     return GB_OK;
-}
-
-/* Then speeds compare all the same, per token. */
-static bool only_tokens_differ(const asked *a, metric_id metric)
-{
-    const char *why = a->refusal[metric];
-    return metric_is_time(metric) && strncmp(why, "tokens per step", 15) == 0 && !strchr(why, ';');
 }
 
 /* Other validation data leave the other metrics alone; all else says that the two were measured
@@ -102,9 +97,7 @@ static gb_status refusals_find(asked *a, gb_error *err)
                 "`%s` and `%s` were measured under other circumstances: %s. So their %s does not "
                 "compare%s; --force shows it all the same",
                 a->names[0], a->names[1], a->refusal[m], metric_names[m],
-                only_tokens_differ(a, (metric_id)m)
-                    ? "; per token their speeds do: --metric tokens_per_s"
-                    : "");
+                a->by_rate[m] ? "; per token their speeds do: --metric tokens_per_s" : "");
         }
     }
     return GB_OK;
@@ -241,6 +234,9 @@ static gb_status print_text(const asked *a, gb_error *err)
 {
     if (a->base.data != a->config.data) {
         print_sides(a);
+    } else {
+        dbfile_say(a->base.data->facts->db_path, a->base.data->facts->suite_name);
+        printf("\n");
     }
     GB_TRY(print_table(a, err));
     printf("\n");

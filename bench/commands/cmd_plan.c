@@ -9,11 +9,13 @@
 #include "bench/base/table.h"
 #include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
+#include "bench/commands/plan_claims.h"
 #include "bench/commands/plan_rates.h"
 #include "bench/plan/axis_explain.h"
 #include "bench/plan/cost_estimate.h"
 #include "bench/plan/data_check.h"
 #include "bench/words/data_words.h"
+#include "bench/words/design_words.h"
 #include "kernels/process_memory.h"
 
 typedef struct plan_command {
@@ -139,62 +141,6 @@ static gb_status cells_print(const cost_estimate *p, gb_error *err)
             table_add_cell(t, "%s", data_passes_number(row->passes).text);
         }
         table_add_cell(t, "%s", number_duration_ms(row->run_ms).text);
-    }
-    gb_status status = table_show(t, stdout, err);
-    table_free(t);
-    return status;
-}
-
-/* "reduction of 18.4 %": the percentage of a claim, whose sign the relation gives. */
-static void claim_add_prediction(table *t, const suite_expect *expect, cost_claim_basis basis,
-                                 double percent)
-{
-    static const char *const basis_names[] = {"exact", "at equal FLOP/s", "memory plan", "-"};
-    if (isnan(percent)) {
-        table_add_cell(t, "-");
-    } else {
-        table_add_cell(t, "%s", number_percent_signed(percent / 100).text);
-    }
-    table_add_cell(t, "%s", basis_names[basis]);
-    table_add_cell(t, "%s",
-                   isnan(percent)                        ? "-"
-                   : suite_expect_holds(expect, percent) ? "yes"
-                                                         : "no");
-}
-
-static gb_status claims_print(const cost_estimate *p, const cost_options *options, gb_error *err)
-{
-    const suite *s = p->suite;
-    if (s->n_claims == 0) {
-        return GB_OK;
-    }
-    terminal_say(stdout, 0, "\nClaims, and what arithmetic alone gives for them:\n\n");
-    table *t = table_create();
-    static const char *const headings[] = {"claim", "config", "baseline", "expect"};
-    static const int ranks[] = {0, 4, 4, 3};
-    for (int i = 0; i < 4; i++) {
-        table_add_column(t, headings[i], TABLE_LEFT);
-        table_column_fit(t, TABLE_MOVE, ranks[i]);
-    }
-    table_add_column(t, "predicted", TABLE_RIGHT);
-    table_add_column(t, "by", TABLE_LEFT);
-    table_column_fit(t, TABLE_MOVE, 2);
-    table_add_column(t, "holds", TABLE_LEFT);
-    for (int i = 0; i < s->n_claims; i++) {
-        const suite_claim *claim = &s->claims[i];
-        cost_row row = cost_row_make(s, suite_cell_find(s, claim->config), options);
-        cost_row base_row = cost_row_make(s, suite_cell_find(s, claim->baseline), options);
-        cost_quantities config = cost_row_quantities(&row);
-        cost_quantities baseline = cost_row_quantities(&base_row);
-        double percent;
-        cost_claim_basis basis =
-            cost_claim_predict(&config, &baseline, &claim->expectation, &percent);
-        table_begin_row(t);
-        table_add_cell(t, "%s", claim->name);
-        table_add_cell(t, "%s", claim->config);
-        table_add_cell(t, "%s", claim->baseline);
-        table_add_cell(t, "%s", claim->expect);
-        claim_add_prediction(t, &claim->expectation, basis, percent);
     }
     gb_status status = table_show(t, stdout, err);
     table_free(t);
@@ -343,8 +289,12 @@ static gb_status estimate_print(const plan_command *c, const cost_estimate *p,
             stdout, 2, "before that, speeds in turn: %lld blocks of %d bursts, estimated time %s\n",
             (long long)s->timing.blocks, p->timing_arms, number_duration_ms(p->timing_ms).text);
     }
+    verdict_text few = design_blocks_words(s);
+    if (p->timing_arms > 0 && few.text[0]) {
+        terminal_say(stdout, 2, "warning: %s\n", few.text);
+    }
     plan_rates_say(&c->rates, p, stdout);
-    GB_TRY(claims_print(p, options, err));
+    GB_TRY(plan_claims_print(s, options, err));
     return settings_print(p, err);
 }
 

@@ -2,10 +2,28 @@
 #include <stdio.h>
 
 #include "bench/base/cli.h"
+#include "bench/base/terminal.h"
 #include "bench/commands/commands.h"
 #include "bench/commands/dbfile.h"
 #include "bench/report/report.h"
 #include "bench/run/progress.h"
+#include "bench/store/store.h"
+
+/* Its only suite, where none was named. "" where it cannot be read. */
+static void suite_find(char *out, size_t size, const char *path)
+{
+    store *s = NULL;
+    sqlite3_stmt *stmt;
+    bool row = false;
+    out[0] = '\0';
+    if (store_open(&s, path, STORE_READ, NULL) == GB_OK &&
+        store_query(s, &stmt, NULL, "SELECT name FROM suite LIMIT 1", "") == GB_OK &&
+        store_step(s, stmt, &row, NULL) == GB_OK && row) {
+        snprintf(out, size, "%s", store_text(stmt, 0));
+        sqlite3_reset(stmt);
+    }
+    store_close(s);
+}
 
 gb_status cmd_report(int argc, char **argv, gb_error *err)
 {
@@ -36,7 +54,7 @@ gb_status cmd_report(int argc, char **argv, gb_error *err)
     if (!out) {
         return gb_fail(err, GB_ERR_USAGE, "report: say where it goes: -o DIR");
     }
-    char path[4096];
+    char path[4096], only[256];
     GB_TRY(dbfile_choose(path, sizeof path, db, err));
     progress *display = progress_create_for(stderr);
     progress_task_begin(display, "drawing the report");
@@ -44,6 +62,10 @@ gb_status cmd_report(int argc, char **argv, gb_error *err)
     progress_free(display);
     if (status != GB_OK) {
         return suite ? dbfile_tell_others(path, &(dbfile_wanted){.suite = suite}, err) : status;
+    }
+    if (!db || !suite) { /* on standard error: standard output lists files */
+        suite_find(only, sizeof only, path);
+        terminal_say(stderr, 2, "report of suite %s in %s\n", suite ? suite : only, path);
     }
     printf("%s/index.html\n%s/report.md\n", out, out);
     return GB_OK;

@@ -13,6 +13,7 @@
 #include "bench/run/work_gate.h"
 #include "bench/store/store_share.h"
 #include "bench/words/data_words.h"
+#include "bench/words/design_words.h"
 #include "bench/words/results_table.h"
 #include "bench/worker/job_control.h"
 #include "kernels/clock.h"
@@ -170,9 +171,10 @@ static gb_status ended_status(const store *s, const runner_totals *totals,
     }
     if (state->not_ok > 0) {
         return gb_fail(err, GB_ERR_FAILED,
-                       "%d of %d runs did not end ok; `gptbench show RUN --db %s` tells why,"
+                       "%d of %d runs did not end ok; `gptbench show %lld --db %s` tells why%s,"
                        " --retry-failed tries them again",
-                       state->not_ok, state->n, shell_word(store_path(s)).text);
+                       state->not_ok, state->n, (long long)state->not_ok_run,
+                       shell_word(store_path(s)).text, state->not_ok > 1 ? " of the first" : "");
     }
     if (!speeds_ok) {
         return gb_fail(err, GB_ERR_FAILED,
@@ -323,15 +325,19 @@ static gb_status measure(const run_command *c, runplan *plan, store *s,
     return status;
 }
 
-/* What is to be known of the data before anything is trained. */
-static gb_status data_warn(const run_command *c, const runplan *plan, const suite *asked,
-                           progress *display, gb_error *err)
+/* What is to be known of the data and the design before anything is trained. */
+static gb_status design_warn(const run_command *c, const runplan *plan, const suite *asked,
+                             progress *display, gb_error *err)
 {
     data_use use;
     GB_TRY(data_check_use(&use, runplan_data(plan), asked, c->plan.only, err));
     data_warnings w = data_warnings_make(&use);
     for (int i = 0; i < w.n; i++) {
         progress_note(display, "warning: %s", w.texts[i]);
+    }
+    verdict_text few = design_blocks_words(asked);
+    if (!c->loss_only && few.text[0]) {
+        progress_note(display, "warning: %s", few.text);
     }
     return GB_OK;
 }
@@ -342,7 +348,7 @@ static gb_status work(const run_command *c, suite *asked, runplan *plan, store *
     runner_totals totals = {0};
     runplan_state state;
     bool speeds_ok = true;
-    GB_TRY(data_warn(c, plan, asked, runner->display, err));
+    GB_TRY(design_warn(c, plan, asked, runner->display, err));
     GB_TRY(plan_store(c, plan, s, runner->display, err));
     run_counts counts = runs_count(plan);
     if (c->dry_run) {

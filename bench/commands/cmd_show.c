@@ -274,6 +274,7 @@ static gb_status shown_print(const shown *x, gb_error *err)
     }
     const run_facts *run = &f->runs[0];
     const config_facts *config = &f->configs[run->config];
+    fact_print("database", f->db_path);
     texts_print(&x->before_model);
     model_print(config);
     texts_print(&x->after_model);

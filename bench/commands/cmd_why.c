@@ -171,6 +171,7 @@ static gb_status print_text(const ledger *l, const ledger_sentences *reading,
 {
     table *t = NULL;
     GB_TRY(ledger_table(&t, l, err));
+    dbfile_say(l->data->facts->db_path, l->data->facts->suite_name);
     terminal_say(stdout, 6, "base: %s\n", l->base->label);
     terminal_say(stdout, 6, "new:  %s\n", l->new_entry->label);
     terminal_say(stdout, 0, "Milliseconds per profiled step; the rows add up to it.\n\n");

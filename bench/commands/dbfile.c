@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "bench/base/same_file.h"
+#include "bench/base/terminal.h"
 #include "bench/store/store.h"
 
 /* When a database was last written: what is in its -wal file is newer than the file itself. An
@@ -50,6 +51,11 @@ gb_status dbfile_choose(char *out, size_t size, const char *given, gb_error *err
     }
     globfree(&found);
     return status;
+}
+
+void dbfile_say(const char *path, const char *suite)
+{
+    terminal_say(stdout, 2, "suite %s in %s\n", suite, path);
 }
 
 /* ---- what others have ---- */

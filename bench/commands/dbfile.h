@@ -15,6 +15,10 @@
  * GB_ERR_USAGE when there is none or the path does not fit. */
 gb_status dbfile_choose(char *out, size_t size, const char *given, gb_error *err);
 
+/* "suite quick in results/quick.db", a line on standard output: what a command speaks of, whether
+ * it was named or chosen. */
+void dbfile_say(const char *path, const char *suite);
+
 /* What a command looks for in a database. */
 typedef struct dbfile_wanted {
     const char *suite;      /* NULL: any */

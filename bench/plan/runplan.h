@@ -96,12 +96,13 @@ gb_status runplan_store_again(runplan *plan, store *s, gb_error *err);
 
 /* How the selected runs stand in the store, whoever did them. */
 typedef struct runplan_state {
-    int n;             /* together */
-    int ok;            /* done */
-    int not_ok;        /* nan, oom, failed, killed */
-    int elsewhere;     /* living runners other than this one are doing them */
-    int open;          /* nobody is: to be done (or done again) */
-    int64_t other_pid; /* one that is doing some of `elsewhere` */
+    int n;              /* together */
+    int ok;             /* done */
+    int not_ok;         /* nan, oom, failed, killed */
+    int64_t not_ok_run; /* the first of them */
+    int elsewhere;      /* living runners other than this one are doing them */
+    int open;           /* nobody is: to be done (or done again) */
+    int64_t other_pid;  /* one that is doing some of `elsewhere` */
 } runplan_state;
 gb_status runplan_state_get(const runplan *plan, store *s, runplan_state *out, gb_error *err);
 

@@ -43,7 +43,7 @@ gb_status runplan_state_get(const runplan *plan, store *s, runplan_state *out, g
         } else if (open) {
             out->open++;
         } else {
-            out->not_ok++;
+            out->not_ok_run = out->not_ok++ == 0 ? known.run_id : out->not_ok_run;
         }
     }
     return GB_OK;

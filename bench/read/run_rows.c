@@ -77,8 +77,13 @@ static const row_field RUN_FIELDS[] = {
  * fills these fields; a number that is not here is missing where they are not, as in the table that
  * `run` prints. */
 static const row_field SUMMARY_FIELDS[] = {
-    SAME(step_avg_ms, ROW_REAL),   SAME(step_median_ms, ROW_REAL), SAME(final_val_loss, ROW_REAL),
-    SAME(best_val_loss, ROW_REAL), SAME(first_val_loss, ROW_REAL),
+    SAME(step_avg_ms, ROW_REAL),
+    SAME(step_median_ms, ROW_REAL),
+    SAME(final_val_loss, ROW_REAL),
+    SAME(best_val_loss, ROW_REAL),
+    SAME(first_val_loss, ROW_REAL),
+    RUN("disturbed_steps", ROW_INT, sensors.timed_marked),
+    RUN("iif(disturbed_steps IS NULL, 0, timed_steps)", ROW_INT, sensors.timed_known),
 };
 static const row_table SUMMARY = ROW_TABLE(SUMMARY_FIELDS, run_facts);
 

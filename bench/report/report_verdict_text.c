@@ -13,6 +13,7 @@
 #include "bench/words/control_text.h"
 #include "bench/words/divergence_words.h"
 #include "bench/words/loss_terms_text.h"
+#include "bench/words/machine_words.h"
 #include "bench/words/means_text.h"
 #include "bench/words/verdict_rows.h"
 
@@ -330,6 +331,14 @@ static void write_floor(document *doc, const findings *data)
     }
 }
 
+static void write_machine(document *doc, const findings *data)
+{
+    verdict_text words = machine_words(data);
+    if (words.text[0]) {
+        document_list_item(doc, "%s", words.text);
+    }
+}
+
 static void write_disagreements(document *doc, const findings *data)
 {
     for (int i = 0; i < data->verdicts->n; i++) {
@@ -377,6 +386,7 @@ static gb_status write_summary(document *doc, const findings *data, gb_error *er
     }
     if (status == GB_OK) {
         write_floor(doc, data);
+        write_machine(doc, data);
         write_unclear(doc, data, &sides[0]);
         write_unclear(doc, data, &sides[1]);
         write_disagreements(doc, data);

@@ -204,10 +204,21 @@ static void left_add(progress_line *line, int rank, const char *words, double ms
     }
 }
 
+/* "run 12: ": the one name of a run, which `show` takes. How many of all there are is progress. */
+static number_text run_name(const progress_run *run, const char *behind)
+{
+    number_text out = {""};
+    if (run->run_id > 0) {
+        snprintf(out.text, sizeof out.text, "run %lld%.4s", (long long)run->run_id, behind);
+    }
+    return out;
+}
+
 static void run_draw(progress *p)
 {
     progress_line head = {.n = 0}, line = {.indent = 2};
-    progress_line_add(&head, 0, "[%d/%d] %s", p->run_index, p->n_runs, p->run.config);
+    progress_line_add(&head, 0, "[%d/%d] %s%s", p->run_index, p->n_runs,
+                      run_name(&p->run, ": ").text, p->run.config);
     progress_line_add(&head, 2, "replicate %lld", (long long)p->run.replicate);
     if (p->run_index < p->n_runs) {
         left_add(&head, 1, "all runs: ", suite_left_ms(p));
@@ -331,8 +342,9 @@ void progress_run_begin(progress *p, const progress_run *run)
         if (run->attempt > 1) {
             snprintf(words, sizeof words, " (attempt %lld)", (long long)run->attempt);
         }
-        progress_note(p, "run %d of %d: %s, replicate %lld%s%s", p->run_index, p->n_runs,
-                      run->config, (long long)run->replicate, words, lr_mark(run->lr_scale).text);
+        progress_note(p, "[%d of %d] %s%s, replicate %lld%s%s", p->run_index, p->n_runs,
+                      run_name(run, ": ").text, run->config, (long long)run->replicate, words,
+                      lr_mark(run->lr_scale).text);
     }
 }
 
@@ -425,10 +437,11 @@ void progress_run_end(progress *p, const char *status, const char *message)
     if (isfinite(p->val_loss)) {
         snprintf(val, sizeof val, ", val_loss %.4f", p->val_loss);
     }
-    int length = asprintf(&text, ": %s, replicate %lld%s: %lld steps, step_avg %s%s%s%s",
-                          p->run.config, (long long)p->run.replicate, lr_mark(p->run.lr_scale).text,
-                          (long long)p->steps_done, number_duration_ms(step_avg_ms(p)).text, val,
-                          *message ? ": " : "", message);
+    int length =
+        asprintf(&text, ": %s%s, replicate %lld%s: %lld steps, step_avg %s%s%s%s",
+                 run_name(&p->run, ", ").text, p->run.config, (long long)p->run.replicate,
+                 lr_mark(p->run.lr_scale).text, (long long)p->steps_done,
+                 number_duration_ms(step_avg_ms(p)).text, val, *message ? ": " : "", message);
     if (length >= 0) {
         note_write(p, strcmp(status, "ok") == 0 ? "\033[32m" : "\033[31m", status, text);
         free(text);

@@ -14,6 +14,7 @@
 typedef struct progress progress;
 
 typedef struct progress_run {
+    int64_t run_id;     /* as `show` takes it; 0: none */
     const char *config; /* borrowed */
     int64_t replicate, attempt;
     double lr_scale; /* of its learning rate; 0 counts as 1 */

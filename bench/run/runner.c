@@ -199,7 +199,9 @@ static gb_status job_do(store *s, const runner_job *job, const runner_options *o
         status = run_watch_begin(&run.watch, s, &watch, err);
     }
     if (status == GB_OK) {
-        progress_run_begin(options->display, &job->label);
+        progress_run label = job->label;
+        label.run_id = job->run_id; /* of this attempt */
+        progress_run_begin(options->display, &label);
         started = worker_link_open(&run.worker, &worker, job->json, false, &why) == GB_OK;
         run.worker.watch.num_iterations = job->label.num_iterations;
         status = started ? store_run_start(s, job->run_id, run.worker.process.pid, err)

@@ -252,7 +252,8 @@ gb_status store_run_state_get(store *s, int64_t config_id, int64_t replicate, co
     bool row;
     *out = (store_run_state){.other_pid = 0};
     GB_TRY(store_query(s, &stmt, err,
-                       "SELECT r.status, coalesce(r.runner_id, 0), coalesce(u.pid, 0) FROM run r"
+                       "SELECT r.status, coalesce(r.runner_id, 0), coalesce(u.pid, 0), r.run_id"
+                       " FROM run r"
                        " LEFT JOIN runner u USING (runner_id) WHERE config_id = ? AND replicate = ?"
                        " AND identity = ? AND in_plan = 1"
                        " ORDER BY r.status = 'ok' DESC, attempt DESC LIMIT 1",
@@ -262,6 +263,7 @@ gb_status store_run_state_get(store *s, int64_t config_id, int64_t replicate, co
         return GB_OK;
     }
     int64_t runner_id = sqlite3_column_int64(stmt, 1);
+    out->run_id = sqlite3_column_int64(stmt, 3);
     snprintf(out->status, sizeof out->status, "%s", store_text(stmt, 0));
     if (strcmp(out->status, "running") == 0 && runner_id != s->runner_id &&
         store_runner_lives(s, runner_id)) {

@@ -44,7 +44,8 @@ gb_status store_run_unclaim(store *s, int64_t run_id, gb_error *err);
 
 /* How a planned run (store.h) stands now. */
 typedef struct store_run_state {
-    char status[16];   /* of the attempt that counts; "" when there is none */
+    int64_t run_id;    /* the attempt that counts */
+    char status[16];   /* its; "" when there is none */
     int64_t other_pid; /* the living process, other than this one, that is doing it; 0: none */
 } store_run_state;
 gb_status store_run_state_get(store *s, int64_t config_id, int64_t replicate, const char *identity,

@@ -13,6 +13,7 @@
 #include "bench/run/rates.h"
 #include "bench/words/control_text.h"
 #include "bench/words/divergence_words.h"
+#include "bench/words/machine_words.h"
 #include "bench/words/means_text.h"
 #include "bench/words/verdict_words.h"
 
@@ -148,6 +149,14 @@ static void sessions_print(const speed_report *speeds, FILE *out)
             out, 0,
             "time vs base: typical bursts, block by block, so not just the quotient of two "
             "step_avg\n");
+    }
+}
+
+static void machine_print(const findings *data, FILE *out)
+{
+    verdict_text words = machine_words(data);
+    if (words.text[0]) {
+        terminal_say(out, 0, "%s%s\n", data->speeds->n_sessions > 0 ? "" : "\n", words.text);
     }
 }
 
@@ -380,6 +389,7 @@ static gb_status table_print(const findings *data, FILE *out, gb_error *err)
     free(rows);
     if (status == GB_OK) {
         sessions_print(data->speeds, out);
+        machine_print(data, out);
         diverged_print(data, out);
         means_print(data->verdicts, out);
         refusals_print(data->verdicts, out);

@@ -54,7 +54,7 @@ says "and warns" out 'warning: Training and validation data overlap: the shard `
 run
 is "run succeeds" $? 0
 says "and warns" err 'warning: Training and validation data overlap'
-[ "$(grep -n 'warning: Training' err | cut -d: -f1)" -lt "$(grep -n '^run 1 of' err | cut -d: -f1)" ]
+[ "$(grep -n 'warning: Training' err | cut -d: -f1)" -lt "$(grep -n '^\[1 of' err | cut -d: -f1)" ]
 check "before it trains" $?
 says "the report warns" results/s/report.md 'Warning: Training and validation data overlap'
 says "and the page" results/s/index.html 'Training and validation data overlap'

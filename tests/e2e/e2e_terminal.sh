@@ -130,13 +130,13 @@ grep -q '^measuring GEMM peak and copy rate of cpu' doing
 check "profile: what it is doing, until it has done it" $((rc + $? + $(grep -c 'measuring GEMM' out)))
 NO_COLOR=1 goes 120x40 -i 'loss' "${typed[@]}"
 is "NO_COLOR: none" "$(grep -c coloured err)" 0
-TERM=dumb goes 120x40 -i 'run 1 of' "${typed[@]}"
+TERM=dumb goes 120x40 -i '1 of 4] run' "${typed[@]}"
 is "a terminal that cannot redraw: plain lines" \
-    "$(grep -c 'step [0-9]*/' out) $(grep -c 'run 1 of 4: a, replicate 0' out)" "0 1"
+    "$(grep -c 'step [0-9]*/' out) $(grep -c '\[1 of 4\] run 1: a, replicate 0' out)" "0 1"
 "${typed[@]}" >out 2>err &
 runner=$!
 for _ in $(seq 300); do
-    grep -q '^run 1 of' err && break
+    grep -q '^\[1 of' err && break
     sleep 0.1
 done
 kill -INT "$runner"

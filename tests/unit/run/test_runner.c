@@ -730,7 +730,7 @@ static void test_plain_progress(void **state)
     progress_run_end(p, "failed", "why");
     progress_free(p);
     fclose(out);
-    assert_non_null(strstr(text, "run 1 of 3: cell, replicate 1\n"));
+    assert_non_null(strstr(text, "[1 of 3] cell, replicate 1\n"));
     assert_non_null(strstr(text, "step:0/100 val_loss:5.5452 train_time:0ms step_avg:nanms\n"));
     assert_non_null(strstr(text, "step:3/100 val_loss:3.1234 train_time:130ms step_avg:15.00ms\n"));
     assert_non_null(strstr(text, "failed: cell"));
