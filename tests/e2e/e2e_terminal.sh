@@ -95,7 +95,7 @@ is "Ctrl-C: exit code" $rc 1
 is "all was seen" "$(grep -c 'never saw' err)" 0
 grep -q '^measuring GEMM peak and copy rate of cpu, fp32' peak
 check "the peak: what is measured" $?
-grep -q '^\[1/4\] a  replicate 0  all runs: about .* left$' wide &&
+grep -q '^\[1/4\] run 1: a  replicate 0  all runs: about .* left$' wide &&
     grep -qE '^  step [0-9]+/10000000  \[[#.]+\]  loss [0-9.]+(  val [0-9.]+)?  about .* left$' wide
 check "80 columns: run, bar, loss, time left" $?
 grep -qE '^  step [0-9]+/10000000  loss [0-9.]+$' narrow
@@ -132,7 +132,7 @@ NO_COLOR=1 goes 120x40 -i 'loss' "${typed[@]}"
 is "NO_COLOR: none" "$(grep -c coloured err)" 0
 TERM=dumb goes 120x40 -i '1 of 4] run' "${typed[@]}"
 is "a terminal that cannot redraw: plain lines" \
-    "$(grep -c 'step [0-9]*/' out) $(grep -c '\[1 of 4\] run 1: a, replicate 0' out)" "0 1"
+    "$(grep -c 'step [0-9]*/' out) $(grep -c '\[1 of 4\] run [0-9]*: a, replicate 0' out)" "0 1"
 "${typed[@]}" >out 2>err &
 runner=$!
 for _ in $(seq 300); do
