@@ -13,6 +13,7 @@
 fp32_bound=${GPU_EVIDENCE_FP32_BOUND:-1e-5}
 bf16_bound=${GPU_EVIDENCE_BF16_BOUND:-5e-3}
 
+attention_size=64x1024x12x64
 steps=200 blocks=8 runs_length=32 runs_layers=2 runs_width=64
 model=(--set vocab_size=256 --set n_layer=4 --set n_head=4 --set n_embd=128 --set batch_size=8
     --set sequence_length=128 --set learning_rate=0.002 --set warmup_iters=20
@@ -20,6 +21,7 @@ model=(--set vocab_size=256 --set n_layer=4 --set n_head=4 --set n_embd=128 --se
 variant=(--set attention_type=gqa --set n_kv_head=2 --set qk_norm=true --set post_norm=true
     --set use_swiglu_mlp=true)
 if [ "${GPU_EVIDENCE_TINY:-}" = 1 ]; then
+    attention_size=1x150x3x64
     steps=8 blocks=2 runs_length=8 runs_layers=1 runs_width=32
     model=(--set vocab_size=32 --set n_layer=2 --set n_head=2 --set n_embd=32 --set batch_size=2
         --set sequence_length=16 --set learning_rate=0.002 --set warmup_iters=2
@@ -65,6 +67,34 @@ check_hopper() {
     fi
     cmocka_check ops-bf16-hopper test_conformance "cuda bf16 hopper" GPTBENCH_CONFORMANCE=cuda \
         "GPTBENCH_CONFORMANCE_TESTS=cuda bf16 hopper attention"
+}
+
+# Attention at the size of a step, and PyTorch's on the same inputs.
+check_attention() {
+    local log=$work/logs/attention.log dump=$work/attention begun
+    begun=$(now_ms)
+    mkdir -p "$dump"
+    [ -n "${wanted[attention-pytorch]:-}" ] && [ -s "$work/facts/pytorch" ] && ! grep -q '^none' "$work/facts/pytorch" || dump=""
+    if ! limited attention "$log" env GPTBENCH_ATTENTION_SIZE="$attention_size" GPTBENCH_ATTENTION_DUMP="$dump" \
+        "$build/tests/test_attention_full"; then
+        row "$outcome" attention "$(since "$begun")" "$(sed '/planted/q' "$log" | grep -m1 'TOO FAR' || echo "$why")"
+        row SKIP attention-pytorch 0.0 "attention did not come to its end, and PyTorch has nothing to be held against"
+        return
+    elif ! grep -q '^# worst portable' "$log"; then
+        row FAIL attention "$(since "$begun")" "no test ran: $(last_words "$log")"
+    else
+        row PASS attention "$(since "$begun")" "$attention_size: $(sed -n '/planted/q; s/^# worst //p' "$log" | paste -sd';' | sed 's/;/; /g')"
+    fi
+    begun=$(now_ms)
+    if [ -z "$dump" ]; then
+        row SKIP attention-pytorch 0.0 "$python has no torch"
+    elif limited attention-pytorch "$work/logs/attention-pytorch.log" env LD_LIBRARY_PATH="$callers_library_path" "$python" \
+        tests/perf/peers/pytorch_attention.py --dump "$dump" --size "$attention_size"; then
+        row PASS attention-pytorch "$(since "$begun")" "$(paste -sd';' "$work/logs/attention-pytorch.log" | sed 's/;/; /g')"
+    else
+        row "$outcome" attention-pytorch "$(since "$begun")" "$why"
+    fi
+    rm -rf "$work/attention"
 }
 
 check_parity() {
@@ -218,6 +248,7 @@ phase_correctness() {
         any_wanted "ops-$precision" && beside check_ops $precision
         any_wanted "parity-$precision" && beside check_parity $precision
     done
+    any_wanted attention attention-pytorch && beside check_attention
     any_wanted ops-bf16-hopper && beside check_hopper
     for precision in fp32 bf16; do
         any_wanted "curve-$precision" "repeat-$precision" "graphs-$precision" $([ $precision = bf16 ] || echo curve-bf16) &&
