@@ -1,7 +1,7 @@
 # On a machine with a GPU, or for one
 # GPU_EVIDENCE_OUT=DIR ## where gpu-check and gpu-bench put their results
 GPU_BUILD = $(SUBMAKE) CUDA_ARCHS=$(if $(filter command environment,$(origin CUDA_ARCHS)),"$(CUDA_ARCHS)",native)
-GPU_PROGRAMS = $(PROGRAM) $(addprefix $(BUILD)/tests/,test_conformance test_attention_full test_parity bench_gpu)
+GPU_PROGRAMS = $(PROGRAM) $(addprefix $(BUILD)/tests/,test_conformance test_attention_bounds test_attention_full test_parity bench_gpu)
 GPU_EVIDENCE_OUT = $(BUILD)/$(1)
 # On the machine at hand: phases of scripts/evidence.sh alone, which says what they are.
 evidence = @rm -rf $(call GPU_EVIDENCE_OUT,$@) && PYTHON=$(PYTHON) scripts/evidence.sh --build $(BUILD) --out $(call GPU_EVIDENCE_OUT,$@) $(1)

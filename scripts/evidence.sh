@@ -41,6 +41,7 @@ machine               machine      30  0  first second
 ops-fp32              correctness 150 25  first
 ops-bf16              correctness 150 25  first
 ops-bf16-hopper       correctness 150 25  first
+attention-bounds      correctness 150 25  first
 attention             correctness 150 25  first
 attention-pytorch     correctness 150 25  first
 parity-fp32           correctness 150 25  first

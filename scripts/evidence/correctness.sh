@@ -248,6 +248,7 @@ phase_correctness() {
         any_wanted "ops-$precision" && beside check_ops $precision
         any_wanted "parity-$precision" && beside check_parity $precision
     done
+    any_wanted attention-bounds && beside cmocka_check attention-bounds test_attention_bounds ""
     any_wanted attention attention-pytorch && beside check_attention
     any_wanted ops-bf16-hopper && beside check_hopper
     for precision in fp32 bf16; do

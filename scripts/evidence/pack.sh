@@ -23,7 +23,7 @@ refuse() {
 
 rm -rf "$folder" "$folder.tar.gz"
 mkdir -p "$folder"/{build/tests,lib/gcc,scripts,tests/perf/peers,tests/fixtures}
-for program in gptbench tests/test_conformance tests/test_attention_full tests/test_parity tests/bench_gpu; do
+for program in gptbench tests/test_conformance tests/test_attention_bounds tests/test_attention_full tests/test_parity tests/bench_gpu; do
     [ -x "$build/$program" ] || refuse "$build/$program is not built; \`make gpu-evidence\` does it"
     strip -o "$folder/build/$program" "$build/$program"
     if missing=$(ldd "$build/$program" | grep 'not found'); then

@@ -60,7 +60,7 @@ cat "$kept/output"
 exit "$(cat "$kept/status")"
 SH
 chmod +x wrapper
-for name in gptbench tests/test_conformance tests/test_attention_full tests/test_parity tests/bench_gpu; do
+for name in gptbench tests/test_conformance tests/test_attention_bounds tests/test_attention_full tests/test_parity tests/bench_gpu; do
     cp wrapper "$here/build/$name"
 done
 
@@ -167,7 +167,7 @@ says() { # ROW OUTCOME REGEX
 evidence 0 -- && [ "$(count FAIL) $(count SKIP)" = "0 1" ]
 check "all is well: everything passes, in a table that is complete" $?
 says ops-bf16-hopper SKIP 'GPU_EVIDENCE_OPS leaves attention out' && says ops-bf16 PASS '1 groups' &&
-    says attention PASS '1x150x3x64: fp32: [0-9.e-]+ of float64.*; portable: 0[.][0-9]+ sd of roundings .*; hopper: 0[.][0-9]+ sd' &&
+    says attention-bounds PASS '2 groups' && says attention PASS '1x150x3x64: fp32: [0-9.e-]+ of float64.*; portable: 0[.][0-9]+ sd of roundings .*; hopper: 0[.][0-9]+ sd' &&
     says attention-pytorch PASS 'pytorch: out 0.50 u; portable: out 0.60 u' && says parity-fp32 PASS '1 groups' && says repeat-bf16 PASS '8 losses, bit-equal in two processes' &&
     says curve-fp32 PASS 'largest relative difference [0-9.e-]+ \(step [0-9]+ of 8\), bound 1e-05' &&
     says runs-fp32 PASS '2 runs to do, every one ended ok' && says profile PASS 'rows add up to .*idle' &&
@@ -204,7 +204,7 @@ check "second: a race, a checker without a verdict, counters that are not allowe
 
 # ---- something is missing ----
 evidence 3 FAULT=no-cublaslt -- && says machine FAIL 'cuBLASLt status 1, the library is not initialised, or not installed' &&
-    [ "$(count SKIP)" -eq 24 ] && says portable SKIP 'no device: see machine'
+    [ "$(count SKIP)" -eq 25 ] && says portable SKIP 'no device: see machine'
 check "cuBLASLt missing: it says so, and that nothing else could be run" $?
 evidence 0 FAULT=no-pytorch -- speed && says pytorch-bf16-residual SKIP "No module named 'torch'" && ! grep -q 'times the speed' json.rows
 check "no PyTorch: its rows are skipped, ours are not" $?
@@ -250,7 +250,7 @@ check "half of the time gone: what does not fit any more is skipped, with the se
 evidence 0 FAULT="hang-parity" GPU_EVIDENCE_S=62 GPU_EVIDENCE_LIMITS="$roomy correctness=900:0 speed=900:50" -- correctness portable &&
     says parity-bf16 SKIP '(cut off after [0-3][.]|not begun)' && [ "$(count FAIL)" -eq 0 ]
 check "a check that the end of all time cuts off is no failure, and comes before speed loses what it needs" $?
-evidence 0 GPU_EVIDENCE_SINCE=1 -- && [ "$(count SKIP)" -eq 25 ]
+evidence 0 GPU_EVIDENCE_SINCE=1 -- && [ "$(count SKIP)" -eq 26 ]
 check "no time at all" $?
 
 # ---- a signal ----

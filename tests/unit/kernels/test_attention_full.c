@@ -1,7 +1,7 @@
-/* Attention of the CUDA backend at the size of a real step, which conformance does not reach: its
- * float kernels against float64 on some heads, and its bf16 kernels (mma.sync; wgmma where the GPU
- * has it) against both, on all heads. Runs where there is a CUDA device; the emulator's is slow,
- * hence the small size unless another is asked for.
+/* Attention of the CUDA backend at the size of a real step, which conformance and the bounds of
+ * test_attention_bounds.c do not reach: its float kernels against float64 on some heads, and its
+ * bf16 kernels (mma.sync; wgmma where the GPU has it) against both, on all heads. Runs where there
+ * is a CUDA device; the emulator's is slow, hence the small size unless another is asked for.
  *
  * GPTBENCH_ATTENTION_SIZE=64x1024x12x64   sequences, tokens, heads, head_dim
  * GPTBENCH_ATTENTION_DUMP=DIR             writes inputs and results there, raw, for
