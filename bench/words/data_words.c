@@ -60,14 +60,13 @@ static void overlap_warn(data_warnings *w, const data_use *use)
     const data_overlap *x = &use->overlap;
     char looked[160];
     looked_format(looked, sizeof looked, x);
-    snprintf(
-        warning_next(w), sizeof w->texts[0],
-        "Training data hold validation tokens: of the %s tokens of a validation that were "
-        "looked for, at least %s (%s) stand in the training data too, the first of `%.80s` in "
-        "`%.80s`.%s Losses say how well these are remembered. Take them out of `train`.",
-        number_count(x->val_looked).text, number_count(x->found).text,
-        number_percent((double)x->found / (double)x->val_looked).text, x->val_path, x->train_path,
-        looked);
+    snprintf(warning_next(w), sizeof w->texts[0],
+             "Training data hold validation tokens: of the %s tokens of a validation that were "
+             "looked for, at least %s (%s) stand in the training data too, the first of `%.80s` in "
+             "`%.80s`.%s Losses say how well these are remembered. Take them out of `train`.",
+             number_count(x->val_looked).text, number_count(x->found).text,
+             number_percent((double)x->found / (double)x->val_looked).text, x->val_path,
+             x->train_path, looked);
 }
 
 static void repeated_warn(data_warnings *w, const data_use *use)
