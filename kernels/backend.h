@@ -234,7 +234,8 @@ typedef struct gb_backend {
      * a backend to which device_index means nothing. Cheap; may be called without open. */
     int (*list_devices)(gb_device_entry *rows, int capacity);
 
-    /* Bytes that `open` will allocate for workspace with these options. Pure; for plans. */
+    /* Bytes that `open` will allocate for workspace with these options, on the device that they
+     * name where it is there. Cheap; for plans. */
     int64_t (*workspace_bytes)(const gb_options *options);
     /* Bytes of the host's memory that training takes beside what the groups of the plan say: their
      * rounding to pages, code and scratch of libraries. Pure; for plans. NULL for a backend whose

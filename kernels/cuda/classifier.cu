@@ -9,13 +9,17 @@
 
 enum { THREADS = 512, WARPS = THREADS / 32 };
 
+/* Shared memory of a block beside its row: what softmax_reduce keeps, and the driver's own. */
+static const int64_t LOSS_SHARED_BYTES = 1024 + 1024;
+
 struct loss_args {
     void *logits;   /* (rows, stride) */
     double *losses; /* (rows) */
     const int32_t *targets;
     float grad_scale;
     bool grad;
-    int64_t V, stride;
+    int V;
+    int64_t stride;
 };
 
 /* exp for logits of type Act. In bf16, whose logits are rounded by up to 2e-3 of themselves, a
@@ -68,19 +72,42 @@ template <typename Act> static __device__ softmax_state softmax_reduce(softmax_s
     return s;
 }
 
-/* A block per row: about 5 N V FLOPs; 3 N V A bytes (read, read again from cache, written), 1 N V A
- * without gradient. Columns [V, stride), where h meets rows of zeros, are not read; their gradient
- * is zero. */
-template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(loss_args a)
+/* The row in shared memory. A thread may read at once what it copied itself, W columns at every
+ * THREADS * W and then every THREADS-th; all of it after a barrier. */
+template <typename Act> static __device__ __forceinline__ const Act *keep_row(const Act *row, int V)
 {
     constexpr int W = wide_access<Act>();
-    const int64_t n = blockIdx.x, V = a.V, whole = V / W * W;
+    const int whole = V / W * W;
+    Act *kept = reinterpret_cast<Act *>(gb_dynamic_shared());
+    for (int v = (int)threadIdx.x * W; v < whole; v += THREADS * W) {
+        ptx_cp_async_16(kept + v, row + v, true);
+    }
+    for (int v = whole + (int)threadIdx.x; v < V; v += THREADS) {
+        kept[v] = row[v];
+    }
+    ptx_cp_async_commit();
+    ptx_cp_async_wait<0>(); /* the other block of the multiprocessor computes meanwhile */
+    return kept;
+}
+
+/* A block per row: about 5 N V FLOPs. Bytes with A = sizeof(act): 2 N V A (read and written) where
+ * the row is KEPT in shared memory, else 3 N V A (read twice); 1 N V A without gradient. Columns
+ * [V, stride), where h meets rows of zeros, are not read; their gradient is zero. */
+template <typename Act, bool KEPT>
+__global__ void __launch_bounds__(THREADS) loss_kernel(loss_args a)
+{
+    constexpr int W = wide_access<Act>();
+    const int64_t n = blockIdx.x;
+    const int V = a.V, whole = V / W * W, target = a.targets[n];
     Act *row = (Act *)a.logits + n * a.stride;
-    const int32_t target = a.targets[n];
+    const Act *from = row;
+    if constexpr (KEPT) {
+        from = keep_row<Act>(row, V);
+    }
     softmax_state s = {-INFINITY, 0};
     float x[W];
-    for (int64_t v = (int64_t)threadIdx.x * W; v < whole; v += THREADS * W) {
-        load<Act, W>(x, row + v);
+    for (int v = (int)threadIdx.x * W; v < whole; v += THREADS * W) {
+        load<Act, W>(x, from + v);
         softmax_state here = {x[0], 0};
 #pragma unroll
         for (int j = 1; j < W; j++) {
@@ -92,34 +119,45 @@ template <typename Act> __global__ void __launch_bounds__(THREADS) loss_kernel(l
         }
         s = softmax_join<Act>(s, here);
     }
-    for (int64_t v = whole + threadIdx.x; v < V; v += THREADS) {
-        softmax_state here = {to_float(row[v]), 1};
+    for (int v = whole + (int)threadIdx.x; v < V; v += THREADS) {
+        softmax_state here = {to_float(from[v]), 1};
         s = softmax_join<Act>(s, here);
     }
-    s = softmax_reduce<Act>(s);
+    s = softmax_reduce<Act>(s); /* has a barrier */
     if (threadIdx.x == 0) {
-        a.losses[n] = (double)(s.max - to_float(row[target])) + log((double)s.sum);
+        a.losses[n] = (double)(s.max - to_float(from[target])) + log((double)s.sum);
     }
     if (!a.grad) {
         return;
     }
     __syncthreads(); /* the target's logit is read before it is overwritten */
     const float scale = a.grad_scale / s.sum;
-    for (int64_t v = (int64_t)threadIdx.x * W; v < whole; v += THREADS * W) {
-        load<Act, W>(x, row + v);
+    for (int v = (int)threadIdx.x * W; v < whole; v += THREADS * W) {
+        load<Act, W>(x, from + v);
 #pragma unroll
         for (int j = 0; j < W; j++) {
             x[j] = scale * exp_of<Act>(x[j] - s.max) - (v + j == target ? a.grad_scale : 0.0f);
         }
         store<Act, W>(row + v, x);
     }
-    for (int64_t v = whole + threadIdx.x; v < V; v += THREADS) {
-        const float d = scale * exp_of<Act>(to_float(row[v]) - s.max);
+    for (int v = whole + (int)threadIdx.x; v < V; v += THREADS) {
+        const float d = scale * exp_of<Act>(to_float(from[v]) - s.max);
         row[v] = from_float<Act>(d - (v == target ? a.grad_scale : 0.0f));
     }
-    for (int64_t v = V + threadIdx.x; v < a.stride; v += THREADS) {
+    for (int v = V + (int)threadIdx.x; v < (int)a.stride; v += THREADS) {
         row[v] = from_float<Act>(0.0f);
     }
+}
+
+/* Keeps rows where two blocks find room for theirs: one loads while the other computes. */
+template <typename Act> static gb_status loss_run(gb_device *dev, const loss_args &a, int64_t n)
+{
+    const int64_t row_bytes = (a.V * (int64_t)sizeof(Act) + 15) / 16 * 16;
+    if (dev->compute_capability >= 80 && 2 * (row_bytes + LOSS_SHARED_BYTES) <= dev->shared_bytes) {
+        return CUDA_LAUNCH(dev, "classifier", (loss_kernel<Act, true>),
+                           cuda_grid_of(n, THREADS, 1, (size_t)row_bytes), a);
+    }
+    return CUDA_LAUNCH(dev, "classifier", (loss_kernel<Act, false>), cuda_grid_of(n, THREADS), a);
 }
 
 /* One chunk of n tokens; everything in it points at the chunk's first row. */
@@ -144,9 +182,7 @@ static gb_status chunk_run(gb_device *dev, const classifier_chunk &k)
     logits.b = k.wte;
     logits.c = k.loss.logits;
     GB_TRY(cuda_gemm_run(dev, &logits));
-    const cuda_grid grid = cuda_grid_of(k.n, THREADS);
-    GB_TRY(dev->bf16 ? CUDA_LAUNCH(dev, "classifier", loss_kernel<bf16>, grid, k.loss)
-                     : CUDA_LAUNCH(dev, "classifier", loss_kernel<float>, grid, k.loss));
+    GB_TRY(dev->bf16 ? loss_run<bf16>(dev, k.loss, k.n) : loss_run<float>(dev, k.loss, k.n));
     if (!k.loss.grad) {
         return GB_OK;
     }
@@ -176,7 +212,8 @@ gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, 
                           int64_t N, int64_t C, int64_t V)
 {
     const int act = dev->bf16 ? 2 : 4;
-    const int64_t most = cuda_classifier_rows(N, V, act), stride = cuda_classifier_stride(V);
+    const int64_t most = cuda_classifier_rows(N, V, act, dev->memory_bytes),
+                  stride = cuda_classifier_stride(V);
     const int64_t rows = most < dev->classifier_rows ? most : dev->classifier_rows;
     void *logits, *losses;
     GB_TRY(cuda_op_begin(dev, GB_OP_CLASSIFIER));
@@ -189,7 +226,7 @@ gb_status cuda_classifier(gb_device *dev, void *loss_sum, void *dh, void *dwte, 
         k.loss.targets = targets + n;
         k.loss.grad_scale = (float)grad_scale;
         k.loss.grad = dh != nullptr;
-        k.loss.V = V;
+        k.loss.V = (int)V;
         k.loss.stride = stride;
         k.h = (const char *)h + n * C * act;
         k.wte = wte;

@@ -157,10 +157,16 @@ static void backend_close(gb_device *dev)
 
 static gb_status device_open(gb_device *dev)
 {
+    int shared_bytes;
     CUDA_TRY(dev, "open", cudaSetDevice(dev->ordinal));
     CUDA_TRY(dev, "open",
              cudaDeviceGetAttribute(&dev->multiprocessors, cudaDevAttrMultiProcessorCount,
                                     dev->ordinal));
+    CUDA_TRY(dev, "open",
+             cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerMultiprocessor,
+                                    dev->ordinal));
+    dev->shared_bytes = shared_bytes;
+    dev->memory_bytes = cuda_memory_bytes(dev->ordinal);
     CUDA_TRY(dev, "open", cudaStreamCreateWithFlags(&dev->stream, cudaStreamNonBlocking));
     GB_TRY(cuda_timers_open(dev));
     GB_TRY(cuda_attention_open(dev));
@@ -179,6 +185,7 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
     }
     dev->options = *options;
     dev->classifier_rows = CUDA_CLASSIFIER_ROWS;
+    dev->most_accesses = INT32_MAX;
     dev->bf16 = options->precision == GB_BF16;
     dev->ordinal = options->device_index > 0 ? options->device_index : 0;
     dev->compute_capability = capability_of(dev->ordinal);

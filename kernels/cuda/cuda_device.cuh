@@ -62,6 +62,9 @@ struct gb_device {
         bool own; /* not part of the arena */
     } slots[CUDA_SLOT_COUNT];
     int64_t classifier_rows; /* the most at once; CUDA_CLASSIFIER_ROWS, which a test may lower */
+    int64_t most_accesses;   /* of a launch that counts them in 32 bits; a test may lower it */
+    int64_t memory_bytes;    /* of the GPU, in all */
+    int64_t shared_bytes;    /* of a multiprocessor */
     int64_t rope_T, rope_D;  /* what CUDA_SLOT_ROPE holds */
     float *staging;          /* host, for upload_wide and download_wide */
     gb_error error;
@@ -94,6 +97,8 @@ gb_status cuda_fail_blas(gb_device *dev, cublasStatus_t code, const char *op, co
 
 /* ---- cuda_memory.cu ---- */
 
+/* Memory of a visible GPU, in all; 0 where that cannot be read. */
+int64_t cuda_memory_bytes(int ordinal);
 int64_t cuda_backend_workspace_bytes(const gb_options *options);
 gb_status cuda_arena_open(gb_device *dev);
 void cuda_arena_close(gb_device *dev);

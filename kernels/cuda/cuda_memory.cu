@@ -22,24 +22,26 @@ static int64_t round_up(int64_t n, int64_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
-/* Of the device that the options mean; 0 where it cannot be told, as in a plan without a GPU. */
-static int64_t device_memory_bytes(const gb_options *options)
+int64_t cuda_memory_bytes(int ordinal)
 {
     cudaDeviceProp properties;
-    const int ordinal = options->device_index > 0 ? options->device_index : 0;
-    const bool known = cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess;
+    int count = 0;
+    const bool known = cudaGetDeviceCount(&count) == cudaSuccess && ordinal < count &&
+                       cudaGetDeviceProperties(&properties, ordinal) == cudaSuccess;
     (void)cudaGetLastError();
     return known ? (int64_t)properties.totalGlobalMem : 0;
 }
 
-/* Bytes of each workspace slot for these options; returns their sum. */
-static int64_t slots_plan(const gb_options *options, int64_t bytes[CUDA_SLOT_COUNT])
+/* Bytes of each workspace slot for these options on a GPU of so much memory; returns their sum. */
+static int64_t slots_plan(const gb_options *options, int64_t memory_bytes,
+                          int64_t bytes[CUDA_SLOT_COUNT])
 {
     const gb_shape *s = &options->shape;
     const int64_t N = s->batch_size * s->sequence_length, V = s->vocab_size;
     const int act = options->precision == GB_BF16 ? 2 : 4;
-    bytes[CUDA_SLOT_GEMM] = cuda_gemm_workspace_bytes(device_memory_bytes(options));
-    bytes[CUDA_SLOT_LOGITS] = cuda_classifier_rows(N, V, act) * cuda_classifier_stride(V) * act;
+    bytes[CUDA_SLOT_GEMM] = cuda_gemm_workspace_bytes(memory_bytes);
+    bytes[CUDA_SLOT_LOGITS] =
+        cuda_classifier_rows(N, V, act, memory_bytes) * cuda_classifier_stride(V) * act;
     bytes[CUDA_SLOT_LOSSES] = N * (int64_t)sizeof(double);
     bytes[CUDA_SLOT_ROPE] = s->sequence_length * s->head_dim * (int64_t)sizeof(float);
     bytes[CUDA_SLOT_PARTIALS] = CUDA_SUM_MAX_BLOCKS * (int64_t)sizeof(double);
@@ -59,7 +61,8 @@ static int64_t slots_plan(const gb_options *options, int64_t bytes[CUDA_SLOT_COU
 int64_t cuda_backend_workspace_bytes(const gb_options *options)
 {
     int64_t bytes[CUDA_SLOT_COUNT];
-    return slots_plan(options, bytes);
+    const int ordinal = options->device_index > 0 ? options->device_index : 0;
+    return slots_plan(options, cuda_memory_bytes(ordinal), bytes);
 }
 
 /* "12.3 MiB for workspace do not fit: 10.0 of 139.8 MiB are free" into dev->error. */
@@ -99,7 +102,7 @@ gb_status cuda_arena_open(gb_device *dev)
     if (dev->staging == NULL) {
         return gb_fail(&dev->error, GB_ERR_OOM, "out of host memory for staging copies");
     }
-    const int64_t total = slots_plan(&dev->options, bytes);
+    const int64_t total = slots_plan(&dev->options, dev->memory_bytes, bytes);
     GB_TRY(device_malloc(dev, total, gb_memory_group_name(GB_MEM_WORKSPACE), &data));
     dev->used[GB_MEM_WORKSPACE] = total;
     dev->arena = (char *)data;

@@ -1,8 +1,10 @@
 #include "kernels/cuda/cuda_sizes.cuh"
 
-/* Bounded memory, yet so many rows that reading and writing the (V, C) gradient once per chunk
- * costs little beside the chunk's products. */
-static const int64_t CHUNK_BYTES = (int64_t)512 << 20;
+/* A chunk of logits takes at most so much, or this share of the GPU's memory where that is more
+ * (from 16 GiB on): each chunk reads and writes the (V, C) gradient, so that few are better than
+ * many. A share of all memory, not of what is free at the moment: the order of sums follows from
+ * it. */
+static const int64_t CHUNK_BYTES = (int64_t)512 << 20, CHUNK_SHARE = 32;
 
 int64_t cuda_gemm_workspace_bytes(int64_t memory_bytes)
 {
@@ -15,9 +17,11 @@ int64_t cuda_classifier_stride(int64_t V)
     return (V + GB_VOCABULARY_STEP - 1) / GB_VOCABULARY_STEP * GB_VOCABULARY_STEP;
 }
 
-int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes)
+int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes, int64_t memory_bytes)
 {
-    int64_t rows = CHUNK_BYTES / (cuda_classifier_stride(V) * act_bytes) / 128 * 128;
+    const int64_t share = memory_bytes / CHUNK_SHARE;
+    const int64_t most = share > CHUNK_BYTES ? share : CHUNK_BYTES;
+    int64_t rows = most / (cuda_classifier_stride(V) * act_bytes) / 128 * 128;
     rows = rows < 128 ? 128 : rows > CUDA_CLASSIFIER_ROWS ? (int64_t)CUDA_CLASSIFIER_ROWS : rows;
     return rows < N ? rows : N;
 }

@@ -8,14 +8,14 @@
 
 #include "kernels/backend.h"
 
-enum { CUDA_CLASSIFIER_ROWS = 8192 };
+enum { CUDA_CLASSIFIER_ROWS = 32768 };
 
 /* What a product's algorithm may use, from 32 to 128 MiB: a 256th of the device's memory (0: not
  * known), and not of what is free at the moment, which would give two processes two algorithms. */
 int64_t cuda_gemm_workspace_bytes(int64_t memory_bytes);
 
-/* Rows of logits held at once, and elements between those rows. */
-int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes);
+/* Rows of logits held at once on a GPU of so much memory, and elements between those rows. */
+int64_t cuda_classifier_rows(int64_t N, int64_t V, int act_bytes, int64_t memory_bytes);
 int64_t cuda_classifier_stride(int64_t V);
 
 /* What attention's backward keeps between its two kernels: a float per query and head. */

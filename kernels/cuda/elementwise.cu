@@ -150,57 +150,92 @@ template <> __device__ __forceinline__ float sigmoid<bf16>(float x)
     return ptx_reciprocal(1.0f + ptx_exp2(x * -1.4426950408889634f));
 }
 
-/* About 10 N F FLOPs; 3 N F A bytes. F is a multiple of W. */
+/* Rows of gate and value side by side; row.by accesses each hold half a row. Access i of the N F
+ * elements has its gate at access i + n row.by of gv, n its row, and its value row.by later: below
+ * 2^32 where i is below 2^31. */
+template <typename Act, int W>
+static __device__ __forceinline__ const Act *swiglu_gate(const Act *gv, uint32_t i,
+                                                         cuda_divisor row)
+{
+    return gv + (size_t)(i + cuda_quotient(i, row) * row.by) * W;
+}
+
+/* About 10 N F FLOPs; 3 N F A bytes. */
 template <typename Act, int W>
 __global__ void __launch_bounds__(THREADS)
-    swiglu_forward_kernel(Act *out, const Act *gv, int64_t N, int64_t F)
+    swiglu_forward_kernel(Act *out, const Act *gv, uint32_t accesses, cuda_divisor row)
 {
-    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {
-        const int64_t n = i / F, at = n * 2 * F + (i - n * F);
+    for (uint32_t i = grid_index_32(); i < accesses; i += grid_size_32()) {
+        const Act *from = swiglu_gate<Act, W>(gv, i, row);
         float gate[W], value[W];
-        load<Act, W>(gate, gv + at);
-        load<Act, W>(value, gv + at + F);
+        load<Act, W>(gate, from);
+        load<Act, W>(value, from + (size_t)row.by * W);
 #pragma unroll
         for (int j = 0; j < W; j++) {
             value[j] *= gate[j] * sigmoid<Act>(gate[j]);
         }
-        store<Act, W>(out + i, value);
+        store<Act, W>(out + (size_t)i * W, value);
     }
 }
 
 /* About 15 N F FLOPs; 5 N F A bytes. dgv may be gv. */
 template <typename Act, int W>
 __global__ void __launch_bounds__(THREADS)
-    swiglu_backward_kernel(Act *dgv, const Act *dout, const Act *gv, int64_t N, int64_t F)
+    swiglu_backward_kernel(Act *dgv, const Act *dout, const Act *gv, uint32_t accesses,
+                           cuda_divisor row)
 {
-    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {
-        const int64_t n = i / F, at = n * 2 * F + (i - n * F);
+    for (uint32_t i = grid_index_32(); i < accesses; i += grid_size_32()) {
+        const Act *from = swiglu_gate<Act, W>(gv, i, row);
+        Act *to = dgv + (from - gv);
         float d[W], gate[W], value[W];
-        load<Act, W>(d, dout + i);
-        load<Act, W>(gate, gv + at);
-        load<Act, W>(value, gv + at + F);
+        load<Act, W>(d, dout + (size_t)i * W);
+        load<Act, W>(gate, from);
+        load<Act, W>(value, from + (size_t)row.by * W);
 #pragma unroll
         for (int j = 0; j < W; j++) {
             const float s = sigmoid<Act>(gate[j]), g = gate[j];
             gate[j] = d[j] * value[j] * s * (1.0f + g * (1.0f - s));
             value[j] = d[j] * g * s;
         }
-        store<Act, W>(dgv + at, gate);
-        store<Act, W>(dgv + at + F, value);
+        store<Act, W>(to, gate);
+        store<Act, W>(to + (size_t)row.by * W, value);
     }
+}
+
+template <typename Act, int W>
+static gb_status swiglu_forward(gb_device *dev, Act *out, const Act *gv, int64_t N, int64_t F)
+{
+    const int64_t rows = cuda_rows_at_once(dev, F / W);
+    for (int64_t n = 0; n < N; n += rows) {
+        const int64_t accesses = (N - n < rows ? N - n : rows) * (F / W);
+        GB_TRY(CUDA_LAUNCH(dev, "swiglu_forward", (swiglu_forward_kernel<Act, W>),
+                           cuda_grid_stride(dev, accesses, THREADS), out + n * F, gv + n * 2 * F,
+                           (uint32_t)accesses, cuda_divisor_of(F / W)));
+    }
+    return GB_OK;
+}
+
+template <typename Act, int W>
+static gb_status swiglu_backward(gb_device *dev, Act *dgv, const Act *dout, const Act *gv,
+                                 int64_t N, int64_t F)
+{
+    const int64_t rows = cuda_rows_at_once(dev, F / W);
+    for (int64_t n = 0; n < N; n += rows) {
+        const int64_t accesses = (N - n < rows ? N - n : rows) * (F / W);
+        GB_TRY(CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, W>),
+                           cuda_grid_stride(dev, accesses, THREADS), dgv + n * 2 * F, dout + n * F,
+                           gv + n * 2 * F, (uint32_t)accesses, cuda_divisor_of(F / W)));
+    }
+    return GB_OK;
 }
 
 template <typename Act>
 static gb_status swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)
 {
     constexpr int W = wide_access<Act>();
-    if (cuda_aligned(F * (int64_t)sizeof(Act), out, gv)) {
-        return CUDA_LAUNCH(dev, "swiglu_forward", (swiglu_forward_kernel<Act, W>),
-                           cuda_grid_stride(dev, N * F / W, THREADS), (Act *)out, (const Act *)gv,
-                           N, F);
-    }
-    return CUDA_LAUNCH(dev, "swiglu_forward", (swiglu_forward_kernel<Act, 1>),
-                       cuda_grid_stride(dev, N * F, THREADS), (Act *)out, (const Act *)gv, N, F);
+    return cuda_aligned(F * (int64_t)sizeof(Act), out, gv)
+               ? swiglu_forward<Act, W>(dev, (Act *)out, (const Act *)gv, N, F)
+               : swiglu_forward<Act, 1>(dev, (Act *)out, (const Act *)gv, N, F);
 }
 
 template <typename Act>
@@ -208,14 +243,9 @@ static gb_status swiglu_backward(gb_device *dev, void *dgv, const void *dout, co
                                  int64_t N, int64_t F)
 {
     constexpr int W = wide_access<Act>();
-    if (cuda_aligned(F * (int64_t)sizeof(Act), dgv, dout, gv)) {
-        return CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, W>),
-                           cuda_grid_stride(dev, N * F / W, THREADS), (Act *)dgv, (const Act *)dout,
-                           (const Act *)gv, N, F);
-    }
-    return CUDA_LAUNCH(dev, "swiglu_backward", (swiglu_backward_kernel<Act, 1>),
-                       cuda_grid_stride(dev, N * F, THREADS), (Act *)dgv, (const Act *)dout,
-                       (const Act *)gv, N, F);
+    return cuda_aligned(F * (int64_t)sizeof(Act), dgv, dout, gv)
+               ? swiglu_backward<Act, W>(dev, (Act *)dgv, (const Act *)dout, (const Act *)gv, N, F)
+               : swiglu_backward<Act, 1>(dev, (Act *)dgv, (const Act *)dout, (const Act *)gv, N, F);
 }
 
 gb_status cuda_swiglu_forward(gb_device *dev, void *out, const void *gv, int64_t N, int64_t F)

@@ -6,17 +6,32 @@ enum { THREADS = 256, WARPS = THREADS / 32, SCAN_THREADS = 1024, HEAVY = 32 };
 
 /* ---- forward ---- */
 
-/* No FLOPs; 2 N C A + 4 N bytes, A = sizeof(act). */
+/* No FLOPs; 2 N C A + 4 N bytes, A = sizeof(act). A row is row.by accesses. */
 template <typename Act, int W>
 __global__ void __launch_bounds__(THREADS)
-    embed_forward_kernel(Act *out, const int32_t *tokens, const Act *wte, int64_t N, int64_t C)
+    embed_forward_kernel(Act *out, const int32_t *tokens, const Act *wte, uint32_t accesses,
+                         cuda_divisor row)
 {
-    for (int64_t i = grid_index() * W; i < N * C; i += grid_size() * W) {
-        const int64_t n = i / C;
-        const pack<Act, W> *from =
-            reinterpret_cast<const pack<Act, W> *>(wte + tokens[n] * C + (i - n * C));
-        *reinterpret_cast<pack<Act, W> *>(out + i) = *from;
+    for (uint32_t i = grid_index_32(); i < accesses; i += grid_size_32()) {
+        const uint32_t n = cuda_quotient(i, row), column = i - n * row.by;
+        packed<Act, W> p;
+        load_packed(&p, wte + ((size_t)(uint32_t)tokens[n] * row.by + column) * W);
+        store_packed(out + (size_t)i * W, p);
     }
+}
+
+template <typename Act, int W>
+static gb_status embed_forward(gb_device *dev, Act *out, const int32_t *tokens, const Act *wte,
+                               int64_t N, int64_t C)
+{
+    const int64_t rows = cuda_rows_at_once(dev, C / W);
+    for (int64_t n = 0; n < N; n += rows) {
+        const int64_t accesses = (N - n < rows ? N - n : rows) * (C / W);
+        GB_TRY(CUDA_LAUNCH(dev, "embed_forward", (embed_forward_kernel<Act, W>),
+                           cuda_grid_stride(dev, accesses, THREADS), out + n * C, tokens + n, wte,
+                           (uint32_t)accesses, cuda_divisor_of(C / W)));
+    }
+    return GB_OK;
 }
 
 template <typename Act>
@@ -24,14 +39,9 @@ static gb_status embed_forward(gb_device *dev, void *out, const int32_t *tokens,
                                int64_t N, int64_t C)
 {
     constexpr int W = wide_access<Act>();
-    if (cuda_aligned(C * (int64_t)sizeof(Act), out, wte)) {
-        return CUDA_LAUNCH(dev, "embed_forward", (embed_forward_kernel<Act, W>),
-                           cuda_grid_stride(dev, N * C / W, THREADS), (Act *)out, tokens,
-                           (const Act *)wte, N, C);
-    }
-    return CUDA_LAUNCH(dev, "embed_forward", (embed_forward_kernel<Act, 1>),
-                       cuda_grid_stride(dev, N * C, THREADS), (Act *)out, tokens, (const Act *)wte,
-                       N, C);
+    return cuda_aligned(C * (int64_t)sizeof(Act), out, wte)
+               ? embed_forward<Act, W>(dev, (Act *)out, tokens, (const Act *)wte, N, C)
+               : embed_forward<Act, 1>(dev, (Act *)out, tokens, (const Act *)wte, N, C);
 }
 
 gb_status cuda_embed_forward(gb_device *dev, void *out, const int32_t *tokens, const void *wte,
@@ -55,6 +65,17 @@ struct embed_sort {
     const int32_t *tokens;
     int64_t N, V;
 };
+
+/* A kernel, for what a recorded step does with a cudaMemsetAsync is the driver's choice, and a
+ * profile expects a record for each node. */
+__global__ void __launch_bounds__(THREADS) embed_clear_kernel(embed_sort s)
+{
+    const uint32_t V = (uint32_t)s.V;
+#pragma unroll 1
+    for (uint32_t v = grid_index_32(); v < V; v += grid_size_32()) {
+        s.cursor[v] = 0;
+    }
+}
 
 __global__ void __launch_bounds__(THREADS) embed_count_kernel(embed_sort s)
 {
@@ -193,7 +214,7 @@ static gb_status embed_sort_run(gb_device *dev, embed_sort *s)
     s->cursor = s->starts + s->V + 1;
     s->bucket = s->cursor + s->V;
     s->ordered = s->bucket + s->N;
-    CUDA_TRY(dev, op, cudaMemsetAsync(s->cursor, 0, (size_t)s->V * 4, dev->stream));
+    GB_TRY(CUDA_LAUNCH(dev, op, embed_clear_kernel, cuda_grid_stride(dev, s->V, THREADS), *s));
     const cuda_grid grid = cuda_grid_stride(dev, s->N, THREADS);
     GB_TRY(CUDA_LAUNCH(dev, op, embed_count_kernel, grid, *s));
     GB_TRY(CUDA_LAUNCH(dev, op, embed_scan_kernel, cuda_grid_of(1, SCAN_THREADS), *s));

@@ -1,5 +1,4 @@
-/* Fused residual and norms: a warp per row. The row stays in registers where it fits (CHUNKS
- * accesses of W elements per lane), else (CHUNKS = 0) each pass reads it again. */
+/* Fused residual and norms: a warp per row. */
 #include "kernels/cuda/cuda_ops.cuh"
 #include "kernels/cuda/launch.cuh"
 
@@ -14,6 +13,7 @@ struct norm_args {
     float scale;
     bool post_norm;
     int64_t N, C;
+    float per_column; /* 1 / C */
 };
 
 struct norm_grad_args {
@@ -23,20 +23,12 @@ struct norm_grad_args {
     float scale;
     bool post_norm, first;
     int64_t N, C;
+    float per_column; /* 1 / C */
 };
 
-static __device__ __forceinline__ float inv_rms_of(float squares, int64_t C)
+static __device__ __forceinline__ float inv_rms_of(float squares, float per_column)
 {
-    return rsqrtf(warp_sum(squares) / (float)C + NORM_EPS);
-}
-
-/* W values as they read back once stored. */
-template <typename Act, int W> static __device__ __forceinline__ void round_to(float *x)
-{
-#pragma unroll
-    for (int j = 0; j < W; j++) {
-        x[j] = to_float(from_float<Act>(x[j]));
-    }
+    return rsqrtf(warp_sum(squares) * per_column + NORM_EPS);
 }
 
 template <int W> static __device__ __forceinline__ float dot(const float *a, const float *b)
@@ -49,36 +41,196 @@ template <int W> static __device__ __forceinline__ float dot(const float *a, con
     return sum;
 }
 
-/* Runs `body(c, k)` for each access of the lane: c the column, k its index among the CHUNKS that
- * are kept in registers (always 0 where nothing is kept). */
-template <int W, int CHUNKS, typename Body>
-static __device__ __forceinline__ void each_chunk(int64_t C, const Body &body)
+/* ---- rows that stay in registers ----
+ * Input and output may be the same buffer for all the compiler knows, so that a load that stands
+ * behind a store waits for it: every load of a row comes before its first store. */
+
+/* A lane's part of a row, as memory has it: columns (k 32 + lane) W onwards for each chunk k, zeros
+ * behind the end. */
+template <typename Act, int W, int CHUNKS> struct norm_row {
+    packed<Act, W> chunk[CHUNKS];
+};
+
+static __device__ __forceinline__ int first_column(int W)
 {
-    const int64_t first = (int64_t)(threadIdx.x % 32) * W;
-    if (CHUNKS > 0) {
+    return (int)(threadIdx.x % 32) * W;
+}
+
+template <typename Act, int W, int CHUNKS>
+static __device__ __forceinline__ void load_row(norm_row<Act, W, CHUNKS> *row, const Act *from,
+                                                int C)
+{
 #pragma unroll
-        for (int k = 0; k < CHUNKS; k++) {
-            const int64_t c = first + (int64_t)k * 32 * W;
-            if (c < C) {
-                body(c, k);
-            }
-        }
-    } else {
-        for (int64_t c = first; c < C; c += 32 * W) {
-            body(c, 0);
+    for (int k = 0; k < CHUNKS; k++) {
+        const int c = first_column(W) + k * 32 * W;
+        if (c < C) {
+            load_packed(&row->chunk[k], from + c);
+        } else {
+            row->chunk[k] = packed<Act, W>();
         }
     }
 }
 
-/* Registers for the chunks that are kept; one chunk where none is. */
-template <int W, int CHUNKS> struct norm_row {
-    float v[CHUNKS > 0 ? CHUNKS : 1][W];
-};
+template <typename Act, int W>
+static __device__ __forceinline__ void store_chunk(Act *to, int k, int C,
+                                                   const packed<Act, W> &chunk)
+{
+    const int c = first_column(W) + k * 32 * W;
+    if (c < C) {
+        store_packed(to + c, chunk);
+    }
+}
 
 /* About 6 N C FLOPs (4 N C more with post_norm); with A = sizeof(act) (2 + [y] + [h] - [no y]) N C
  * A bytes: x and y read once, x_out and h written once; 4 N bytes per statistic. */
 template <typename Act, int W, int CHUNKS>
 __global__ void __launch_bounds__(THREADS) add_norm_forward_kernel(norm_args a)
+{
+    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32;
+    const int C = (int)a.C;
+    if (n >= a.N) {
+        return; /* a whole warp */
+    }
+    const bool leader = threadIdx.x % 32 == 0, has_y = a.y != nullptr;
+    norm_row<Act, W, CHUNKS> x, y;
+    float u[W], v[W], squares = 0, inv_y = 1;
+    load_row(&x, (const Act *)a.x_in + n * C, C);
+    if (has_y) {
+        load_row(&y, (const Act *)a.y + n * C, C);
+    }
+    if (a.post_norm) {
+#pragma unroll
+        for (int k = 0; k < CHUNKS; k++) {
+            unpack(v, y.chunk[k]);
+            squares += dot<W>(v, v);
+        }
+        inv_y = inv_rms_of(squares, a.per_column);
+        squares = 0;
+        if (leader) {
+            a.inv_rms_y[n] = inv_y;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < CHUNKS; k++) {
+        unpack(u, x.chunk[k]);
+        if (has_y) {
+            unpack(v, y.chunk[k]);
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                u[j] += a.scale * (v[j] * inv_y);
+            }
+            pack(&x.chunk[k], u);
+            store_chunk((Act *)a.x_out + n * C, k, C, x.chunk[k]);
+            unpack(u, x.chunk[k]); /* as it reads back */
+        }
+        squares += dot<W>(u, u);
+    }
+    if (a.h == nullptr) {
+        return;
+    }
+    const float inv_h = inv_rms_of(squares, a.per_column);
+    if (leader) {
+        a.inv_rms_h[n] = inv_h;
+    }
+#pragma unroll
+    for (int k = 0; k < CHUNKS; k++) {
+        unpack(u, x.chunk[k]);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            u[j] *= inv_h;
+        }
+        pack(&x.chunk[k], u);
+        store_chunk((Act *)a.h + n * C, k, C, x.chunk[k]);
+    }
+}
+
+/* About 9 N C FLOPs (8 N C more with POST: post_norm, and dy wanted); bytes: dx read (unless first)
+ * and written, dh and h read, dy written, y read with POST: up to 6 N C A. dy may be dh. */
+template <typename Act, int W, int CHUNKS, bool POST>
+__global__ void __launch_bounds__(THREADS) add_norm_backward_kernel(norm_grad_args a)
+{
+    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32;
+    const int C = (int)a.C;
+    if (n >= a.N) {
+        return; /* a whole warp */
+    }
+    const bool has_h = a.dh != nullptr;
+    Act *dx = (Act *)a.dx + n * C, *dy = (Act *)a.dy + n * C;
+    norm_row<Act, W, CHUNKS> dh = {}, h = {}, old = {}, y;
+    packed<Act, W> out;
+    float g[W], u[W], v[W], product = 0, mean_h = 0, inv_h = 0, inv_y = 0;
+    if (has_h) {
+        load_row(&dh, (const Act *)a.dh + n * C, C);
+        load_row(&h, (const Act *)a.h + n * C, C);
+        inv_h = a.inv_rms_h[n];
+    }
+    if (!a.first) {
+        load_row(&old, (const Act *)dx, C);
+    }
+    if (POST) {
+        load_row(&y, (const Act *)a.y + n * C, C);
+        inv_y = a.inv_rms_y[n];
+    }
+    if (has_h) {
+#pragma unroll
+        for (int k = 0; k < CHUNKS; k++) {
+            unpack(u, dh.chunk[k]);
+            unpack(v, h.chunk[k]);
+            product += dot<W>(u, v);
+        }
+        mean_h = warp_sum(product) * a.per_column;
+        product = 0;
+    }
+    float sum[POST ? CHUNKS : 1][W]; /* the gradient of x_out */
+#pragma unroll
+    for (int k = 0; k < CHUNKS; k++) {
+        unpack(g, old.chunk[k]);
+        unpack(u, dh.chunk[k]);
+        unpack(v, h.chunk[k]);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            g[j] += inv_h * (u[j] - v[j] * mean_h);
+        }
+        pack(&out, g);
+        store_chunk(dx, k, C, out);
+        if (POST) {
+            unpack(v, y.chunk[k]);
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                v[j] *= inv_y;
+                sum[POST ? k : 0][j] = g[j];
+            }
+            product += dot<W>(g, v);
+        } else if (a.dy != nullptr) {
+#pragma unroll
+            for (int j = 0; j < W; j++) {
+                g[j] *= a.scale;
+            }
+            pack(&out, g);
+            store_chunk(dy, k, C, out);
+        }
+    }
+    if (!POST) {
+        return;
+    }
+    const float mean_y = warp_sum(product) * a.per_column;
+#pragma unroll
+    for (int k = 0; k < CHUNKS; k++) {
+        unpack(v, y.chunk[k]);
+#pragma unroll
+        for (int j = 0; j < W; j++) {
+            g[j] = a.scale * (inv_y * (sum[POST ? k : 0][j] - v[j] * inv_y * mean_y));
+        }
+        pack(&out, g);
+        store_chunk(dy, k, C, out);
+    }
+}
+
+/* ---- rows too long for that, and those that wide accesses do not reach: read again in each pass
+ * ---- */
+
+template <typename Act, int W>
+__global__ void __launch_bounds__(THREADS) add_norm_forward_long_kernel(norm_args a)
 {
     const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32, C = a.C;
     if (n >= a.N) {
@@ -88,70 +240,66 @@ __global__ void __launch_bounds__(THREADS) add_norm_forward_kernel(norm_args a)
     const Act *x_in = (const Act *)a.x_in + n * C, *y_row = (const Act *)a.y + n * C;
     Act *x_out = (Act *)a.x_out + n * C, *h = (Act *)a.h + n * C;
     const Act *x_now = has_y ? x_out : x_in; /* the row that h is made from */
-    norm_row<W, CHUNKS> x, y;
-    float squares = 0, inv_y = 1;
-    if (has_y && (a.post_norm || CHUNKS > 0)) {
-        each_chunk<W, CHUNKS>(C, [&](int64_t c, int k) {
-            load<Act, W>(y.v[k], y_row + c);
-            squares += dot<W>(y.v[k], y.v[k]);
-        });
-    }
+    packed<Act, W> stored;
+    float x[W], y[W], squares = 0, inv_y = 1;
     if (a.post_norm) {
-        inv_y = inv_rms_of(squares, C);
+        for (int64_t c = first_column(W); c < C; c += 32 * W) {
+            load<Act, W>(y, y_row + c);
+            squares += dot<W>(y, y);
+        }
+        inv_y = inv_rms_of(squares, a.per_column);
+        squares = 0;
         if (leader) {
             a.inv_rms_y[n] = inv_y;
         }
     }
-    squares = 0;
-    each_chunk<W, CHUNKS>(C, [&](int64_t c, int k) {
-        load<Act, W>(x.v[k], x_in + c);
+    for (int64_t c = first_column(W); c < C; c += 32 * W) {
+        load<Act, W>(x, x_in + c);
         if (has_y) {
-            if (CHUNKS == 0) {
-                load<Act, W>(y.v[k], y_row + c);
-            }
+            load<Act, W>(y, y_row + c);
 #pragma unroll
             for (int j = 0; j < W; j++) {
-                x.v[k][j] += a.scale * (y.v[k][j] * inv_y);
+                x[j] += a.scale * (y[j] * inv_y);
             }
-            store<Act, W>(x_out + c, x.v[k]);
-            round_to<Act, W>(x.v[k]);
+            pack(&stored, x);
+            store_packed(x_out + c, stored);
+            unpack(x, stored); /* as it reads back */
         }
-        squares += dot<W>(x.v[k], x.v[k]);
-    });
+        squares += dot<W>(x, x);
+    }
     if (a.h == nullptr) {
         return;
     }
-    const float inv_h = inv_rms_of(squares, C);
+    const float inv_h = inv_rms_of(squares, a.per_column);
     if (leader) {
         a.inv_rms_h[n] = inv_h;
     }
-    each_chunk<W, CHUNKS>(C, [&](int64_t c, int k) {
-        if (CHUNKS == 0) {
-            load<Act, W>(x.v[k], x_now + c); /* this lane's own writes */
-        }
+    for (int64_t c = first_column(W); c < C; c += 32 * W) {
+        load<Act, W>(x, x_now + c); /* this lane's own writes */
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            x.v[k][j] *= inv_h;
+            x[j] *= inv_h;
         }
-        store<Act, W>(h + c, x.v[k]);
-    });
+        store<Act, W>(h + c, x);
+    }
 }
 
 /* The gradient of x_out of one access: dx (unless `first`) plus what comes through h. */
 template <typename Act, int W>
-static __device__ __forceinline__ void norm_grad_sum(float *g, const norm_grad_args &a,
-                                                     const Act *dx, const float *dh, const float *h,
+static __device__ __forceinline__ void norm_grad_sum(float *g, const norm_grad_args &a, int64_t at,
                                                      float inv_h, float mean_h)
 {
-    if (a.first) {
+    float dh[W], h[W];
 #pragma unroll
-        for (int j = 0; j < W; j++) {
-            g[j] = 0;
-        }
-    } else {
-        load<Act, W>(g, dx);
+    for (int j = 0; j < W; j++) {
+        g[j] = 0;
+    }
+    if (!a.first) {
+        load<Act, W>(g, (const Act *)a.dx + at);
     }
     if (a.dh != nullptr) {
+        load<Act, W>(dh, (const Act *)a.dh + at);
+        load<Act, W>(h, (const Act *)a.h + at);
 #pragma unroll
         for (int j = 0; j < W; j++) {
             g[j] += inv_h * (dh[j] - h[j] * mean_h);
@@ -159,73 +307,61 @@ static __device__ __forceinline__ void norm_grad_sum(float *g, const norm_grad_a
     }
 }
 
-/* About 9 N C FLOPs (8 N C more with post_norm); bytes: dx read (unless first) and written, dh and
- * h read, dy written, y read with post_norm: up to 6 N C A. dy may be dh. */
-template <typename Act, int W, int CHUNKS>
-__global__ void __launch_bounds__(THREADS) add_norm_backward_kernel(norm_grad_args a)
+template <typename Act, int W, bool POST>
+__global__ void __launch_bounds__(THREADS) add_norm_backward_long_kernel(norm_grad_args a)
 {
     const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32, C = a.C;
     if (n >= a.N) {
         return; /* a whole warp */
     }
-    const bool has_h = a.dh != nullptr, has_dy = a.dy != nullptr, post = a.post_norm && has_dy;
-    const Act *dh_row = (const Act *)a.dh + n * C, *h_row = (const Act *)a.h + n * C;
-    const Act *y_row = (const Act *)a.y + n * C;
     Act *dx = (Act *)a.dx + n * C, *dy = (Act *)a.dy + n * C;
-    norm_row<W, CHUNKS> g, h;
-    float product = 0, mean_h = 0, inv_h = 0;
-    if (has_h) {
-        each_chunk<W, CHUNKS>(C, [&](int64_t c, int k) {
-            load<Act, W>(g.v[k], dh_row + c);
-            load<Act, W>(h.v[k], h_row + c);
-            product += dot<W>(g.v[k], h.v[k]);
-        });
-        mean_h = warp_sum(product) / (float)C;
+    const Act *y_row = (const Act *)a.y + n * C;
+    const float inv_y = POST ? a.inv_rms_y[n] : 0;
+    float g[W], u[W], product = 0, mean_h = 0, inv_h = 0;
+    if (a.dh != nullptr) {
+        for (int64_t c = first_column(W); c < C; c += 32 * W) {
+            load<Act, W>(g, (const Act *)a.dh + n * C + c);
+            load<Act, W>(u, (const Act *)a.h + n * C + c);
+            product += dot<W>(g, u);
+        }
+        mean_h = warp_sum(product) * a.per_column;
         inv_h = a.inv_rms_h[n];
+        product = 0;
     }
-    const float inv_y = post ? a.inv_rms_y[n] : 0;
-    product = 0;
-    each_chunk<W, CHUNKS>(C, [&](int64_t c, int k) {
-        float sum[W];
-        if (CHUNKS == 0 && has_h) {
-            load<Act, W>(g.v[k], dh_row + c);
-            load<Act, W>(h.v[k], h_row + c);
-        }
-        norm_grad_sum<Act, W>(sum, a, dx + c, g.v[k], h.v[k], inv_h, mean_h);
-        store<Act, W>(dx + c, sum);
-        if (post) {
-            load<Act, W>(h.v[k], y_row + c);
+    for (int64_t c = first_column(W); c < C; c += 32 * W) {
+        norm_grad_sum<Act, W>(g, a, n * C + c, inv_h, mean_h);
+        store<Act, W>(dx + c, g);
+        if (POST) {
+            load<Act, W>(u, y_row + c);
 #pragma unroll
             for (int j = 0; j < W; j++) {
-                h.v[k][j] *= inv_y;
-                g.v[k][j] = sum[j];
+                u[j] *= inv_y;
             }
-            product += dot<W>(g.v[k], h.v[k]);
-        } else if (has_dy) {
+            product += dot<W>(g, u);
+        } else if (a.dy != nullptr) {
 #pragma unroll
             for (int j = 0; j < W; j++) {
-                sum[j] *= a.scale;
+                g[j] *= a.scale;
             }
-            store<Act, W>(dy + c, sum);
+            store<Act, W>(dy + c, g);
         }
-    });
-    if (!post) {
+    }
+    if (!POST) {
         return;
     }
-    const float mean_y = warp_sum(product) / (float)C;
-    each_chunk<W, CHUNKS>(C, [&](int64_t c, int k) {
-        if (CHUNKS == 0) {
-            load<Act, W>(g.v[k], dx + c); /* this lane's own writes */
-            load<Act, W>(h.v[k], y_row + c);
-        }
+    const float mean_y = warp_sum(product) * a.per_column;
+    for (int64_t c = first_column(W); c < C; c += 32 * W) {
+        load<Act, W>(g, dx + c); /* this lane's own writes */
+        load<Act, W>(u, y_row + c);
 #pragma unroll
         for (int j = 0; j < W; j++) {
-            const float ny = CHUNKS == 0 ? h.v[k][j] * inv_y : h.v[k][j];
-            g.v[k][j] = a.scale * (inv_y * (g.v[k][j] - ny * mean_y));
+            g[j] = a.scale * (inv_y * (g[j] - u[j] * inv_y * mean_y));
         }
-        store<Act, W>(dy + c, g.v[k]);
-    });
+        store<Act, W>(dy + c, g);
+    }
 }
+
+/* ---- launches ---- */
 
 template <typename Act> static gb_status add_norm_forward(gb_device *dev, const norm_args &a)
 {
@@ -233,7 +369,7 @@ template <typename Act> static gb_status add_norm_forward(gb_device *dev, const 
     const cuda_grid grid = cuda_grid_of((a.N + ROWS - 1) / ROWS, THREADS);
     const char *op = "add_norm_forward";
     if (!cuda_aligned(a.C * (int64_t)sizeof(Act), a.x_out, a.h, a.x_in, a.y)) {
-        return CUDA_LAUNCH(dev, op, (add_norm_forward_kernel<Act, 1, 0>), grid, a);
+        return CUDA_LAUNCH(dev, op, (add_norm_forward_long_kernel<Act, 1>), grid, a);
     }
     if (a.C <= 32 * W * 4) {
         return CUDA_LAUNCH(dev, op, (add_norm_forward_kernel<Act, W, 4>), grid, a);
@@ -241,24 +377,31 @@ template <typename Act> static gb_status add_norm_forward(gb_device *dev, const 
     if (a.C <= 32 * W * 8) {
         return CUDA_LAUNCH(dev, op, (add_norm_forward_kernel<Act, W, 8>), grid, a);
     }
-    return CUDA_LAUNCH(dev, op, (add_norm_forward_kernel<Act, W, 0>), grid, a);
+    return CUDA_LAUNCH(dev, op, (add_norm_forward_long_kernel<Act, W>), grid, a);
 }
 
-template <typename Act> static gb_status add_norm_backward(gb_device *dev, const norm_grad_args &a)
+template <typename Act, bool POST>
+static gb_status add_norm_backward(gb_device *dev, const norm_grad_args &a)
 {
     constexpr int W = wide_access<Act>();
     const cuda_grid grid = cuda_grid_of((a.N + ROWS - 1) / ROWS, THREADS);
     const char *op = "add_norm_backward";
     if (!cuda_aligned(a.C * (int64_t)sizeof(Act), a.dx, a.dy, a.dh, a.h, a.y)) {
-        return CUDA_LAUNCH(dev, op, (add_norm_backward_kernel<Act, 1, 0>), grid, a);
+        return CUDA_LAUNCH(dev, op, (add_norm_backward_long_kernel<Act, 1, POST>), grid, a);
     }
     if (a.C <= 32 * W * 4) {
-        return CUDA_LAUNCH(dev, op, (add_norm_backward_kernel<Act, W, 4>), grid, a);
+        return CUDA_LAUNCH(dev, op, (add_norm_backward_kernel<Act, W, 4, POST>), grid, a);
     }
     if (a.C <= 32 * W * 8) {
-        return CUDA_LAUNCH(dev, op, (add_norm_backward_kernel<Act, W, 8>), grid, a);
+        return CUDA_LAUNCH(dev, op, (add_norm_backward_kernel<Act, W, 8, POST>), grid, a);
     }
-    return CUDA_LAUNCH(dev, op, (add_norm_backward_kernel<Act, W, 0>), grid, a);
+    return CUDA_LAUNCH(dev, op, (add_norm_backward_long_kernel<Act, W, POST>), grid, a);
+}
+
+template <typename Act> static gb_status add_norm_backward(gb_device *dev, const norm_grad_args &a)
+{
+    return a.post_norm && a.dy != nullptr ? add_norm_backward<Act, true>(dev, a)
+                                          : add_norm_backward<Act, false>(dev, a);
 }
 
 gb_status cuda_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_rms_h,
@@ -276,6 +419,7 @@ gb_status cuda_add_norm_forward(gb_device *dev, void *x_out, void *h, void *inv_
     a.post_norm = post_norm && y != nullptr;
     a.N = N;
     a.C = C;
+    a.per_column = 1.0f / (float)C;
     GB_TRY(cuda_op_begin(dev, GB_OP_NORM));
     GB_TRY(dev->bf16 ? add_norm_forward<bf16>(dev, a) : add_norm_forward<float>(dev, a));
     return cuda_op_end(dev, 0);
@@ -298,6 +442,7 @@ gb_status cuda_add_norm_backward(gb_device *dev, void *dx, void *dy, const void 
     a.first = first;
     a.N = N;
     a.C = C;
+    a.per_column = 1.0f / (float)C;
     GB_TRY(cuda_op_begin(dev, GB_OP_NORM));
     GB_TRY(dev->bf16 ? add_norm_backward<bf16>(dev, a) : add_norm_backward<float>(dev, a));
     return cuda_op_end(dev, 0);

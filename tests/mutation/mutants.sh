@@ -24,22 +24,58 @@ mutant embed-rank $cuda/embed.cu 'fp32 - embed' 'positions are summed in the wro
 mutant embed-accumulate $cuda/embed.cu 'fp32 - embed' 'what the gradient held is dropped' \
     'sum[j] += old[j]' 'sum[j] += 0 * old[j]'
 mutant embed-gather $cuda/embed.cu 'bf16 - embed' 'the column of a gathered row is shifted' \
-    'tokens[n] * C + (i - n * C)' 'tokens[n] * C + (i - n * C) / (2 * W) * W'
+    'tokens[n] * row.by + column)' 'tokens[n] * row.by + column / 2)'
+mutant embed-gather-rows $cuda/embed.cu 'bf16 - embed' 'a row is an access shorter than it is' \
+    'column = i - n * row.by;' 'column = i - n * (row.by - 1);'
+mutant embed-clear $cuda/embed.cu 'fp32 - embed' 'counts of the last call stay' \
+    's.cursor[v] = 0;' 's.cursor[v] += 0;'
+mutant embed-clear-last $cuda/embed.cu 'fp32 - embed' "the last token's count stays" \
+    'v < V; v += grid_size_32()' 'v + 1 < V; v += grid_size_32()'
 
 # ---- norms ----
 mutant norm-eps $cuda/norm.cu 'fp32 - add_norm' 'eps is ten times too large' \
     '#define NORM_EPS 1e-6f' '#define NORM_EPS 1e-5f'
 mutant norm-rows $cuda/norm.cu 'fp32 - add_norm' 'the last row of an odd number is skipped' \
-    $'(norm_args a)\n{\n    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32, C = a.C;\n    if (n >= a.N) {' \
-    $'(norm_args a)\n{\n    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32, C = a.C;\n    if (n >= a.N - 1 && n > 0) {'
+    $'__launch_bounds__(THREADS) add_norm_forward_kernel(norm_args a)\n{\n    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32;\n    const int C = (int)a.C;\n    if (n >= a.N) {' \
+    $'__launch_bounds__(THREADS) add_norm_forward_kernel(norm_args a)\n{\n    const int64_t n = (int64_t)blockIdx.x * ROWS + threadIdx.x / 32;\n    const int C = (int)a.C;\n    if (n >= a.N - 1 && n > 0) {'
+mutant norm-columns $cuda/norm.cu 'bf16 - add_norm' 'the last access of a row is not loaded' \
+    $'        if (c < C) {\n            load_packed' $'        if (c + W < C) {\n            load_packed'
+mutant norm-zeros $cuda/norm.cu 'fp32 - add_norm' 'what a lane keeps behind the end of a row counts' \
+    'row->chunk[k] = packed<Act, W>();' 'load_packed(&row->chunk[k], from);'
+mutant norm-behind $cuda/norm.cu 'bf16 - add_norm' 'a row is stored beyond its end' \
+    $'    if (c < C) {\n        store_packed' $'    if (c < C + W) {\n        store_packed'
+mutant norm-chunks $cuda/norm.cu 'fp32 - add_norm' 'more columns than the registers of a lane hold' \
+    $'if (a.C <= 32 * W * 8) {\n        return CUDA_LAUNCH(dev, op, (add_norm_forward_kernel' \
+    $'if (a.C <= 32 * W * 9) {\n        return CUDA_LAUNCH(dev, op, (add_norm_forward_kernel'
+mutant norm-rounding $cuda/norm.cu 'fp32 - add_norm' 'h is made from x without y' \
+    $'            pack(&x.chunk[k], u);\n            store_chunk((Act *)a.x_out + n * C, k, C, x.chunk[k]);' \
+    $'            packed<Act, W> sum;\n            pack(&sum, u);\n            store_chunk((Act *)a.x_out + n * C, k, C, sum);'
 mutant norm-scale $cuda/norm.cu 'fp32 - add_norm' 'the gradient of y misses the scale' \
-    'sum[j] *= a.scale;' 'sum[j] *= 1;'
+    $'g[j] *= a.scale;\n            }\n            pack(' $'g[j] *= 1;\n            }\n            pack('
+mutant norm-long-scale $cuda/norm.cu 'fp32 - add_norm' 'the gradient of y misses the scale, long rows' \
+    $'g[j] *= a.scale;\n            }\n            store<' $'g[j] *= 1;\n            }\n            store<'
 mutant norm-post-scale $cuda/norm.cu 'bf16 - add_norm' 'with post_norm: the mean is not taken off' \
-    'ny * mean_y' '0 * mean_y'
+    '(sum[POST ? k : 0][j] - v[j] * inv_y * mean_y)' '(sum[POST ? k : 0][j])'
+mutant norm-post-sum $cuda/norm.cu 'bf16 - add_norm' 'with post_norm: every access takes the sums of the first' \
+    'inv_y * (sum[POST ? k : 0][j]' 'inv_y * (sum[0][j]'
+mutant norm-long-post $cuda/norm.cu 'bf16 - add_norm' 'with post_norm: the mean is not taken off, long rows' \
+    '(g[j] - u[j] * inv_y * mean_y)' '(g[j])'
 mutant norm-first $cuda/norm.cu 'fp32 - add_norm' 'dx is taken as zero where it is not' \
-    'load<Act, W>(g, dx);' 'for (int j = 0; j < W; j++) { g[j] = 0 * inv_h; }'
+    $'    if (!a.first) {\n        load_row(' $'    if (!a.first && inv_h < 0) {\n        load_row('
+mutant norm-long-first $cuda/norm.cu 'fp32 - add_norm' 'dx is taken as zero where it is not, long rows' \
+    $'    if (!a.first) {\n        load<' $'    if (!a.first && inv_h < 0) {\n        load<'
 mutant norm-mean $cuda/norm.cu 'fp32 - add_norm' 'the mean is over one value too many' \
-    'mean_h = warp_sum(product) / (float)C;' 'mean_h = warp_sum(product) / (float)(C + 1);'
+    'a.per_column = 1.0f / (float)C;
+    GB_TRY(cuda_op_begin(dev, GB_OP_NORM));
+    GB_TRY(dev->bf16 ? add_norm_backward' 'a.per_column = 1.0f / (float)(C + 1);
+    GB_TRY(cuda_op_begin(dev, GB_OP_NORM));
+    GB_TRY(dev->bf16 ? add_norm_backward'
+mutant pack-order "$cuda/launch.cuh $cuda/norm.cu" 'bf16 - add_norm' 'the two values of a word change places' \
+    '__floats2bfloat162_rn(from[i], from[i + 1])' '__floats2bfloat162_rn(from[i + 1], from[i])'
+mutant unpack-order "$cuda/launch.cuh $cuda/norm.cu" 'bf16 - add_norm' 'both values of a word are its lower half' \
+    'word & 0xffff0000u' 'word >> 16 | word << 16'
+mutant packed-words "$cuda/launch.cuh $cuda/rope.cu" 'fp32 - qk_rope' 'the words of an access change places' \
+    'make_uint4(p.word[i], p.word[i + 1],' 'make_uint4(p.word[i + 1], p.word[i],'
 mutant warp-sum "$cuda/launch.cuh $cuda/norm.cu" 'fp32 - add_norm' 'a warp sum leaves out half of the lanes' \
     $'int offset = 16; offset > 0; offset /= 2) {\n        x += __shfl' \
     $'int offset = 8; offset > 0; offset /= 2) {\n        x += __shfl'
@@ -70,9 +106,15 @@ mutant swiglu-swap $cuda/elementwise.cu 'bf16 - mlp' 'gate and value change plac
     'value[j] = gate[j] * value[j] * sigmoid<Act>(value[j]);'
 mutant swiglu-slope $cuda/elementwise.cu 'fp32 - mlp' 'the slope of SwiGLU has a wrong sign' \
     's * (1.0f + g * (1.0f - s))' 's * (1.0f - g * (1.0f - s))'
-mutant swiglu-row $cuda/elementwise.cu 'fp32 - mlp' 'the rows of the gradient are half as far apart' \
-    $'    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {\n        const int64_t n = i / F, at = n * 2 * F + (i - n * F);\n        float d[W]' \
-    $'    for (int64_t i = grid_index() * W; i < N * F; i += grid_size() * W) {\n        const int64_t n = i / F, at = n * F + (i - n * F);\n        float d[W]'
+mutant swiglu-row $cuda/elementwise.cu 'fp32 - mlp' 'rows of gate and value are half as far apart' \
+    'cuda_quotient(i, row) * row.by) * W;' 'cuda_quotient(i, row) * (row.by / 2)) * W;'
+mutant swiglu-value $cuda/elementwise.cu 'bf16 - mlp' 'the gradient of the value goes to the neighbour' \
+    'store<Act, W>(to + (size_t)row.by * W, value);' 'store<Act, W>(to + (size_t)(row.by - 1) * W, value);'
+mutant swiglu-divisor $cuda/elementwise.cu 'fp32 - mlp' 'rows are counted in elements instead of accesses' \
+    $'dgv + n * 2 * F, dout + n * F,\n                           gv + n * 2 * F, (uint32_t)accesses, cuda_divisor_of(F / W)' \
+    $'dgv + n * 2 * F, dout + n * F,\n                           gv + n * 2 * F, (uint32_t)accesses, cuda_divisor_of(F)'
+mutant divisor-magic "$cuda/launch.cuh $cuda/elementwise.cu" 'bf16 - mlp' 'the factor of a division is rounded down' \
+    '(power + (uint64_t)by - 1) / (uint64_t)by)' 'power / (uint64_t)by)'
 
 # ---- classifier ----
 mutant loss-target $cuda/classifier.cu 'fp32 - classifier' 'the target is off by one' \
@@ -82,8 +124,16 @@ mutant loss-barrier $cuda/classifier.cu 'fp32 - classifier' 'the target is overw
 mutant loss-reduce-barrier $cuda/classifier.cu 'bf16 - classifier' 'sums of warps are read before they are there' \
     $'    __syncthreads();\n    s = shared[0];' $'    s = shared[0];'
 mutant loss-tail $cuda/classifier.cu 'fp32 - classifier' 'the tail of an odd vocabulary is left out' \
-    $'v = whole + threadIdx.x; v < V; v += THREADS) {\n        softmax_state' \
-    $'v = whole + threadIdx.x; v < V - 1; v += THREADS) {\n        softmax_state'
+    $'v = whole + (int)threadIdx.x; v < V; v += THREADS) {\n        softmax_state' \
+    $'v = whole + (int)threadIdx.x; v < V - 1; v += THREADS) {\n        softmax_state'
+mutant loss-kept-wait $cuda/classifier.cu 'bf16 - classifier' 'a row is used before it has arrived' \
+    'ptx_cp_async_wait<0>(); /*' 'ptx_cp_async_wait<1>(); /*'
+mutant loss-kept-tail $cuda/classifier.cu 'fp32 - classifier' 'the tail of an odd vocabulary is not kept' \
+    $'v < V; v += THREADS) {\n        kept[v] = row[v];' $'v < V - 1; v += THREADS) {\n        kept[v] = row[v];'
+mutant loss-kept-bytes $cuda/classifier.cu 'bf16 - classifier' 'room for the whole accesses of a row alone' \
+    '(a.V * (int64_t)sizeof(Act) + 15) / 16 * 16' 'a.V * (int64_t)sizeof(Act) / 16 * 16'
+mutant loss-kept-column $cuda/classifier.cu 'fp32 - classifier' 'an access is kept where its neighbour belongs' \
+    'ptx_cp_async_16(kept + v, row + v, true);' 'ptx_cp_async_16(kept + v, row + (v + W) % whole, true);'
 mutant loss-first $cuda/classifier.cu 'bf16 - classifier' 'each chunk overwrites the gradient' \
     'dwte.accumulate = !k.first;' 'dwte.accumulate = false;'
 mutant loss-stride $cuda/classifier.cu 'fp32 - classifier' 'the gradient of the padding is not cleared' \
@@ -125,12 +175,19 @@ mutant rope-sign $cuda/rope.cu 'fp32 - qk_rope' 'the rotation turns the other wa
 mutant rope-back-sign $cuda/rope.cu 'bf16 - qk_rope' 'the gradient turns the other way' \
     'd2[j] = e1 * sine[j] + e2 * cosine[j];' 'd2[j] = e2 * cosine[j] - e1 * sine[j];'
 mutant rope-position $cuda/rope.cu 'fp32 - qk_rope' 'positions go on over the sequences of a batch' \
-    'a.table + n % a.T * a.D' 'a.table + (n / a.T + n) % a.T * a.D'
+    't = a.position + n;' 't = a.position + n + n / a.T.by;'
 mutant rope-table $cuda/rope.cu 'fp32 - device' 'a table of another width is used again' \
     'if (dev->rope_D == D && dev->rope_T >= T)' 'if (dev->rope_D > 0 && dev->rope_T >= T)'
 mutant rope-heads $cuda/rope.cu 'fp32 - qk_rope' 'two heads are swapped' \
-    '(p.head - n * a.normed) * a.D;' \
-    '((p.head - n * a.normed) < 2 && a.normed > 1 ? 1 - (p.head - n * a.normed) : p.head - n * a.normed) * a.D;'
+    'p.offset = n * a.stride + (int64_t)h * a.D;' \
+    'p.offset = n * a.stride + (int64_t)(h < 2 && a.normed.by > 1 ? 1 - h : h) * a.D;'
+mutant rope-once $cuda/rope.cu 'bf16 - qk_rope' 'a lane keeps one access of the two that it has' \
+    'a.D / 2 <= 32 * W;' 'a.D / 2 <= 64 * W;'
+mutant rope-kept $cuda/rope.cu 'bf16 - qk_rope' 'a lane keeps the access of its neighbour' \
+    'load_pairs(&pairs, x, p.lane * W, half);' 'load_pairs(&pairs, x, (p.lane ^ 1) * W % half, half);'
+mutant rope-lanes-bits $cuda/rope.cu 'fp32 - qk_rope' 'lanes of a head and heads of a warp disagree' \
+    'const uint32_t index = grid_index_32() >> a.lane_bits;' \
+    'const uint32_t index = grid_index_32() >> (a.lane_bits > 0 ? a.lane_bits - 1 : 0);'
 mutant rope-norm-mean $cuda/rope.cu 'fp32 - qk_rope' "the norm's gradient misses the mean" \
     'inv * (d1[j] - y1[j] * mean)' 'inv * d1[j]'
 mutant rope-lanes $cuda/rope.cu 'bf16 - qk_rope' 'the sum over a head leaves out half of its lanes' \

@@ -154,7 +154,13 @@ int conformance_add_norm(const cf_subject *subject)
                                         {3, 7},
                                         {130, 96},
                                         {17, 50},
-                                        {3, 4097}};
+                                        {3, 4097},
+                                        /* rows of several 16-byte accesses per lane of a GPU's
+                                         * warp; the last is too long for its registers */
+                                        {3, 400},
+                                        {5, 768},
+                                        {2, 1104},
+                                        {2, 4104}};
     int failed = 0;
     for (size_t i = 0; i < COUNT(shapes); i++) {
         for (int bits = 0; bits < 32; bits++) {

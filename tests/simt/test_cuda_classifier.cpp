@@ -10,6 +10,7 @@ extern "C" {
 #include "tests/ref/conformance.h"
 }
 #include "kernels/cuda/cuda_device.cuh"
+#include "kernels/cuda/cuda_sizes.cuh"
 #include "simt_test.h"
 
 namespace
@@ -34,6 +35,29 @@ gb_status open_128(const gb_options *options, gb_device **out, gb_error *err)
 gb_status open_37(const gb_options *options, gb_device **out, gb_error *err)
 {
     return open_with_rows(37, options, out, err);
+}
+
+/* Multiprocessors without shared memory: the loss kernel reads each row twice. */
+gb_status open_unkept(const gb_options *options, gb_device **out, gb_error *err)
+{
+    const gb_status status = gb_backend_cuda.open(options, out, err);
+    if (status == GB_OK) {
+        (*out)->shared_bytes = 0;
+    }
+    return status;
+}
+
+/* Rows of a GPT-2 (50,304 columns with padding) for a batch of 65,536 tokens. */
+void large_cards_hold_more_rows(void **)
+{
+    const int64_t GIB = (int64_t)1 << 30, N = 65536, V = 50257;
+    /* 512 MiB / (50304 * 2 bytes) = 5336, whole steps of 128 rows */
+    assert_int_equal(cuda_classifier_rows(N, V, 2, 0), 5248);
+    assert_int_equal(cuda_classifier_rows(N, V, 2, 16 * GIB), 5248);
+    /* 40 / 32 GiB / (50304 * 2 bytes) = 13340.6 */
+    assert_int_equal(cuda_classifier_rows(N, V, 2, 40 * GIB), 13312);
+    assert_int_equal(cuda_classifier_rows(N, V, 2, 139 * GIB), 32768);
+    assert_int_equal(cuda_classifier_rows(300, V, 2, 139 * GIB), 300);
 }
 
 /* Loss, dh and dwte against the float64 reference, evaluating, accumulating and with `first`. */
@@ -88,9 +112,12 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(chunks_are_as_many_as_said),
+        cmocka_unit_test(large_cards_hold_more_rows),
         {"agrees: fp32, chunks of 128", agrees<GB_FP32, open_128>, nullptr, nullptr, nullptr},
         {"agrees: bf16, chunks of 128", agrees<GB_BF16, open_128>, nullptr, nullptr, nullptr},
         {"agrees: fp32, chunks of 37", agrees<GB_FP32, open_37>, nullptr, nullptr, nullptr},
+        {"agrees: fp32, rows read twice", agrees<GB_FP32, open_unkept>, nullptr, nullptr, nullptr},
+        {"agrees: bf16, rows read twice", agrees<GB_BF16, open_unkept>, nullptr, nullptr, nullptr},
     };
     return cmocka_run_group_tests_name("cuda classifier", tests, nullptr, nullptr);
 }
