@@ -95,7 +95,7 @@ template <typename Act, int W, bool ONCE>
 __global__ void __launch_bounds__(THREADS) qk_rope_forward_kernel(rope_args a)
 {
     const rope_place p = rope_find(a);
-    const int half = a.D / 2, step = ONCE ? half : a.lanes * W;
+    const int half = a.D / 2, step = a.lanes * W;
     Act *x = (Act *)a.x + p.offset;
     rope_pairs<Act, W> pairs;
     float u1[W], u2[W], cosine[W], sine[W], inv = 1;
@@ -111,6 +111,9 @@ __global__ void __launch_bounds__(THREADS) qk_rope_forward_kernel(rope_args a)
                 load_pairs(&pairs, x, i, half);
             }
             squares += dot(pairs, pairs);
+            if (ONCE) {
+                break;
+            }
         }
         inv = rsqrtf(head_sum(squares, a.lanes) * a.per_element + QK_EPS);
         if (p.live && p.lane == 0) {
@@ -136,6 +139,9 @@ __global__ void __launch_bounds__(THREADS) qk_rope_forward_kernel(rope_args a)
         }
         store<Act, W>(x + i, u1);
         store<Act, W>(x + half + i, u2);
+        if (ONCE) {
+            break;
+        }
     }
 }
 
@@ -146,7 +152,7 @@ template <typename Act, int W, bool ONCE>
 __global__ void __launch_bounds__(THREADS) qk_rope_backward_kernel(rope_args a)
 {
     const rope_place p = rope_find(a);
-    const int half = a.D / 2, step = ONCE ? half : a.lanes * W;
+    const int half = a.D / 2, step = a.lanes * W;
     const bool norm = a.saved != nullptr;
     Act *d = (Act *)a.x + p.offset;
     const Act *y = (const Act *)a.qkv + p.offset;
@@ -165,6 +171,9 @@ __global__ void __launch_bounds__(THREADS) qk_rope_backward_kernel(rope_args a)
             }
             load_pairs(&rotated, y, i, half);
             product += dot(grads, rotated);
+            if (ONCE) {
+                break;
+            }
         }
         mean = head_sum(product, a.lanes) * a.per_element;
         inv = a.saved[p.head];
@@ -194,6 +203,9 @@ __global__ void __launch_bounds__(THREADS) qk_rope_backward_kernel(rope_args a)
         }
         store<Act, W>(d + i, d1);
         store<Act, W>(d + half + i, d2);
+        if (ONCE) {
+            break;
+        }
     }
 }
 

@@ -29,8 +29,8 @@ mutant embed-gather-rows $cuda/embed.cu 'bf16 - embed' 'a row is an access short
     'column = i - n * row.by;' 'column = i - n * (row.by - 1);'
 mutant embed-clear $cuda/embed.cu 'fp32 - embed' 'counts of the last call stay' \
     's.cursor[v] = 0;' 's.cursor[v] += 0;'
-mutant embed-clear-last $cuda/embed.cu 'fp32 - embed' "the last token's count stays" \
-    'v < V; v += grid_size_32()' 'v + 1 < V; v += grid_size_32()'
+mutant embed-clear-first $cuda/embed.cu 'fp32 - embed' "the first token's count stays" \
+    'v = grid_index_32(); v < V;' 'v = grid_index_32() + 1; v < V;'
 
 # ---- norms ----
 mutant norm-eps $cuda/norm.cu 'fp32 - add_norm' 'eps is ten times too large' \
