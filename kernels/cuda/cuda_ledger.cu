@@ -84,7 +84,7 @@ static gb_status timers_drain(gb_device *dev)
     }
     for (int i = 0; i < count; i++) {
         const ledger_pending *p = &timers->pending[i];
-        double begin_ms;
+        double begin_ms = 0;
         float time_ms = 0;
         GB_TRY(pending_begin_ms(dev, i, &begin_ms));
         CUDA_TRY(dev, "timers", cudaEventElapsedTime(&time_ms, p->begin, p->end));
