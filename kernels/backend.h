@@ -248,13 +248,18 @@ typedef struct gb_backend {
     void (*describe)(gb_device *dev, gb_description *out);
     const char *(*last_error)(gb_device *dev); /* text of the last failed call; never NULL */
 
-    /* Sustained FLOP/s of a large GEMM at the open precision, measured now (about a second):
-     * best of several runs of a square product that fits in memory. <= 0 where it failed. */
+    /* FLOP/s of a large GEMM at the open precision, measured now (about a second): the best of
+     * several short batches of a square product that fits in memory. <= 0 where it failed. */
     double (*measure_gemm_peak)(gb_device *dev);
     /* Sustained bytes per second, read and written ones together, of a large copy from the device's
      * memory to the device's memory, by all threads; measured now (less than a second): the best of
      * several copies of `bytes`, 0: as many as lie far beyond any cache. <= 0 where it failed. */
     double (*measure_copy_rate)(gb_device *dev, int64_t bytes);
+    /* FLOP/s that the product of measure_gemm_peak keeps up for more than a second without a pause,
+     * as a device that reaches its power limit does not keep up its best: the median of many
+     * windows.
+     * <= 0 where it failed; NULL for a backend that does not tell the two apart. */
+    double (*measure_gemm_sustained)(gb_device *dev);
 
     /* ---- memory ---- */
 

@@ -153,6 +153,10 @@ static void rates_print(const config_facts *config, const run_facts *run)
             fact_say("", "%s", rates_peak_beaten);
         }
     }
+    if (isfinite(run->gemm_sustained_flops_per_s)) {
+        fact_say("", "a large product keeps up %.0f GFLOP/s",
+                 run->gemm_sustained_flops_per_s / 1e9);
+    }
     if (isfinite(run->copy_bytes_per_s)) {
         fact_say("memory", "%s GB/s, measured on a large copy",
                  number_gigas(run->copy_bytes_per_s).text);

@@ -206,6 +206,7 @@ static gb_status probe_do(const worker_job *job, event_probe *out, gb_error *err
         op_rates rates = rates_measure(backend, device, 0);
         out->gemm_flops_per_s = rates.flops_per_s;
         out->copy_bytes_per_s = rates.bytes_per_s;
+        out->gemm_sustained_flops_per_s = rates_sustained(backend, device);
     }
     backend->close(device);
     return GB_OK;

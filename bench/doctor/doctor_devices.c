@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/run/rates.h"
 #include "kernels/backend.h"
 #include "version.h"
 
@@ -39,6 +40,21 @@ static void add_peak(doctor_report *report, const gb_backend *backend, gb_device
     doctor_finding *f = doctor_add(report, DOCTOR_OK, name, "%.1f GFLOP/s sustained", peak * 1e-9);
     f->number = peak;
     f->unit = "FLOP/s";
+}
+
+/* Nothing for a backend that does not tell it from the peak. */
+static void add_sustained(doctor_report *report, const gb_backend *backend, gb_device *dev,
+                          gb_precision precision)
+{
+    char name[32];
+    double rate = rates_sustained(backend, dev);
+    if (rate > 0) {
+        snprintf(name, sizeof name, "%s_gemm_rate_%s", backend->name, gb_precision_name(precision));
+        doctor_finding *f = doctor_add(report, DOCTOR_OK, name,
+                                       "%.1f GFLOP/s kept up for more than a second", rate * 1e-9);
+        f->number = rate;
+        f->unit = "FLOP/s";
+    }
 }
 
 static void add_copy_rate(doctor_report *report, const gb_backend *backend, gb_device *dev)
@@ -93,6 +109,7 @@ static void check_backend(doctor_report *report, const gb_backend *backend, gb_p
     }
     if (measure) {
         add_peak(report, backend, dev, precision);
+        add_sustained(report, backend, dev, precision);
         if (precision == GB_FP32) { /* it is the same in any */
             add_copy_rate(report, backend, dev);
         }

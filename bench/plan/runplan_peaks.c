@@ -1,4 +1,6 @@
 /* The peaks that MFU and the roofline are made of: which are to be measured, and measuring them. */
+#include <stdio.h>
+
 #include "bench/base/numbers.h"
 #include "bench/plan/runplan_internal.h"
 
@@ -70,9 +72,15 @@ static void peak_report(const peak_state *peak, const event_probe *answer, const
                         const char *precision, progress *display)
 {
     double now = answer->gemm_flops_per_s;
-    progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s; copy rate: %s GB/s",
+    char sustained[48] = "";
+    if (stored->sustained_flops_per_s > 0) {
+        snprintf(sustained, sizeof sustained, ", %.0f sustained",
+                 stored->sustained_flops_per_s / 1e9);
+    }
+    progress_note(display, "GEMM peak of %s, %s, %lld threads: %.0f GFLOP/s%s; copy rate: %s GB/s",
                   answer->device.device, precision, (long long)answer->device.threads,
-                  stored->flops_per_s / 1e9, number_gigas(stored->copy_bytes_per_s).text);
+                  stored->flops_per_s / 1e9, sustained,
+                  number_gigas(stored->copy_bytes_per_s).text);
     if (peak->beaten) {
         progress_note(display,
                       "it was measured again: training had reached %.0f GFLOP/s, beyond the %.0f "
@@ -110,8 +118,9 @@ gb_status runplan_measure_peaks(runplan *plan, store *s, bool once_more,
         if (answer.gemm_flops_per_s > 0) {
             store_engine engine = environment_engine(env, i);
             store_peak stored;
-            GB_TRY(store_peak_put(
-                s, &engine, &(store_peak){answer.gemm_flops_per_s, answer.copy_bytes_per_s}, err));
+            const store_peak found = {answer.gemm_flops_per_s, answer.copy_bytes_per_s,
+                                      answer.gemm_sustained_flops_per_s};
+            GB_TRY(store_peak_put(s, &engine, &found, err));
             GB_TRY(store_peak_get(s, &engine, &stored, err));
             peak_report(&peak, &answer, &stored, engine.precision, runner->display);
             GB_TRY(store_commit(s, err));

@@ -116,6 +116,7 @@ typedef struct run_facts {
     int64_t threads, seed, batch_size, sequence_length, grad_accumulation_steps, tokens_per_step;
     int64_t num_iterations, steps_done, warmup_steps;
     double entropy_rate_nats, peak_memory_bytes, gemm_peak_flops_per_s, copy_bytes_per_s;
+    double gemm_sustained_flops_per_s; /* NAN: not told from the peak */
     double planned_memory_bytes, process_memory_bytes;
     double resumed_step; /* the step of the checkpoint that it went on from; NAN: from the start */
     int64_t val_tokens;  /* of a validation; 0: not known */

@@ -57,6 +57,7 @@ static const row_field RUN_FIELDS[] = {
     SAME(peak_memory_bytes, ROW_REAL),
     RUN("p.flops_per_s", ROW_REAL, gemm_peak_flops_per_s),
     RUN("p.copy_bytes_per_s", ROW_REAL, copy_bytes_per_s),
+    RUN("p.sustained_flops_per_s", ROW_REAL, gemm_sustained_flops_per_s),
     SAME(planned_memory_bytes, ROW_REAL),
     SAME(process_memory_bytes, ROW_REAL),
     SAME(resumed_step, ROW_REAL),

@@ -36,6 +36,7 @@ static json_t *provenance_json(const run_facts *run)
     set(out, "val_data_hash", text_or_null(run->val_data_hash));
     set(out, "val_stretch_hash", text_or_null(run->val_stretch_hash));
     set(out, "gemm_peak_flops_per_s", json_value_number(run->gemm_peak_flops_per_s));
+    set(out, "gemm_sustained_flops_per_s", json_value_number(run->gemm_sustained_flops_per_s));
     return out;
 }
 

@@ -147,12 +147,17 @@ static void write_peaks(document *doc, const findings *data)
             known = seen[k] == peak;
         }
         if (!known) {
+            char sustained[64] = "";
             seen[n++] = peak;
+            if (isfinite(run->gemm_sustained_flops_per_s)) {
+                snprintf(sustained, sizeof sustained, ", of which %.0f are kept up",
+                         run->gemm_sustained_flops_per_s / 1e9);
+            }
             document_list_item(
                 doc,
                 "GEMM peak, measured here on %s in %s with %" PRId64
-                " threads: %.0f GFLOP/s. MFU is exact FLOPs over time over this peak.%s%s%s",
-                run->backend, run->precision, run->threads, peak / 1e9,
+                " threads: %.0f GFLOP/s%s. MFU is exact FLOPs over time over this peak.%s%s%s",
+                run->backend, run->precision, run->threads, peak / 1e9, sustained,
                 isfinite(run->copy_bytes_per_s) ? " A large copy there: " : "",
                 isfinite(run->copy_bytes_per_s) ? number_gigas(run->copy_bytes_per_s).text : "",
                 isfinite(run->copy_bytes_per_s) ? " GB/s, read and written bytes together." : "");

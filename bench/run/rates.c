@@ -30,6 +30,11 @@ op_rates rates_measure(const gb_backend *backend, gb_device *dev, int64_t copy_b
                       .bytes_per_s = rate_known(bytes_per_s)};
 }
 
+double rates_sustained(const gb_backend *backend, gb_device *dev)
+{
+    return backend->measure_gemm_sustained ? rate_known(backend->measure_gemm_sustained(dev)) : 0;
+}
+
 double rates_start_ms(const char *backend)
 {
     return strcmp(backend, "cuda") == 0 ? OP_START_MS_GPU : OP_START_MS_CPU;

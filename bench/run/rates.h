@@ -14,6 +14,10 @@ gb_status rates_open(const gb_backend *backend, gb_precision precision, int thre
  * measure_copy_rate. */
 op_rates rates_measure(const gb_backend *backend, gb_device *dev, int64_t copy_bytes);
 
+/* FLOP/s that a large product keeps up, more than a second of measuring; 0 where the backend does
+ * not tell it from its peak, or where it failed. */
+double rates_sustained(const gb_backend *backend, gb_device *dev);
+
 /* What starting one call of an op costs on a backend, for op_floor_bound. */
 double rates_start_ms(const char *backend);
 

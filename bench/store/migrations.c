@@ -51,6 +51,7 @@ const migration *migrations_list(void)
         {12, ";"}, /* run_summary says what was validated on */
         {13, ";"}, /* run_summary has the first validation loss */
         {14, ""},
+        {15, "ALTER TABLE gemm_peak ADD COLUMN sustained_flops_per_s REAL;"},
         {0, NULL}};
     return list;
 }

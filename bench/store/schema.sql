@@ -67,6 +67,7 @@ CREATE TABLE gemm_peak (
   flops_per_s   REAL NOT NULL,
   measured_at   TEXT NOT NULL,
   copy_bytes_per_s REAL,               -- read and written bytes together; NULL: not measured
+  sustained_flops_per_s REAL,          -- what the product keeps up for a second and more; NULL: not told from flops_per_s
   PRIMARY KEY (machine_id, backend, precision, threads)
 ) STRICT, WITHOUT ROWID;
 

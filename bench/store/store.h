@@ -188,10 +188,10 @@ typedef struct store_engine {
     const char *backend, *precision;
     int64_t threads;
 } store_engine;
-/* What it can do at most: rates of a large product and of a large copy, 0 where that was never
- * measured. */
+/* What it can do at most: rates of a large product and of a large copy, and what the product keeps
+ * up; 0 where that was never measured. */
 typedef struct store_peak {
-    double flops_per_s, copy_bytes_per_s;
+    double flops_per_s, copy_bytes_per_s, sustained_flops_per_s;
 } store_peak;
 gb_status store_peak_get(store *s, const store_engine *engine, store_peak *out, gb_error *err);
 /* Of several measurements the best of each rate stays: whatever else is at work makes it slower,

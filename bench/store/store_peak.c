@@ -8,14 +8,16 @@ gb_status store_peak_get(store *s, const store_engine *e, store_peak *out, gb_er
 {
     sqlite3_stmt *stmt = NULL;
     bool row;
-    *out = (store_peak){0, 0};
+    *out = (store_peak){0, 0, 0};
     GB_TRY(store_query(s, &stmt, err,
-                       "SELECT flops_per_s, coalesce(copy_bytes_per_s, 0) FROM gemm_peak"
+                       "SELECT flops_per_s, coalesce(copy_bytes_per_s, 0),"
+                       " coalesce(sustained_flops_per_s, 0) FROM gemm_peak"
                        " WHERE machine_id = ? AND backend = ? AND precision = ? AND threads = ?",
                        "itti", e->machine_id, e->backend, e->precision, e->threads));
     GB_TRY(store_step(s, stmt, &row, err));
     if (row) {
-        *out = (store_peak){sqlite3_column_double(stmt, 0), sqlite3_column_double(stmt, 1)};
+        *out = (store_peak){sqlite3_column_double(stmt, 0), sqlite3_column_double(stmt, 1),
+                            sqlite3_column_double(stmt, 2)};
     }
     sqlite3_reset(stmt);
     return GB_OK;
@@ -27,14 +29,18 @@ gb_status store_peak_put(store *s, const store_engine *e, const store_peak *peak
         return GB_OK;
     }
     return store_exec(s, err,
-                      "INSERT INTO gemm_peak VALUES (?, ?, ?, ?, ?, " SQL_NOW ", nullif(?, 0))"
+                      "INSERT INTO gemm_peak VALUES (?, ?, ?, ?, ?, " SQL_NOW
+                      ", nullif(?, 0), nullif(?, 0))"
                       " ON CONFLICT DO UPDATE SET"
                       " flops_per_s = max(flops_per_s, excluded.flops_per_s),"
                       " copy_bytes_per_s = max(coalesce(copy_bytes_per_s,"
                       " excluded.copy_bytes_per_s), coalesce(excluded.copy_bytes_per_s,"
-                      " copy_bytes_per_s)), measured_at = excluded.measured_at",
-                      "ittidd", e->machine_id, e->backend, e->precision, e->threads,
-                      peak->flops_per_s, peak->copy_bytes_per_s);
+                      " copy_bytes_per_s)), measured_at = excluded.measured_at,"
+                      " sustained_flops_per_s = max(coalesce(sustained_flops_per_s,"
+                      " excluded.sustained_flops_per_s), coalesce(excluded.sustained_flops_per_s,"
+                      " sustained_flops_per_s))",
+                      "ittiddd", e->machine_id, e->backend, e->precision, e->threads,
+                      peak->flops_per_s, peak->copy_bytes_per_s, peak->sustained_flops_per_s);
 }
 
 /* FLOPs per second of the average step: of each run, and of each arm of a timing session. */

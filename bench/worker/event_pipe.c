@@ -264,7 +264,8 @@ static bool probe_valid(const event_probe *probe)
     return probe->status >= GB_OK && probe->status <= GB_ERR_INTERNAL &&
            TEXT_ENDS(probe->message) && TEXT_ENDS(probe->backend) &&
            description_valid(&probe->device) && isfinite(probe->gemm_flops_per_s) &&
-           isfinite(probe->copy_bytes_per_s) && probe->process_memory_bytes >= 0;
+           isfinite(probe->copy_bytes_per_s) && isfinite(probe->gemm_sustained_flops_per_s) &&
+           probe->process_memory_bytes >= 0;
 }
 
 /* NULL when the header may be what it claims. */

@@ -27,6 +27,7 @@ typedef struct event_probe {
     char backend[32];
     gb_description device;
     double gemm_flops_per_s, copy_bytes_per_s; /* 0: not asked for, or it failed */
+    double gemm_sustained_flops_per_s;         /* 0: the same, or not told from the peak */
     int64_t process_memory_bytes;              /* resident before the backend was opened */
 } event_probe;
 

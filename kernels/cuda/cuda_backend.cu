@@ -294,6 +294,7 @@ extern "C" const gb_backend gb_backend_cuda = {
     backend_last_error,
     cuda_backend_measure_gemm_peak,
     cuda_backend_measure_copy_rate,
+    cuda_backend_measure_gemm_sustained,
     cuda_backend_alloc,
     cuda_backend_free,
     cuda_backend_memory_used,

@@ -195,4 +195,5 @@ void cuda_gemm_describe(const gb_device *dev, char *out, size_t size);
 
 double cuda_backend_measure_gemm_peak(gb_device *dev);
 double cuda_backend_measure_copy_rate(gb_device *dev, int64_t bytes);
+double cuda_backend_measure_gemm_sustained(gb_device *dev);
 #endif

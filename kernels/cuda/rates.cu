@@ -37,35 +37,110 @@ static gb_status fill_random(gb_device *dev, char *buffer, int64_t bytes)
 
 /* ---- a large product ---- */
 
-/* FLOP/s of a product of two (n, n) matrices in `buffer`, c behind b behind a: the best of several
- * batches of runs, after one run to warm up. <= 0 where it failed. */
-static double measure_square(gb_device *dev, char *buffer, int64_t n, int batches, int runs)
+/* A product of two (n, n) matrices in `buffer`, c behind b behind a. */
+static cuda_gemm square_of(const gb_device *dev, char *buffer, int64_t n)
 {
     const int64_t matrix = n * n * (dev->bf16 ? 2 : 4);
     cuda_gemm g = {};
-    gemm_plan *plan;
-    float ms = 0;
-    double best = 0;
     g.M = g.N = g.K = n;
     g.b_transposed = true;
     g.a = buffer;
     g.b = buffer + matrix;
     g.c = buffer + 2 * matrix;
-    if (gemm_plan_get(dev, &g, &plan) != GB_OK ||
-        gemm_plan_time(dev, plan, &plan->algo, &g, g.c, 1, &ms) != GB_OK) {
+    return g;
+}
+
+static double square_rate(const cuda_gemm *g, int runs, float ms)
+{
+    return ms > 0 ? 2.0 * (double)g->M * (double)g->N * (double)g->K * runs / ((double)ms * 1e-3)
+                  : 0;
+}
+
+/* FLOP/s: the best of several batches of runs, after one run to warm up. <= 0 where it failed. */
+static double square_best(gb_device *dev, const gemm_plan *plan, const cuda_gemm *g)
+{
+    const int batches = 5, runs = dev->bf16 ? 20 : 4;
+    float ms = 0;
+    double best = 0;
+    if (gemm_plan_time(dev, plan, &plan->algo, g, g->c, 1, &ms) != GB_OK) {
         return 0;
     }
     for (int i = 0; i < batches; i++) {
-        if (gemm_plan_time(dev, plan, &plan->algo, &g, g.c, runs, &ms) != GB_OK) {
+        if (gemm_plan_time(dev, plan, &plan->algo, g, g->c, runs, &ms) != GB_OK) {
             return 0;
         }
-        const double rate = 2.0 * (double)n * (double)n * (double)n * runs / ((double)ms * 1e-3);
-        best = ms > 0 && rate > best ? rate : best;
+        const double rate = square_rate(g, runs, ms);
+        best = rate > best ? rate : best;
     }
     return best;
 }
 
-double cuda_backend_measure_gemm_peak(gb_device *dev)
+/* ---- and for how long ---- */
+
+enum { WINDOWS = 25, WINDOW_RUNS_MAX = 1000 };
+
+static const float WINDOW_MS =
+    50; /* together 1.25 s; governors of clocks and power look more often */
+
+/* Issues all windows without waiting between them; marks[i] and marks[i + 1] are around one. */
+static gb_status windows_issue(gb_device *dev, const gemm_plan *plan, const cuda_gemm *g, int runs,
+                               const cudaEvent_t marks[WINDOWS + 1])
+{
+    CUDA_TRY(dev, "rates", cudaEventRecord(marks[0], dev->stream));
+    for (int i = 1; i <= WINDOWS; i++) {
+        for (int k = 0; k < runs; k++) {
+            GB_TRY(gemm_plan_run(dev, plan, &plan->algo, g, g->c, false));
+        }
+        CUDA_TRY(dev, "rates", cudaEventRecord(marks[i], dev->stream));
+    }
+    CUDA_TRY(dev, "rates", cudaEventSynchronize(marks[WINDOWS]));
+    return GB_OK;
+}
+
+static int slower_first(const void *x, const void *y)
+{
+    const float a = *(const float *)x, b = *(const float *)y;
+    return (a < b) - (a > b);
+}
+
+/* Milliseconds of the window in the middle. */
+static gb_status windows_median(gb_device *dev, const cudaEvent_t marks[WINDOWS + 1], float *out_ms)
+{
+    float ms[WINDOWS];
+    for (int i = 0; i < WINDOWS; i++) {
+        CUDA_TRY(dev, "rates", cudaEventElapsedTime(&ms[i], marks[i], marks[i + 1]));
+    }
+    qsort(ms, WINDOWS, sizeof ms[0], slower_first);
+    *out_ms = ms[WINDOWS / 2];
+    return GB_OK;
+}
+
+/* FLOP/s that are kept up. <= 0 where it failed. */
+static double square_sustained(gb_device *dev, const gemm_plan *plan, const cuda_gemm *g)
+{
+    cudaEvent_t marks[WINDOWS + 1] = {};
+    float ms = 0;
+    bool ok = gemm_plan_time(dev, plan, &plan->algo, g, g->c, 1, &ms) == GB_OK &&
+              gemm_plan_time(dev, plan, &plan->algo, g, g->c, 1, &ms) == GB_OK;
+    const float wanted = ms > 0 ? WINDOW_MS / ms : 1;
+    const int runs = wanted < 1 ? 1 : wanted > WINDOW_RUNS_MAX ? (int)WINDOW_RUNS_MAX : (int)wanted;
+    for (cudaEvent_t &mark : marks) {
+        ok = ok && cudaEventCreate(&mark) == cudaSuccess;
+    }
+    ok = ok && windows_issue(dev, plan, g, runs, marks) == GB_OK &&
+         windows_median(dev, marks, &ms) == GB_OK;
+    for (cudaEvent_t mark : marks) {
+        if (mark != NULL) {
+            cudaEventDestroy(mark);
+        }
+    }
+    return ok ? square_rate(g, runs, ms) : 0;
+}
+
+/* What `measure` says of the largest square product that there is memory for. */
+static double square_measure(gb_device *dev,
+                             double (*measure)(gb_device *dev, const gemm_plan *plan,
+                                               const cuda_gemm *g))
 {
     const int act = dev->bf16 ? 2 : 4;
     void *buffer = NULL;
@@ -81,14 +156,27 @@ double cuda_backend_measure_gemm_peak(gb_device *dev)
             (void)cudaGetLastError(); /* less memory is tried */
             continue;
         }
+        gemm_plan *plan;
+        const cuda_gemm g = square_of(dev, (char *)buffer, n);
         double rate = 0;
-        if (fill_random(dev, (char *)buffer, 2 * n * n * act) == GB_OK) {
-            rate = measure_square(dev, (char *)buffer, n, 5, dev->bf16 ? 20 : 4);
+        if (fill_random(dev, (char *)buffer, 2 * n * n * act) == GB_OK &&
+            gemm_plan_get(dev, &g, &plan) == GB_OK) {
+            rate = measure(dev, plan, &g);
         }
         cudaFree(buffer);
         return rate;
     }
     return 0;
+}
+
+double cuda_backend_measure_gemm_peak(gb_device *dev)
+{
+    return square_measure(dev, square_best);
+}
+
+double cuda_backend_measure_gemm_sustained(gb_device *dev)
+{
+    return square_measure(dev, square_sustained);
 }
 
 /* ---- a large copy ---- */

@@ -262,8 +262,8 @@ static __attribute__((unused)) void fake_db_make(const fake_db *fake)
     fake_exec(s, "INSERT OR IGNORE INTO machine VALUES (1,'f','host','Linux 6.1','AMD EPYC 9B14',2,"
                  "25769803776,'AMD EPYC 9B14','')");
     if (fake->peak_known) {
-        fake_exec(s,
-                  "INSERT OR IGNORE INTO gemm_peak VALUES (1,'cpu','fp32',2,4.2e11,'2026',2e10)");
+        fake_exec(
+            s, "INSERT OR IGNORE INTO gemm_peak VALUES (1,'cpu','fp32',2,4.2e11,'2026',2e10,NULL)");
     }
     fake_exec(s,
               "INSERT INTO suite (name,path,text,baseline,replicates,created_at,updated_at)"

@@ -345,7 +345,7 @@ static gb_status scale_fill(scale_maker *m, runplan *plan, gb_error *err)
         const environment *env = &plan->environments[plan->suite->cells[0].spec.precision];
         const store_engine engine = {env->machine_id, env->probe.backend, "fp32",
                                      env->probe.device.threads};
-        status = store_peak_put(m->s, &engine, &(store_peak){1.2e11, 2e10}, err);
+        status = store_peak_put(m->s, &engine, &(store_peak){1.2e11, 2e10, 0}, err);
     }
     if (status == GB_OK) {
         status = scale_timing(m, plan, err);

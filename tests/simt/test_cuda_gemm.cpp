@@ -1,5 +1,7 @@
 /* How the CUDA backend chooses algorithms of matrix products, on the emulator's cuBLASLt, whose
  * candidates claim to take what a test says. A "process" is a device that is opened and closed. */
+#include <algorithm>
+#include <cmath>
 #include <csetjmp>
 #include <cstdarg>
 #include <cstddef>
@@ -320,6 +322,28 @@ void accumulating_without_memory(void **)
     assert_int_equal(total_runs(2), 1);
 }
 
+/* ---- what the device can do ---- */
+
+/* 256 x 256 on the emulator's two multiprocessors. The clock falls after 40 products of 10 ms, as
+ * with a power limit, to 20 ms, and one product takes a second: the best batch is at 10 ms, and the
+ * window in the middle of 25, of five products each, at 20. */
+void a_peak_is_not_what_is_kept_up(void **)
+{
+    const double flops = 2.0 * 256 * 256 * 256;
+    setenv("GPTBENCH_CUDA_TUNE", "0", 1);
+    process p;
+    std::vector<double> cost(200, 20);
+    std::fill(cost.begin(), cost.begin() + 40, 10);
+    cost[100] = 1000;
+    simt::blas_offer({takes(cost)});
+    const double sustained = gb_backend_cuda.measure_gemm_sustained(p.dev);
+    assert_true(fabs(sustained / (flops / 20e-3) - 1) < 1e-4);
+    assert_int_equal(simt::blas_runs(0), 2 + 25 * 5);
+    simt::blas_offer({takes(cost)});
+    const double peak = gb_backend_cuda.measure_gemm_peak(p.dev);
+    assert_true(fabs(peak / (flops / 10e-3) - 1) < 1e-4);
+}
+
 /* ---- from process to process ---- */
 
 void a_later_process_does_not_time(void **)
@@ -542,6 +566,7 @@ int main()
         TEST(accumulating_takes_its_siblings_choice),
         TEST(accumulating_alone_is_timed_elsewhere),
         TEST(accumulating_without_memory),
+        TEST(a_peak_is_not_what_is_kept_up),
         TEST(a_later_process_does_not_time),
         TEST(other_products_are_timed_on_their_own),
         TEST(other_devices_are_timed_on_their_own),

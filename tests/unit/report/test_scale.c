@@ -217,6 +217,7 @@ static void test_migration(void **state)
                  "ALTER TABLE run DROP COLUMN process_memory_bytes;"
                  "ALTER TABLE run DROP COLUMN val_tokens;"
                  "ALTER TABLE run DROP COLUMN val_stretch_hash;"
+                 "ALTER TABLE gemm_peak DROP COLUMN sustained_flops_per_s;"
                  "DELETE FROM schema_version; INSERT INTO schema_version VALUES (4, '', '')");
     store_close(s);
     s = opened(STORE_READ);

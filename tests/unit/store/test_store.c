@@ -157,7 +157,7 @@ static void test_views(void **state)
     run.identity = "i1";
     OK(store_plan_run(s, suite_id, &run, false, &b, err));
     const store_engine engine = {machine_id, "cpu", "fp32", 2};
-    OK(store_peak_put(s, &engine, &(store_peak){1e11, 2e10}, err));
+    OK(store_peak_put(s, &engine, &(store_peak){1e11, 2e10, 9e10}, err));
     OK(store_plan_end(s, suite_id, err));
     OK(store_commit(s, err));
 
@@ -450,18 +450,21 @@ static void test_data_of_an_old_file(void **state)
     OK(store_peak_get(s, &fp32, &peak, err));
     assert_near(peak.flops_per_s, 1e11, 0);
     assert_near(peak.copy_bytes_per_s, 0, 0);
+    assert_near(peak.sustained_flops_per_s, 0, 0);
     store_close(s);
     /* What was not measured then comes beside it; the best of each rate stays. */
     OK(store_open(&s, in_dir("v1.db"), STORE_WRITE, err));
-    OK(store_peak_put(s, &fp32, &(store_peak){0.5e11, 3e10}, err));
+    OK(store_peak_put(s, &fp32, &(store_peak){0.5e11, 3e10, 4e10}, err));
     OK(store_peak_get(s, &fp32, &peak, err));
     assert_near(peak.flops_per_s, 1e11, 0);
+    assert_near(peak.sustained_flops_per_s, 4e10, 0); /* the first that was told */
     assert_near(peak.copy_bytes_per_s, 3e10, 0);
-    OK(store_peak_put(s, &fp32, &(store_peak){4e11, 2e10}, err));
-    OK(store_peak_put(s, &fp32, &(store_peak){2e11, 0}, err));
-    OK(store_peak_put(s, &bf16, &(store_peak){0, 5e10}, err));
+    OK(store_peak_put(s, &fp32, &(store_peak){4e11, 2e10, 3e11}, err));
+    OK(store_peak_put(s, &fp32, &(store_peak){2e11, 0, 1e11}, err));
+    OK(store_peak_put(s, &bf16, &(store_peak){0, 5e10, 0}, err));
     OK(store_peak_get(s, &fp32, &peak, err));
     assert_near(peak.flops_per_s, 4e11, 0);
+    assert_near(peak.sustained_flops_per_s, 3e11, 0);
     assert_near(peak.copy_bytes_per_s, 3e10, 0);
     assert_near(number_of(s, "SELECT count(*) FROM gemm_peak"), 1, 0);
     store_close(s);
