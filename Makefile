@@ -44,7 +44,7 @@ endif
 
 # Sources are found, not listed: a new file in a room is built without a change here.
 # Of kernels/cuda, what is plain C and needs no CUDA is built and tested everywhere.
-KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c kernels/sensors/*.c) kernels/cuda/gemm_cache.c kernels/cuda/activity_cupti.c kernels/cuda/cupti_library.c
+KERNEL_SRC := $(wildcard kernels/*.c kernels/cpu/*.c kernels/sensors/*.c) kernels/cuda/gemm_cache.c kernels/cuda/kernel_verdict.c kernels/cuda/activity_cupti.c kernels/cuda/cupti_library.c
 ISA_SRC    := $(wildcard kernels/cpu/isa/*.c)
 MODEL_SRC  := $(wildcard model/*.c)
 BENCH_SRC  := $(sort $(shell find bench -name '*.c' ! -name main.c))

@@ -72,7 +72,7 @@ typedef struct gb_device gb_device; /* opaque; owned by the backend */
 typedef struct gb_description {
     char device[128];         /* "AMD EPYC 9B14", "NVIDIA H200" */
     char driver[64];          /* driver or kernel version; may be empty */
-    char libraries[256];      /* "own products, oneDNN 2.6.3 (unused)" */
+    char libraries[576];      /* "own products, oneDNN 2.6.3 (unused)" */
     char isa[64];             /* "avx512_bf16", "avx2", "sm_90a": the path in use */
     char precision_note[160]; /* non-empty where the precision is emulated: says how, and why */
     char threads_note[160];   /* CPU: non-empty where there are more threads than CPUs: says so */

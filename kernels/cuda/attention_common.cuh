@@ -2,11 +2,12 @@
  * cuda_attention.cuh.
  *
  * Paths, chosen in attention_dispatch.cu:
- *   attention_fp32.cu               float, and bf16 whose head_dim is not a multiple of 8: no
- * tensor cores attention_bf16_forward.cu       bf16 flash attention on tensor cores (mma.sync)
+ *   attention_fp32.cu               float, and bf16 whose head_dim is not a multiple of 8
+ *   attention_bf16_forward.cu       bf16 flash attention on tensor cores (mma.sync)
  *   attention_bf16_backward.cu      its gradient
- *   attention_hopper_forward.cu     the same for compute capability 9.0 (wgmma), on request
+ *   attention_hopper_forward.cu     the same for compute capability 9.0 (wgmma)
  *   attention_hopper_backward_*.cu  its gradient: of queries, of keys and values
+ * Hopper's have to agree with the others first: attention_trial.cu.
  *
  * Notation: query (b, h, i) has kv head h / (H / K) and sees keys j with j <= i and, where
  * window > 0, i - j <= window. pairs is the number of (i, j) seen in one head. */

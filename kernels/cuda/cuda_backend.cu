@@ -137,7 +137,8 @@ static gb_status check_options(const gb_options *options, gb_error *err)
 
 static void backend_close(gb_device *dev)
 {
-    if (dev == NULL) {
+    if (dev == NULL ||
+        dev->lost) { /* closing waits; what a lost device has ends with the process */
         return;
     }
     if (cudaSetDevice(dev->ordinal) == cudaSuccess && dev->stream != NULL) {
@@ -202,7 +203,7 @@ static gb_status backend_open(const gb_options *options, gb_device **out, gb_err
 static void backend_describe(gb_device *dev, gb_description *out)
 {
     cudaDeviceProp properties;
-    char algorithms[160];
+    char algorithms[160], attention[320];
     int driver = 0, runtime = 0;
     const size_t blas = cublasLtGetVersion();
     memset(out, 0, sizeof *out);
@@ -225,15 +226,15 @@ static void backend_describe(gb_device *dev, gb_description *out)
     snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d", driver / 1000,
              driver % 1000 / 10);
     cuda_gemm_describe(dev, algorithms, sizeof algorithms);
+    cuda_attention_describe(dev, attention, sizeof attention);
     snprintf(out->libraries, sizeof out->libraries,
              "CUDA runtime %d.%d, cuBLASLt %zu.%zu.%zu, %s, %s", runtime / 1000,
              runtime % 1000 / 10, blas / 10000, blas / 100 % 100, blas % 100, algorithms,
-             cuda_attention_name(dev));
+             attention);
     /* What the environment may change of a run's numbers is part of the code path, which runs are
      * told apart by. */
     snprintf(out->isa, sizeof out->isa, "sm_%d%s%s", dev->compute_capability,
-             dev->hopper_attention ? ", hopper attention" : "",
-             out->records ? "" : ", without graphs");
+             cuda_attention_path(dev), out->records ? "" : ", without graphs");
 }
 
 static const char *backend_last_error(gb_device *dev)

@@ -27,6 +27,15 @@ enum cuda_slot {
     CUDA_SLOT_COUNT
 };
 
+/* The kernels of attention of which there are two. */
+enum { CUDA_ATTENTION_FORWARD, CUDA_ATTENTION_BACKWARD, CUDA_ATTENTION_KERNELS };
+
+/* Where the faster one is used, and why there, or why not (attention_dispatch.cu). */
+struct cuda_attention_use {
+    int64_t head_dim; /* for this one; 0: nowhere, -1: wherever it fits */
+    char words[128];  /* "agreed on 2026-12-01, driver 13.0"; empty: nobody tried */
+};
+
 enum { CUDA_SUM_MAX_BLOCKS = 1024, CUDA_STAGE_ENTRIES = 8, CUDA_ADAMW_BYTES = 64 };
 
 struct cuda_timers;
@@ -44,7 +53,8 @@ struct gb_device {
     int multiprocessors;
     cudaStream_t stream; /* everything runs on it, in order */
     cublasLtHandle_t blas;
-    bool hopper_attention; /* GPTBENCH_CUDA_ATTENTION=hopper, and the GPU can */
+    bool lost; /* a kernel runs and does not end: nothing that waits for the device may be called */
+    cuda_attention_use attention[CUDA_ATTENTION_KERNELS];
     gemm_plan *plans;
     gemm_tuner *tuner; /* NULL: the heuristic chooses algorithms */
     cuda_timers *timers;

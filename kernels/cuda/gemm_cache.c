@@ -27,6 +27,7 @@ static const char HEADING[] = "# The fastest cuBLASLt algorithm for each matrix 
                               "gptbench measured it. Delete this file to measure anew.\n";
 
 struct gemm_cache {
+    const char *heading;
     char *path; /* NULL where there is no directory to use */
     char reason[REASON_CHARS];
 };
@@ -78,10 +79,10 @@ static void not_remembered(gemm_cache *cache, const char *why, const char *where
     snprintf(cache->reason, sizeof cache->reason, "%s: %s", why, where);
 }
 
-static char *file_name(const char *directory, const char *name)
+static char *file_name(const char *directory, const char *prefix, const char *name)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s/gemm-%s.txt", directory, name) < 0) {
+    if (asprintf(&path, "%s/%s-%s.txt", directory, prefix, name) < 0) {
         return NULL;
     }
     for (char *c = path + strlen(directory) + 1; *c != '\0'; c++) {
@@ -94,12 +95,20 @@ static char *file_name(const char *directory, const char *name)
 
 gemm_cache *gemm_cache_open(const char *name)
 {
+    return gemm_cache_open_as("gemm", HEADING, name);
+}
+
+gemm_cache *gemm_cache_open_as(const char *prefix, const char *heading, const char *name)
+{
     gemm_cache *cache = calloc(1, sizeof *cache);
     char *directory = directory_name();
+    if (cache != NULL) {
+        cache->heading = heading;
+    }
     if (cache != NULL && directory == NULL) {
         not_remembered(cache, "not set", "GPTBENCH_CACHE_DIR, XDG_CACHE_HOME, HOME");
     } else if (cache != NULL) {
-        cache->path = file_name(directory, name);
+        cache->path = file_name(directory, prefix, name);
         const int code = directory_make(directory) ? 0 : errno;
         if (cache->path == NULL) {
             not_remembered(cache, gb_reason(ENOMEM), directory);
@@ -250,12 +259,13 @@ bool gemm_cache_find(const gemm_cache *cache, const char *key, gemm_choice *out)
 }
 
 /* One write, so that a line is there as a whole or is the unfinished last one. */
-static bool file_append(int fd, const char *text, size_t size, const char *line)
+static bool file_append(int fd, const char *heading, const char *text, size_t size,
+                        const char *line)
 {
     char *all = NULL;
     const bool unfinished = size > 0 && text[size - 1] != '\n';
     const int length =
-        asprintf(&all, "%s%s%s", size == 0 ? HEADING : "", unfinished ? "\n" : "", line);
+        asprintf(&all, "%s%s%s", size == 0 ? heading : "", unfinished ? "\n" : "", line);
     if (length < 0) {
         errno = ENOMEM;
         return false;
@@ -269,7 +279,8 @@ static bool file_append(int fd, const char *text, size_t size, const char *line)
 }
 
 /* With the lock held. */
-static bool store_locked(int fd, const char *key, const gemm_choice *refused, gemm_choice *choice)
+static bool store_locked(int fd, const char *heading, const char *key, const gemm_choice *refused,
+                         gemm_choice *choice)
 {
     size_t size;
     gemm_choice there;
@@ -281,7 +292,7 @@ static bool store_locked(int fd, const char *key, const gemm_choice *refused, ge
         done = true;
     } else if (text != NULL) {
         line = line_write(key, choice);
-        done = line != NULL && file_append(fd, text, size, line);
+        done = line != NULL && file_append(fd, heading, text, size, line);
     }
     const int code = errno;
     free(line);
@@ -303,7 +314,7 @@ void gemm_cache_store(gemm_cache *cache, const char *key, const gemm_choice *ref
             locked = flock(fd, LOCK_EX);
         } while (locked != 0 && errno == EINTR);
     }
-    if (locked != 0 || !store_locked(fd, key, refused, choice)) {
+    if (locked != 0 || !store_locked(fd, cache->heading, key, refused, choice)) {
         not_remembered(cache, gb_reason(errno), cache->path);
     }
     if (fd >= 0) {

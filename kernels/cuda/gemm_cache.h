@@ -33,6 +33,9 @@ typedef struct gemm_cache gemm_cache;
  * Makes the directory; the file is only made when something is stored. Never fails for the sake of
  * the file (see gemm_cache_reason): NULL means out of memory. Ended with gemm_cache_close. */
 gemm_cache *gemm_cache_open(const char *name);
+/* The same for choices of another kind, in a file of their own: PREFIX-NAME.txt, which begins with
+ * the heading, a line. Both stay the caller's. */
+gemm_cache *gemm_cache_open_as(const char *prefix, const char *heading, const char *name);
 void gemm_cache_close(gemm_cache *cache); /* NULL is fine */
 
 /* Why choices are not remembered, a few words; NULL where they are. Owned by the cache. */

@@ -88,7 +88,7 @@ static gb_status peer_serve(bench_run *run, const bench_case *c, const peer_opti
     }
     gb_description d;
     run->be->describe(run->dev, &d);
-    char text[512];
+    char text[1024];
     snprintf(text, sizeof text, "gptbench %s %s, %d threads, %s, %s", GPTBENCH_COMMIT,
              gb_precision_name(c->precision), d.threads, d.isa, d.libraries);
     GB_TRY(json_line(json_pack("{s:s}", "ready", text), err));
