@@ -10,7 +10,8 @@
  * before it arrives at `full`.
  *
  * A struct `tiles` gives the sizes: dim (head_dim), bm, bn, consumers, slots, slot_bytes (a
- * multiple of 1024), own_bytes (likewise), out_bytes, value_bytes. Tiles are swizzled panels of 64
+ * multiple of 1024), own_bytes (likewise), out_bytes, value_bytes, and what registers a thread has
+ * (producer_registers, consumer_registers). Tiles are swizzled panels of 64
  * columns, see ptx_hopper.cuh: row r of panel p of a tile of n rows is the 128 bytes from
  * (p * n + r) * 128. */
 #ifndef GPTBENCH_KERNELS_CUDA_ATTENTION_HOPPER_CUH
@@ -78,6 +79,12 @@ template <class tiles> struct hopper_shared {
                                  tiles::slots * (tiles::slot_bytes + tiles::value_bytes) +
                                  tiles::out_bytes + 8 * (2 * tiles::slots + 2);
     static_assert(bytes <= HOPPER_SHARED_BYTES, "tiles do not fit");
+    /* A block starts with as many registers per thread as 65536 allow, in eights; a warpgroup that
+     * asks for more than the others gave back would wait for ever. */
+    static constexpr int groups = tiles::consumers + 1;
+    static_assert(tiles::consumers * tiles::consumer_registers + tiles::producer_registers <=
+                      groups * (65536 / (WARPGROUP * groups) / 8 * 8),
+                  "more registers than there are");
 
     __device__ __forceinline__ hopper_shared()
     {
