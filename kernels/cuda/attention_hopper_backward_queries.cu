@@ -99,12 +99,12 @@ static __device__ __forceinline__ void query_produce(const attention_args<bf16> 
 /* A warpgroup's 64 queries; a lane has rows g and g + 8 of its warp's 16. */
 template <class tiles> struct query_rows {
     static constexpr int dim = tiles::dim, chunks = dim / 32;
-    int T, first_row;             /* the warp's first query: in the sequence, */
-    int own_row;                  /* and in the tile of own rows */
-    const unsigned char *dout;    /* that tile */
-    float *to;                    /* delta (T) */
-    float lse2[2], delta[2];      /* lse in bits */
-    pack<bf16, 8> out[2][chunks]; /* a quarter of both rows, the quad's lanes in turn */
+    int T, first_row;               /* the warp's first query: in the sequence, */
+    int own_row;                    /* and in the tile of own rows */
+    const unsigned char *dout;      /* that tile */
+    float *to;                      /* delta (T) */
+    float lse2[2], delta[2];        /* lse in bits */
+    packed<bf16, 8> out[2][chunks]; /* a quarter of both rows, the quad's lanes in turn */
 
     /* Starts reading lse and out; row0 is the first query of the block. */
     __device__ __forceinline__ query_rows(const attention_args<bf16> &a,
@@ -121,7 +121,7 @@ template <class tiles> struct query_rows {
             lse2[half] = row < a.T ? a.lse[head.row_at + row] * LOG2_E : INFINITY;
 #pragma unroll
             for (int i = 0; i < chunks; i++) {
-                out[half][i] = *reinterpret_cast<const pack<bf16, 8> *>(from + 32 * i);
+                load_packed(&out[half][i], from + 32 * i);
             }
         }
     }
@@ -137,13 +137,14 @@ template <class tiles> struct query_rows {
 #pragma unroll
             for (int i = 0; i < chunks; i++) {
                 const int piece = i % 2 * 4 + lane % 4;
-                float u[8];
+                float u[8], v[8];
                 load<bf16, 8>(u, reinterpret_cast<const bf16 *>(
                                      dout + (i / 2 * tiles::bm + place) * SWIZZLE_ROW_BYTES +
                                      (piece ^ place % 8) * 16));
+                unpack(v, out[half][i]);
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
-                    sum = fmaf(u[j], to_float(out[half][i].v[j]), sum);
+                    sum = fmaf(u[j], v[j], sum);
                 }
             }
             delta[half] = quad_sum(sum);
