@@ -20,7 +20,7 @@ $(BUILD)/tests/test_cupti: LDLIBS += $(if $(CUPTI_DIR),-lstdc++) # names of kern
 ifneq ($(SANITIZE),)
 CUDA_OFF := sanitized builds leave it out; make test-simt sanitizes its sources
 else ifeq ($(NVCC),)
-CUDA_OFF := nvcc was not found when the program was built
+CUDA_OFF := $(if $(filter command environment,$(firstword $(origin NVCC))),the program was built with NVCC= (without nvcc),nvcc was not found when the program was built)
 else
 $(call obj,$(ASKS_CUDA)): CPPFLAGS += -DGPTBENCH_CUDA
 CUDA_OBJ   := $(patsubst %.cu,$(BUILD)/obj/%.cu.o,$(CUDA_SRC)) $(BUILD)/obj/kernels/cuda/cublaslt_loader.o

@@ -292,12 +292,14 @@ static void write_unclear(document *doc, const findings *data, const side *s)
     }
     bool speed = s->subject == VERDICT_OF_SPEED;
     const char *unit = speed ? "blocks" : "replicates";
-    char near[96] = "", far[96] = "", floor[96] = "", which[32] = "it";
+    char near[192] = "", far[96] = "", floor[96] = "", which[32] = "it";
     if (u.names.n > 1) {
         snprintf(which, sizeof which, u.near == u.names.n ? "them" : "%d of them", u.near);
     }
     if (u.near > 0) {
-        snprintf(near, sizeof near, " About %.0f more %s would settle %s.", u.most, unit, which);
+        snprintf(near, sizeof near,
+                 " About %.0f more %s would settle %s: raise `%s` and run again%s.", u.most, unit,
+                 which, unit, speed ? " (all blocks are then timed anew)" : "");
     }
     if (u.far > 0) {
         snprintf(far, sizeof far, " %d would take more than %d %s.", u.far, FURTHER_MANY, unit);

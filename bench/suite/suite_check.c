@@ -69,6 +69,15 @@ static gb_status axis_without_effect(suite_reader *reader, int a, int first, int
                               why);
         }
     }
+    const gpt_config *config = &cells[second].config;
+    if (config->n_kv_head == config->n_head && strstr(axis->written, "attention_type")) {
+        return suite_fail(reader, axis->lines[value],
+                          "%s = %s and %s are the same in cells '%s' and '%s': n_kv_head is %lld, "
+                          "as many as n_head, so each head has keys and values of its own either "
+                          "way; set n_kv_head to a smaller divisor of %lld",
+                          axis->written, one, other, cells[first].name, cells[second].name,
+                          (long long)config->n_kv_head, (long long)config->n_head);
+    }
     step_trace trace;
     GB_TRY(step_trace_make(&trace, &cells[second].config, &cells[second].spec, false, reader->err));
     return suite_fail(reader, axis->lines[value],

@@ -220,8 +220,10 @@ verdict_text verdict_control_words(const noise_control *control)
         verdict_range(control->change, VERDICT_OF_SPEED).text);
     if (control->subsets > 0) {
         double alarms = control->false_alarm_rate * (double)control->subsets;
-        add(&out, "; %.0f of %zu halves of the blocks would have been called different", alarms,
-            control->subsets);
+        add(&out,
+            "; judged on %zu random halves of the blocks, it was falsely called different %.0f "
+            "time%s",
+            control->subsets, alarms, alarms > 0.5 && alarms < 1.5 ? "" : "s");
     }
     return out;
 }

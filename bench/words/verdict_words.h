@@ -37,8 +37,8 @@ verdict_text verdict_range(stats_interval change, verdict_subject subject);
  * when not known. */
 verdict_text verdict_reason(const verdict *v, verdict_subject subject, double seed_noise);
 
-/* "0.1 % slower than itself (95 % interval: 0.2 % faster to 0.4 % slower); 3 of 200 halves of the
- * blocks would have been called different" */
+/* "0.1 % slower than itself (95 % interval: 0.2 % faster to 0.4 % slower); judged on 200
+ * random halves of the blocks, it was falsely called different 3 times" */
 verdict_text verdict_control_words(const noise_control *control);
 
 /* "1.3 % slower over 2.1 h (95 % interval: 0.9 to 1.7 % slower)" */

@@ -56,6 +56,8 @@ static gb_status speed_ratio_write(const figure_choice *choice, const char *dir,
     low = fmin(low, fmax(ends_low, -room));
     high = fmax(high, fmin(ends_high, room));
     add_controls(&lines, data, &floor_percent);
+    low = fmin(low, -floor_percent);
+    high = fmax(high, floor_percent);
     lines.interval_max = 1; /* each side has its own room, in `low` and `high` */
     figure_changes_settings(&lines, "speed_ratio", low, high, settings);
     fprintf(settings, "speed_ratio_floor = %.10g\n", floor_percent);

@@ -382,8 +382,8 @@ static void test_words_of_noise(void **state)
     noise_control c = {20, {0.001, -0.002, 0.004}, 0.001, 200, 0.015};
     assert_string_equal(
         verdict_control_words(&c).text,
-        "0.1 % slower than itself (95 % interval: 0.2 % faster to 0.4 % slower); 3 of 200 "
-        "halves of the blocks would have been called different");
+        "0.1 % slower than itself (95 % interval: 0.2 % faster to 0.4 % slower); judged "
+        "on 200 random halves of the blocks, it was falsely called different 3 times");
     drift d = {.total = {0.013, 0.009, 0.017}, .hours = 2.1};
     assert_string_equal(verdict_drift_words(&d).text,
                         "1.3 % slower over 2 h 06 min (95 % interval: 0.9 to 1.7 % slower)");

@@ -270,10 +270,9 @@ static const bad_suite bad_matrix[] = {
      "keep one of the values"},
     /* heads of one width, as many of keys as of queries: the ops of standard attention */
     {OK "[matrix]\nattention_type+n_kv_head = standard+4, gqa+12\n",
-     "s.ini:7: attention_type+n_kv_head = standard+4 and gqa+12 change nothing between cells "
-     "'base' "
-     "and 'gqa-kv12': the same parameters, the same 274 calls with the same arguments in a step, "
-     "the same schedule; keep one of the values"},
+     "s.ini:7: attention_type+n_kv_head = standard+4 and gqa+12 are the same in cells 'base' "
+     "and 'gqa-kv12': n_kv_head is 12, as many as n_head, so each head has keys and values of its "
+     "own either way; set n_kv_head to a smaller divisor of 12"},
     /* the only layer is the last, whose activation is still there */
     {OK "[model]\nn_layer = 1\n[matrix]\nrecompute_activations = false, true\n",
      "s.ini:9: recompute_activations = false and true change nothing between cells 'base' and "
