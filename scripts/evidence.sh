@@ -37,7 +37,7 @@ command_line="$(basename "$0")${*:+ $*}"
 # The plan: row, phase, its limit and need in seconds, the call it belongs to. Rows of a phase share
 # its limit. What a phase needs is kept free by those before it if it is the headline, speed.
 plan='
-machine               machine      30  0  first second
+machine               machine      60  0  first second
 ops-fp32              correctness 150 25  first
 ops-bf16              correctness 150 25  first
 ops-bf16-hopper       correctness 150 25  first
@@ -56,10 +56,10 @@ graphs-fp32           correctness 150 25  first
 graphs-bf16           correctness 150 25  first
 runs-fp32             correctness 150 25  first
 runs-bf16             correctness 150 25  first
-portable              speed       150 60  first
-hopper                speed       150 60  first
-pytorch-fp32-residual speed       150 60  first
-pytorch-bf16-residual speed       150 60  first
+portable              speed       210 90  first
+hopper                speed       210 90  first
+pytorch-fp32-residual speed       210 90  first
+pytorch-bf16-residual speed       210 90  first
 profile               profile      45 20  first
 suite                 suite        75 35  first
 llmc                  llmc         60 20  first

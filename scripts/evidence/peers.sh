@@ -102,7 +102,7 @@ peer_block() {
             peer_gone "$residual"
             return
         elif [ "$(now_ms)" -ge "$phase_end_ms" ]; then
-            row FAIL "pytorch-$residual-residual" "$(since "${peer_began[$residual]}")" "a block came to no end in the time of its phase"
+            [ -s "$work/peer-$residual.blocks" ] || row FAIL "pytorch-$residual-residual" "$(since "${peer_began[$residual]}")" "a block came to no end in the time of its phase"
             peer_end "$residual"
             return
         fi

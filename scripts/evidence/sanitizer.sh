@@ -65,7 +65,7 @@ counted_model=(--set precision=bf16 --set n_layer=1 --set batch_size="$batch" --
     --train "synth:vocab=$suite_vocabulary,seed=1" --val "synth:vocab=$suite_vocabulary,seed=1,stream=val")
 [ "${GPU_EVIDENCE_TINY:-}" != 1 ] || counted_model+=(--set n_embd=32 --set n_head=4 --set vocab_size=32)
 
-# counted ROW ATTENTION KERNELS: one launch of each kernel whose name matches.
+# counted ROW ATTENTION KERNELS: the first launch of each kernel whose name matches.
 counted() {
     local name=$1 log=$work/logs/$1.log begun n
     begun=$(now_ms)
@@ -75,7 +75,7 @@ counted() {
     fi
     if limited "$name" "$log" env GPTBENCH_CUDA_GRAPHS=0 GPTBENCH_CUPTI=0 GPTBENCH_CUDA_TUNE=0 GPTBENCH_CUDA_ATTENTION="$2" \
         "$ncu" --clock-control none --section SpeedOfLight --section Occupancy --section MemoryWorkloadAnalysis \
-        --filter-mode per-launch-config --launch-count 1 --kernel-name "regex:$3" \
+        --kernel-id "::regex:$3:1" \
         "$build/gptbench" train --backend cuda "${counted_model[@]}"; then
         n=$(grep -c '==PROF== Profiling' "$log")
         if [ "$n" -gt 0 ]; then

@@ -25,7 +25,8 @@ median() { # of lines "NUMBER REST": the line in the middle
     sort -n | awk '{ line[NR] = $0 } END { if (NR) print line[int((NR + 1) / 2)] }'
 }
 
-# ours ATTENTION ROUND: one run of ours; a failed one has its row.
+# ours ATTENTION ROUND: one run of ours; a failed one has its row, unless only the time was too short for
+# another round.
 ours() {
     local attention=$1 name=$1-$2 log=$work/logs/ours-$1-$2.log copy=()
     [ -n "${wanted[$attention]:-}" ] && [ ! -e "$work/rows/$attention" ] || return 0
@@ -36,7 +37,7 @@ ours() {
         echo "gptbench, attention $attention: $(tail -n 2 "$log" | head -n 1)"
     elif [ "$attention" = hopper ] && grep -q 'needs a GPU of compute capability 9.0' "$log"; then
         row SKIP hopper 0.0 "$(last_words "$log")"
-    else
+    elif [[ $why == exit* ]] || ! ls "$work/measurements/gptbench-$attention"-*.json >/dev/null 2>&1; then
         row "$outcome" "$attention" 0.0 "$why"
     fi
 }
@@ -51,19 +52,20 @@ best_peer() {
 
 # ours_row ATTENTION SECONDS: the row, from the run whose step is in the middle.
 ours_row() {
-    local picked peer
+    local picked peer done
     [ -n "${wanted[$1]:-}" ] && [ ! -e "$work/rows/$1" ] || return 0
     picked=$(for json in "$work"/measurements/gptbench-"$1"-*.json; do
         [ ! -e "$json" ] || echo "$(value "$json" step_avg_ms) $json"
     done | median)
     picked=${picked#* }
     peer=$(best_peer)
-    row PASS "$1" "$2" "$(awk -v b="$(value "$picked" batch_size)" -v t="$length" -v ms="$(value "$picked" step_avg_ms)" \
+    done=$(ls "$work/measurements/gptbench-$1"-*.json | wc -l)
+    row PASS "$1" "$2" "$(awk -v rounds="$done of $rounds" -v b="$(value "$picked" batch_size)" -v t="$length" -v ms="$(value "$picked" step_avg_ms)" \
         -v low="$(value "$picked" step_avg_low_ms)" -v high="$(value "$picked" step_avg_high_ms)" \
         -v rate="$(value "$picked" tokens_per_s)" -v mfu="$(value "$picked" mfu)" -v model="$preset" \
         -v peak="$(value "$picked" peak_memory_bytes)" -v peer="${peer%% *}" -v residual="${peer#* }" -v asked="$batch" 'BEGIN {
-            printf "%s B %d T %d: %.3f ms [%.3f, %.3f], %.0f tokens/s, MFU %.1f %%, %.0f MiB", model, b, t, ms,
-                low, high, rate, 100 * mfu, peak / 1048576
+            printf "%s B %d T %d: %.3f ms [%.3f, %.3f], %.0f tokens/s, MFU %.1f %%, %.0f MiB, %s rounds", model,
+                b, t, ms, low, high, rate, 100 * mfu, peak / 1048576, rounds
             if (peer) printf "; %.3f times the speed of PyTorch with a %s residual", rate / (asked * t / peer * 1000), residual
         }')"
 }

@@ -35,6 +35,7 @@ gptbench*profile*) fault hang-profile && hang ;;
 test_attention_full*) fault attention && echo "# figure hopper: out 9.00 sd (row 9.00), tile 2.00 TOO FAR" && exit 1 ;;
 test_conformance*'cuda fp32'*) fault ops && echo "cuda fp32 - embed: 3 of 7 cases differ" && exit 1
     fault no-test && exit 0 ;;
+bench_gpu*hopper-2.json*) fault slow-round && hang ;;&
 bench_gpu*hopper*) fault hopper && echo "bench_gpu: an illegal address" >&2 && exit 1 ;;
 *'run '*suite.ini*) fault suite && echo "2 of 4 runs did not end ok" && exit 1 ;;
 esac
@@ -111,7 +112,7 @@ SH
 cat >bin/ncu <<'SH'
 #!/bin/bash
 [[ " $FAULT " != *" no-counters "* ]] || { echo "==ERROR== ERR_NVGPUCTRPERM"; exit 1; }
-[ "$1 $2" = "--clock-control none" ] || exit 98
+[ "$1 $2" = "--clock-control none" ] && [[ "$*" == *" --kernel-id ::regex:"*":1 "* ]] || exit 98
 while [[ $1 != *gptbench ]]; do shift; done
 "$@" && printf '==PROF== Profiling "%s" - 0: 0%%....100%% - 9 passes\n' flash_forward norm_kernel
 SH
@@ -224,6 +225,8 @@ evidence 1 FAULT="hang-parity hang-profile" GPU_EVIDENCE_LIMITS="$roomy parity-b
 check "two that hang and do not heed a signal are ended at their limit; the rest goes on" $?
 [ "$(wc -l <"$REPEATS/hung")" -eq 2 ] && ! ps -o stat= -p "$(paste -sd, "$REPEATS/hung")" | grep -v '^Z'
 check "and nothing of them is left" $?
+evidence 0 FAULT=slow-round GPU_EVIDENCE_LIMITS="$roomy hopper=5" -- hopper && says hopper PASS '1 of 2 rounds'
+check "a second round that comes to no end leaves the first" $?
 evidence 1 FAULT="ops repeat hopper suite attention" GPU_EVIDENCE_FP32_BOUND=1e-12 -- && [ "$(count FAIL)" -eq 7 ] &&
     says attention FAIL 'hopper: out 9.00 sd .* TOO FAR' && says attention-pytorch SKIP 'nothing to be held against' &&
     says ops-fp32 FAIL 'exit status 1, 0 groups pass: cuda fp32 - embed: 3 of 7' &&
