@@ -132,9 +132,9 @@ static run_samples samples_make(const result_entry *base, const result_entry *co
     bool pairs = metric_is_loss(metric) ? runs_are_pairs(base, config) : same_database;
     size_t n = pairs ? paired_values(base, config, metric, x, y) : 0;
     bool all = n == (size_t)config->n_runs && n == (size_t)base->n_runs;
-    /* Without its partner a loss says little, for seeds make more than configs do; a time as much
-     * as with it, and the change is to be that of the step_avg that stand beside it. */
-    bool paired = n > 0 && (all || !metric_is_time(metric));
+    /* Without its partner a loss says little, for seeds make more than configs do; a time or memory
+     * as much as with it, and the change is to be that of the numbers that stand beside it. */
+    bool paired = n > 0 && (all || metric_is_loss(metric));
     return (run_samples){.config = {x, paired ? n : run_values(config, metric, x)},
                          .base = {y, paired ? n : run_values(base, metric, y)},
                          .paired = paired,
@@ -150,9 +150,23 @@ static bool metric_is_extreme(metric_id metric)
     return metric == METRIC_BEST_VAL_LOSS || metric == METRIC_PEAK_MEMORY;
 }
 
-static mean_extremes extremes_of(const result_entry *base, const result_entry *config,
-                                 metric_id metric)
+static double sample_lowest(stats_sample sample)
 {
+    double lowest = INFINITY;
+    for (size_t i = 0; i < sample.n; i++) {
+        lowest = fmin(lowest, sample.values[i]);
+    }
+    return lowest;
+}
+
+/* Of losses over the pairs, where they are not all: one seed's lowest is not held against
+ * another's. */
+static mean_extremes extremes_of(const result_entry *base, const result_entry *config,
+                                 metric_id metric, const run_samples *s)
+{
+    if (metric == METRIC_BEST_VAL_LOSS && s->paired && !s->all) {
+        return (mean_extremes){sample_lowest(s->config), sample_lowest(s->base)};
+    }
     return metric == METRIC_BEST_VAL_LOSS
                ? (mean_extremes){config->best_val_loss, base->best_val_loss}
                : (mean_extremes){config->peak_memory_bytes, base->peak_memory_bytes};
@@ -191,9 +205,10 @@ static estimate scaled_estimate(const run_samples *s, mean_scale scale, const me
 /* Where the pairs of a loss are not all of the runs: what the two come to over the pairs. */
 static void over_pairs(runs_pair *out, const run_samples *s, metric_id metric)
 {
+    bool lowest = metric == METRIC_BEST_VAL_LOSS;
     size_t used = strlen(out->method);
-    out->over_pairs[0] = sample_mean(s->base);
-    out->over_pairs[1] = sample_mean(s->config);
+    out->over_pairs[0] = lowest ? sample_lowest(s->base) : sample_mean(s->base);
+    out->over_pairs[1] = lowest ? sample_lowest(s->config) : sample_mean(s->config);
     snprintf(out->method + used, sizeof out->method - used, "; over these alone %.32s and %.32s",
              metric_format(metric, out->over_pairs[0]).text,
              metric_format(metric, out->over_pairs[1]).text);
@@ -226,7 +241,7 @@ static void pair_make(runs_pair *out, const result_entry *base, const result_ent
                       metric_id metric, const run_samples *s)
 {
     bool rate = metric == METRIC_TOKENS_PER_S, extreme = metric_is_extreme(metric);
-    const mean_extremes of = extremes_of(base, config, metric);
+    const mean_extremes of = extremes_of(base, config, metric, s);
     run_samples of_estimate = *s;
     if (rate) { /* the tokens of a step by its time: that of the means, not a mean of rates */
         of_estimate.config = s->base;
@@ -244,7 +259,7 @@ static void pair_make(runs_pair *out, const result_entry *base, const result_ent
                                         (double)base->runs[0]->tokens_per_step));
     }
     method_make(out, s, metric);
-    if (s->paired && !s->all && metric_is_loss(metric) && !extreme) {
+    if (s->paired && !s->all) {
         over_pairs(out, s, metric);
     }
 }

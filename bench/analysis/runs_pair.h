@@ -23,7 +23,7 @@ typedef struct runs_pair {
 
 /* Losses, memory and run times are paired by replicate where the two trained on the same data with
  * the same seed (runs_are_pairs), else compared by Welch's t. Times and memory are paired in one
- * database only (`same_database`) and, times, where each run has a partner. The change is that of
+ * database only (`same_database`) and where each run has a partner. The change is that of
  * the two values in the tables; of a loss of which some replicates have no partner it is that of
  * the pairs. Both entries have a run. GB_ERR_OOM. */
 gb_status runs_pair_make(runs_pair *out, const result_entry *base, const result_entry *config,

@@ -451,5 +451,6 @@ gb_status cmd_compare(int argc, char **argv, gb_error *err)
         GB_TRY(compare_condition_parse(&a.conditions[i], fail_on.items[i], a.only, err));
     }
     a.n_conditions = fail_on.count;
+    compare_conditions_relate(a.conditions, a.n_conditions);
     return databases_compare(&a, base_db, db, suite_name, names, err);
 }

@@ -15,8 +15,8 @@ static const struct {
     metric_id metric;
     metric_id others[2]; /* that it may be about instead; METRIC_COUNT: none */
 } words[] = {
-    {"slower", 1, METRIC_STEP_AVG, {METRIC_STEP_MEDIAN, METRIC_COUNT}},
-    {"faster", -1, METRIC_STEP_AVG, {METRIC_STEP_MEDIAN, METRIC_COUNT}},
+    {"slower", 1, METRIC_STEP_AVG, {METRIC_STEP_MEDIAN, METRIC_TOKENS_PER_S}},
+    {"faster", -1, METRIC_STEP_AVG, {METRIC_STEP_MEDIAN, METRIC_TOKENS_PER_S}},
     {"worse", 1, METRIC_VAL_LOSS, {METRIC_BEST_VAL_LOSS, METRIC_COUNT}},
     {"better", -1, METRIC_VAL_LOSS, {METRIC_BEST_VAL_LOSS, METRIC_COUNT}},
     {"larger", 1, METRIC_PEAK_MEMORY, {METRIC_N_PARAMS, METRIC_FLOPS}},
@@ -151,6 +151,14 @@ static compare_outcome interval_check(const compare_condition *condition, stats_
                                      : COMPARE_REACHES;
 }
 
+/* `slower` and `faster` are about times; of rates about the time per token. */
+static stats_interval time_change(stats_interval change, bool of_rate)
+{
+    return of_rate ? (stats_interval){1 / (1 + change.value) - 1, 1 / (1 + change.high) - 1,
+                                      1 / (1 + change.low) - 1}
+                   : change;
+}
+
 compare_outcome compare_condition_check(const compare_condition *condition, const comparison *c)
 {
     if (condition->unclear) {
@@ -159,10 +167,24 @@ compare_outcome compare_condition_check(const compare_condition *condition, cons
     if (is_worse_by_divergence(c)) {
         return condition->sign > 0 ? COMPARE_MET_DIVERGED : COMPARE_NOT_MET_DIVERGED;
     }
-    compare_outcome outcome = interval_check(condition, c->change);
-    bool contradicted = c->metric == METRIC_STEP_AVG && means_contradict(c) &&
+    bool rate = c->metric == METRIC_TOKENS_PER_S;
+    compare_outcome outcome = interval_check(condition, time_change(c->change, rate));
+    bool contradicted = means_contradict(c) && (rate || c->metric == METRIC_STEP_AVG) &&
                         interval_check(condition, c->means.by_means) != outcome;
     return contradicted ? COMPARE_CONTRADICTED : outcome;
+}
+
+void compare_conditions_relate(compare_condition *conditions, int n)
+{
+    const compare_condition *first = NULL;
+    for (int i = n - 1; i >= 0; i--) {
+        first = conditions[i].unclear ? first : &conditions[i];
+    }
+    for (int i = 0; i < n && first; i++) {
+        if (conditions[i].unclear) {
+            conditions[i].metric = first->metric;
+        }
+    }
 }
 
 void compare_conditions_check(compare_outcome *out, const compare_condition *conditions, int n,
@@ -204,8 +226,8 @@ const char *compare_outcome_words(compare_outcome outcome)
                                  "otherwise than by their medians",
         [COMPARE_MET_DIVERGED] = "met: the new side diverged, the base did not",
         [COMPARE_NOT_MET_DIVERGED] = "not met: the new side diverged, the base did not",
-        [COMPARE_UNCLEAR] = "met: inconclusive, more blocks or replicates are needed",
-        [COMPARE_CLEAR] = "not met: the interval decides",
+        [COMPARE_UNCLEAR] = "met: inconclusive, the interval does not decide or there is none",
+        [COMPARE_CLEAR] = "not met: it is decided",
     };
     return texts[outcome];
 }

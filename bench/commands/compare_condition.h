@@ -14,7 +14,8 @@ typedef struct compare_condition {
 } compare_condition;
 
 /* `WORD>N%`, WORD one of
- *   slower, faster             step_avg; step_median where `asked` is that
+ *   slower, faster             step_avg; step_median or tokens_per_s (the time per token) where
+ *                              `asked` is that
  *   worse, better              val_loss; best_val_loss where `asked` is that
  *   larger, smaller            peak_memory; n_params or flops where `asked` is that
  *   more_memory, less_memory   peak_memory
@@ -23,6 +24,9 @@ typedef struct compare_condition {
  * about. METRIC_COUNT: nothing special was asked for. */
 gb_status compare_condition_parse(compare_condition *out, const char *text, metric_id asked,
                                   gb_error *err);
+
+/* An `unclear` beside other conditions is about those: it takes the metric of the first of them. */
+void compare_conditions_relate(compare_condition *conditions, int n);
 
 /* WORD number i of those above, NULL behind the last. */
 const char *compare_condition_word(int i);

@@ -180,6 +180,18 @@ static int judged_count(const findings *data, const side *s)
     return n;
 }
 
+/* Verdicts FASTER that the means contradict. */
+static int count_contradicted(const findings *data, const side *s)
+{
+    int n = 0;
+    for (int i = 0; i < data->verdicts->n; i++) {
+        const config_verdict *row = &data->verdicts->rows[i];
+        n += s->subject == VERDICT_OF_SPEED && row->speed_judged && row->means_disagree &&
+             row->speed.kind == VERDICT_LESS;
+    }
+    return n;
+}
+
 /* The next best one that is shown to be better than the baseline, and all that the best one is not
  * told apart from. */
 typedef struct rivals {
@@ -228,6 +240,12 @@ static gb_status write_best(document *doc, const findings *data, const side *s, 
     const config_verdict *best = best_of(data, s, NULL);
     char lead[640];
     if (judged_count(data, s) == 0) {
+        return GB_OK;
+    }
+    if (!best && count_contradicted(data, s) > 0) {
+        document_list_item(doc,
+                           "None is called fastest: what is FASTER by its typical bursts is not so "
+                           "by their means.");
         return GB_OK;
     }
     if (!best) {

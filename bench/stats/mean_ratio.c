@@ -185,8 +185,8 @@ static double sample_largest(stats_sample sample)
 double mean_value_step(stats_sample config, stats_sample base)
 {
     double largest = fmax(sample_largest(config), sample_largest(base));
-    double per_unit = 1;
-    for (int digits = 0; largest > 0 && digits <= 6; digits++, per_unit *= 10) {
+    double per_unit = 100;
+    for (int digits = 2; largest > 0 && digits <= 6; digits++, per_unit *= 10) {
         if (sample_is_on_grid(config, per_unit) && sample_is_on_grid(base, per_unit)) {
             return 1 / per_unit;
         }

@@ -38,7 +38,8 @@ estimate extreme_ratio_of_two(mean_scale scale, mean_extremes of, stats_sample c
                               stats_sample base);
 
 /* The step of values that were rounded when they were written down: the largest power of ten from
- * 1 down to 1e-6 that all of them are multiples of; without one what an fp32 number near the
+ * 0.01 down to 1e-6 that all of them are multiples of (nobody prints less than two digits, and of
+ * 3, 3 and 3 the others are zeros); without one what an fp32 number near the
  * largest of them and 1 resolves (2^-23 of it). Values that are not finite, and zeros, do not
  * count. */
 double mean_value_step(stats_sample config, stats_sample base);

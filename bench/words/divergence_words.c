@@ -1,6 +1,17 @@
 #include "bench/words/divergence_words.h"
 
+#include <math.h>
 #include <stdio.h>
+
+#include "bench/base/numbers.h"
+
+/* As everywhere; what overflowed has hundreds of digits. */
+static number_text loss_text(double loss)
+{
+    number_text out;
+    snprintf(out.text, sizeof out.text, fabs(loss) < 1e6 ? "%.4f" : "%.3g", loss);
+    return out;
+}
 
 divergence_text divergence_of_run_words(const run_facts *run)
 {
@@ -8,8 +19,8 @@ divergence_text divergence_of_run_words(const run_facts *run)
     char *what = out.text;
     switch (divergence_of_run(run)) {
     case DIVERGENCE_ABOVE_START:
-        snprintf(what, sizeof out.text, "the final loss, %.4f, lies above the first, %.4f",
-                 run->final_val_loss, run->first_val_loss);
+        snprintf(what, sizeof out.text, "the final loss, %s, lies above the first, %s",
+                 loss_text(run->final_val_loss).text, loss_text(run->first_val_loss).text);
         break;
     case DIVERGENCE_UNIFORM:
         snprintf(what, sizeof out.text,
@@ -18,8 +29,9 @@ divergence_text divergence_of_run_words(const run_facts *run)
         break;
     case DIVERGENCE_NOT_BACK:
         snprintf(what, sizeof out.text,
-                 "the loss had come down to %.4f from %.4f, rose, and ended at %.4f",
-                 run->best_val_loss, run->first_val_loss, run->final_val_loss);
+                 "the loss had come down to %s from %s, rose, and ended at %s",
+                 loss_text(run->best_val_loss).text, loss_text(run->first_val_loss).text,
+                 loss_text(run->final_val_loss).text);
         break;
     case DIVERGENCE_NONE:
         break;

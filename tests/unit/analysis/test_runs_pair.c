@@ -107,14 +107,15 @@ static void test_threshold(void **state)
     assert_false(losses_are_in_nats(&b.entry, &b.entry, METRIC_STEP_AVG));
 }
 
-/* Three times the same: the interval has the width of the rounding, of 0.1 or of fp32. */
+/* Three times the same: the interval has the width of the rounding, of 0.01 or of fp32. */
 static void test_rounded(void **state)
 {
     (void)state;
     const double base[] = {3.0, 3.0, 3.0}, config[] = {2.9, 2.9, 2.9};
     runs_pair p = pair_of(base, config, 3, NAN);
-    check_close(p.ratio.standard_error, 0.1 / sqrt(6) / 3.0);
-    assert_true(p.difference.low < 0 && p.difference.high > -0.2 && p.difference.high > 0);
+    check_close(p.ratio.standard_error, 0.01 / sqrt(6) / 3.0);
+    /* t(2) = 4.302653 at 97.5 % */
+    check_close(p.difference.low, -0.1 - 4.302652729696142 * 0.01 / sqrt(6));
     const double thirds[] = {1 / 0.3, 1 / 0.3}, same[] = {1 / 0.3, 1 / 0.3};
     p = pair_of(thirds, same, 2, NAN);
     check_close(p.ratio.standard_error, pow(2, -23) / sqrt(6)); /* of the value, by the value */
@@ -170,6 +171,24 @@ static void test_partners(void **state)
                      GB_OK);
     check_close(p.difference.value, 0.25);
     check_close(p.ratio.value, log(4.25 / 4.0));
+    /* Where the lowest has no partner it is left out: 4.125 of replicates 1 and 2. */
+    side_make(&c, config, 2, 1, NAN);
+    assert_int_equal(runs_pair_make(&p, &b.entry, &c.entry, METRIC_BEST_VAL_LOSS, true, NULL),
+                     GB_OK);
+    check_close(p.ratio.value, log(4.25 / 4.125));
+    check_close(p.over_pairs[0], 4.125);
+    check_close(p.over_pairs[1], 4.25);
+    assert_non_null(strstr(p.method, "; over these alone "));
+    /* Memory is what it is, with a partner or without: the largest of all. */
+    for (int i = 0; i < 3; i++) {
+        b.runs[i].peak_memory_bytes = 100 * (i == 0 ? 3 : 1);
+        c.runs[i].peak_memory_bytes = 100;
+    }
+    b.entry.peak_memory_bytes = 300;
+    c.entry.peak_memory_bytes = 100;
+    assert_int_equal(runs_pair_make(&p, &b.entry, &c.entry, METRIC_PEAK_MEMORY, true, NULL), GB_OK);
+    assert_false(p.paired);
+    check_close(p.ratio.value, log(1.0 / 3));
 }
 
 static void test_seed_noise(void **state)
