@@ -222,8 +222,7 @@ const char *compare_outcome_words(compare_outcome outcome)
         [COMPARE_NOT_MET] = "not met: the whole interval lies on this side of the limit",
         [COMPARE_REACHES] = "not met: the interval reaches the limit",
         [COMPARE_UNDECIDED] = "undecided, so not met: there is no interval",
-        [COMPARE_CONTRADICTED] = "undecided, so not met: by the means of bursts it would come out "
-                                 "otherwise than by their medians",
+        [COMPARE_CONTRADICTED] = "undecided, so not met: the means of bursts say otherwise",
         [COMPARE_MET_DIVERGED] = "met: the new side diverged, the base did not",
         [COMPARE_NOT_MET_DIVERGED] = "not met: the new side diverged, the base did not",
         [COMPARE_UNCLEAR] = "met: inconclusive, the interval does not decide or there is none",

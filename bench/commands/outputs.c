@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench/base/same_file.h"
@@ -43,12 +44,19 @@ static gb_status one_check(const named_file *out, const named_file *in, gb_error
 /* Now, not once everything is computed. */
 static gb_status folder_check(const named_file *out, gb_error *err)
 {
-    char folder[4096];
+    char folder[4096] = ".";
+    struct stat there;
     const char *slash = strrchr(out->path, '/');
-    if (!slash || slash == out->path || slash - out->path >= (ptrdiff_t)sizeof folder) {
+    if (stat(out->path, &there) == 0 && S_ISDIR(there.st_mode)) {
+        return gb_fail(err, GB_ERR_USAGE, "%s %s: is a folder; name a file in it", out->option,
+                       out->path);
+    }
+    if (slash == out->path || (slash && slash - out->path >= (ptrdiff_t)sizeof folder)) {
         return GB_OK;
     }
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - out->path), out->path);
+    if (slash) {
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - out->path), out->path);
+    }
     return access(folder, W_OK | X_OK) == 0
                ? GB_OK
                : gb_fail(err, GB_ERR_IO, "%s %s: cannot be written there: %s: %s", out->option,

@@ -12,7 +12,8 @@ typedef struct named_file {
 
 /* Before anything is written. Both lists end with an option that is NULL. GB_ERR_USAGE where one
  * file is to be written and read, or written twice, whatever it is called: links and other paths
- * count. GB_ERR_IO where the folder of one is not there, or closed to this user. */
+ * count; and where a folder has that name. GB_ERR_IO where the folder of one is not there, or
+ * closed to this user. */
 gb_status outputs_check(const named_file *written, const named_file *read, gb_error *err);
 
 /* Says on stderr that a file will hold safetensors where its name says something else, as `w.txt`

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "bench/run/identity.h"
@@ -83,6 +85,27 @@ static gb_status refuse_old(const train_keep *keep, gb_error *err)
                             keep->folder, (long long)newest);
 }
 
+/* Now, not at the first checkpoint. What was not there is gone again: it is made when it is needed.
+ */
+static gb_status folder_try(const train_keep *keep, gb_error *err)
+{
+    if (mkdir(keep->folder, 0777) == 0) {
+        rmdir(keep->folder);
+        return GB_OK;
+    }
+    struct stat there;
+    const int why = errno;
+    if (why == EEXIST && stat(keep->folder, &there) == 0 && !S_ISDIR(there.st_mode)) {
+        return gb_fail(err, GB_ERR_USAGE, "%.300s: is no folder, and checkpoints lie in one",
+                       keep->folder);
+    }
+    if (why == EEXIST && access(keep->folder, W_OK | X_OK) == 0) {
+        return GB_OK;
+    }
+    return gb_fail(err, GB_ERR_IO, "%.300s: checkpoints cannot be kept there: %s", keep->folder,
+                   gb_reason(why == EEXIST ? EACCES : why));
+}
+
 gb_status train_keep_begin(train_keep *keep, train_job *job, gb_error *err)
 {
     train_checkpoints *c = &job->checkpoints;
@@ -102,6 +125,13 @@ gb_status train_keep_begin(train_keep *keep, train_job *job, gb_error *err)
             "--resume: say where the checkpoints lie, with --checkpoints DIR, or with the "
             "--save FILE beside which they are");
     }
+    if (keep->every && !never && !keep->folder[0]) {
+        return gb_fail(
+            err, GB_ERR_USAGE,
+            "--checkpoint-every %.64s: say where they are to lie, with --checkpoints DIR, "
+            "or with --save FILE",
+            keep->every);
+    }
     if (never && keep->dir && !keep->resume) {
         return gb_fail(err, GB_ERR_USAGE,
                        "--checkpoints %.200s with --checkpoint-every never: leave one of them out",
@@ -118,7 +148,11 @@ gb_status train_keep_begin(train_keep *keep, train_job *job, gb_error *err)
     c->dir = keep->folder;
     c->identity = keep->identity;
     c->required = keep->resume;
-    return keep->resume ? GB_OK : refuse_old(keep, err);
+    if (keep->resume) {
+        return GB_OK;
+    }
+    GB_TRY(refuse_old(keep, err));
+    return folder_try(keep, err);
 }
 
 /* ---- meanwhile ---- */

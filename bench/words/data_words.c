@@ -83,7 +83,10 @@ static void repeated_warn(data_warnings *w, const data_use *use)
 /* " of `a`"; "" of a training that is of no suite, and so has no name. */
 static const char *whose(char out[140], const char *config)
 {
-    snprintf(out, 140, config[0] ? " of `%.120s`" : "", config);
+    out[0] = '\0';
+    if (config[0]) {
+        snprintf(out, 140, " of `%.120s`", config);
+    }
     return out;
 }
 

@@ -261,6 +261,15 @@ refused "--resume with nothing there" 'none: holds no checkpoint to go on from' 
     "$gptbench" train "${tiny[@]}" --checkpoints none --resume
 refused "a time that is none" "--checkpoint-every soon: write so many steps, as '200', a time" \
     "$gptbench" train "${tiny[@]}" --checkpoints c --checkpoint-every soon
+refused "so often, and nowhere" '--checkpoint-every 5: say where they are to lie' \
+    "$gptbench" train "${tiny[@]}" --checkpoint-every 5
+mkdir -p folder && : >plain
+refused "weights into a folder" '--save folder: is a folder; name a file in it' \
+    "$gptbench" train "${tiny[@]}" --save folder
+refused "checkpoints in a file" 'plain: is no folder, and checkpoints lie in one' \
+    "$gptbench" train "${tiny[@]}" --checkpoints plain
+"$gptbench" train "${tiny[@]}" --checkpoints plain/x >out 2>err
+is "checkpoints where no folder can be made: before the first step" "$?|$(grep -c '^step' out)|$(grep -c 'plain/x: checkpoints cannot be kept there: Not a directory' err)" "3|0|1"
 refused "never, and where" '--checkpoints c with --checkpoint-every never: leave one of them out' \
     "$gptbench" train "${tiny[@]}" --checkpoints c --checkpoint-every never
 

@@ -239,7 +239,7 @@ int main(int argc, char **argv)
 {
     screen s = {.rows_used = 1};
     deed deeds[DEEDS_MOST];
-    int n_deeds = 0, at = 2, fd, status;
+    int n_deeds = 0, at = 2, fd = -1, status;
     if (argc < 3 || sscanf(argv[1], "%dx%d", &s.width, &s.height) != 2 || s.width >= COLUMNS_MOST) {
         fprintf(stderr, "usage: fake_terminal WIDTHxHEIGHT [-i TEXT] ... COMMAND\n");
         return 99;

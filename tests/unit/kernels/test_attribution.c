@@ -15,9 +15,21 @@
 #include "kernels/attribution.h"
 #include "tests/ref/random.h"
 
-static const gb_scope embed = {GB_PHASE_FORWARD, -1, GB_OP_EMBED};
-static const gb_scope up = {GB_PHASE_FORWARD, 3, GB_OP_LINEAR_MLP_UP};
-static const gb_scope act = {GB_PHASE_BACKWARD, 3, GB_OP_MLP_ACT};
+#define EMBED                                                                                      \
+    {                                                                                              \
+        GB_PHASE_FORWARD, -1, GB_OP_EMBED                                                          \
+    }
+#define UP                                                                                         \
+    {                                                                                              \
+        GB_PHASE_FORWARD, 3, GB_OP_LINEAR_MLP_UP                                                   \
+    }
+#define ACT                                                                                        \
+    {                                                                                              \
+        GB_PHASE_BACKWARD, 3, GB_OP_MLP_ACT                                                        \
+    }
+static const gb_scope embed = EMBED;
+static const gb_scope up = UP;
+static const gb_scope act = ACT;
 static const gb_scope copy = {GB_PHASE_DATA, -1, GB_OP_COPY};
 
 typedef struct fixture {
@@ -143,7 +155,7 @@ static void replays_are_taken_apart_by_their_nodes(void **state)
 /* ---- replays with a record too many or too few ---- */
 
 /* One of `embed`, two of `up`, one of `act`: four nodes, of which two have the same name. */
-static const gb_node_mark four[] = {{embed, 1}, {up, 3}, {act, 4}};
+static const gb_node_mark four[] = {{EMBED, 1}, {UP, 3}, {ACT, 4}};
 
 static void add_node(fixture *f, uint32_t correlation_id, const char *name, uint64_t begin_ns,
                      uint64_t length_ns, uint64_t node_id)
