@@ -85,8 +85,21 @@ static gb_status refuse_old(const train_keep *keep, gb_error *err)
                             keep->folder, (long long)newest);
 }
 
-/* Now, not at the first checkpoint. What was not there is gone again: it is made when it is needed.
- */
+/* Whether the folders above the last one, which are not there, can be made. */
+static bool above_is_open(const char *folder)
+{
+    char above[4096];
+    snprintf(above, sizeof above, "%s", folder);
+    while (access(above, F_OK) != 0 && errno == ENOENT && strchr(above, '/') &&
+           strcmp(above, "/") != 0) {
+        char *slash = strrchr(above, '/');
+        slash[slash == above] = '\0';
+    }
+    return access(strchr(above, '/') || access(above, F_OK) == 0 ? above : ".", W_OK | X_OK) == 0;
+}
+
+/* Now, not at the first checkpoint. What was not there is gone again: it is made when it is needed,
+ * and so are the folders above it. */
 static gb_status folder_try(const train_keep *keep, gb_error *err)
 {
     if (mkdir(keep->folder, 0777) == 0) {
@@ -95,6 +108,9 @@ static gb_status folder_try(const train_keep *keep, gb_error *err)
     }
     struct stat there;
     const int why = errno;
+    if (why == ENOENT && above_is_open(keep->folder)) {
+        return GB_OK;
+    }
     if (why == EEXIST && stat(keep->folder, &there) == 0 && !S_ISDIR(there.st_mode)) {
         return gb_fail(err, GB_ERR_USAGE, "%.300s: is no folder, and checkpoints lie in one",
                        keep->folder);

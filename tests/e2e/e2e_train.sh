@@ -270,6 +270,8 @@ refused "checkpoints in a file" 'plain: is no folder, and checkpoints lie in one
     "$gptbench" train "${tiny[@]}" --checkpoints plain
 "$gptbench" train "${tiny[@]}" --checkpoints plain/x >out 2>err
 is "checkpoints where no folder can be made: before the first step" "$?|$(grep -c '^step' out)|$(grep -c 'plain/x: checkpoints cannot be kept there: Not a directory' err)" "3|0|1"
+"$gptbench" train --backend cpu --threads 1 "${tiny[@]}" --num_iterations 4 --checkpoints new/deeper/c --checkpoint-every 2 >out 2>err
+is "folders above are made too" "$?|$(grep -c '^step:4/4 val_loss' out)" "0|1"
 refused "never, and where" '--checkpoints c with --checkpoint-every never: leave one of them out' \
     "$gptbench" train "${tiny[@]}" --checkpoints c --checkpoint-every never
 
