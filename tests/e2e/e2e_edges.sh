@@ -173,7 +173,7 @@ gate() { # METRIC CONDITION...
     echo $?
 }
 is "a gate on step_avg holds neither as met" "$(gate step_avg 'faster>2%') $(gate step_avg 'slower>2%')" "0 0"
-grep -q '^--fail-on slower>2% (step_avg): undecided, so not met: by the means of bursts' out
+grep -q '^--fail-on slower>2% (step_avg): undecided, so not met: the means of bursts say otherwise' out
 check "and says why" $?
 is "beside it, unclear is met" "$(gate step_avg 'faster>2%' unclear) $(gate step_avg 'slower>2%' unclear)" "4 4"
 # The medians lie within 9 and 11 % faster, the means beyond 900 % slower: neither is 50 % faster.

@@ -103,11 +103,11 @@ moment_await() { # until the moment, or until the program has ended
     if [ "$(kills_done)" -lt $((kills / 8)) ] || [ $((RANDOM % 4)) -eq 0 ]; then
         share=$((RANDOM / 32)) # of 1024; early ones more often, since measuring is done once
         until_ms=$(($(now_ms) + setup_ms * share / 1024 * share / 1024))
-        while alive && [ "$(now_ms)" -lt $until_ms ] && ! grep -q '^run ' err; do
+        while alive && [ "$(now_ms)" -lt $until_ms ] && ! grep -q '^\[[0-9]* of [0-9]*\] run ' err; do
             pause_ms 5
         done
     else
-        while alive && ! grep -q '^run ' err; do
+        while alive && ! grep -q '^\[[0-9]* of [0-9]*\] run ' err; do
             pause_ms 5
         done
         pause_ms $((RANDOM * 2 * run_ms / 32768))
